@@ -1,0 +1,42 @@
+import type { Checkpoint } from "../storage/storage.ts";
+import type { ProposalId } from "../network/peer-message.ts";
+
+/** A committed command on its way into a machine. */
+export interface AppliedCommand {
+  readonly index: number;
+  readonly term: number;
+  readonly logTimeMs: number;
+  readonly wallTimeMs: number;
+  readonly id: ProposalId;
+  readonly command: Uint8Array;
+}
+
+/**
+ * The result of a command at its proposer. `gap`: an earlier proposal of this node has not been applied yet (it was
+ * lost on the way): the group sends all that is unanswered again, in order; nothing was changed.
+ */
+export type ApplyResult = { readonly type: "done"; readonly value: unknown } | { readonly type: "gap" };
+
+/**
+ * A replicated state machine that runs on every replica of a group: deterministic in its commands and their stamps.
+ * It is made of parts, each with a key and an index of its own (rooms, and "" for the group's own part), and saved part
+ * by part (design 5.2): a part ignores commands at or below the index of its checkpoint.
+ * The group calls it from macrotasks only, never inside a promise's continuation, one command at a time.
+ */
+export interface Machine {
+  /** All that was saved, before the first apply; and again when a snapshot replaces everything. */
+  restore(checkpoints: ReadonlyMap<string, Checkpoint>): void;
+  apply(command: AppliedCommand): ApplyResult;
+  /** Parts that have changed since their last durable checkpoint, with the index of the first command since. */
+  dirty(): Iterable<{ readonly key: string; readonly firstIndex: number }>;
+  /** The part as of the last applied command; null if it is not at rest; "deleted" if the part is gone. */
+  save(key: string): Checkpoint | null | "deleted";
+  /** The checkpoint that `save` gave is durable. */
+  saved(key: string, index: number): void;
+  /** Log time at which a tick is next due, or null. Asked on the leader only. */
+  nextTickMs(): number | null;
+  /** The command that moves the clocks. */
+  tickCommand(): Uint8Array;
+  /** All that was committed has been applied for now: patches may go out. `logTimeMs`: the last command's. */
+  drained(): void;
+}

@@ -1,0 +1,29 @@
+import type { Founding } from "../storage/storage.ts";
+import type { RaftMessage } from "../raft/message.ts";
+
+/** A node's signature under a proposal: which node, which of its starts, which of that start's proposals for the group (1, 2, …). */
+export interface ProposalId {
+  readonly nodeId: string;
+  readonly bootCount: number;
+  readonly sequence: number;
+}
+
+/** What nodes say to each other over a link. */
+export type PeerMessage =
+  | { readonly type: "raft"; readonly group: number; readonly message: RaftMessage }
+  /**
+   * One a link and interval, whatever the number of groups. `digest`: of the (group, term) pairs that the sender leads.
+   * `confirms`: the receiver's last digest, if the sender agrees with it, else 0 (check-quorum).
+   */
+  | { readonly type: "heartbeat"; readonly sequence: number; readonly digest: number; readonly confirms: number; /** the receiver's last heartbeat sequence, echoed for the round trip */ readonly echo: number; /** how long the echo waited here, ms */ readonly echoDelayMs: number }
+  /** After a digest that did not agree: what the sender leads, in full. */
+  | { readonly type: "leads"; readonly groups: readonly { readonly group: number; readonly term: number }[] }
+  /** A follower's proposals on their way to the leader, in order. `term`: of the leader that they are meant for. */
+  | { readonly type: "propose"; readonly group: number; readonly proposals: readonly { readonly id: ProposalId; readonly data: Uint8Array }[] }
+  /** The leader (or who was taken for it) did not append them, from this sequence on. */
+  | { readonly type: "proposeRefused"; readonly group: number; readonly sequence: number; readonly reason: "NOT_LEADER" | "OVERLOADED" }
+  /** The founder's decision, and its acceptance (see cluster/founding). */
+  | { readonly type: "found"; readonly founding: Founding }
+  | { readonly type: "founded"; readonly clusterId: string }
+  /** What a node tells all others about itself: addresses, load, who is attached. Opaque here; a newer version replaces an older one. */
+  | { readonly type: "gossip"; readonly version: number; readonly body: Uint8Array };

@@ -1,0 +1,58 @@
+import type { Base, Entry, HardState } from "./entry.ts";
+import type { Envelope, RaftMessage } from "./message.ts";
+
+/** The clocks, as read once for an event. Both in milliseconds; `monotonicMs` may have fractions. */
+export interface Now {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+/** What may happen to one replica of a group. Everything enters through `Raft.step`. */
+export type RaftEvent =
+  | { readonly type: "tick" }
+  | { readonly type: "message"; readonly from: string; readonly message: RaftMessage }
+  /** A batch of `Ready.entries` (and its hard state) is durable up to (term, index). */
+  | { readonly type: "saved"; readonly term: number; readonly index: number }
+  /** The link to a node opened or closed. A closed link to the leader starts a pre-vote after a short random delay. */
+  | { readonly type: "linkUp" | "linkDown"; readonly nodeId: string }
+  /** A heartbeat of `nodeId` confirmed that it leads this group in `term` (counts as an empty appendEntries for the election timer only). */
+  | { readonly type: "leaderAlive"; readonly nodeId: string; readonly term: number }
+  /** `nodeId` confirmed that it follows this leader in `term` (check-quorum). */
+  | { readonly type: "followerAlive"; readonly nodeId: string; readonly term: number }
+  | { readonly type: "transferLeader"; readonly to: string }
+  /** A chunk that `Ready.chunksWanted` asked for. */
+  | { readonly type: "snapshotChunk"; readonly to: string; readonly snapshotId: number; readonly base: Base; readonly chunk: number; readonly bytes: Uint8Array; readonly last: boolean }
+  /** The snapshot cannot be had now: begin again later. */
+  | { readonly type: "snapshotFailed"; readonly to: string; readonly snapshotId: number }
+  /** A chunk of `Ready.chunksReceived` is kept (`installed` false), or, with the last one, all of it is durable and swapped in. */
+  | { readonly type: "chunkStored"; readonly from: string; readonly snapshotId: number; readonly chunk: number; readonly base: Base; readonly status: "received" | "installed" | "refused" }
+  /** Everything up to `base.index` is in durable checkpoints: the log in memory may forget it. */
+  | { readonly type: "compacted"; readonly base: Base };
+
+/** What a node must do for one group. `Raft.ready()` hands it out once. */
+export interface Ready {
+  /** To be saved in one atomic batch with `entries`, if not null. */
+  readonly hardState: HardState | null;
+  /** Contiguous; saving them first drops everything at and after `entries[0].index`. */
+  readonly entries: readonly Entry[];
+  /** To be sent at once, beside the save. */
+  readonly messages: readonly Envelope[];
+  /** To be sent only once this Ready's hard state and entries are durable. */
+  readonly messagesAfterSave: readonly Envelope[];
+  /** Committed *and durable here*, in order, each handed out once: to be applied. */
+  readonly committed: readonly Entry[];
+  /** The leader wants this chunk of a snapshot for a follower; chunk 0 begins a snapshot under a new id. */
+  readonly chunksWanted: readonly { readonly to: string; readonly snapshotId: number; readonly chunk: number }[];
+  /** Snapshots that are no longer being sent: what they pin is free. */
+  readonly snapshotsEnded: readonly number[];
+  /** A leader's chunk, to be staged; answered by `chunkStored`. A new snapshotId drops what was staged before. */
+  readonly chunksReceived: readonly { readonly from: string; readonly snapshotId: number; readonly base: Base; readonly chunk: number; readonly bytes: Uint8Array; readonly last: boolean }[];
+}
+
+export type Role = "follower" | "preCandidate" | "candidate" | "leader" | "learner";
+
+export type ProposeResult =
+  | { readonly type: "appended"; readonly firstIndex: number; readonly lastIndex: number; readonly term: number }
+  | { readonly type: "notLeader"; readonly leaderId: string | null }
+  /** Too many entries or bytes are uncommitted, or a transfer is under way: nothing was appended. */
+  | { readonly type: "refused"; readonly reason: "OVERLOADED" | "TRANSFERRING" };

@@ -1,0 +1,63 @@
+import type { Member } from "../raft/configuration.ts";
+import type { Base, Entry, HardState } from "../raft/entry.ts";
+
+/** Decided once for all, by the founder, and saved by every founding node before it takes part (design 4.3). */
+export interface Founding {
+  readonly clusterId: string;
+  readonly members: readonly Member[];
+  /** How many groups of rooms there are: 1 to 64. Their ids are 0 to groups - 1. */
+  readonly groups: number;
+}
+
+export interface Identity {
+  readonly nodeId: string;
+  /** 16 hex digits, random, made when the folder was formatted. */
+  readonly storeId: string;
+  /** How often this folder was opened for a run, this one included: 1, 2, … */
+  readonly bootCount: number;
+  readonly founding: Founding | null;
+}
+
+/** A saved state of a part of a group's machine (a room, or "" for the group's own), at a log index. At most 4 MiB. */
+export interface Checkpoint {
+  readonly index: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface GroupContents {
+  readonly hardState: HardState;
+  readonly base: Base;
+  readonly entries: readonly Entry[];
+  readonly checkpoints: ReadonlyMap<string, Checkpoint>;
+}
+
+/** What one group saves in a batch. Order of effect: reset, base, entries, the rest. */
+export interface GroupSave {
+  /** Forget all entries and checkpoints first (a snapshot is swapped in; `base` must come with it). */
+  reset?: true;
+  hardState?: HardState;
+  /** Forget entries up to and including `base.index`. */
+  base?: Base;
+  /** Contiguous; everything at and after the first one's index goes. */
+  entries?: readonly Entry[];
+  /** By key; null deletes. */
+  checkpoints?: ReadonlyMap<string, Checkpoint | null>;
+}
+
+export interface SaveBatch {
+  founding?: Founding;
+  groups: ReadonlyMap<number, GroupSave>;
+}
+
+/**
+ * A node's durable memory. One batch is atomic and durable when its promise resolves; at most one is in flight
+ * (the caller gathers the next one meanwhile). Any rejection means that the process must end (design 4.4).
+ */
+export interface Storage {
+  /** @throws STORAGE_CORRUPT, STORAGE_FOREIGN (another node's folder), STORAGE_VERSION, STORAGE_LOCKED */
+  open(): Promise<{ identity: Identity; groups: ReadonlyMap<number, GroupContents> }>;
+  save(batch: SaveBatch): Promise<void>;
+  /** All checkpoints of a group as of one moment, after every save that has resolved. */
+  readCheckpoints(group: number): Promise<ReadonlyMap<string, Checkpoint>>;
+  close(): Promise<void>;
+}
