@@ -1,4 +1,4 @@
-import type { Founding } from "../storage/storage.ts";
+import type { Founding } from "../raft/founding.ts";
 import type { RaftMessage } from "../raft/message.ts";
 
 /** A node's signature under a proposal: which node, which of its starts, which of that start's proposals for the group (1, 2, …). */

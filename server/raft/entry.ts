@@ -1,3 +1,5 @@
+import type { Configuration, Member } from "./configuration.ts";
+
 /**
  * One entry of a group's log (Raft §5.3), with the leader's stamps (design 5.1).
  * `index` counts from 1; `term` ≥ 1.
@@ -21,13 +23,13 @@ export interface Base {
   readonly logTimeMs: number;
   readonly wallTimeMs: number;
   /** The configuration as of `index`. */
-  readonly configuration: import("./configuration.ts").Configuration;
+  readonly configuration: Configuration;
 }
 
 /** What must be on disk before any message that depends on it leaves (Raft figure 2, "persistent state"). */
 export interface HardState {
   readonly term: number;
-  readonly votedFor: import("./configuration.ts").Member | null;
+  readonly votedFor: Member | null;
   /** A hint only: what was known to be committed. May lag, never leads. */
   readonly commitIndex: number;
 }

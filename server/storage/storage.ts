@@ -1,13 +1,5 @@
-import type { Member } from "../raft/configuration.ts";
 import type { Base, Entry, HardState } from "../raft/entry.ts";
-
-/** Decided once for all, by the founder, and saved by every founding node before it takes part (design 4.3). */
-export interface Founding {
-  readonly clusterId: string;
-  readonly members: readonly Member[];
-  /** How many groups of rooms there are: 1 to 64. Their ids are 0 to groups - 1. */
-  readonly groups: number;
-}
+import type { Founding } from "../raft/founding.ts";
 
 export interface Identity {
   readonly nodeId: string;
