@@ -1,5 +1,5 @@
-import type { Checkpoint } from "../storage/storage.ts";
 import type { ProposalId } from "../network/peer-message.ts";
+import type { Checkpoint } from "../storage/storage.ts";
 
 /** A committed command on its way into a machine. */
 export interface AppliedCommand {

@@ -15,13 +15,31 @@ export type PeerMessage =
    * One a link and interval, whatever the number of groups. `digest`: of the (group, term) pairs that the sender leads.
    * `confirms`: the receiver's last digest, if the sender agrees with it, else 0 (check-quorum).
    */
-  | { readonly type: "heartbeat"; readonly sequence: number; readonly digest: number; readonly confirms: number; /** the receiver's last heartbeat sequence, echoed for the round trip */ readonly echo: number; /** how long the echo waited here, ms */ readonly echoDelayMs: number }
+  | {
+      readonly type: "heartbeat";
+      readonly sequence: number;
+      readonly digest: number;
+      readonly confirms: number;
+      /** The receiver's last heartbeat sequence, echoed for the round trip. */
+      readonly echo: number;
+      /** How long the echo waited here, ms; may have fractions. */
+      readonly echoDelayMs: number;
+    }
   /** After a digest that did not agree: what the sender leads, in full. */
   | { readonly type: "leads"; readonly groups: readonly { readonly group: number; readonly term: number }[] }
   /** A follower's proposals on their way to the leader, in order. `term`: of the leader that they are meant for. */
-  | { readonly type: "propose"; readonly group: number; readonly proposals: readonly { readonly id: ProposalId; readonly data: Uint8Array }[] }
+  | {
+      readonly type: "propose";
+      readonly group: number;
+      readonly proposals: readonly { readonly id: ProposalId; readonly data: Uint8Array }[];
+    }
   /** The leader (or who was taken for it) did not append them, from this sequence on. */
-  | { readonly type: "proposeRefused"; readonly group: number; readonly sequence: number; readonly reason: "NOT_LEADER" | "OVERLOADED" }
+  | {
+      readonly type: "proposeRefused";
+      readonly group: number;
+      readonly sequence: number;
+      readonly reason: "NOT_LEADER" | "OVERLOADED";
+    }
   /** The founder's decision, and its acceptance (see cluster/founding). */
   | { readonly type: "found"; readonly founding: Founding }
   | { readonly type: "founded"; readonly clusterId: string }

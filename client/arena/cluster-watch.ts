@@ -1,0 +1,167 @@
+import { type Endpoint, type NodeStatus, readEndpoints, readStatus } from "./node-status.ts";
+
+const pollMs = 500;
+/** After a failed poll the next one comes sooner: a fallen shield should be seen to fall. */
+const pollAgainMs = 150;
+const pollTimeoutMs = 1_500;
+/** So many failed polls in a row are a fall. */
+const failuresMax = 2;
+const endpointsMs = 5_000;
+
+/** Is the node there? `unknown`: it has not answered yet. */
+export type Life =
+  | { readonly type: "unknown" }
+  | { readonly type: "standing"; readonly status: NodeStatus; readonly roundTripMs: number }
+  | { readonly type: "fallen"; readonly sinceMs: number };
+
+export interface WatchedNode extends Endpoint {
+  readonly life: Life;
+}
+
+export type ClusterEvent =
+  | { readonly type: "fell"; readonly node: string }
+  | { readonly type: "rose"; readonly node: string }
+  | { readonly type: "led"; readonly node: string; readonly groups: readonly string[] };
+
+/** Asks every node for its status, twice a second, and tells what happened since. */
+export class ClusterWatch {
+  readonly #nodes = new Map<string, WatchedNode & { failures: number; pid: number | null }>();
+  readonly #leaders = new Map<string, { readonly node: string; readonly term: number }>();
+  readonly #listener: (event: ClusterEvent | { readonly type: "changed" }) => void;
+  #fallen = 0;
+
+  constructor(listener: (event: ClusterEvent | { readonly type: "changed" }) => void) {
+    this.#listener = listener;
+  }
+
+  get nodes(): readonly WatchedNode[] {
+    return [...this.#nodes.values()].sort((a, b) => a.node.localeCompare(b.node, "en", { numeric: true }));
+  }
+
+  /** How many falls this page has seen. */
+  get serversKilled(): number {
+    return this.#fallen;
+  }
+
+  start(endpoints: readonly Endpoint[]): void {
+    this.#learn(endpoints);
+    setInterval(() => void this.#refreshEndpoints(), endpointsMs);
+  }
+
+  /** Kills the node's process: in development only. Returns why it could not be done, or null. */
+  async kill(node: string): Promise<string | null> {
+    const watched = this.#nodes.get(node);
+    if (watched === undefined) return `there is no ${node}`;
+    try {
+      const answer = await fetch(`${watched.url}/testudo/kill`, {
+        method: "POST",
+        signal: AbortSignal.timeout(pollTimeoutMs),
+      });
+      return answer.ok ? null : `${node} refused: ${answer.status}`;
+    } catch {
+      // It may be gone before it can answer: the next polls tell.
+      return null;
+    }
+  }
+
+  #learn(endpoints: readonly Endpoint[]): void {
+    for (const endpoint of endpoints) {
+      if (this.#nodes.has(endpoint.node)) continue;
+      this.#nodes.set(endpoint.node, { ...endpoint, life: { type: "unknown" }, failures: 0, pid: null });
+      void this.#poll(endpoint.node);
+    }
+    this.#listener({ type: "changed" });
+  }
+
+  async #refreshEndpoints(): Promise<void> {
+    const standing = this.nodes.find(({ life }) => life.type === "standing");
+    if (standing === undefined) return;
+    try {
+      this.#learn(await fetchEndpoints(standing.url));
+    } catch {
+      // It fell just now; the next round asks another node.
+    }
+  }
+
+  async #poll(node: string): Promise<void> {
+    const watched = this.#nodes.get(node);
+    if (watched === undefined) return;
+    const startMs = performance.now();
+    let status: NodeStatus | null = null;
+    try {
+      const answer = await fetch(`${watched.url}/testudo/status`, {
+        cache: "no-store",
+        signal: AbortSignal.timeout(pollTimeoutMs),
+      });
+      if (answer.ok) status = readStatus(await answer.json());
+    } catch {
+      status = null;
+    }
+    const nowMs = performance.now();
+    if (status === null) this.#missed(watched, nowMs);
+    else this.#answered(watched, status, nowMs - startMs);
+    this.#listener({ type: "changed" });
+    const next = this.#nodes.get(node);
+    setTimeout(
+      () => void this.#poll(node),
+      status === null && next?.life.type === "standing" ? pollAgainMs : pollMs,
+    );
+  }
+
+  #missed(watched: WatchedNode & { failures: number; pid: number | null }, nowMs: number): void {
+    const failures = watched.failures + 1;
+    const falls = watched.life.type === "standing" && failures >= failuresMax;
+    this.#nodes.set(watched.node, {
+      ...watched,
+      failures,
+      ...(falls ? { life: { type: "fallen", sinceMs: nowMs } } : {}),
+    });
+    if (falls) this.#fell(watched.node);
+  }
+
+  #answered(
+    watched: WatchedNode & { failures: number; pid: number | null },
+    status: NodeStatus,
+    roundTripMs: number,
+  ): void {
+    // Another process under the same name: it fell and was up again between two polls.
+    const missedFall = watched.life.type === "standing" && watched.pid !== status.pid;
+    if (missedFall) this.#fell(watched.node);
+    const rose = missedFall || watched.life.type === "fallen";
+    this.#nodes.set(watched.node, {
+      ...watched,
+      failures: 0,
+      pid: status.pid,
+      life: { type: "standing", status, roundTripMs },
+    });
+    if (rose) this.#listener({ type: "rose", node: watched.node });
+    this.#noteLeaders(status);
+  }
+
+  #fell(node: string): void {
+    this.#fallen += 1;
+    this.#listener({ type: "fell", node });
+  }
+
+  #noteLeaders(status: NodeStatus): void {
+    const taken = new Map<string, string[]>();
+    for (const { id, leader, term } of status.groups) {
+      if (leader === null || leader === "") continue;
+      const known = this.#leaders.get(id);
+      if (known !== undefined && term <= known.term) continue;
+      this.#leaders.set(id, { node: leader, term });
+      if (known !== undefined && known.node !== leader) taken.set(leader, [...(taken.get(leader) ?? []), id]);
+    }
+    for (const [node, groups] of taken) this.#listener({ type: "led", node, groups });
+  }
+}
+
+/** @throws TypeError, or fetch's error, when that address has no list of endpoints */
+export async function fetchEndpoints(url: string): Promise<Endpoint[]> {
+  const answer = await fetch(`${url}/testudo/endpoints`, {
+    cache: "no-store",
+    signal: AbortSignal.timeout(pollTimeoutMs),
+  });
+  if (!answer.ok) throw new TypeError(`no endpoints at ${url}: ${answer.status}`);
+  return readEndpoints(await answer.json());
+}

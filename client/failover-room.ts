@@ -1,0 +1,318 @@
+import type { InferState } from "@colyseus/core";
+import { decode, type Iterator } from "@colyseus/schema";
+import { CloseCode, Protocol, Room } from "@colyseus/sdk";
+import { decodeSequenced } from "../shared/wrapper-protocol.ts";
+import type { FailoverOptions } from "./client-options.ts";
+import type { Endpoint } from "./endpoints.ts";
+import { Outbox } from "./outbox.ts";
+import { Reattachment, stableMs } from "./reattachment.ts";
+import { Vigil } from "./vigil.ts";
+
+/** A room went on at another node (or, with one node, at the same one). */
+export interface Failover {
+  readonly from: Endpoint;
+  readonly to: Endpoint;
+  /** From the last frame received before to the first state received after. */
+  readonly gapMs: number;
+}
+
+/** What a room needs of its client. */
+export interface RoomNodes {
+  readonly options: FailoverOptions;
+  /** Where the room's first socket goes. */
+  readonly first: Endpoint;
+  /** Every endpoint to try, nearest first, the one that failed last. */
+  after(failed: Endpoint): Endpoint[];
+  socketUrl(to: Endpoint, seat: { readonly roomId: string; readonly sessionId: string }): string;
+  /** The room is attached elsewhere: the list of nodes may have changed. */
+  moved(to: Endpoint): void;
+}
+
+type Phase =
+  | { readonly type: "joining" }
+  /** The node told what it has applied: commands flow. */
+  | { readonly type: "attached"; readonly sinceMs: number; readonly after: Reattachment | null }
+  | { readonly type: "moving"; readonly reattachment: Reattachment }
+  | { readonly type: "left" };
+
+interface Closed {
+  readonly code: number;
+  readonly reason?: string;
+}
+
+interface Message {
+  readonly data: ArrayBuffer;
+}
+
+type Connection = Room["connection"];
+/** What the SDK had where this hooks in. */
+type Stock = Pick<Connection["events"], "onopen" | "onmessage" | "onclose"> & Pick<Connection, "reconnect">;
+
+const protocolMask = 0x1f;
+/** The close codes after which the SDK, too, reconnects: the server is gone, the player did not leave. */
+const goneCodes: readonly number[] = [
+  CloseCode.GOING_AWAY,
+  CloseCode.NO_STATUS_RECEIVED,
+  CloseCode.ABNORMAL_CLOSURE,
+  CloseCode.MAY_TRY_RECONNECT,
+];
+const commandCodes: readonly number[] = [Protocol.ROOM_DATA, Protocol.ROOM_DATA_BYTES, Protocol.ROOM_REQUEST];
+const stateCodes: readonly number[] = [Protocol.ROOM_STATE, Protocol.ROOM_STATE_PATCH];
+
+/**
+ * The SDK's room, with a connection that moves. It hooks in between the room and its `connection`: the SDK
+ * itself does the reconnecting, with its token, into the same state; this decides where and when, keeps the
+ * commands until they are applied, and notices silence. Against a plain Colyseus server (`nodes` null) it does
+ * nothing.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: the SDK's own default
+export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T, State> {
+  readonly #nodes: RoomNodes | null;
+  readonly #outbox: Outbox;
+  readonly #failoverCallbacks = new Set<(failover: Failover) => void>();
+  /** The newest message of each `latest` type, while the room is moving. */
+  readonly #latestWaiting = new Map<string | number, Uint8Array>();
+  readonly #latest: ReadonlySet<string | number>;
+  #phase: Phase = { type: "joining" };
+  #endpoint: Endpoint | null;
+  #target: { readonly to: Endpoint; readonly delayMs: number } | null = null;
+  #heardMs = 0;
+  #socketLives = false;
+  #joinedHere = false;
+  #leaving = false;
+  /** A move that is complete but for the first state. */
+  #failover: { readonly from: Endpoint; readonly to: Endpoint; readonly heardMs: number } | null = null;
+  #vigil: Vigil | null = null;
+  #attachTimer: ReturnType<typeof setTimeout> | undefined;
+  #stock: Stock = { reconnect: () => {} };
+
+  constructor(name: string, rootSchema: (new () => State) | undefined, nodes: RoomNodes | null) {
+    super(name, rootSchema as ConstructorParameters<typeof Room<T, State>>[1]);
+    this.#nodes = nodes;
+    this.#endpoint = nodes?.first ?? null;
+    this.#latest = new Set(nodes?.options.latest[name] ?? []);
+    this.#outbox = new Outbox({
+      commandsMax: nodes?.options.outboxCommandsMax ?? 1,
+      bytesMax: nodes?.options.outboxBytesMax ?? 1,
+    });
+    if (nodes !== null) {
+      // The SDK's tries end when ours do, and wait as long as ours.
+      Object.assign(this.reconnection, {
+        minUptime: Number.NEGATIVE_INFINITY,
+        maxRetries: Number.POSITIVE_INFINITY,
+        minDelay: 0,
+        backoff: () => this.#target?.delayMs ?? 0,
+      });
+    }
+    this.onLeave(() => this.#stop());
+  }
+
+  /** Where this room is attached, or was last; null against a plain Colyseus server. */
+  get endpoint(): Endpoint | null {
+    return this.#endpoint;
+  }
+
+  /** Commands that are not known to be applied. */
+  get unacknowledged(): number {
+    return this.#outbox.size;
+  }
+
+  /** Calls back after each move, once the first state has come. Returns what unsubscribes. */
+  onFailover(callback: (failover: Failover) => void): () => void {
+    this.#failoverCallbacks.add(callback);
+    return () => this.#failoverCallbacks.delete(callback);
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the SDK's signature
+  override connect(endpoint: string, options?: any, headers?: any): void {
+    super.connect(endpoint, options, headers);
+    if (this.#nodes === null) return;
+    this.#hook(this.connection);
+    this.#awaitAttachment(this.#nodes);
+  }
+
+  // The SDK's, internal there: a request timed out, so nobody waits for its answer.
+  protected cancelRequest(id: number): void {
+    (Room.prototype as unknown as { cancelRequest(id: number): void }).cancelRequest.call(this, id);
+    this.#outbox.answered(id);
+  }
+
+  #hook(connection: Connection): void {
+    const { onopen = null, onmessage = null, onclose = null } = connection.events;
+    this.#stock = { onopen, onmessage, onclose, reconnect: connection.reconnect.bind(connection) };
+    // In a browser the SDK lists the connection for its "offline" event at each opening; once is enough.
+    connection.events.onopen = (event: unknown) => {
+      this.#stock.onopen?.(event);
+      connection.events.onopen = null;
+    };
+    connection.events.onmessage = (event: Message) => this.#received(event);
+    connection.events.onclose = (event: Closed) => this.#closed(event);
+    // A close always follows, and is what counts; a try that fails on the way is not the game's error.
+    connection.events.onerror = () => {};
+    connection.send = (frame: Uint8Array) => this.#send(frame);
+    connection.reconnect = (parameters) => this.#reconnect(parameters);
+    // While the room moves it takes commands like an open one, else the SDK would keep ten and drop the rest.
+    Object.defineProperty(connection, "isOpen", {
+      configurable: true,
+      get: () =>
+        this.#phase.type === "attached" || this.#phase.type === "moving" || connection.transport.isOpen,
+    });
+  }
+
+  #send(frame: Uint8Array): void {
+    const code = (frame[0] ?? 0) & protocolMask;
+    if (code === Protocol.LEAVE_ROOM) this.#leaving = true;
+    if (!commandCodes.includes(code)) {
+      if (this.connection.transport.isOpen) this.connection.transport.send(frame);
+      return;
+    }
+    const attached = this.#phase.type === "attached";
+    const it: Iterator = { offset: 1 };
+    const requestId = code === Protocol.ROOM_REQUEST ? decode.number(frame, it) : null;
+    const type = decode.stringCheck(frame, it) ? decode.string(frame, it) : decode.number(frame, it);
+    if (requestId === null && this.#latest.has(type)) {
+      if (attached) this.connection.transport.send(frame);
+      else this.#latestWaiting.set(type, frame.slice());
+      return;
+    }
+    const command = this.#outbox.add(frame, requestId);
+    if (attached) this.connection.transport.send(this.#outbox.encode(command));
+  }
+
+  #received(event: Message): void {
+    const frame = new Uint8Array(event.data);
+    const heardMs = performance.now();
+    this.#vigil?.heard();
+    const sequenced = decodeSequenced(frame);
+    if (sequenced !== null) {
+      this.#heardMs = heardMs;
+      this.#outbox.acknowledge(sequenced.sequence);
+      if (this.#joinedHere && this.#phase.type !== "attached") this.#attached();
+      return;
+    }
+    const code = (frame[0] ?? 0) & protocolMask;
+    if (code === Protocol.ROOM_RESPONSE) this.#outbox.answered(decode.number(frame, { offset: 1 }));
+    if (code === Protocol.JOIN_ROOM) this.#joined();
+    this.#stock.onmessage?.(event);
+    if (this.#failover !== null && (stateCodes.includes(code) || this.serializerId === "none")) {
+      const { from, to, heardMs: lastHeardMs } = this.#failover;
+      this.#failover = null;
+      for (const callback of this.#failoverCallbacks) callback({ from, to, gapMs: heardMs - lastHeardMs });
+    }
+    this.#heardMs = heardMs;
+  }
+
+  #joined(): void {
+    const nodes = this.#nodes;
+    if (nodes === null || this.#endpoint === null) return;
+    this.#joinedHere = true;
+    this.#vigil?.stop();
+    this.#vigil = new Vigil(nodes.options, {
+      ping: () => this.#send(new Uint8Array([Protocol.PING])),
+      silent: () => this.#abandon(),
+    });
+    if (this.#phase.type === "moving") {
+      const { from, heardMs } = this.#phase.reattachment;
+      this.#failover = { from, to: this.#endpoint, heardMs };
+      nodes.moved(this.#endpoint);
+    }
+  }
+
+  /** The node took the seat and told what it has applied. */
+  #attached(): void {
+    clearTimeout(this.#attachTimer);
+    const after = this.#phase.type === "moving" ? this.#phase.reattachment : null;
+    this.#phase = { type: "attached", sinceMs: performance.now(), after };
+    const { transport } = this.connection;
+    for (const frame of this.#outbox.resend()) transport.send(frame);
+    for (const frame of this.#latestWaiting.values()) transport.send(frame);
+    this.#latestWaiting.clear();
+    if (this.#leaving) transport.send(new Uint8Array([Protocol.LEAVE_ROOM]));
+  }
+
+  #closed(event: Closed): void {
+    if (!this.#socketLives) return;
+    this.#socketLives = false;
+    this.#joinedHere = false;
+    clearTimeout(this.#attachTimer);
+    this.#vigil?.stop();
+    const joined = this.joinedAtTime !== 0;
+    if (joined && this.reconnection.enabled && goneCodes.includes(event.code)) this.#move(event);
+    else this.#end(event);
+  }
+
+  #move({ code, reason }: Closed): void {
+    const nodes = this.#nodes;
+    if (nodes === null || this.#endpoint === null || this.#phase.type === "left") return;
+    const nowMs = performance.now();
+    if (this.#phase.type !== "moving") {
+      const begun = { from: this.#endpoint, heardMs: this.#heardMs };
+      // A node that takes the seat and drops it at once must not be asked again at full speed.
+      const again =
+        this.#phase.type === "attached" && nowMs - this.#phase.sinceMs < stableMs ? this.#phase.after : null;
+      const reattachment =
+        again?.again(begun) ??
+        new Reattachment({ ...begun, nowMs, moveMsMax: nodes.options.moveMsMax, random: Math.random });
+      this.#phase = { type: "moving", reattachment };
+      this.#failover = null;
+      this.onDrop.invoke(code, reason);
+    }
+    if (this.#phase.type !== "moving") return; // left by the game, in onDrop
+    this.#target = this.#phase.reattachment.next(nodes.after(this.#phase.reattachment.from), nowMs);
+    if (this.#target !== null) {
+      this["handleReconnection"](code, reason);
+      return;
+    }
+    const given = `No node took this seat within ${nodes.options.moveMsMax} ms.`;
+    this.reconnection.isReconnecting = false;
+    this.#end({ code: CloseCode.FAILED_TO_RECONNECT, reason: given });
+  }
+
+  /** The SDK rejects what is pending, and leaves. */
+  #end(event: Closed): void {
+    this.#stop();
+    this.#stock.onclose?.(event);
+  }
+
+  #reconnect(parameters: Parameters<Connection["reconnect"]>[0]): void {
+    const nodes = this.#nodes;
+    if (nodes === null || this.#target === null || this.#phase.type !== "moving") return;
+    this.#endpoint = this.#target.to;
+    this.connection.url = nodes.socketUrl(this.#endpoint, this);
+    this.#awaitAttachment(nodes);
+    try {
+      this.#stock.reconnect(parameters);
+    } catch {
+      // A url that this environment refuses (an insecure one on a secure page): as good as a dead node.
+      setTimeout(() => this.#closed({ code: CloseCode.ABNORMAL_CLOSURE }), 0);
+    }
+  }
+
+  #awaitAttachment(nodes: RoomNodes): void {
+    this.#socketLives = true;
+    this.#attachTimer = setTimeout(() => this.#abandon(), nodes.options.attachMs);
+  }
+
+  /** The node does not answer: nothing that it may say later counts, and its close is not waited for. */
+  #abandon(): void {
+    const { ws } = this.connection.transport as { ws?: WebSocket & { terminate?: () => void } };
+    if (ws) {
+      ws.onmessage = null;
+      ws.onopen = null;
+      ws.onerror = () => {};
+    }
+    // With this code the SDK reports the close at once.
+    this.connection.close(CloseCode.MAY_TRY_RECONNECT);
+    ws?.terminate?.();
+  }
+
+  #stop(): void {
+    this.#phase = { type: "left" };
+    this.#socketLives = false;
+    clearTimeout(this.#attachTimer);
+    this.#vigil?.stop();
+    this.#outbox.clear();
+    this.#latestWaiting.clear();
+    this.#failoverCallbacks.clear();
+  }
+}

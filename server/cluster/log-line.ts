@@ -1,0 +1,30 @@
+import { z } from "zod";
+
+const lineSchema = z.looseObject({ level: z.number(), time: z.string(), msg: z.string().default(""), event: z.string().optional() });
+
+const warnLevel = 40;
+/** What an operator of a whole cluster wants to see of a healthy node. */
+const shownEvents: ReadonlySet<string> = new Set(["founded", "serving", "stopping", "stopped", "failed"]);
+const levelNames: Readonly<Record<number, string>> = { 40: "warning: ", 50: "error: ", 60: "fatal: " };
+
+/**
+ * What the starter shows of a line that a node wrote: null for nothing. Lines that are no log of Testudo's, such as a
+ * room's own output, are shown as they are.
+ */
+export function showLine(line: string, { verbose }: { verbose: boolean }): string | null {
+  const parsed = parseLine(line);
+  if (parsed === null) return line;
+  const { level, time, msg, event } = parsed;
+  if (!verbose && level < warnLevel && !(event !== undefined && shownEvents.has(event))) return null;
+  // 2026-01-02T03:04:05.678Z → 03:04:05.678
+  return `${time.slice(11, 23)} ${levelNames[level] ?? ""}${msg}`;
+}
+
+function parseLine(line: string): z.infer<typeof lineSchema> | null {
+  if (!line.startsWith("{")) return null;
+  try {
+    return lineSchema.safeParse(JSON.parse(line)).data ?? null;
+  } catch {
+    return null;
+  }
+}

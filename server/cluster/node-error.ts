@@ -1,0 +1,57 @@
+/** How a node's process ends. The starter starts a `failed` one again, the two before it never: it would not help. */
+export const exitCodes = Object.freeze({
+  stopped: 0,
+  wrongOptions: 2,
+  /** The data folder and the cluster do not fit together: an operator must look. */
+  refused: 3,
+  failed: 70,
+});
+
+export type NodeErrorCode =
+  /** The cluster was founded with another disk of this node, or without it. */
+  | "NOT_A_MEMBER"
+  /** --peers names other nodes than the cluster was founded with. */
+  | "PEERS_DIFFER"
+  | "PORT_IN_USE"
+  /** The disk refused: nothing that depends on it may go on (design 4.4). */
+  | "DISK"
+  /** Anything that no part of the node expected. */
+  | "UNEXPECTED";
+
+/** Why a node ends. `message` is one line, for the operator. */
+export class NodeError extends Error {
+  readonly code: NodeErrorCode;
+
+  constructor(code: NodeErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}
+
+/** What the process of a node that ends with this error exits with. */
+export function exitCodeOf(error: unknown): number {
+  const code = codeOf(error);
+  if (wrongOptionCodes.has(code)) return exitCodes.wrongOptions;
+  if (refusedCodes.has(code)) return exitCodes.refused;
+  return exitCodes.failed;
+}
+
+const wrongOptionCodes = new Set(["OPTION_WRONG", "OPTION_INVALID", "PORT_IN_USE", "LISTEN_FAILED", "PEERS_DIFFER"]);
+/** A LOCKED folder may be free soon, so it is not among these. */
+const refusedCodes = new Set(["NOT_A_MEMBER", "STORAGE_CORRUPT", "STORAGE_FOREIGN", "STORAGE_VERSION"]);
+
+export function codeOf(error: unknown): string {
+  const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
+  return typeof code === "string" ? code : "UNEXPECTED";
+}
+
+/** One line of an error, with its causes. */
+export function describeError(error: unknown): string {
+  const parts: string[] = [];
+  let current = error;
+  while (current !== undefined && parts.length < 5) {
+    parts.push(current instanceof Error ? current.message : String(current));
+    current = current instanceof Error ? current.cause : undefined;
+  }
+  return parts.join(": ").replace(/\s*[\r\n]+\s*/g, " | ");
+}

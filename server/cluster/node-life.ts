@@ -1,0 +1,72 @@
+import { type ActorRefFrom, createActor, setup } from "xstate";
+
+/** What happens to a node, in the order in which it usually does. */
+export type NodeLifeEvent =
+  | { readonly type: "open" }
+  | { readonly type: "recovered"; readonly founded: boolean }
+  | { readonly type: "founded" }
+  /** Every group has a leader that this node knows. */
+  | { readonly type: "led" }
+  | { readonly type: "stop" }
+  | { readonly type: "closed" }
+  | { readonly type: "fail" };
+
+/**
+ * The life of a node (design 4.2). `starting`: nothing is open. `recovering`: the disk is read. `founding`: blank, until
+ * the cluster is founded. `joining`: until every group has a leader. `serving`; once there it stays, leaders may come
+ * and go. `draining`: hands over what it leads and closes. `stopped`, `failed`: the end.
+ */
+export const nodeLifeMachine = setup({ types: { events: {} as NodeLifeEvent } }).createMachine({
+  id: "node",
+  initial: "starting",
+  states: {
+    starting: { on: { open: "recovering", stop: "stopped", fail: "failed" } },
+    recovering: {
+      on: {
+        recovered: [{ guard: ({ event }) => event.founded, target: "joining" }, { target: "founding" }],
+        stop: "draining",
+        fail: "failed",
+      },
+    },
+    founding: { on: { founded: "joining", stop: "draining", fail: "failed" } },
+    joining: { on: { led: "serving", stop: "draining", fail: "failed" } },
+    serving: { on: { stop: "draining", fail: "failed" } },
+    draining: { on: { closed: "stopped", fail: "failed" } },
+    stopped: { type: "final" },
+    failed: { type: "final" },
+  },
+});
+
+export type NodeLifeState = "starting" | "recovering" | "founding" | "joining" | "serving" | "draining" | "stopped" | "failed";
+
+/** The machine as a running actor. */
+export class NodeLife {
+  readonly #actor: ActorRefFrom<typeof nodeLifeMachine>;
+  readonly #listeners = new Set<(state: NodeLifeState) => void>();
+
+  constructor() {
+    this.#actor = createActor(nodeLifeMachine);
+    let last: NodeLifeState | null = null;
+    this.#actor.subscribe((snapshot) => {
+      const state: NodeLifeState = snapshot.value;
+      if (state === last) return;
+      last = state;
+      for (const listener of [...this.#listeners]) listener(state);
+    });
+    this.#actor.start();
+  }
+
+  get state(): NodeLifeState {
+    return this.#actor.getSnapshot().value;
+  }
+
+  /** An event that the state has no use for changes nothing. */
+  send(event: NodeLifeEvent): void {
+    this.#actor.send(event);
+  }
+
+  onState(listener: (state: NodeLifeState) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}

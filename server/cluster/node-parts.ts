@@ -1,0 +1,43 @@
+import { randomBytes } from "node:crypto";
+import { Links } from "../network/links.ts";
+import type { Network, PeerIdentity } from "../network/network.ts";
+import { LevelStorage } from "../storage/level-storage.ts";
+import type { Storage } from "../storage/storage.ts";
+import { type Clock, realClock } from "./clock.ts";
+import type { Log } from "./log.ts";
+import type { NodeOptions } from "./options.ts";
+
+/** A network that learns what cluster its node is in. */
+export interface NodeNetwork extends Network {
+  setClusterId(clusterId: string): void;
+}
+
+/** What a node is made of, handed in: a simulator hands in its own (design 4.1). */
+export interface NodeParts {
+  readonly clock: Clock;
+  /** Unpredictable ones. */
+  randomBytes(count: number): Uint8Array;
+  readonly storage: Storage;
+  network(identity: PeerIdentity): NodeNetwork;
+}
+
+/** The machine's own clock, chance, disk and network. */
+export function realNodeParts(options: NodeOptions, log: Log): NodeParts {
+  return {
+    clock: realClock,
+    randomBytes,
+    storage: new LevelStorage({ location: options.data, nodeId: options.id, random: randomBytes }),
+    network: (identity) =>
+      new Links(
+        {
+          identity,
+          secret: options.secret,
+          listen: { host: options.peerHost, port: options.peerPort },
+          peers: options.peers,
+          linkDelayMs: options.linkDelayMs,
+          linkLoss: options.linkLoss,
+        },
+        { log: log.child({ part: "network" }), randomBytes, monotonicMs: () => performance.now() },
+      ),
+  };
+}

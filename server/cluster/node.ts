@@ -1,0 +1,314 @@
+import assert from "node:assert/strict";
+import { GroupEngine } from "../group/engine.ts";
+import type { GroupStatus, LeaderChange } from "../group/group-status.ts";
+import type { Machine } from "../group/machine.ts";
+import type { PeerIdentity } from "../network/network.ts";
+import type { PeerMessage } from "../network/peer-message.ts";
+import type { Founding } from "../raft/founding.ts";
+import type { GroupContents, Identity } from "../storage/storage.ts";
+import { FoundingProtocol } from "./founding.ts";
+import { type Endpoint, Gossip } from "./gossip.ts";
+import { Handover } from "./handover.ts";
+import type { Fail, Log } from "./log.ts";
+import { NodeLife } from "./node-life.ts";
+import { type NodeNetwork, type NodeParts, realNodeParts } from "./node-parts.ts";
+import type { NodeOptions } from "./options.ts";
+import { type LostPeer, PeerWatch } from "./peer-watch.ts";
+
+export interface TestudoNodeSetup {
+  readonly options: NodeOptions;
+  /** The replicated state machine of each group: 0 to groups - 1. */
+  readonly machineFor: (group: number) => Machine;
+  readonly log: Log;
+  /** Ends the process (design 4.4); see failHard. */
+  readonly fail: Fail;
+  /** By default the machine's own clock, chance, disk and network. */
+  readonly parts?: NodeParts;
+}
+
+export interface PeerStatus {
+  readonly node: string;
+  readonly state: "connecting" | "up" | "down";
+  readonly roundTripMs: number | null;
+}
+
+/** What there is once the disk was read. */
+interface Opened {
+  readonly identity: Identity;
+  readonly contents: ReadonlyMap<number, GroupContents>;
+  readonly network: NodeNetwork;
+  readonly founding: FoundingProtocol;
+  readonly gossip: Gossip;
+}
+
+/** A leader that heard from no majority for so many T steps down. */
+const quorumTimeoutBases = 4;
+const bootIdBytes = 8;
+const clusterIdBytes = 8;
+
+/** One node of a cluster: its disk, its links, its part in the founding, and its groups. Starts once, stops once. */
+export class TestudoNode {
+  readonly options: NodeOptions;
+  readonly life = new NodeLife();
+  /** 16 hex digits, random, of this start. */
+  readonly bootId: string;
+  readonly #setup: TestudoNodeSetup;
+  readonly #parts: NodeParts;
+  readonly #log: Log;
+  readonly #startedAtMs: { readonly monotonic: number; readonly wall: number };
+  readonly #watch: PeerWatch;
+  /** Peers with an open link that are known to be of this cluster: the groups hear only those. */
+  readonly #admitted = new Map<string, PeerIdentity>();
+  #opened: Opened | null = null;
+  #engine: GroupEngine | null = null;
+  #stopping: Promise<void> | null = null;
+
+  constructor(setup: TestudoNodeSetup) {
+    const { options, log } = setup;
+    this.#setup = setup;
+    this.options = options;
+    this.#log = log.child({ part: "node" });
+    this.#parts = setup.parts ?? realNodeParts(options, log);
+    const { clock } = this.#parts;
+    const now = clock.now();
+    this.#startedAtMs = { monotonic: now.monotonicMs, wall: now.wallMs };
+    this.bootId = this.#hex(bootIdBytes);
+    this.#watch = new PeerWatch({ clock, nodeLostMs: options.nodeLostMs, peerIds: Object.keys(options.peers) });
+    this.#watch.onLost((lost) => this.#log.warn({ event: "node-lost", ...lost }, `node ${lost.nodeId} is lost`));
+    this.life.onState((state) => this.#log.info({ event: state }, `node ${options.id} is ${state}`));
+  }
+
+  /** Only after `start`. */
+  get identity(): Identity {
+    return this.#open.identity;
+  }
+
+  /** Null until the cluster is founded, as far as this node knows. */
+  get founding(): Founding | null {
+    return this.#opened?.founding.founding ?? null;
+  }
+
+  /** What this node and its peers say about themselves. Only after `start`. */
+  get gossip(): Gossip {
+    return this.#open.gossip;
+  }
+
+  /** Runs this node's groups; only once the cluster is founded: wait for `ready`. */
+  get engine(): GroupEngine {
+    assert(this.#engine !== null, `the groups run only once the cluster is founded; the node is ${this.life.state}`);
+    return this.#engine;
+  }
+
+  get uptimeMs(): number {
+    return Math.round(this.#parts.clock.now().monotonicMs - this.#startedAtMs.monotonic);
+  }
+
+  get #open(): Opened {
+    assert(this.#opened !== null, `the node has not started; it is ${this.life.state}`);
+    return this.#opened;
+  }
+
+  /**
+   * Opens the disk and the links; the founding and the groups follow by themselves (see `ready`).
+   * @throws what the disk says (STORAGE_…), PORT_IN_USE, PEERS_DIFFER, NOT_A_MEMBER; nothing is left open
+   */
+  async start(): Promise<void> {
+    assert(this.life.state === "starting" && this.#opened === null, `a node starts once; it is ${this.life.state}`);
+    this.life.send({ type: "open" });
+    try {
+      const { identity, groups } = await this.#parts.storage.open();
+      const { nodeId, storeId, bootCount, founding } = identity;
+      this.#opened = this.#assemble(identity, groups);
+      this.#log.info({ event: "opened", nodeId, storeId, bootCount, bootId: this.bootId, clusterId: founding?.clusterId ?? null }, `${nodeId}: data folder opened for the ${bootCount}. time`);
+      this.life.send({ type: "recovered", founded: founding !== null });
+      await this.#opened.network.start({
+        linkUp: (peer) => this.#linkUp(peer),
+        linkDown: (peerId) => this.#linkDown(peerId),
+        message: (from, message) => this.#message(from, message),
+      });
+      this.#opened.gossip.start();
+      this.#opened.founding.start();
+    } catch (error) {
+      this.life.send({ type: "fail" });
+      await this.#closeAll();
+      throw error;
+    }
+  }
+
+  /** Resolves once the node serves: the cluster is founded, and this node knows a leader of every group. */
+  ready(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = (): boolean => {
+        const { state } = this.life;
+        if (state === "serving") resolve();
+        else if (state === "draining" || state === "stopped" || state === "failed") reject(new Error(`the node is ${state}`));
+        else return false;
+        return true;
+      };
+      if (look()) return;
+      const forget = this.life.onState(() => {
+        if (look()) forget();
+      });
+    });
+  }
+
+  /** Hands over what it leads, then closes everything. What was acknowledged is on disk, whatever happens here. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  /** One for each group; none before the cluster is founded. */
+  groups(): readonly GroupStatus[] {
+    return this.#engine?.status() ?? [];
+  }
+
+  peers(): readonly PeerStatus[] {
+    const peers = this.#opened?.network.peers() ?? [];
+    const roundTrips = new Map(this.#engine?.peers().map(({ node, roundTripMs }) => [node, roundTripMs]));
+    return peers.map(({ nodeId, state }) => ({ node: nodeId, state, roundTripMs: roundTrips.get(nodeId) ?? null }));
+  }
+
+  /** Where clients find the nodes: this one first, then those that are linked, then those heard of before. */
+  endpoints(): readonly Endpoint[] {
+    return this.#opened?.gossip.endpoints() ?? [];
+  }
+
+  /** Calls back for each peer that had no link for `nodeLostMs`, or is back as another process. */
+  onPeerLost(listener: (lost: LostPeer) => void): () => void {
+    return this.#watch.onLost(listener);
+  }
+
+  /** Those that count as lost now. */
+  lostPeers(): readonly LostPeer[] {
+    return this.#watch.lost();
+  }
+
+  #assemble(identity: Identity, contents: ReadonlyMap<number, GroupContents>): Opened {
+    const { options } = this;
+    const { clock, storage } = this.#parts;
+    const { nodeId, storeId } = identity;
+    const clusterId = identity.founding?.clusterId ?? null;
+    const network = this.#parts.network({ nodeId, storeId, bootId: this.bootId, clusterId });
+    const send = (to: string, message: PeerMessage) => network.send(to, message);
+    const founding = new FoundingProtocol({
+      self: { nodeId, storeId },
+      peerIds: Object.keys(options.peers),
+      groups: options.groups,
+      founding: identity.founding,
+      clock,
+      log: this.#log,
+      newClusterId: () => this.#hex(clusterIdBytes),
+      send,
+      save: (decided) => storage.save({ founding: decided, groups: new Map() }),
+      founded: (decided) => this.#founded(decided),
+      admitted: (peer) => {
+        this.#admitted.set(peer.nodeId, peer);
+        this.#engine?.linkUp(peer);
+      },
+      fail: (error) => this.#fail(error),
+    });
+    const own = {
+      node: nodeId,
+      bootId: this.bootId,
+      region: options.region,
+      clientUrl: options.publicUrl,
+      pid: process.pid,
+      startedAtMs: this.#startedAtMs.wall,
+    };
+    return { identity, contents, network, founding, gossip: new Gossip({ own, send, clock, log: this.#log }) };
+  }
+
+  #founded(founding: Founding): void {
+    const { identity, contents, network } = this.#open;
+    const { clusterId, members, groups } = founding;
+    if (identity.founding === null) this.#log.info({ event: "founded", clusterId, members, groups }, `cluster ${clusterId} is founded`);
+    if (groups !== this.options.groups) {
+      this.#log.warn({ event: "groups-differ", groups, option: this.options.groups }, `the cluster was founded with ${groups} groups; option groups is ${this.options.groups} and counts for nothing`);
+    }
+    network.setClusterId(clusterId);
+    const { clock, storage } = this.#parts;
+    const baseMs = this.options.electionTimeoutBaseMs;
+    this.#engine = new GroupEngine({
+      self: { nodeId: identity.nodeId, storeId: identity.storeId },
+      bootId: this.bootId,
+      bootCount: identity.bootCount,
+      founding,
+      persisted: contents,
+      storage,
+      network,
+      machineFor: this.#setup.machineFor,
+      clock,
+      random: () => this.#fraction(),
+      log: this.#setup.log.child({ part: "group" }),
+      fail: (error: unknown) => this.#fail(error),
+      options: { heartbeatIntervalMs: baseMs, raft: { electionBaseMs: baseMs, quorumTimeoutMs: quorumTimeoutBases * baseMs } },
+    });
+    this.#engine.onChange((change) => this.#leaderChanged(change));
+    this.#engine.start();
+    this.life.send({ type: "founded" });
+  }
+
+  #leaderChanged({ group, term, leaderId }: LeaderChange): void {
+    this.#log.info({ event: "leader", group, term, leader: leaderId }, `group ${group}, term ${term}: ${leaderId ?? "nobody"} leads`);
+    if (this.groups().every(({ leader }) => leader !== null)) this.life.send({ type: "led" });
+  }
+
+  #linkUp(peer: PeerIdentity): void {
+    const { founding, gossip } = this.#open;
+    this.#watch.linkUp(peer);
+    gossip.linkUp(peer);
+    founding.linkUp(peer);
+  }
+
+  #linkDown(nodeId: string): void {
+    const { founding, gossip } = this.#open;
+    this.#watch.linkDown(nodeId);
+    gossip.linkDown(nodeId);
+    founding.linkDown(nodeId);
+    if (this.#admitted.delete(nodeId)) this.#engine?.linkDown(nodeId);
+  }
+
+  #message(from: string, message: PeerMessage): void {
+    const { founding, gossip } = this.#open;
+    if (message.type === "found" || message.type === "founded") founding.message(from, message);
+    else if (message.type === "gossip") gossip.message(from, message);
+    else if (this.#admitted.has(from)) this.#engine?.message(from, message);
+  }
+
+  async #stop(): Promise<void> {
+    const { state } = this.life;
+    if (state === "stopped" || state === "failed") return;
+    this.life.send({ type: "stop" });
+    if (this.#engine !== null) {
+      const { clock } = this.#parts;
+      await new Handover({ engine: this.#engine, clock, nodeId: this.options.id, heirs: () => [...this.#admitted.keys()] }).run();
+    }
+    await this.#closeAll();
+    this.life.send({ type: "closed" });
+  }
+
+  async #closeAll(): Promise<void> {
+    this.#watch.stop();
+    this.#opened?.founding.stop();
+    this.#opened?.gossip.stop();
+    await this.#engine?.stop();
+    await this.#opened?.network.close();
+    await this.#parts.storage.close();
+  }
+
+  #fail(error: unknown): never {
+    this.life.send({ type: "fail" });
+    return this.#setup.fail(error);
+  }
+
+  #hex(bytes: number): string {
+    return Buffer.from(this.#parts.randomBytes(bytes)).toString("hex");
+  }
+
+  /** 0 ≤ x < 1 */
+  #fraction(): number {
+    const bytes = this.#parts.randomBytes(4);
+    return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0) / 2 ** 32;
+  }
+}

@@ -1,0 +1,219 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { fraction, nodeIdKind, oneOf, type OptionKind, perNode, text, toggle, url, wholeNumber } from "./option-kind.ts";
+import { OptionError, type OptionOrigin } from "./option-error.ts";
+import { describeOptions, type OptionInputs, type OptionSpec, readOptions } from "./option-sources.ts";
+
+/** Nodes of one cluster, this one included. */
+export const nodesMax = 16;
+export const secretLengthMin = 16;
+export const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+export const nodeDefaults = Object.freeze({
+  id: "n1",
+  host: "0.0.0.0",
+  port: 2567,
+  peerHost: "0.0.0.0",
+  peerPort: 2667,
+  region: "local",
+  groups: 4,
+  development: false,
+  logLevel: "info" as LogLevel,
+  electionTimeoutBaseMs: 50,
+  nodeLostMs: 1000,
+  leaderlessMs: 1000,
+  stopTimeoutMs: 5000,
+});
+
+/** How one node runs. Times in milliseconds. */
+export interface NodeOptions {
+  readonly id: string;
+  /** Where clients and the page are served. */
+  readonly host: string;
+  readonly port: number;
+  /** Where the other nodes reach this one. */
+  readonly peerHost: string;
+  readonly peerPort: number;
+  /** What clients are told to reach this node by: http:// or https://, without a slash at the end. */
+  readonly publicUrl: string;
+  readonly region: string;
+  /** All *other* nodes of the cluster, by id: ws://host:port. */
+  readonly peers: Readonly<Record<string, string>>;
+  /** An absolute path. */
+  readonly data: string;
+  readonly secret: string;
+  /** Counts at the founding only: 1 to 64. */
+  readonly groups: number;
+  readonly development: boolean;
+  /** Added before each send to a node, by id. */
+  readonly linkDelayMs: Readonly<Record<string, number>>;
+  /** The part of what is sent to a node that gets lost, by id: 0 to 0.9. */
+  readonly linkLoss: Readonly<Record<string, number>>;
+  readonly logLevel: LogLevel;
+  /** T of design 4.3: heartbeats every T, elections after 2T to 4T without a leader. */
+  readonly electionTimeoutBaseMs: number;
+  /** A node without a link for so long is lost: its seats are detached. */
+  readonly nodeLostMs: number;
+  /** A group without a leader for so long: its clients are sent elsewhere. */
+  readonly leaderlessMs: number;
+  readonly stopTimeoutMs: number;
+}
+
+export const hostKind = text({
+  pattern: /^[A-Za-z0-9.:_-]{1,253}$/,
+  allowed: "a host name or an IP address",
+  argument: "HOST",
+});
+export const portKind = wholeNumber({ min: 1, max: 65_535 });
+export const pathKind = text({ pattern: /^[^\0]{1,4096}$/, allowed: "a path", argument: "PATH" });
+const secretKind = text({
+  pattern: /^[\x21-\x7e]{16,256}$/,
+  allowed: `${secretLengthMin} to 256 characters, without spaces`,
+  argument: "TEXT",
+});
+
+function orNull<T>(kind: OptionKind<T>): OptionSpec<T | null>["kind"] {
+  return kind;
+}
+
+const sharedTable = {
+  region: {
+    kind: text({ pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, allowed: "1 to 32 letters, digits, dots, dashes or underscores", argument: "NAME" }),
+    fallback: nodeDefaults.region,
+    summary: "the region that the node is in",
+  },
+  groups: { kind: wholeNumber({ min: 1, max: 64 }), fallback: nodeDefaults.groups, summary: "how many groups of rooms the cluster is founded with" },
+  linkDelayMs: {
+    kind: perNode({ value: wholeNumber({ min: 0, max: 10_000 }), nodesMax }),
+    fallback: Object.freeze({}) as Readonly<Record<string, number>>,
+    summary: "imitate distance: delay what goes to these nodes, in ms",
+  },
+  linkLoss: {
+    kind: perNode({ value: fraction({ min: 0, max: 0.9 }), nodesMax }),
+    fallback: Object.freeze({}) as Readonly<Record<string, number>>,
+    summary: "imitate bad lines: lose this part of what goes to these nodes",
+  },
+  logLevel: { kind: oneOf(logLevels), fallback: nodeDefaults.logLevel, summary: "the least level that is logged" },
+  electionTimeoutBaseMs: {
+    kind: wholeNumber({ min: 10, max: 60_000 }),
+    fallback: nodeDefaults.electionTimeoutBaseMs,
+    summary: "T in ms: heartbeats go out every T, a follower waits 2T to 4T for its leader",
+  },
+  nodeLostMs: { kind: wholeNumber({ min: 100, max: 600_000 }), fallback: nodeDefaults.nodeLostMs, summary: "ms without a link after which a node counts as lost" },
+  leaderlessMs: { kind: wholeNumber({ min: 100, max: 600_000 }), fallback: nodeDefaults.leaderlessMs, summary: "ms without a leader after which a group's clients are sent elsewhere" },
+  stopTimeoutMs: { kind: wholeNumber({ min: 100, max: 600_000 }), fallback: nodeDefaults.stopTimeoutMs, summary: "ms that a clean stop may take" },
+};
+
+/** What the starter hands through to every node as it is. */
+export const passedTable: typeof sharedTable = sharedTable;
+
+const nodeTable = {
+  id: { kind: nodeIdKind, fallback: nodeDefaults.id, summary: "the node's name in its cluster" },
+  host: { kind: hostKind, fallback: nodeDefaults.host, summary: "where clients and the page are served" },
+  port: { kind: portKind, fallback: nodeDefaults.port, summary: "the port for clients and the page" },
+  peerHost: { kind: hostKind, fallback: nodeDefaults.peerHost, summary: "where other nodes reach this one" },
+  peerPort: { kind: portKind, fallback: nodeDefaults.peerPort, summary: "the port for other nodes" },
+  publicUrl: { kind: orNull(url(["http:", "https:"])), fallback: null, summary: "what clients reach this node by; needed when a peer is on another machine" },
+  peers: {
+    kind: perNode({ value: url(["ws:"]), nodesMax }),
+    fallback: Object.freeze({}) as Readonly<Record<string, string>>,
+    summary: "all nodes of the cluster; this one may be among them",
+  },
+  data: { kind: orNull(pathKind), fallback: null, summary: "the folder of the node's data; by default data/ID" },
+  secret: { kind: orNull(secretKind), fallback: null, summary: "what the nodes of a cluster know each other by; needed with peers", hidden: true as const },
+  secretFile: { kind: orNull(pathKind), fallback: null, summary: "a file that holds the secret, instead of --secret" },
+  development: { kind: toggle(), fallback: nodeDefaults.development, summary: "let the page kill nodes" },
+  ...sharedTable,
+};
+
+export type ParsedOptions<Options> = { readonly type: "options"; readonly options: Options } | { readonly type: "help"; readonly text: string };
+
+/**
+ * The options of one node.
+ * @throws OptionError, whose message is one line for the operator.
+ */
+export function readNodeOptions(inputs: OptionInputs): ParsedOptions<NodeOptions> {
+  const { values, origins, helpWanted } = readOptions(nodeTable, inputs);
+  if (helpWanted) return { type: "help", text: describeOptions(nodeTable, "node server/main.ts [options]") };
+  const { secretFile, ...rest } = values;
+  const peers = Object.fromEntries(Object.entries(values.peers).filter(([id]) => id !== values.id));
+  const options = {
+    ...rest,
+    peers: Object.freeze(peers),
+    publicUrl: values.publicUrl?.replace(/\/+$/, "") ?? `http://${urlHost(values.host)}:${values.port}`,
+    data: resolve(inputs.cwd, values.data ?? `data/${values.id}`),
+    secret: decideSecret({ secret: values.secret, secretFile, origins, cwd: inputs.cwd, alone: Object.keys(peers).length === 0 }),
+  };
+  checkTogether(options, origins, values.publicUrl !== null);
+  return { type: "options", options: Object.freeze(options) };
+}
+
+/** What depends on more than one option. */
+function checkTogether(options: NodeOptions, origins: Readonly<Record<string, OptionOrigin>>, publicUrlGiven: boolean): void {
+  const wrong = (option: keyof NodeOptions, allowed: string) =>
+    new OptionError({ option, origin: origins[option] ?? { type: "default" }, value: options[option], allowed });
+  if (options.peerPort === options.port) throw wrong("peerPort", "another port than --port");
+  if (Object.keys(options.peers).length >= nodesMax) throw wrong("peers", `at most ${nodesMax} nodes with this one`);
+  const known = new Set([options.id, ...Object.keys(options.peers)]);
+  for (const option of ["linkDelayMs", "linkLoss"] as const) {
+    const stranger = Object.keys(options[option]).find((id) => !known.has(id));
+    if (stranger !== undefined) throw wrong(option, `about nodes of --peers, which ${stranger} is not`);
+  }
+  // Clients elsewhere would be told to come to their own machine.
+  const far = Object.values(options.peers).find((peer) => !isLoopback(new URL(peer).hostname));
+  if (far !== undefined && !publicUrlGiven && (isWildcard(options.host) || isLoopback(options.host))) {
+    throw wrong("publicUrl", `given, since ${far} is on another machine and --host is ${options.host}`);
+  }
+}
+
+function decideSecret({
+  secret,
+  secretFile,
+  origins,
+  cwd,
+  alone,
+}: {
+  secret: string | null;
+  secretFile: string | null;
+  origins: Readonly<Record<"secret" | "secretFile", OptionOrigin>>;
+  cwd: string;
+  alone: boolean;
+}): string {
+  if (secret !== null && secretFile !== null) {
+    throw new OptionError({ option: "secretFile", origin: origins.secretFile, value: secretFile, allowed: "left out, since --secret is given" });
+  }
+  if (secret !== null) return secret;
+  if (secretFile !== null) return readSecret(resolve(cwd, secretFile), origins.secretFile);
+  // Nobody else may link to a node that is alone: a secret that nobody knows.
+  if (alone) return randomBytes(32).toString("hex");
+  throw new OptionError({ option: "secret", origin: origins.secret, value: "", allowed: `given with --peers: ${secretKind.allowed}, or --secret-file` });
+}
+
+function readSecret(path: string, origin: OptionOrigin): string {
+  let content: string;
+  try {
+    content = readFileSync(path, "utf8").trim();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
+    throw new OptionError({ option: "secretFile", origin, value: path, allowed: `a file that can be read (${code})` });
+  }
+  const parsed = secretKind.schema.safeParse(content);
+  if (parsed.success) return parsed.data;
+  throw new OptionError({ option: "secretFile", origin, value: path, allowed: `a file that holds ${secretKind.allowed}` });
+}
+
+export function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host === "[::1]" || /^127\./.test(host);
+}
+
+/** A host as it stands in a URL that a browser on this machine can open. */
+export function urlHost(host: string): string {
+  if (isWildcard(host) || isLoopback(host)) return "localhost";
+  return host.includes(":") ? `[${host}]` : host;
+}

@@ -1,0 +1,74 @@
+import type { PeerIdentity } from "../network/network.ts";
+import type { Clock } from "./clock.ts";
+
+/** `bootId` null: not seen since this node started, so whatever ran there before is lost. */
+export interface LostPeer {
+  readonly nodeId: string;
+  readonly bootId: string | null;
+}
+
+type Watched =
+  | { readonly type: "up"; readonly bootId: string }
+  | { readonly type: "missing"; readonly bootId: string | null; readonly cancel: () => void }
+  | { readonly type: "lost"; readonly bootId: string | null };
+
+/**
+ * Which peers count as lost: no link for `nodeLostMs`, or back with another `bootId`, since what ran under the old one
+ * is gone for certain.
+ */
+export class PeerWatch {
+  readonly #clock: Clock;
+  readonly #nodeLostMs: number;
+  readonly #peers = new Map<string, Watched>();
+  readonly #listeners = new Set<(lost: LostPeer) => void>();
+
+  constructor({ clock, nodeLostMs, peerIds }: { clock: Clock; nodeLostMs: number; peerIds: readonly string[] }) {
+    this.#clock = clock;
+    this.#nodeLostMs = nodeLostMs;
+    for (const nodeId of peerIds) this.#miss(nodeId, null);
+  }
+
+  linkUp({ nodeId, bootId }: PeerIdentity): void {
+    const before = this.#peers.get(nodeId);
+    if (before?.type === "missing") before.cancel();
+    this.#peers.set(nodeId, { type: "up", bootId });
+    const old = before?.bootId ?? null;
+    if (before !== undefined && before.type !== "lost" && old !== null && old !== bootId) this.#tell({ nodeId, bootId: old });
+  }
+
+  linkDown(nodeId: string): void {
+    const before = this.#peers.get(nodeId);
+    if (before?.type === "up") this.#miss(nodeId, before.bootId);
+  }
+
+  /** Those that count as lost now. */
+  lost(): readonly LostPeer[] {
+    const lost: LostPeer[] = [];
+    for (const [nodeId, { type, bootId }] of this.#peers) if (type === "lost") lost.push({ nodeId, bootId });
+    return lost;
+  }
+
+  /** Calls back for each peer that gets lost from now on; the returned function ends that. */
+  onLost(listener: (lost: LostPeer) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  stop(): void {
+    for (const watched of this.#peers.values()) if (watched.type === "missing") watched.cancel();
+    this.#peers.clear();
+    this.#listeners.clear();
+  }
+
+  #miss(nodeId: string, bootId: string | null): void {
+    const cancel = this.#clock.setTimer(() => {
+      this.#peers.set(nodeId, { type: "lost", bootId });
+      this.#tell({ nodeId, bootId });
+    }, this.#nodeLostMs);
+    this.#peers.set(nodeId, { type: "missing", bootId, cancel });
+  }
+
+  #tell(lost: LostPeer): void {
+    for (const listener of [...this.#listeners]) listener(lost);
+  }
+}

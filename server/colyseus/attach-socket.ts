@@ -1,0 +1,92 @@
+import { type Client, ErrorCode, Protocol, ServerError, getMessageBytes } from "@colyseus/core";
+import { sessionLimits } from "../session/limits.ts";
+import type { LiveSocket } from "../session/live-socket.ts";
+import { SessionError } from "../session/session-error.ts";
+import type { Sessions } from "../session/sessions.ts";
+
+/** The client of Colyseus's WebSocket transport, with the socket as `ref`. */
+interface TransportClient extends Client {
+  readonly readyState: number;
+}
+
+interface BufferedRef {
+  readonly bufferedAmount?: number;
+}
+
+const readyStateOpen = 1;
+const tooSlow = 4002;
+
+/** The transport's client, as the session layer sends to it and closes it. */
+class TransportSocket implements LiveSocket {
+  readonly #client: TransportClient;
+
+  constructor(client: TransportClient) {
+    this.#client = client;
+  }
+
+  get isOpen(): boolean {
+    return this.#client.readyState === readyStateOpen;
+  }
+
+  send(frame: Uint8Array): void {
+    if (!this.isOpen) return;
+    if (((this.#client.ref as unknown as BufferedRef).bufferedAmount ?? 0) > sessionLimits.socketBufferedBytesMax) {
+      this.close(tooSlow, "this client reads too slowly");
+      return;
+    }
+    // The encoder uses its buffer again for the next patch, while the socket may still hold this one.
+    this.#client.raw(Uint8Array.prototype.slice.call(frame));
+  }
+
+  close(code: number, reason: string): void {
+    // A close frame's reason has at most 123 bytes (RFC 6455 §5.5).
+    if (this.isOpen) this.#client.leave(code, reason.slice(0, 120));
+  }
+}
+
+const colyseusCodes: Partial<Record<SessionError["code"], number>> = {
+  SEAT_EXPIRED: ErrorCode.MATCHMAKE_EXPIRED,
+  TOKEN_REFUSED: ErrorCode.MATCHMAKE_EXPIRED,
+  ROOM_NOT_FOUND: ErrorCode.MATCHMAKE_INVALID_ROOM_ID,
+  ROOM_CREATE_FAILED: ErrorCode.MATCHMAKE_UNHANDLED,
+};
+
+/** A refusal in the form that Colyseus sends to its clients. */
+export function serverError(error: unknown): unknown {
+  if (!(error instanceof SessionError)) return error;
+  const code = error.colyseusCode ?? colyseusCodes[error.code] ?? ErrorCode.MATCHMAKE_UNHANDLED;
+  return new ServerError(code, error.message);
+}
+
+/**
+ * A client's socket on its way into a replicated room: attached through the log, then every frame goes the same way.
+ * @throws ServerError, which the transport tells the client before it closes
+ */
+export async function attachSocket(sessions: Sessions, roomId: string, client: Client, connection: { reconnectionToken?: string; skipHandshake?: boolean }): Promise<void> {
+  const socket = new TransportSocket(client as TransportClient);
+  const early: Uint8Array[] = [];
+  let attached: Awaited<ReturnType<Sessions["attach"]>> | null = null;
+  let closeCode: number | null = null;
+  client.ref.on("message", (data: Buffer) => {
+    // Pings answer for this node, not for the room: they show that it is alive.
+    if (data[0] === Protocol.PING) client.raw(getMessageBytes[Protocol.PING]());
+    else if (attached !== null) attached.receive(Uint8Array.from(data));
+    else if (early.length < sessionLimits.framesBeforeAttachMax) early.push(Uint8Array.from(data));
+    else socket.close(tooSlow, `more than ${sessionLimits.framesBeforeAttachMax} messages before the join was answered`);
+  });
+  client.ref.once("close", (code: number) => {
+    closeCode = code;
+    attached?.closed(code);
+  });
+  try {
+    attached = await sessions.attach(roomId, socket, {
+      sessionId: client.sessionId,
+      presentedToken: connection.reconnectionToken ?? null,
+      skipHandshake: connection.skipHandshake === true,
+    });
+  } catch (error) {
+    throw serverError(error);
+  }
+  if (closeCode !== null) attached.closed(closeCode);
+  for (const frame of early) attached.receive(frame);
+}

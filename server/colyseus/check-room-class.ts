@@ -1,0 +1,38 @@
+import { LobbyRoom, QueueRoom, RelayRoom, Room } from "@colyseus/core";
+import { SessionError } from "../session/session-error.ts";
+import type { ReplicatedOptions } from "./seam.ts";
+
+const optionNames = new Set(["classes", "transient"]);
+
+function refuse(name: string, what: string, remedy: string): never {
+  throw new SessionError("NOT_SUPPORTED", `${name} cannot be replicated: ${what}. ${remedy}`);
+}
+
+/**
+ * Everything about a room class that this version cannot replicate, found when the room is defined and not in a match.
+ * @throws SessionError NOT_SUPPORTED that names it, and what to do
+ */
+export function checkRoomClass(roomClass: new (...args: never[]) => Room, options: ReplicatedOptions): void {
+  const { name } = roomClass;
+  for (const option of Object.keys(options)) {
+    if (!optionNames.has(option)) refuse(name, `there is no option "${option}"`, `Options are ${[...optionNames].join(" and ")}.`);
+  }
+  for (const stock of [LobbyRoom, QueueRoom, RelayRoom]) {
+    if (roomClass.prototype instanceof stock || (roomClass as unknown) === stock) {
+      refuse(name, `it is a ${stock.name}, which talks to other rooms`, "Leave it a plain room.");
+    }
+  }
+  if (roomClass.prototype.onAuth !== Room.prototype.onAuth) {
+    refuse(name, "it has onAuth() as a method of the instance, which would run on every replica", "Make it static: static async onAuth(token, options, context).");
+  }
+  const source = Function.prototype.toString.call(roomClass);
+  const unsupported: [RegExp, string, string][] = [
+    [/\bthis\s*\.\s*defineInput\s*\(/, "it uses defineInput()", "Use messages."],
+    [/\bthis\s*\.\s*setFixedTimestep\s*\(/, "it uses setFixedTimestep()", "Use setTimestep()."],
+    [/\bthis\s*\.\s*allowRewindState\s*\(/, "it uses allowRewindState()", "Leave it a plain room."],
+    [/\bnew\s+StateView\s*\(/, "it uses StateView", "Leave it a plain room."],
+    [/^\s*plugins\s*=/m, "it uses plugins", "Call their code from the room's own hooks."],
+    [/\bthis\s*\.\s*presence\s*\./, "it uses this.presence, which answers differently on every replica", "Use it outside of the room and bring the result in with room.propose()."],
+  ];
+  for (const [pattern, what, remedy] of unsupported) if (pattern.test(source)) refuse(name, what, remedy);
+}

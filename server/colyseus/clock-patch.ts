@@ -1,0 +1,95 @@
+import { Clock, type Delayed } from "@colyseus/core";
+import { currentWorld } from "../session/sandbox.ts";
+import { type Seam, seamIn } from "./seam.ts";
+
+type Callback = (...args: unknown[]) => unknown;
+
+/** Where a clock timer comes from: what a restored room matches it by (design 5.5). */
+export type DelayedOrigin =
+  /** Made while the room was created, as the n-th: made anew by onCreate. */
+  | { readonly type: "created"; readonly ordinal: number }
+  /** A method of the room: saved by its name. */
+  | { readonly type: "method"; readonly name: string }
+  /** A closure made later: the room is not at rest until it has fired. */
+  | { readonly type: "closure"; readonly site: string };
+
+const origins = new WeakMap<object, DelayedOrigin>();
+
+export function originOf(delayed: Delayed): DelayedOrigin | undefined {
+  return origins.get(delayed);
+}
+
+export function setOrigin(delayed: Delayed, origin: DelayedOrigin): void {
+  origins.set(delayed, origin);
+}
+
+interface ClockMethods {
+  delayed: Delayed[];
+  setTimeout(handler: Callback, time: number, ...args: unknown[]): Delayed;
+  setInterval(handler: Callback, time: number, ...args: unknown[]): Delayed;
+  duration(ms: number): Promise<void>;
+}
+
+/** The room's own method under which this very function is found, or null. */
+function methodName(room: object, handler: Callback): string | null {
+  const { name } = handler;
+  return name !== "" && (room as Record<string, unknown>)[name] === handler ? name : null;
+}
+
+function originFor(seam: Seam, handler: Callback): DelayedOrigin {
+  if (seam.creating) return { type: "created", ordinal: seam.clockOrdinal++ };
+  const name = methodName(seam.room, handler);
+  if (name !== null) return { type: "method", name };
+  return { type: "closure", site: closureSite() };
+}
+
+/** File and line of the room code that made the timer: for the warning about a room that never comes to rest. */
+function closureSite(): string {
+  const lines = (new Error().stack ?? "").split("\n").slice(1);
+  const line = lines.find((each) => !/[\\/]server[\\/](colyseus|session)[\\/]|@colyseus[\\/]/.test(each));
+  return line?.trim().replace(/^at /, "") ?? "unknown";
+}
+
+/** A timer's callback: a failure is a result, a promise is counted, and a method of the room is called on the room. */
+function guarded(seam: Seam, handler: Callback, origin: DelayedOrigin): Callback {
+  return function (this: unknown, ...args: unknown[]) {
+    try {
+      const result = handler.apply(origin.type === "method" ? seam.room : this, args);
+      if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
+        seam.environment.track(result as PromiseLike<unknown>, "a clock timer");
+      }
+      return result;
+    } catch (error) {
+      seam.environment.report(error, "clock timer");
+      return undefined;
+    }
+  };
+}
+
+let patched = false;
+
+/** Timers of `room.clock` inside a replicated room know where they come from. Plain rooms are left as they are. */
+export function patchClock(): void {
+  if (patched) return;
+  patched = true;
+  const prototype = Clock.prototype as unknown as ClockMethods;
+  const stock = { setTimeout: prototype.setTimeout, setInterval: prototype.setInterval, duration: prototype.duration };
+  for (const name of ["setTimeout", "setInterval"] as const) {
+    prototype[name] = function (this: ClockMethods, handler: Callback, time: number, ...args: unknown[]) {
+      const seam = seamIn(currentWorld());
+      if (seam === undefined) return stock[name].call(this, handler, time, ...args);
+      const origin = originFor(seam, handler);
+      const delayed = stock[name].call(this, guarded(seam, handler, origin), time, ...args);
+      origins.set(delayed, origin);
+      return delayed;
+    };
+  }
+  prototype.duration = function (this: ClockMethods, ms: number) {
+    const seam = seamIn(currentWorld());
+    const waiting = stock.duration.call(this, ms);
+    const delayed = this.delayed.at(-1);
+    // Whoever awaits it is counted where the promise of its hook or handler is.
+    if (seam !== undefined && delayed !== undefined) origins.set(delayed, { type: "closure", site: closureSite() });
+    return waiting;
+  };
+}

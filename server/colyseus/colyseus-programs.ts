@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { type IRoomCache, LocalDriver, matchMaker, type Room } from "@colyseus/core";
+import { currentWorld, outsideWorld } from "../session/sandbox.ts";
+import type { RoomEnvironment, RoomProgram, RoomPrograms } from "../session/room-program.ts";
+import type { RoomTimers } from "../session/room-timers.ts";
+import type { Seat } from "../session/seat.ts";
+import type { Sessions } from "../session/sessions.ts";
+import { ColyseusRoom, discardStockRoom } from "./colyseus-room.ts";
+import type { LoggedClient } from "./logged-client.ts";
+import { replicatedOptions } from "./replicated.ts";
+import { partsOf } from "./room-parts.ts";
+import { restoreRoom } from "./room-restore.ts";
+import { offerSeam, type Seam, seamIn } from "./seam.ts";
+
+/** A replica, as the programs need it. */
+type Environment = RoomEnvironment & { readonly timers: RoomTimers; readonly seats: ReadonlyMap<string, Seat> };
+
+const listingsOf = new WeakMap<Seam, LocalDriver>();
+
+/** The listings of the node whose room is being applied now, or null outside every apply. */
+export function appliedListings(): LocalDriver | null {
+  const seam = seamIn(currentWorld());
+  return seam === undefined ? null : (listingsOf.get(seam) ?? null);
+}
+
+/** Makes replicated rooms out of the room classes that are registered with Colyseus's matchmaker. */
+export class ColyseusPrograms implements RoomPrograms {
+  /** What this node lists: derived from what was applied. */
+  readonly listings = new LocalDriver();
+  #sessions: Sessions | null = null;
+
+  bind(sessions: Sessions): void {
+    this.#sessions = sessions;
+  }
+
+  async create(environment: RoomEnvironment): Promise<RoomProgram> {
+    const { program, seam } = await this.#birth(environment as Environment);
+    this.#created(environment, seam);
+    try {
+      program.checkSavable();
+    } catch (error) {
+      program.discard();
+      throw error;
+    }
+    return program;
+  }
+
+  async restore(environment: RoomEnvironment, saved: Uint8Array, seats: ReadonlyMap<string, Seat>): Promise<RoomProgram> {
+    const { program, seam } = await this.#birth(environment as Environment);
+    this.#created(environment, seam);
+    const { timers } = environment as Environment;
+    await restoreRoom({ program, room: program.room, parts: partsOf(program.room), seam, timers, seats }, saved);
+    return program;
+  }
+
+  #created(environment: RoomEnvironment, seam: Seam): void {
+    seam.creating = false;
+    environment.created();
+  }
+
+  /** The stock matchmaker creates the room, onCreate included: here it is deterministic, because everything around it is. */
+  async #birth(environment: Environment): Promise<{ program: ColyseusRoom; seam: Seam }> {
+    const { birth } = environment;
+    const seam: Seam = {
+      environment,
+      room: environment,
+      options: replicatedOptions(matchMaker.getRoomClass(birth.roomName)),
+      sessions: () => {
+        assert(this.#sessions !== null, "the session layer is not bound yet");
+        return this.#sessions;
+      },
+      leaves: [],
+      clockOrdinal: 0,
+      creating: true,
+      restoring: null,
+    };
+    listingsOf.set(seam, this.listings);
+    this.listings.remove(birth.roomId);
+    offerSeam(seam);
+    let listing: IRoomCache;
+    try {
+      listing = await matchMaker.handleCreateRoom(birth.roomName, structuredClone(birth.options ?? {}) as object, undefined, birth.roomId);
+    } finally {
+      offerSeam(null);
+    }
+    const room = seam.room as Room;
+    if (listing.roomId !== birth.roomId || room.roomId !== birth.roomId) {
+      discardStockRoom(room);
+      throw new Error("a replicated room must not change its roomId in onCreate: ids are agreed before it runs");
+    }
+    this.#countAttachedOnly(room);
+    return { program: new ColyseusRoom(room, seam, environment), seam };
+  }
+
+  /** Colyseus's counts and events of joins are a node's own: each client is counted where it is attached. */
+  #countAttachedOnly(room: Room): void {
+    const events = partsOf(room)._events;
+    events.removeAllListeners("join");
+    events.removeAllListeners("leave");
+    const counted = new WeakSet<object>();
+    const handler = matchMaker.getHandler(room.roomName);
+    events.on("join", (client: LoggedClient) => {
+      if (!client.seat || client.node !== this.#sessions?.nodeId) return;
+      counted.add(client);
+      matchMaker.stats.local.ccu++;
+      outsideWorld(() => handler.emit("join", room, client as never));
+    });
+    events.on("leave", (client: LoggedClient, willDispose: boolean) => {
+      if (!counted.delete(client)) return;
+      matchMaker.stats.local.ccu--;
+      outsideWorld(() => handler.emit("leave", room, client as never, willDispose));
+    });
+  }
+}

@@ -1,0 +1,174 @@
+import { matchMaker, type Room } from "@colyseus/core";
+import { checkGraph, encodeGraph, hashGraph } from "../session/graph/graph.ts";
+import { GraphError } from "../session/graph/graph-error.ts";
+import type { RoomEnvironment, RoomProgram } from "../session/room-program.ts";
+import type { RoomTimers } from "../session/room-timers.ts";
+import type { Seat } from "../session/seat.ts";
+import { originOf } from "./clock-patch.ts";
+import { LoggedClient } from "./logged-client.ts";
+import { graphOf, graphOptions, keptClients } from "./room-graph.ts";
+import { partsOf, type RoomParts } from "./room-parts.ts";
+import type { Seam } from "./seam.ts";
+
+/** RoomInternalState.DISPOSING of the stock room. */
+const disposing = 2;
+const joinRoomCode = 10;
+const requestCode = 21;
+
+/** An ordinary Colyseus room as a program of the log: each command runs the stock Room's own method, on every replica. */
+export class ColyseusRoom implements RoomProgram {
+  readonly room: Room;
+  readonly #seam: Seam;
+  readonly #timers: RoomTimers;
+  readonly #seats: ReadonlyMap<string, Seat>;
+  /** The last client of each seat, present or kept. */
+  readonly #clients = new Map<string, LoggedClient>();
+  #discarded = false;
+
+  constructor(room: Room, seam: Seam, environment: RoomEnvironment & { readonly timers: RoomTimers; readonly seats: ReadonlyMap<string, Seat> }) {
+    this.room = room;
+    this.#seam = seam;
+    this.#timers = environment.timers;
+    this.#seats = environment.seats;
+  }
+
+  get #parts(): RoomParts {
+    return partsOf(this.room);
+  }
+
+  reserve({ sessionId, options, auth, seconds }: { sessionId: string; options: unknown; auth: unknown; seconds: number }): Promise<boolean> {
+    // joinById of a locked room is refused by matchmaking from a listing that may lag; the log has the last word.
+    if (this.#parts.locked || this.disposed) return Promise.resolve(false);
+    return this.#parts._reserveSeat(sessionId, options, auth ?? undefined, seconds);
+  }
+
+  hasReservation(sessionId: string): boolean {
+    const reserved = this.#parts._reservedSeats[sessionId];
+    return reserved !== undefined && reserved[2] !== true && reserved[3] !== true;
+  }
+
+  join(seat: Seat, { skipHandshake, reconnecting }: { skipHandshake: boolean; reconnecting: boolean }): Promise<void> {
+    const dropped = this.#clients.get(seat.sessionId);
+    const client = this.#newClient(seat);
+    // The stock room knows the seat by the token of the connection before, whichever of its two tokens was shown.
+    const connection = reconnecting ? { reconnectionToken: dropped?.reconnectionToken ?? "", skipHandshake } : { skipHandshake };
+    return this.#parts._onJoin(client, { token: undefined, headers: new Headers(), ip: undefined }, connection);
+  }
+
+  drop(seat: Seat, code: number): void {
+    this.#clients.get(seat.sessionId)?.connectionLost(code);
+  }
+
+  isKept(seat: Seat): boolean {
+    const token = this.#clients.get(seat.sessionId)?.reconnectionToken;
+    return token !== undefined && this.#parts._reconnections[token]?.[0] === seat.sessionId && this.#parts._reservedSeats[seat.sessionId]?.[3] === true;
+  }
+
+  isPresent(seat: Seat): boolean {
+    const client = this.#clients.get(seat.sessionId);
+    return client !== undefined && this.#parts.clients.includes(client);
+  }
+
+  message(seat: Seat, frame: Uint8Array): void {
+    const client = this.#clients.get(seat.sessionId);
+    if (client === undefined) return;
+    if (frame[0] === joinRoomCode) seat.tokenAcknowledged();
+    client.ref.emit("message", Buffer.from(frame));
+  }
+
+  repeat(seat: Seat, frame: Uint8Array): void {
+    if (frame[0] !== requestCode) return;
+    for (const reply of seat.replies.values()) this.#seam.environment.deliver(seat, seat.epoch, reply);
+  }
+
+  call(method: string, data: readonly unknown[]): unknown {
+    const called = (this.room as unknown as Record<string, unknown>)[method];
+    if (typeof called !== "function") throw new Error(`room "${this.room.roomName}" has no method "${method}" to propose`);
+    return called.apply(this.room, data);
+  }
+
+  takeLeaves(): readonly { seat: Seat; code: number }[] {
+    return this.#seam.leaves.splice(0).map(({ client, code }) => ({ seat: client.seat, code }));
+  }
+
+  get disposed(): boolean {
+    return this.#discarded || (this.#parts._internalState === disposing && this.#parts.clients.length === 0);
+  }
+
+  restlessBecause(): string | null {
+    for (const delayed of this.#parts.clock.delayed) {
+      const origin = originOf(delayed);
+      if (delayed.active && (origin === undefined || origin.type === "closure")) return `a clock timer made at ${origin?.site ?? "an unknown place"} has not fired`;
+    }
+    const known = new Set<unknown>([this.#parts._autoDisposeTimeout, ...Object.values(this.#parts._reservedSeatTimeouts)]);
+    for (const timer of this.#timers.live) {
+      if (timer.createOrdinal === null && !known.has(timer)) return "patchRate, setTimestep() or a timer of Colyseus's own was changed after onCreate";
+    }
+    return null;
+  }
+
+  save(): Uint8Array {
+    return encodeGraph(this.#graph(), this.#graphOptions());
+  }
+
+  hash(): string {
+    return hashGraph(this.#graph(), this.#graphOptions());
+  }
+
+  /** @throws GraphError GRAPH_UNSAVABLE that lists paths and remedies */
+  checkSavable(): void {
+    const problems = checkGraph(this.#graph(), this.#graphOptions());
+    if (problems.length === 0) return;
+    const lines = problems.map(({ path, what, remedy }) => `${path.replace("room.fields.", "room.")} is ${what} (remedy: ${remedy})`);
+    throw new GraphError("GRAPH_UNSAVABLE", `${this.room.constructor.name} cannot be saved: ${lines.join("; ")}`, { problems });
+  }
+
+  /** Puts a restored client where `join` would have. */
+  adopt(client: LoggedClient): void {
+    this.#clients.set(client.sessionId, client);
+  }
+
+  clientOf(sessionId: string): LoggedClient | undefined {
+    return this.#clients.get(sessionId);
+  }
+
+  get clients(): Iterable<LoggedClient> {
+    return this.#clients.values();
+  }
+
+  discard(): void {
+    if (this.#discarded) return;
+    this.#discarded = true;
+    discardStockRoom(this.room);
+  }
+
+  #newClient(seat: Seat): LoggedClient {
+    const client = new LoggedClient({ environment: this.#seam.environment, leave: (left, code) => this.#seam.leaves.push({ client: left, code }) }, seat);
+    this.#clients.set(seat.sessionId, client);
+    return client;
+  }
+
+  #kept(): Map<string, LoggedClient> {
+    for (const sessionId of this.#clients.keys()) if (!this.#seats.has(sessionId)) this.#clients.delete(sessionId);
+    return keptClients(this.#clients, this.#seats, (seat) => this.isKept(seat));
+  }
+
+  #graph() {
+    return graphOf(this.room, this.#seam, this.#timers, this.#kept());
+  }
+
+  #graphOptions() {
+    return graphOptions(this.room, this.#seam, this.#clients.values());
+  }
+}
+
+/** Takes a stock room out of Colyseus's own books without a word to its code. */
+export function discardStockRoom(room: Room): void {
+  const events = partsOf(room)._events;
+  const [stockDispose] = events.listeners("dispose");
+  if (stockDispose !== undefined) events.removeListener("dispose", stockDispose as () => void);
+  events.emit("dispose");
+  events.emit("disconnect");
+  if (matchMaker.getLocalRoomById(room.roomId) === room) throw new Error(`room ${room.roomId} is still listed`);
+}
+

@@ -1,0 +1,111 @@
+import { EventEmitter } from "node:events";
+import { type Client, type ClientPrivate, ClientState, enqueueClientRaw, getMessageBytes, type ISendOptions, Protocol } from "@colyseus/core";
+import { decode } from "@colyseus/schema";
+import type { RoomEnvironment } from "../session/room-program.ts";
+import type { Seat } from "../session/seat.ts";
+
+/** WebSocket's own readyState: the stock Room asks for OPEN in the middle of a reconnection. */
+const readyStateOpen = 1;
+const readyStateClosed = 3;
+
+/** What a logged client asks of its room. */
+export interface LoggedClientRoom {
+  readonly environment: RoomEnvironment;
+  /** Room code wants this client to go. */
+  leave(client: LoggedClient, code: number): void;
+}
+
+/**
+ * A client as every replica sees it: `state`, `readyState`, `ref` and the rest change only by log entries; the socket,
+ * on the one node that has it, hangs behind `raw` (design 5.4). One object an attachment, as in Colyseus.
+ */
+export class LoggedClient {
+  readonly seat: Seat;
+  readonly epoch: number;
+  readonly id: string;
+  readonly sessionId: string;
+  /** The node that the client is attached to: agreed, so room code may use it. */
+  readonly node: string;
+  ref: EventEmitter & Record<string, unknown> = new EventEmitter() as EventEmitter & Record<string, unknown>;
+  readyState = readyStateOpen;
+  state: ClientState = ClientState.JOINING;
+  auth?: unknown;
+  userData?: unknown;
+  _enqueuedMessages?: Uint8Array[] = [];
+  _joinedAt = 0;
+  _numMessagesLastSecond = 0;
+  _messageCountResetsAt = 0;
+  _lastMessageTime = 0;
+  _pendingFrames?: Uint8Array[];
+  _pendingFrameClients?: (Client & ClientPrivate)[];
+  /** The code with which its connection ended; for the checkpoint of a seat that is kept. */
+  leaveCode: number | null = null;
+  readonly #room: LoggedClientRoom;
+  #token: string;
+  #tokenGiven = false;
+
+  constructor(room: LoggedClientRoom, seat: Seat) {
+    this.#room = room;
+    this.seat = seat;
+    this.epoch = seat.epoch;
+    this.id = seat.sessionId;
+    this.sessionId = seat.sessionId;
+    this.node = seat.attachment?.nodeId ?? "";
+    this.#token = seat.token;
+  }
+
+  get reconnectionToken(): string {
+    return this.#token;
+  }
+
+  /** The stock Room begins a join by making a token of its own; the one that was agreed stays. */
+  set reconnectionToken(token: string) {
+    if (this.#tokenGiven) this.#token = token;
+    this.#tokenGiven = true;
+  }
+
+  raw(data: Uint8Array): void {
+    this.#room.environment.deliver(this.seat, this.epoch, data);
+  }
+
+  enqueueRaw(data: Uint8Array, options?: ISendOptions): void {
+    if (this.seat.wrapper && data[0] === Protocol.ROOM_RESPONSE) {
+      // A reply outlives the attachment that asked: the wrapper gets it wherever it is by then.
+      this.seat.rememberReply(decode.number(data, { offset: 1 }), Uint8Array.from(data));
+      this.#room.environment.deliver(this.seat, this.seat.epoch, data);
+      return;
+    }
+    enqueueClientRaw(this as unknown as Client & ClientPrivate, data, options);
+  }
+
+  send(type: string | number, message?: unknown, options?: ISendOptions): void {
+    this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA, type, message), options);
+  }
+
+  sendBytes(type: string | number, bytes: Uint8Array, options?: ISendOptions): void {
+    this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA_BYTES, type, undefined, bytes), options);
+  }
+
+  error(code: number, message = ""): void {
+    this.raw(getMessageBytes[Protocol.ERROR](code, message));
+  }
+
+  leave(code = 1000): void {
+    if (this.seat.epoch === this.epoch) this.#room.leave(this, code);
+  }
+
+  close(code?: number): void {
+    this.leave(code);
+  }
+
+  /** The connection is gone, as agreed: what a socket's close event is to the stock Room. */
+  connectionLost(code: number): void {
+    if (this.readyState === readyStateClosed) return;
+    this.readyState = readyStateClosed;
+    this.ref.emit("close", code);
+  }
+
+  toJSON(): object {
+    return { sessionId: this.sessionId, readyState: this.readyState };
+  }
+}

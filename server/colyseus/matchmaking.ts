@@ -1,0 +1,170 @@
+import { type AuthContext, ErrorCode, generateId, type IRoomCache, matchMaker, ServerError } from "@colyseus/core";
+import { SessionError } from "../session/session-error.ts";
+import type { Sessions } from "../session/sessions.ts";
+import { serverError } from "./attach-socket.ts";
+import { isReplicated } from "./replicated.ts";
+
+type Options = Record<string, unknown>;
+
+interface SeatReservation {
+  readonly name: string;
+  readonly sessionId: string;
+  readonly roomId: string;
+  readonly processId: string;
+  readonly publicAddress?: string;
+}
+
+type Act = (nameOrId: string, options: Options, context?: AuthContext) => Promise<SeatReservation>;
+
+/** Rounds of looking for a room with a free seat before the client is told to try again. */
+const roundsMax = 8;
+/** The channel on which in-process `matchMaker.createRoom` of a replicated room reaches the log. */
+export const creatorId = "testudo";
+
+const full = (roomId: string) => new ServerError(ErrorCode.MATCHMAKE_INVALID_ROOM_ID, `room "${roomId}" is full or locked`);
+
+/** Matchmaking for replicated rooms: rooms are allocated, and seats reserved, through the log. */
+export class Matchmaking {
+  readonly #sessions: Sessions;
+
+  constructor(sessions: Sessions) {
+    this.#sessions = sessions;
+  }
+
+  /** Takes the place of `matchMaker.controller.invokeMethod` for replicated rooms. */
+  intercept(): () => void {
+    const { controller } = matchMaker;
+    const stock = controller.invokeMethod;
+    controller.invokeMethod = async (method, name, options = {}, auth) => {
+      const act = this.#methods[method];
+      const isOurs = method === "joinById" || method === "reconnect" ? await this.#knows(name) : isReplicated(matchMaker.getRoomClass(name));
+      if (act === undefined || !isOurs) return await stock.call(controller, method, name, options, auth);
+      try {
+        return (await act(name, options as Options, auth)) as never;
+      } catch (error) {
+        const told = serverError(error) as { code?: unknown; message?: string };
+        const code = typeof told.code === "number" ? told.code : ErrorCode.MATCHMAKE_UNHANDLED;
+        throw new ServerError(code, told.message ?? String(error));
+      }
+    };
+    return () => {
+      controller.invokeMethod = stock;
+    };
+  }
+
+  readonly #methods: Record<string, Act | undefined> = {
+    joinOrCreate: async (name: string, options: Options, context?: AuthContext) => {
+      const auth = await authenticate(name, options, context);
+      return await this.#seek(name, options, auth, true);
+    },
+    join: async (name: string, options: Options, context?: AuthContext) => {
+      const auth = await authenticate(name, options, context);
+      return await this.#seek(name, options, auth, false);
+    },
+    create: async (name: string, options: Options, context?: AuthContext) => {
+      const auth = await authenticate(name, options, context);
+      const listing = await this.#allocate(name, options, { fresh: true, exclude: null });
+      return (await this.#reserve(listing, options, auth)) ?? raise(full(listing.roomId));
+    },
+    joinById: async (roomId: string, options: Options, context?: AuthContext) => {
+      const listing = await this.#listing(roomId);
+      const auth = await authenticate(listing.name, options, context);
+      return (await this.#reserve(listing, options, auth)) ?? raise(full(roomId));
+    },
+    reconnect: async (roomId: string, options: Options) => {
+      const listing = await this.#listing(roomId);
+      const token = options["reconnectionToken"];
+      if (typeof token !== "string") throw new ServerError(ErrorCode.MATCHMAKE_UNHANDLED, "'reconnectionToken' must be provided for reconnection.");
+      const sessionId = await this.#sessionOf(roomId, token);
+      if (sessionId === undefined) throw new ServerError(ErrorCode.MATCHMAKE_EXPIRED, "reconnection token invalid or expired.");
+      return reservation(listing, sessionId);
+    },
+  };
+
+  /** A replicated room created by server code: `matchMaker.createRoom(name, options)`. */
+  async create(name: string, options: Options): Promise<IRoomCache> {
+    return await this.#allocate(name, options, { fresh: true, exclude: null });
+  }
+
+  async #seek(name: string, options: Options, auth: unknown, orCreate: boolean): Promise<SeatReservation> {
+    let exclude: string | null = null;
+    for (let round = 0; round < roundsMax; round++) {
+      let listing: IRoomCache | undefined = await matchMaker.findOneRoomAvailable(name, options);
+      if (listing?.roomId === exclude) listing = undefined;
+      if (listing === undefined || listing === null) {
+        if (!orCreate) {
+          if (round > 0) break;
+          // Perhaps this node only lags behind: ask again once everything committed is here.
+          await Promise.all(this.#sessions.machines.map((_, group) => this.#sessions.caughtUp(group)));
+          continue;
+        }
+        listing = await this.#allocate(name, options, { fresh: false, exclude });
+      }
+      const reserved = await this.#reserve(listing, options, auth);
+      if (reserved !== null) return reserved;
+      exclude = listing.roomId;
+    }
+    if (orCreate) throw new ServerError(ErrorCode.MATCHMAKE_UNHANDLED, `no seat could be had in ${roundsMax} tries: try again`);
+    throw new ServerError(ErrorCode.MATCHMAKE_INVALID_CRITERIA, "no rooms found with provided criteria");
+  }
+
+  async #allocate(name: string, options: Options, how: { fresh: boolean; exclude: string | null }): Promise<IRoomCache> {
+    const handler = matchMaker.getHandler(name);
+    const filters = handler.getFilterOptions(options) as Record<string, unknown>;
+    const key = JSON.stringify([name, ...Object.entries(filters).sort(([a], [b]) => (a < b ? -1 : 1))]);
+    const roomId = await this.#sessions.allocate({ key, roomName: name, options, ...how });
+    return await this.#listing(roomId);
+  }
+
+  /** Null: no seat there (full, locked, or on its way out). */
+  async #reserve(listing: IRoomCache, options: Options, auth: unknown): Promise<SeatReservation | null> {
+    const sessionId = generateId();
+    const seconds = this.#sessions.room(listing.roomId) === undefined ? 15 : matchMaker.getLocalRoomById(listing.roomId)?.seatReservationTimeout;
+    try {
+      const reserved = await this.#sessions.reserve(listing.roomId, { sessionId, options, auth, seconds: seconds ?? 15 });
+      return reserved ? reservation(listing, sessionId) : null;
+    } catch (error) {
+      if (error instanceof SessionError && (error.code === "ROOM_NOT_FOUND" || error.code === "SEATS_TOO_MANY")) return null;
+      throw error;
+    }
+  }
+
+  async #knows(roomId: string): Promise<boolean> {
+    return this.#sessions.room(roomId) !== undefined || (await this.#sessions.freshRoom(roomId)) !== undefined;
+  }
+
+  async #listing(roomId: string): Promise<IRoomCache> {
+    const known = await matchMaker.driver.findOne({ roomId });
+    if (known) return known;
+    await this.#sessions.freshRoom(roomId);
+    return (await matchMaker.driver.findOne({ roomId })) ?? raise(new ServerError(ErrorCode.MATCHMAKE_INVALID_ROOM_ID, `room "${roomId}" not found`));
+  }
+
+  async #sessionOf(roomId: string, token: string): Promise<string | undefined> {
+    const find = () => [...(this.#sessions.room(roomId)?.seats.values() ?? [])].find((seat) => seat.accepts(token))?.sessionId;
+    const known = find();
+    if (known !== undefined) return known;
+    await this.#sessions.freshRoom(roomId);
+    return find();
+  }
+}
+
+function reservation(listing: IRoomCache, sessionId: string): SeatReservation {
+  // The seat can be taken on any node; the client goes on talking to the one that it asked.
+  const { publicAddress, processId } = matchMaker;
+  const own = { name: listing.name, sessionId, roomId: listing.roomId, processId };
+  return publicAddress ? { ...own, publicAddress } : own;
+}
+
+/** The static onAuth, as the stock matchmaker calls it: on the node that was asked, before anything is proposed. */
+async function authenticate(name: string, options: Options, context?: AuthContext): Promise<unknown> {
+  const roomClass = matchMaker.getRoomClass(name) as unknown as { onAuth?: (token: string | undefined, options: Options, context: AuthContext) => unknown };
+  if (roomClass.onAuth === undefined || context === undefined) return undefined;
+  const result = await roomClass.onAuth(context.token, options, context);
+  if (result === false || result === null || result === undefined) throw new ServerError(ErrorCode.AUTH_FAILED, "onAuth failed");
+  return result === true ? undefined : result;
+}
+
+function raise(error: Error): never {
+  throw error;
+}

@@ -1,0 +1,63 @@
+import { SchemaSerializer } from "@colyseus/core";
+import { $changes, ArraySchema, CollectionSchema, type Encoder, MapSchema, Schema, SetSchema, schema } from "@colyseus/schema";
+import { currentWorld, type World } from "../session/sandbox.ts";
+import { SessionError } from "../session/session-error.ts";
+
+const owner = Symbol("the replicated room that a state belongs to");
+
+interface Owned {
+  [owner]?: World;
+}
+interface Tree {
+  readonly root?: Owned;
+}
+type Method = (...args: unknown[]) => unknown;
+
+function check(tree: Tree | undefined): void {
+  const world = tree?.root?.[owner];
+  if (world !== undefined && currentWorld() !== world) {
+    throw new SessionError(
+      "MUTATION_OUTSIDE_LOG",
+      `the state of ${world.label} was changed outside of its log: this change would exist on one replica only; use await room.propose("method", ...data)`,
+    );
+  }
+}
+
+function guardMethods(prototype: object, names: readonly string[], treeOf: (self: object) => Tree | undefined): void {
+  const table = prototype as Record<string, Method | undefined>;
+  for (const name of names) {
+    const stock = table[name];
+    if (typeof stock !== "function") continue;
+    table[name] = function (this: object, ...args: unknown[]) {
+      check(treeOf(this));
+      return stock.apply(this, args);
+    };
+  }
+}
+
+let guarded = false;
+
+/** Schema state of a replicated room may be changed inside its applies only; elsewhere the change throws, undone. */
+export function guardMutations(): void {
+  if (guarded) return;
+  guarded = true;
+  const Probe = schema({});
+  const changeTree = Object.getPrototypeOf((new Probe() as unknown as Record<symbol, object>)[$changes]) as object;
+  // Fields of schemas record their change before they take the value: throwing there leaves the old one.
+  guardMethods(changeTree, ["change", "delete", "indexedOperation"], (self) => self as Tree);
+  // Collections keep the value first, so they are asked at the door.
+  const treeOf = (self: object) => (self as unknown as Record<symbol, Tree | undefined>)[$changes as symbol];
+  const mutators = ["set", "add", "delete", "clear", "push", "pop", "shift", "unshift", "splice", "sort", "reverse", "fill", "copyWithin", "setAt", "deleteAt", "move", "shuffle"];
+  for (const collection of [MapSchema, ArraySchema, SetSchema, CollectionSchema]) {
+    guardMethods(collection.prototype, mutators.filter((name) => Object.hasOwn(collection.prototype, name)), treeOf);
+  }
+  guardMethods(Schema.prototype, ["assign"], treeOf);
+
+  const serializer = SchemaSerializer.prototype as unknown as { reset(state: unknown): void; encoder: Encoder };
+  const stockReset = serializer.reset;
+  serializer.reset = function (this: typeof serializer, state: unknown) {
+    stockReset.call(this, state);
+    const world = currentWorld();
+    if (world !== null) (this.encoder.root as unknown as Owned)[owner] = world;
+  };
+}

@@ -1,0 +1,218 @@
+import { type AuthContext, type Client, Room } from "@colyseus/core";
+import { currentWorld, outsideWorld } from "../session/sandbox.ts";
+import { SessionError } from "../session/session-error.ts";
+import { attachSocket } from "./attach-socket.ts";
+import { checkRoomClass } from "./check-room-class.ts";
+import { patchClock } from "./clock-patch.ts";
+import type { LoggedClient } from "./logged-client.ts";
+import { guardMutations } from "./mutation-guard.ts";
+import { partsOf } from "./room-parts.ts";
+import { type ReplicatedOptions, type Seam, seamOfRoom, takeSeam } from "./seam.ts";
+import { WatchedReconnection } from "./watched-reconnection.ts";
+
+// biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for this signature of a mixin's base
+type RoomClass = new (...args: any[]) => Room;
+// biome-ignore lint/suspicious/noExplicitAny: methods of the stock room are replaced by name, whatever they take
+type Callback = (this: any, ...args: any[]) => any;
+
+const replicatedClasses = new WeakMap<object, ReplicatedOptions>();
+
+/** True for a class that `replicated()` made. */
+export function isReplicated(roomClass: unknown): boolean {
+  return typeof roomClass === "function" && replicatedClasses.has(roomClass);
+}
+
+/** What `replicated()` was given for this class. */
+export function replicatedOptions(roomClass: unknown): ReplicatedOptions {
+  return replicatedClasses.get(roomClass as object) ?? {};
+}
+
+/**
+ * Makes an ordinary Colyseus room run on several nodes at once. Its code stays as it is: every join, leave, message and
+ * tick goes through the log first, and then runs on every replica.
+ * @throws SessionError NOT_SUPPORTED, with the name of what this version cannot replicate yet
+ */
+export function replicated<Base extends RoomClass>(base: Base, options: ReplicatedOptions = {}): Base {
+  checkRoomClass(base, options);
+  patchClock();
+  guardMutations();
+
+  const Replicated = class extends base {
+    // biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for this signature of a mixin
+    constructor(...args: any[]) {
+      super(...args);
+      const seam = takeSeam(this);
+      if (seam === null) throw outside(base.name, "is constructed by hand: rooms are created by matchmaking (matchMaker.createRoom)");
+      const parts = partsOf(this);
+      parts.clock.now = () => seam.environment.world.nowMs();
+      parts.clock.currentTime = parts.clock.now();
+    }
+  };
+  Object.defineProperty(Replicated, "name", { value: base.name });
+  defineSeamMethods(Replicated.prototype as unknown as Record<string, Callback>, base);
+  replicatedClasses.set(Replicated, options);
+  return Replicated;
+}
+
+function outside(room: string, what: string): SessionError {
+  return new SessionError("MUTATION_OUTSIDE_LOG", `${room} ${what}; a change from outside must go through the log: await room.propose("method", ...data)`);
+}
+
+/** The seam if its room is being applied right now, else null. */
+function applying(room: object): Seam | null {
+  const seam = seamOfRoom(room);
+  return seam !== undefined && currentWorld() === seam.environment.world ? seam : null;
+}
+
+/** Methods of the stock room that change it: inside an apply they are the stock ones, outside they are errors. */
+const changing = ["broadcast", "broadcastBytes", "broadcastPatch", "lock", "unlock", "setMetadata", "setPrivate", "setMatchmaking", "setState", "disconnect", "kickClient"];
+
+const notSupported: Record<string, string> = {
+  setFixedTimestep: "use setTimestep()",
+  allowRewindState: "lag compensation is not replicated yet",
+  defineInput: "use messages",
+};
+
+function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass): void {
+  const stock = base.prototype as unknown as Record<string, Callback>;
+  for (const name of changing) {
+    prototype[name] = function (this: Room, ...args: unknown[]) {
+      if (applying(this) === null) throw outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
+      return stock[name]?.apply(this, args);
+    };
+  }
+  for (const [name, remedy] of Object.entries(notSupported)) {
+    prototype[name] = () => {
+      throw new SessionError("NOT_SUPPORTED", `${base.name} uses ${name}(), which a replicated room does not support yet: ${remedy}`);
+    };
+  }
+  Object.assign(prototype, matchmakingMethods(stock), connectionMethods(stock), codeMethods(stock));
+  for (const hook of ["onJoin", "onDrop", "onLeave"]) {
+    if (stock[hook] !== undefined) prototype[hook] = restorableHook(hook, stock[hook]);
+  }
+}
+
+/** While a room is restored its hooks only put the stock records back; else they are the user's. */
+function restorableHook(name: string, hook: Callback): Callback {
+  return function (this: Room, client: unknown, ...rest: unknown[]) {
+    const restoring = seamOfRoom(this)?.restoring;
+    if (restoring === null || restoring === undefined) return hook.call(this, client, ...rest);
+    const seconds = restoring.keepSeconds.get((client as Client).sessionId);
+    if (name !== "onJoin" && seconds !== undefined) partsOf(this).allowReconnection(client, seconds);
+    return undefined;
+  };
+}
+
+/** What matchmaking asks of a room: through the log if it comes from outside. */
+function matchmakingMethods(stock: Record<string, Callback>): Record<string, Callback> {
+  return {
+    async _reserveSeat(this: Room, ...args: unknown[]) {
+      const seam = seamOfRoom(this);
+      if (seam === undefined || applying(this) !== null) return stock["_reserveSeat"]?.apply(this, args);
+      const [sessionId, options = true, auth, seconds = this.seatReservationTimeout] = args as [string, unknown, unknown, number?];
+      return await seam.sessions().reserve(this.roomId, { sessionId, options, auth, seconds });
+    },
+    async _reserveMultipleSeats(this: Room, sessionIds: string[], options: unknown[], auth: unknown[], seconds?: number) {
+      const seats: boolean[] = [];
+      for (const [at, sessionId] of sessionIds.entries()) {
+        seats.push(await partsOf(this)._reserveSeat(sessionId, options[at], auth[at], seconds));
+      }
+      return seats;
+    },
+    checkReconnectionToken(this: Room, token: string) {
+      const seam = seamOfRoom(this);
+      const room = seam?.sessions().room(this.roomId);
+      // Only a look: the seat changes hands when the new connection is attached through the log.
+      for (const seat of room?.seats.values() ?? []) if (seat.accepts(token)) return seat.sessionId;
+      return undefined;
+    },
+    hasReservedSeat(this: Room, sessionId: string, token?: string) {
+      if (stock["hasReservedSeat"]?.call(this, sessionId, token)) return true;
+      const seat = seamOfRoom(this)?.sessions().room(this.roomId)?.seats.get(sessionId);
+      return typeof token === "string" && seat?.accepts(token) === true;
+    },
+    async propose(this: Room, method: string, ...data: unknown[]) {
+      const seam = seamOfRoom(this);
+      if (seam === undefined) throw new SessionError("NOT_IN_ROOM", "propose() belongs to a room that is running");
+      if (applying(this) !== null) return (this as unknown as Record<string, Callback>)[method]?.(...data);
+      return await seam.sessions().call(this.roomId, method, data);
+    },
+    onBeforeShutdown(this: Room) {
+      // A node that stops does not end its replicated rooms: they go on elsewhere.
+      if (applying(this) !== null) stock["onBeforeShutdown"]?.call(this);
+    },
+  };
+}
+
+/** Where the stock room meets its clients. */
+function connectionMethods(stock: Record<string, Callback>): Record<string, Callback> {
+  return {
+    async _onJoin(this: Room, client: Client, context: AuthContext, connection?: { reconnectionToken?: string; skipHandshake?: boolean }) {
+      const seam = seamOfRoom(this);
+      if (seam === undefined || applying(this) !== null) return stock["_onJoin"]?.call(this, client, context, connection);
+      return await attachSocket(seam.sessions(), this.roomId, client, connection ?? {});
+    },
+    _onMessage(this: Room, client: Client, frame: Uint8Array) {
+      if (applying(this) === null) throw outside(`${this.constructor.name}._onMessage()`, "was called outside of the room");
+      return stock["_onMessage"]?.call(this, client, frame);
+    },
+    _onLeave(this: Room, client: LoggedClient, code?: number) {
+      const seam = applying(this);
+      if (seam === null) throw outside(`${this.constructor.name}._onLeave()`, "was called outside of the room");
+      client.leaveCode = code ?? null;
+      const left = stock["_onLeave"]?.call(this, client, code) as Promise<unknown>;
+      seam.environment.track(left, "onLeave");
+      return left;
+    },
+    allowReconnection(this: Room, client: Client, seconds: number | "manual") {
+      const seam = applying(this);
+      if (seam === null) throw outside(`${this.constructor.name}.allowReconnection()`, "was called outside of the room");
+      const deferred = stock["allowReconnection"]?.call(this, client, seconds) as PromiseLike<unknown>;
+      // A rejection is the ordinary end of the wait: without a handler of the room's own it is nobody's error.
+      deferred.then(
+        () => {},
+        () => {},
+      );
+      return new WatchedReconnection(deferred, seam.environment);
+    },
+    sendFullState(this: Room, client: LoggedClient) {
+      const seam = seamOfRoom(this);
+      // Only the node with the socket needs to encode it.
+      if (seam?.environment.isHere(client.seat)) stock["sendFullState"]?.call(this, client);
+    },
+  };
+}
+
+/** Where the stock room calls the user's code: promises are counted, so that a room is saved at rest only. */
+function codeMethods(stock: Record<string, Callback>): Record<string, Callback> {
+  return {
+    onMessage(this: Room, type: string | number, ...rest: unknown[]) {
+      const handler = rest.at(-1) as Callback;
+      const seam = seamOfRoom(this);
+      const tracked: Callback = (...args) => {
+        const result = handler(...args);
+        if (isThenable(result)) seam?.environment.track(result, `the handler of "${type}"`);
+        return result;
+      };
+      return stock["onMessage"]?.call(this, type, ...rest.slice(0, -1), tracked);
+    },
+    setTimestep(this: Room, step: Callback | undefined, delayMs?: number) {
+      const seam = seamOfRoom(this);
+      if (step === undefined || seam === undefined) return stock["setTimestep"]?.call(this, step, delayMs);
+      const guarded: Callback = (deltaMs) => {
+        try {
+          const result = step(deltaMs);
+          if (isThenable(result)) seam.environment.track(result, "the timestep");
+        } catch (error) {
+          if (this.onUncaughtException !== undefined) throw error;
+          outsideWorld(() => seam.environment.report(error, "timestep"));
+        }
+      };
+      return delayMs === undefined ? stock["setTimestep"]?.call(this, guarded) : stock["setTimestep"]?.call(this, guarded, delayMs);
+    },
+  };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}

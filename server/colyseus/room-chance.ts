@@ -1,0 +1,65 @@
+import type nodeCrypto from "node:crypto";
+import type { webcrypto } from "node:crypto";
+import { currentWorld, type World } from "../session/sandbox.ts";
+
+function fill<T extends ArrayBufferView>(world: World, view: T): T {
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = Math.floor(world.random() * 256);
+  return view;
+}
+
+function uuid(world: World): string {
+  const bytes = fill(world, new Uint8Array(16));
+  // RFC 9562 §5.4: version 4, variant 10.
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = Buffer.from(bytes).toString("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/**
+ * `Math.random`, `crypto.randomUUID`, `getRandomValues`, `randomBytes` and `randomInt` inside a room draw from the room's
+ * seeded chance; outside they are what they were. The asynchronous forms come back from a thread and are refused.
+ */
+export function replaceChance(crypto: typeof nodeCrypto): void {
+  const realRandom = Math.random;
+  Math.random = () => currentWorld()?.random() ?? realRandom();
+
+  const web = Object.getPrototypeOf(globalThis.crypto) as webcrypto.Crypto;
+  const realValues = web.getRandomValues;
+  const realWebUuid = web.randomUUID;
+  web.getRandomValues = function getRandomValues<T extends Parameters<webcrypto.Crypto["getRandomValues"]>[0]>(this: webcrypto.Crypto, view: T): T {
+    const world = currentWorld();
+    return world === null ? (realValues.call(this, view) as T) : (fill(world, view as ArrayBufferView) as unknown as T);
+  } as webcrypto.Crypto["getRandomValues"];
+  web.randomUUID = function randomUUID(this: webcrypto.Crypto) {
+    const world = currentWorld();
+    return world === null ? realWebUuid.call(this) : (uuid(world) as ReturnType<webcrypto.Crypto["randomUUID"]>);
+  };
+
+  const real = { randomUUID: crypto.randomUUID, randomBytes: crypto.randomBytes, randomInt: crypto.randomInt, randomFillSync: crypto.randomFillSync };
+  const replaced = {
+    randomUUID(...args: unknown[]) {
+      const world = currentWorld();
+      return world === null ? (real.randomUUID as (...all: unknown[]) => string)(...args) : uuid(world);
+    },
+    randomBytes(size: number, callback?: unknown) {
+      const world = currentWorld();
+      if (world === null) return (real.randomBytes as (...all: unknown[]) => unknown)(size, callback);
+      if (callback !== undefined) throw new Error(`crypto.randomBytes with a callback in ${world.label}: call it without one`);
+      return fill(world, Buffer.alloc(size));
+    },
+    randomInt(...args: unknown[]) {
+      const world = currentWorld();
+      if (world === null) return (real.randomInt as (...all: unknown[]) => unknown)(...args);
+      if (typeof args.at(-1) === "function") throw new Error(`crypto.randomInt with a callback in ${world.label}: call it without one`);
+      const [low, high] = args.length === 1 ? [0, args[0] as number] : (args as [number, number]);
+      return low + Math.floor(world.random() * (high - low));
+    },
+    randomFillSync(view: ArrayBufferView, ...rest: unknown[]) {
+      const world = currentWorld();
+      return world === null ? (real.randomFillSync as (...all: unknown[]) => unknown)(view, ...rest) : fill(world, view);
+    },
+  };
+  Object.assign(crypto, replaced);
+}

@@ -1,0 +1,187 @@
+import { type Delayed, type Room, Room as StockRoom } from "@colyseus/core";
+import type { Schema } from "@colyseus/schema";
+import type { GraphOptions } from "../session/graph/graph-options.ts";
+import { captureSchema } from "../session/graph/schema-restore.ts";
+import type { RoomTimer, RoomTimers } from "../session/room-timers.ts";
+import type { Seat } from "../session/seat.ts";
+import { originOf, type DelayedOrigin } from "./clock-patch.ts";
+import type { LoggedClient } from "./logged-client.ts";
+import { partsOf, type RoomParts } from "./room-parts.ts";
+import type { Seam } from "./seam.ts";
+
+/** When a timer is due, and its place in the order of creation. */
+export interface SavedTimer {
+  readonly id: number;
+  readonly dueMs: number;
+}
+
+export interface SavedClient {
+  readonly sessionId: string;
+  readonly epoch: number;
+  readonly node: string;
+  readonly token: string;
+  readonly state: number;
+  readonly auth: unknown;
+  readonly userData: unknown;
+  readonly joinedAt: number;
+  readonly lastMessageTime: number;
+  readonly numMessagesLastSecond: number;
+  readonly messageCountResetsAt: number;
+  /** Of a seat that is kept for a reconnection: how it was left, and until when. */
+  readonly left: { readonly code: number | null; readonly timer: SavedTimer | null } | null;
+}
+
+export interface SavedDelayed {
+  readonly origin: DelayedOrigin;
+  readonly args: unknown[];
+  readonly elapsedTime: number;
+  readonly paused: boolean;
+  readonly time: number;
+  readonly type: number;
+}
+
+/** A room's checkpoint, before it is bytes: everything that room code can see or that the stock room remembers. */
+export interface RoomGraph extends Record<string, unknown> {
+  readonly fields: Record<string, unknown>;
+  readonly state: Schema | undefined;
+  readonly schema: { readonly nextRefId: number } | null;
+  readonly listing: Record<string, unknown>;
+  readonly flags: {
+    readonly locked: boolean;
+    readonly lockedExplicitly: boolean;
+    readonly autoDispose: boolean;
+    readonly patchRate: number | null;
+    readonly maxClients: number;
+    readonly seatReservationTimeout: number;
+    readonly maxMessagesPerSecond: number;
+  };
+  readonly clock: { readonly currentTime: number; readonly elapsedTime: number; readonly deltaTime: number };
+  readonly delayed: SavedDelayed[];
+  /** Timers of Colyseus's own that onCreate makes again, by ordinal. */
+  readonly timers: (SavedTimer & { readonly ordinal: number })[];
+  readonly autoDisposeTimer: SavedTimer | null;
+  readonly nextTimerId: number;
+  readonly reserved: { readonly sessionId: string; readonly options: unknown; readonly auth: unknown; readonly timer: SavedTimer | null }[];
+  /** In the order of `room.clients`, then the kept ones. */
+  readonly clients: SavedClient[];
+}
+
+/** What an instance of the stock Room has by itself, or gets later: never the user's. */
+const stockFields = new Set<string>([
+  ...Object.keys(new StockRoom()),
+  ...["_autoDisposeTimeout", "_simulationInterval", "_listing", "_inputController", "_autoPlugins"],
+  ...["state", "autoDispose", "patchRate", "maxClients", "unreliablePatchRate", "messages", "plugins", "presence", "inputs", "input"],
+]);
+const hookName = /^on[A-Z]/;
+/** The listing's fields that are this node's own. */
+const nodesOwn = new Set(["processId", "publicAddress", "roomId", "name"]);
+
+export function userFields(room: Room, seam: Seam): Record<string, unknown> {
+  const transient = new Set(seam.options.transient);
+  const fields: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(room)) {
+    if (stockFields.has(name) || transient.has(name)) continue;
+    // Arrow functions in fields are code, made again by the constructor.
+    if (typeof value === "function" || hookName.test(name)) continue;
+    fields[name] = value;
+  }
+  return fields;
+}
+
+function savedTimer(timer: unknown): SavedTimer | null {
+  const { id, dueMs, active } = (timer ?? {}) as Partial<RoomTimer>;
+  return id === undefined || dueMs === undefined || active !== true ? null : { id, dueMs };
+}
+
+function savedClient(client: LoggedClient, left: SavedClient["left"]): SavedClient {
+  return {
+    sessionId: client.sessionId,
+    epoch: client.epoch,
+    node: client.node,
+    token: client.reconnectionToken,
+    state: client.state,
+    auth: client.auth,
+    userData: client.userData,
+    joinedAt: client._joinedAt,
+    lastMessageTime: client._lastMessageTime,
+    numMessagesLastSecond: client._numMessagesLastSecond,
+    messageCountResetsAt: client._messageCountResetsAt,
+    left,
+  };
+}
+
+/** The whole room as one graph. `kept`: the last client of each seat that waits for a reconnection. */
+export function graphOf(room: Room, seam: Seam, timers: RoomTimers, kept: ReadonlyMap<string, LoggedClient>): RoomGraph {
+  const parts = partsOf(room);
+  const encoder = parts._serializer.encoder;
+  return {
+    fields: userFields(room, seam),
+    state: parts.state,
+    schema: encoder === undefined ? null : captureSchema(encoder),
+    listing: Object.fromEntries(Object.entries(parts._listing).filter(([name]) => !nodesOwn.has(name))),
+    flags: {
+      locked: parts.locked,
+      lockedExplicitly: parts._lockedExplicitly,
+      autoDispose: parts.autoDispose,
+      patchRate: parts.patchRate,
+      maxClients: parts.maxClients,
+      seatReservationTimeout: parts.seatReservationTimeout,
+      maxMessagesPerSecond: parts.maxMessagesPerSecond,
+    },
+    clock: { currentTime: parts.clock.currentTime, elapsedTime: parts.clock.elapsedTime, deltaTime: parts.clock.deltaTime },
+    delayed: activeDelayed(parts).map((delayed) => ({
+      origin: originOf(delayed) ?? { type: "closure", site: "unknown" },
+      args: (delayed as unknown as { args?: unknown[] }).args ?? [],
+      elapsedTime: delayed.elapsedTime,
+      paused: delayed.paused,
+      time: delayed.time,
+      type: (delayed as unknown as { type: number }).type,
+    })),
+    timers: timers.live.flatMap(({ id, dueMs, createOrdinal }) => (createOrdinal === null ? [] : [{ id, dueMs, ordinal: createOrdinal }])),
+    autoDisposeTimer: savedTimer(parts._autoDisposeTimeout),
+    nextTimerId: timers.nextId,
+    reserved: Object.entries(parts._reservedSeats).flatMap(([sessionId, [options, auth, , waiting]]) =>
+      waiting === true ? [] : [{ sessionId, options, auth, timer: savedTimer(parts._reservedSeatTimeouts[sessionId]) }],
+    ),
+    clients: [
+      ...[...parts.clients].map((client) => savedClient(client, null)),
+      ...[...kept.values()].map((client) => savedClient(client, { code: client.leaveCode, timer: savedTimer(parts._reservedSeatTimeouts[client.sessionId]) })),
+    ],
+  };
+}
+
+export function activeDelayed(parts: RoomParts): Delayed[] {
+  return parts.clock.delayed.filter((delayed) => delayed.active);
+}
+
+/** How the graph's objects that are not data are named: the room, its clients, its clock, its timers. */
+export function graphOptions(room: Room, seam: Seam, clients: Iterable<LoggedClient>): GraphOptions {
+  const parts = partsOf(room);
+  const references = new Map<object, string>([
+    [room, "room"],
+    [parts.clock, "clock"],
+    [parts.clients, "clients"],
+    ...[...clients].map((client): [object, string] => [client, `client:${client.sessionId}`]),
+  ]);
+  activeDelayed(parts).forEach((delayed, at) => {
+    references.set(delayed, `delayed:${at}`);
+  });
+  const named = new Map<string, object>([...references].map(([object, name]) => [name, object]));
+  return {
+    classes: [...(seam.options.classes ?? [])],
+    stateClasses: parts.state === undefined ? [] : [parts.state.constructor as never],
+    references,
+    resolve: (name) => named.get(name),
+    rootName: "room",
+  };
+}
+
+/** Seats' last clients that wait for a reconnection. */
+export function keptClients(last: ReadonlyMap<string, LoggedClient>, seats: ReadonlyMap<string, Seat>, isKept: (seat: Seat) => boolean): Map<string, LoggedClient> {
+  const kept = new Map<string, LoggedClient>();
+  for (const [sessionId, client] of last) {
+    const seat = seats.get(sessionId);
+    if (seat !== undefined && isKept(seat)) kept.set(sessionId, client);
+  }
+  return kept;
+}

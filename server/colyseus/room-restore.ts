@@ -1,0 +1,181 @@
+import { ClientState, type Delayed, type Room } from "@colyseus/core";
+import { decodeGraph, restoreSchema } from "../session/graph/graph.ts";
+import type { GraphOptions } from "../session/graph/graph-options.ts";
+import type { RoomTimer, RoomTimers } from "../session/room-timers.ts";
+import type { Seat } from "../session/seat.ts";
+import { originOf, setOrigin } from "./clock-patch.ts";
+import type { ColyseusRoom } from "./colyseus-room.ts";
+import { LoggedClient } from "./logged-client.ts";
+import { graphOptions, type RoomGraph, type SavedClient, type SavedDelayed, type SavedTimer } from "./room-graph.ts";
+import type { RoomParts } from "./room-parts.ts";
+import type { Seam } from "./seam.ts";
+
+interface Restoration {
+  readonly program: ColyseusRoom;
+  readonly room: Room;
+  readonly parts: RoomParts;
+  readonly seam: Seam;
+  readonly timers: RoomTimers;
+  readonly seats: ReadonlyMap<string, Seat>;
+}
+
+const joinContext = { token: undefined, headers: new Headers(), ip: undefined };
+
+/**
+ * Lays a saved room over one that onCreate has just made again (design 5.5). The stock room's private records are put
+ * back by its own methods, with the user's hooks silenced; then every value is set to what was saved.
+ */
+export async function restoreRoom(restoration: Restoration, saved: Uint8Array): Promise<void> {
+  const { parts, seam, seats, program } = restoration;
+  // Two readings: the first for what must stand before references can be resolved.
+  const outline = decodeGraph(saved, blindOptions(restoration)) as RoomGraph;
+  const delayed = restoreDelayed(restoration, outline.delayed);
+  const clients = new Map<string, LoggedClient>();
+  for (const client of outline.clients) {
+    const seat = seats.get(client.sessionId);
+    if (seat === undefined) throw new Error(`the checkpoint has a client ${client.sessionId} without a seat`);
+    clients.set(client.sessionId, loggedClient(restoration, seat, client));
+  }
+  const graph = decodeGraph(saved, sightedOptions(restoration, clients, delayed)) as RoomGraph;
+  const keepSeconds = new Map(graph.clients.flatMap(({ sessionId, left }) => (left === null ? [] : [[sessionId, left.timer === null ? Number.POSITIVE_INFINITY : 1] as const])));
+  seam.restoring = { keepSeconds };
+  try {
+    parts.maxClients = Number.POSITIVE_INFINITY;
+    // Kept seats first: they are not in room.clients, whose order is the order of joining.
+    for (const client of [...graph.clients].sort((a, b) => Number(b.left !== null) - Number(a.left !== null))) {
+      await rejoin(restoration, clients.get(client.sessionId) as LoggedClient, client);
+    }
+    for (const { sessionId, options, auth } of graph.reserved) await parts._reserveSeat(sessionId, options, auth);
+  } finally {
+    seam.restoring = null;
+  }
+  await layOver(restoration, graph);
+  settleTimers(restoration, graph);
+  for (const client of clients.values()) program.adopt(client);
+}
+
+function blindOptions({ room, seam }: Restoration): GraphOptions {
+  const blind = { type: "reference" };
+  return { ...graphOptions(room, seam, []), resolve: () => blind };
+}
+
+function sightedOptions({ room, seam }: Restoration, clients: ReadonlyMap<string, LoggedClient>, delayed: readonly Delayed[]): GraphOptions {
+  const options = graphOptions(room, seam, clients.values());
+  const resolve = (name: string) => (name.startsWith("delayed:") ? delayed[Number(name.slice("delayed:".length))] : options.resolve(name));
+  return { ...options, resolve };
+}
+
+function loggedClient({ seam }: Restoration, seat: Seat, saved: SavedClient): LoggedClient {
+  const attachedThen = Object.create(seat, { epoch: { value: saved.epoch }, token: { value: saved.token } }) as Seat;
+  const client = new LoggedClient({ environment: seam.environment, leave: (left, code) => seam.leaves.push({ client: left, code }) }, attachedThen);
+  Object.defineProperties(client, { seat: { value: seat }, node: { value: saved.node, enumerable: true } });
+  return client;
+}
+
+/** Timers made in onCreate are there again; those with a name are made again. The order of the list is kept. */
+function restoreDelayed({ parts, room }: Restoration, saved: readonly SavedDelayed[]): Delayed[] {
+  const created = new Map<number, Delayed>();
+  for (const delayed of parts.clock.delayed) {
+    const origin = originOf(delayed);
+    if (origin?.type === "created") created.set(origin.ordinal, delayed);
+  }
+  const restored = saved.map((each) => {
+    const delayed = delayedOf(each, created, parts, room);
+    Object.assign(delayed, { elapsedTime: each.elapsedTime, paused: each.paused, time: each.time, active: true });
+    return delayed;
+  });
+  parts.clock.delayed = [...restored];
+  return restored;
+}
+
+function delayedOf(saved: SavedDelayed, created: ReadonlyMap<number, Delayed>, parts: RoomParts, room: Room): Delayed {
+  const { origin } = saved;
+  if (origin.type === "created") {
+    const delayed = created.get(origin.ordinal);
+    if (delayed === undefined) throw new Error(`onCreate made ${created.size} clock timers, the checkpoint has number ${origin.ordinal}`);
+    return delayed;
+  }
+  if (origin.type === "closure") throw new Error(`a closure of ${origin.site} is in a checkpoint`);
+  const method = (room as unknown as Record<string, unknown>)[origin.name];
+  if (typeof method !== "function") throw new Error(`the room has no method "${origin.name}", which a saved timer calls`);
+  const make = saved.type === 0 ? parts.clock.setInterval : parts.clock.setTimeout;
+  const delayed = make.call(parts.clock, method as () => void, saved.time);
+  setOrigin(delayed, origin);
+  return delayed;
+}
+
+/** The stock room's own join, and leave where the seat is kept, with the hooks silenced. */
+async function rejoin({ parts }: Restoration, client: LoggedClient, saved: SavedClient): Promise<void> {
+  await parts._reserveSeat(client.sessionId, true, undefined);
+  await parts._onJoin(client, joinContext, { skipHandshake: true });
+  delete client._enqueuedMessages;
+  if (saved.left !== null) {
+    client.readyState = 3;
+    client.ref.removeAllListeners();
+    await parts._onLeave(client, saved.left.code ?? undefined);
+  }
+  Object.assign(client, {
+    state: saved.state,
+    auth: saved.auth,
+    userData: saved.userData,
+    _joinedAt: saved.joinedAt,
+    _lastMessageTime: saved.lastMessageTime,
+    _numMessagesLastSecond: saved.numMessagesLastSecond,
+    _messageCountResetsAt: saved.messageCountResetsAt,
+  });
+  if (saved.state === ClientState.JOINING) client._enqueuedMessages = [];
+}
+
+async function layOver({ room, parts, seam }: Restoration, graph: RoomGraph): Promise<void> {
+  for (const name of Object.keys(room)) {
+    if (name in graph.fields) (room as unknown as Record<string, unknown>)[name] = graph.fields[name];
+  }
+  for (const [name, value] of Object.entries(graph.fields)) (room as unknown as Record<string, unknown>)[name] = value;
+  if (graph.state !== undefined && graph.schema !== null) {
+    const restored = restoreSchema(graph, graph.state, graph.schema);
+    parts.state = graph.state;
+    const { encoder } = parts._serializer;
+    if (encoder === undefined) throw new Error("the restored state has no encoder");
+    restored.afterAttach(encoder);
+  }
+  const { flags } = graph;
+  parts.maxClients = flags.maxClients;
+  parts.seatReservationTimeout = flags.seatReservationTimeout;
+  parts.maxMessagesPerSecond = flags.maxMessagesPerSecond;
+  if (parts.autoDispose !== flags.autoDispose) parts.autoDispose = flags.autoDispose;
+  if (parts.patchRate !== flags.patchRate) throw new Error("patchRate was changed after onCreate: such a room is never at rest");
+  if (flags.locked !== parts.locked) await (flags.locked ? parts.lock(true) : parts.unlock(true));
+  parts._lockedExplicitly = flags.lockedExplicitly;
+  Object.assign(parts._listing, graph.listing);
+  Object.assign(parts.clock, graph.clock);
+  seam.leaves.length = 0;
+}
+
+/** Every timer as it was: those of onCreate by ordinal, the seats' and the room's own by where the stock room keeps them. */
+function settleTimers({ parts, timers }: Restoration, graph: RoomGraph): void {
+  const settled = new Set<RoomTimer>();
+  const settle = (timer: unknown, saved: SavedTimer | null, what: string) => {
+    if (saved === null) return;
+    const live = timers.live.find((each) => each === timer);
+    if (live === undefined) throw new Error(`the restored room lacks its timer for ${what}`);
+    live.id = saved.id;
+    live.dueMs = saved.dueMs;
+    settled.add(live);
+  };
+  if (graph.autoDisposeTimer === null) {
+    timers.clear(parts._autoDisposeTimeout);
+    parts._autoDisposeTimeout = undefined;
+  } else if (!graph.timers.some(({ id }) => id === graph.autoDisposeTimer?.id)) {
+    parts.resetAutoDisposeTimeout();
+    settle(parts._autoDisposeTimeout, graph.autoDisposeTimer, "autoDispose");
+  }
+  for (const { ordinal, ...saved } of graph.timers) {
+    settle(timers.live.find((each) => each.createOrdinal === ordinal), saved, `onCreate's number ${ordinal}`);
+  }
+  for (const { sessionId, timer } of graph.reserved) settle(parts._reservedSeatTimeouts[sessionId], timer, `the reserved seat ${sessionId}`);
+  for (const { sessionId, left } of graph.clients) {
+    if (left !== null) settle(parts._reservedSeatTimeouts[sessionId], left.timer, `the kept seat ${sessionId}`);
+  }
+  for (const timer of [...timers.live]) if (!settled.has(timer)) timers.clear(timer);
+  timers.nextId = graph.nextTimerId;
+}

@@ -1,0 +1,63 @@
+import type { RoomEnvironment } from "../session/room-program.ts";
+import type { World } from "../session/sandbox.ts";
+import type { Sessions } from "../session/sessions.ts";
+import type { LoggedClient } from "./logged-client.ts";
+
+/** What `replicated(Room, options)` takes. */
+export interface ReplicatedOptions {
+  /** Classes whose instances the room keeps in its fields (design 5.5). */
+  readonly classes?: readonly (abstract new (...args: never[]) => object)[];
+  /** Fields that are not saved: onCreate makes them anew, or they are caches. */
+  readonly transient?: readonly string[];
+}
+
+/** While a room is restored, its hooks do only what puts the stock room's own records back. */
+export interface Restoring {
+  /** Seats to be kept: for how long at most (seconds), by session id. */
+  readonly keepSeconds: ReadonlyMap<string, number>;
+}
+
+/** What ties one room instance to its replica. */
+export interface Seam {
+  readonly environment: RoomEnvironment;
+  /** Set by the room's constructor. */
+  room: object;
+  readonly options: ReplicatedOptions;
+  readonly sessions: () => Sessions;
+  readonly leaves: { readonly client: LoggedClient; readonly code: number }[];
+  /** How many clock timers were made while the room was being created. */
+  clockOrdinal: number;
+  creating: boolean;
+  restoring: Restoring | null;
+}
+
+const seamOf = new WeakMap<object, Seam>();
+const seamOfWorld = new WeakMap<World, Seam>();
+
+let next: Seam | null = null;
+
+/** The seam that the next constructed room will take; null: rooms may not be constructed now. */
+export function offerSeam(seam: Seam | null): void {
+  next = seam;
+  if (seam !== null) seamOfWorld.set(seam.environment.world, seam);
+}
+
+/** Called by a replicated room's constructor. */
+export function takeSeam(room: object): Seam | null {
+  const seam = next;
+  next = null;
+  if (seam !== null) {
+    seam.room = room;
+    seamOf.set(room, seam);
+  }
+  return seam;
+}
+
+export function seamOfRoom(room: object): Seam | undefined {
+  return seamOf.get(room);
+}
+
+export function seamIn(world: World | null): Seam | undefined {
+  return world === null ? undefined : seamOfWorld.get(world);
+}
+

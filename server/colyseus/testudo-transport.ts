@@ -1,0 +1,71 @@
+import { WebSocketTransport } from "@colyseus/ws-transport";
+import { sessionLimits } from "../session/limits.ts";
+import { groupOfRoom } from "../session/room-id.ts";
+import type { Sessions } from "../session/sessions.ts";
+
+export interface TestudoTransportOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Null until the groups run. */
+  readonly sessions: () => Sessions | null;
+  readonly isServing: (group: number) => boolean;
+  /** The port cannot be had, or the like. */
+  readonly failed: (error: Error) => void;
+}
+
+/** How long an upgrade for a room that is not here yet is held. */
+const waitMsMax = 2_000;
+const roomPath = /^\/[\w-]+\/([\w-]+)$/;
+
+/** Bytes around a client's frame: the wrapper's own header, and a little room to tell "too long" in words. */
+const headroomBytes = 8 * 1024;
+
+/**
+ * Colyseus's WebSocket transport at this node's address. A socket for a room or seat that this replica does not know is
+ * held until everything committed is applied here; only then is it unknown (design 5.6).
+ */
+export class TestudoTransport extends WebSocketTransport {
+  readonly #options: TestudoTransportOptions;
+
+  constructor(options: TestudoTransportOptions) {
+    super({
+      maxPayload: sessionLimits.frameBytesMax + headroomBytes,
+      beforeUpgrade: (request) => gate(request, options),
+    });
+    this.#options = options;
+  }
+
+  /** Without arguments: where the node's options say. */
+  override listen(port?: number, hostname?: string, backlog?: number, listening?: () => void): this {
+    this.server?.on("error", this.#options.failed);
+    return super.listen(port ?? this.#options.port, hostname ?? this.#options.host, backlog, listening);
+  }
+}
+
+const later = (why: string) => new Response(why, { status: 503, headers: { "retry-after": "1" } });
+
+async function gate(request: Request, { sessions, isServing }: TestudoTransportOptions): Promise<Response | undefined> {
+  const url = new URL(request.url);
+  const roomId = roomPath.exec(url.pathname)?.[1];
+  if (roomId === undefined) return undefined;
+  const here = sessions();
+  if (here === null) return later("this node is still joining its cluster");
+  const group = groupOfRoom(roomId, here.machines.length);
+  if (group === null) return undefined;
+  if (!isServing(group)) return later("this replica is still catching up");
+  const sessionId = url.searchParams.get("sessionId") ?? "";
+  const token = url.searchParams.get("reconnectionToken");
+  if (isKnown(here, roomId, sessionId, token)) return undefined;
+  const caughtUp = await Promise.race([here.caughtUp(group).then(() => true), timeout(waitMsMax)]).catch(() => false);
+  return caughtUp ? undefined : later("no leader answers at the moment");
+}
+
+function isKnown(sessions: Sessions, roomId: string, sessionId: string, token: string | null): boolean {
+  const room = sessions.room(roomId);
+  if (room === undefined) return false;
+  return token === null ? room.program.hasReservation(sessionId) : (room.seats.get(sessionId)?.accepts(token) ?? false);
+}
+
+function timeout(ms: number): Promise<false> {
+  return new Promise((resolve) => setTimeout(resolve, ms, false).unref());
+}

@@ -1,0 +1,111 @@
+import assert from "node:assert";
+import type { Entry } from "../raft/entry.ts";
+import type { Checkpoint } from "../storage/storage.ts";
+import { ApplyQueue } from "./apply-queue.ts";
+import { LogMarks } from "./log-marks.ts";
+import type { Machine } from "./machine.ts";
+import { decodeEnvelope } from "./proposal-envelope.ts";
+
+export interface ApplierOptions {
+  readonly machine: Machine;
+  readonly nodeId: string;
+  readonly bootCount: number;
+  /** A command of this node and this start has its result. */
+  readonly answered: (sequence: number, value: unknown) => void;
+  /** A command of this node came before one that it must follow. */
+  readonly gap: () => void;
+  readonly barrierAnswered: (sequence: number) => void;
+  /** After a restore, everything that any part already contained has been passed: results can be trusted again. */
+  readonly caughtUp: () => void;
+}
+
+/** Applies one group's committed entries in log order, a while at a time. */
+export class Applier {
+  readonly #options: ApplierOptions;
+  readonly queue: ApplyQueue;
+  readonly marks: LogMarks;
+  #appliedIndex: number;
+  #servesFrom = 0;
+  #isDrained = true;
+
+  constructor(options: ApplierOptions, baseIndex: number) {
+    this.#options = options;
+    this.queue = new ApplyQueue(baseIndex);
+    this.marks = new LogMarks(baseIndex);
+    this.#appliedIndex = baseIndex;
+  }
+
+  get appliedIndex(): number {
+    return this.#appliedIndex;
+  }
+
+  /** Parts were restored as of up to this index: before it the parts stand at different moments. */
+  get servesFrom(): number {
+    return this.#servesFrom;
+  }
+
+  get isWhole(): boolean {
+    return this.#appliedIndex >= this.#servesFrom;
+  }
+
+  /** Of everything behind the base, applied or not. */
+  get logBytes(): number {
+    return this.marks.bytes + this.queue.bytes;
+  }
+
+  /** The machine as of these checkpoints, and what follows `baseIndex` still to be applied (each part skips what it contains). */
+  restore(checkpoints: ReadonlyMap<string, Checkpoint>, baseIndex: number): void {
+    this.#options.machine.restore(checkpoints);
+    this.queue.reset(baseIndex);
+    this.marks.reset(baseIndex);
+    this.#appliedIndex = baseIndex;
+    this.#servesFrom = baseIndex;
+    for (const { index } of checkpoints.values()) this.#servesFrom = Math.max(this.#servesFrom, index);
+    this.#isDrained = false;
+    if (this.isWhole) this.#options.caughtUp();
+  }
+
+  push(entries: readonly Entry[]): void {
+    if (entries.length > 0) this.queue.push(entries);
+  }
+
+  /** Applies until nothing is left (true) or `isOver` says so; asked after each command. */
+  run(isOver: () => boolean): boolean {
+    for (let entry = this.queue.shift(); entry !== null; entry = this.queue.shift()) {
+      this.#isDrained = false;
+      this.#apply(entry);
+      if (this.queue.length > 0 && isOver()) return false;
+    }
+    if (!this.#isDrained) {
+      this.#isDrained = true;
+      this.#options.machine.drained();
+    }
+    return true;
+  }
+
+  #apply(entry: Entry): void {
+    const wasWhole = this.isWhole;
+    this.marks.add(entry);
+    if (entry.type === "command") this.#applyCommand(entry);
+    this.#appliedIndex = entry.index;
+    if (!wasWhole && this.isWhole) this.#options.caughtUp();
+  }
+
+  #applyCommand({ index, term, logTimeMs, wallTimeMs, data }: Entry): void {
+    const { machine, nodeId, bootCount } = this.#options;
+    const envelope = decodeEnvelope(data);
+    assert(envelope !== null, `entry ${index} is no proposal`);
+    const { id, command } = envelope;
+    const isOwn = id.bootCount === bootCount && id.nodeId === nodeId;
+    // Parts that already contain this entry do not carry it out again, and so have no result for it.
+    const isTrusted = isOwn && index > this.#servesFrom;
+    if (command.length === 0) {
+      if (isTrusted) this.#options.barrierAnswered(id.sequence);
+      return;
+    }
+    const result = machine.apply({ index, term, logTimeMs, wallTimeMs, id, command });
+    if (!isTrusted) return;
+    if (result.type === "done") this.#options.answered(id.sequence, result.value);
+    else this.#options.gap();
+  }
+}

@@ -1,0 +1,17 @@
+import type { PeerMessage } from "../network/peer-message.ts";
+import type { Checkpoint } from "../storage/storage.ts";
+import type { Gathering } from "./saver.ts";
+
+/** What enters a node's pipe. Proposals wait in their group, and only wake it. */
+export type EngineEvent =
+  | { readonly type: "tick" }
+  | { readonly type: "linkUp" | "linkDown"; readonly nodeId: string }
+  | { readonly type: "message"; readonly from: string; readonly message: PeerMessage }
+  | { readonly type: "saved"; readonly gathering: Gathering }
+  | {
+      readonly type: "checkpointsRead";
+      readonly group: number;
+      readonly snapshotId: number;
+      readonly checkpoints: ReadonlyMap<string, Checkpoint>;
+    }
+  | { readonly type: "transferLeader"; readonly group: number; readonly to: string };

@@ -1,0 +1,150 @@
+import { completeRaftOptions, type RaftOptions } from "../raft/raft-options.ts";
+
+/** The limits and rhythms of a node's groups. Durations in whole milliseconds, sizes in bytes. */
+export interface EngineOptions {
+  /** How often timers are looked at: elections, deadlines, re-sending. */
+  readonly tickMs: number;
+  /** T of design 4.3: one heartbeat per node pair and interval. */
+  readonly heartbeatIntervalMs: number;
+  /** Events handled before a drain is carried out, however many wait. */
+  readonly drainEventsMax: number;
+  /** A node's own unanswered proposals, per group. */
+  readonly proposalsInFlightMax: number;
+  readonly proposalsInFlightBytesMax: number;
+  /** Others' proposals that wait for one drain, per group. */
+  readonly forwardedWaitingMax: number;
+  readonly commandBytesMax: number;
+  /** Callers of `barrier` that wait, per group. */
+  readonly barriersWaitingMax: number;
+  readonly proposeTimeoutMs: number;
+  /** What a refused caller is told. */
+  readonly retryAfterMs: number;
+  /** Least time between two rounds of sending unanswered proposals again. */
+  readonly resendMs: number;
+  /** Proposals that were sent and stay unanswered this long are sent again. */
+  readonly resendStalledMs: number;
+  /** Proposals in one append or one forwarding message. */
+  readonly proposeBatchMax: number;
+  readonly proposeBatchBytesMax: number;
+  /** Time for applying per turn of the event loop. */
+  readonly applyBudgetMs: number;
+  /** Committed but not applied: past either, appends wait, reads stop, and the lead is handed over. */
+  readonly applyBacklogMax: number;
+  readonly applyBacklogBytesMax: number;
+  /** Append messages that may wait for the backlog, per group; past it they are dropped. */
+  readonly parkedAppendsMax: number;
+  readonly checkpointIntervalMs: number;
+  /** A round of checkpoints begins early when the log has grown by this much. */
+  readonly checkpointLogBytes: number;
+  readonly checkpointPartsPerTurn: number;
+  readonly checkpointBytesPerTurn: number;
+  /** The log is cut when at least this many entries, or bytes, can go. */
+  readonly compactEntriesMin: number;
+  readonly compactBytesMin: number;
+  /** Entries kept behind the floor, so that a follower that lags a little needs no snapshot. */
+  readonly logTailEntries: number;
+  readonly logTailBytesMax: number;
+  readonly groupLogBytesMax: number;
+  readonly snapshotBytesMax: number;
+  readonly snapshotChunkBytes: number;
+  readonly snapshotsSendingMax: number;
+  /** Bulk (chunks, forwarded proposals) waits while more than this is buffered towards a peer (design 4.1). */
+  readonly bulkBufferedBytesMax: number;
+  readonly spreadLeaders: boolean;
+  /** How long a leader, and its link to the preferred node, must have been stable before the lead is moved. */
+  readonly spreadStableMs: number;
+  readonly spreadBackoffMsMax: number;
+  /** Handed to every group's core. */
+  readonly raft: Partial<RaftOptions>;
+}
+
+const kib = 1024;
+const mib = 1024 * kib;
+
+export const engineDefaults: EngineOptions = Object.freeze({
+  tickMs: 10,
+  heartbeatIntervalMs: 50,
+  drainEventsMax: 4096,
+  proposalsInFlightMax: 4096,
+  proposalsInFlightBytesMax: 16 * mib,
+  forwardedWaitingMax: 16_384,
+  commandBytesMax: 256 * kib,
+  barriersWaitingMax: 4096,
+  proposeTimeoutMs: 10_000,
+  retryAfterMs: 100,
+  resendMs: 50,
+  resendStalledMs: 2000,
+  proposeBatchMax: 1024,
+  proposeBatchBytesMax: 512 * kib,
+  applyBudgetMs: 8,
+  applyBacklogMax: 65_536,
+  applyBacklogBytesMax: 32 * mib,
+  parkedAppendsMax: 1024,
+  checkpointIntervalMs: 1000,
+  checkpointLogBytes: 8 * mib,
+  checkpointPartsPerTurn: 4,
+  checkpointBytesPerTurn: 1 * mib,
+  compactEntriesMin: 4096,
+  compactBytesMin: 8 * mib,
+  logTailEntries: 4096,
+  logTailBytesMax: 8 * mib,
+  groupLogBytesMax: 256 * mib,
+  snapshotBytesMax: 256 * mib,
+  snapshotChunkBytes: 64 * kib,
+  snapshotsSendingMax: 4,
+  bulkBufferedBytesMax: 128 * kib,
+  spreadLeaders: true,
+  spreadStableMs: 3000,
+  spreadBackoffMsMax: 60_000,
+  raft: Object.freeze({}),
+});
+
+/** Options that may be 0; every other number is at least 1. */
+const mayBeZero: ReadonlySet<string> = new Set(["logTailEntries", "logTailBytesMax"]);
+
+/** @throws {RangeError} that names the option, its value and what is allowed. */
+export function engineOptions(given: Partial<EngineOptions>): EngineOptions {
+  const options: EngineOptions = { ...engineDefaults, ...given };
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(engineDefaults, name)) throw new RangeError(`groups: there is no option "${name}"`);
+    if (name === "raft") continue;
+    if (name === "spreadLeaders") {
+      if (typeof value !== "boolean")
+        throw new RangeError(`groups: option "${name}" is ${value}; it must be true or false`);
+      continue;
+    }
+    const least = mayBeZero.has(name) ? 0 : 1;
+    if (!Number.isSafeInteger(value) || (value as number) < least) {
+      throw new RangeError(
+        `groups: option "${name}" is ${String(value)}; it must be a whole number of at least ${least}`,
+      );
+    }
+  }
+  if (options.tickMs > options.heartbeatIntervalMs) {
+    throw new RangeError(
+      `groups: option "tickMs" is ${options.tickMs}; it must be at most heartbeatIntervalMs (${options.heartbeatIntervalMs})`,
+    );
+  }
+  checkBatchFits(options);
+  return Object.freeze(options);
+}
+
+/** What comes together from several nodes in one drain must fit into what the core takes, or it would be refused for ever. */
+const batchesMax = 4;
+
+function checkBatchFits({ raft, proposeBatchMax, proposeBatchBytesMax, commandBytesMax }: EngineOptions): void {
+  const { uncommittedEntriesMax, uncommittedBytesMax } = completeRaftOptions(raft);
+  if (proposeBatchMax * batchesMax > uncommittedEntriesMax) {
+    const most = Math.floor(uncommittedEntriesMax / batchesMax);
+    throw new RangeError(
+      `groups: option "proposeBatchMax" is ${proposeBatchMax}; it must be at most ${most}, a quarter of raft.uncommittedEntriesMax`,
+    );
+  }
+  const most = Math.floor(uncommittedBytesMax / batchesMax);
+  for (const [name, value] of Object.entries({ proposeBatchBytesMax, commandBytesMax })) {
+    if (value <= most) continue;
+    throw new RangeError(
+      `groups: option "${name}" is ${value}; it must be at most ${most}, a quarter of raft.uncommittedBytesMax`,
+    );
+  }
+}

@@ -1,0 +1,409 @@
+import assert from "node:assert";
+import type { PeerIdentity } from "../network/network.ts";
+import type { PeerMessage } from "../network/peer-message.ts";
+import type { Now } from "../raft/ready.ts";
+import type { GroupContents } from "../storage/storage.ts";
+import { ApplyStage } from "./apply-stage.ts";
+import type { EngineConstruction } from "./engine-construction.ts";
+import type { EngineEvent } from "./engine-event.ts";
+import { type EngineOptions, engineOptions } from "./engine-options.ts";
+import { foundingContents } from "./founding-contents.ts";
+import { Group } from "./group.ts";
+import { groupHeartbeats } from "./group-heartbeats.ts";
+import type { GroupHost } from "./group-host.ts";
+import type { GroupStatus, LeaderChange, PeerPulse } from "./group-status.ts";
+import type { Heartbeats } from "./heartbeats.ts";
+import { LeadKeeper } from "./lead-keeper.ts";
+import { Pipe } from "./pipe.ts";
+import { ProposalError } from "./proposal-error.ts";
+import { type Gathering, Saver } from "./saver.ts";
+import { Settlements } from "./settlements.ts";
+
+/** Runs all groups of one node: one pipe in, one batch, one frame a peer and one apply stage out (design 4.1). */
+export class GroupEngine {
+  readonly #construction: EngineConstruction;
+  readonly #options: EngineOptions;
+  readonly #pipe: Pipe<EngineEvent>;
+  readonly #saver: Saver;
+  readonly #settlements = new Settlements();
+  readonly #heartbeats: Heartbeats;
+  readonly #keeper: LeadKeeper;
+  readonly #applyStage: ApplyStage;
+  readonly #groups: readonly Group[];
+  readonly #isNew: readonly boolean[];
+  readonly #listeners = new Set<(change: LeaderChange) => void>();
+  #now: Now;
+  #state: "created" | "running" | "stopped" = "created";
+  #hasFailed = false;
+  #isRestored = false;
+  #cancelTick: (() => void) | null = null;
+  #nextBeatMs = Number.NEGATIVE_INFINITY;
+  #checkpointTurn = 0;
+
+  /** @throws {RangeError} that names a wrong option */
+  constructor(construction: EngineConstruction) {
+    const { founding, persisted, clock, storage } = construction;
+    this.#construction = construction;
+    this.#options = engineOptions(construction.options ?? {});
+    this.#now = clock.now();
+    this.#pipe = new Pipe({
+      defer: (run) => clock.defer(run),
+      handle: (event) => this.#handle(event),
+      finish: () => this.#finish(),
+      fail: (error) => this.#fail(error),
+      drainEventsMax: this.#options.drainEventsMax,
+    });
+    this.#saver = new Saver({
+      storage,
+      saved: (gathering) => this.#pipe.push({ type: "saved", gathering }),
+      failed: (error) => this.#fail(error),
+    });
+
+    this.#keeper = new LeadKeeper(this.#options);
+    const host = this.#host();
+    const ids = Array.from({ length: founding.groups }, (_, id) => id);
+    // Without voters: nothing was saved, for the founding configuration goes with the first batch.
+    const isNew = (id: number) => (persisted.get(id)?.base.configuration.voters.length ?? 0) === 0;
+    this.#isNew = ids.map(isNew);
+    this.#groups = ids.map((id) => {
+      const contents = isNew(id) ? foundingContents(founding.members) : (persisted.get(id) as GroupContents);
+      return new Group({ id, persisted: contents, machine: construction.machineFor(id), host });
+    });
+    this.#heartbeats = groupHeartbeats(this.#groups, construction.network);
+    const wake = () => this.#pipe.wake();
+    this.#applyStage = new ApplyStage({
+      groups: this.#groups,
+      clock,
+      budgetMs: this.#options.applyBudgetMs,
+      wake,
+    });
+  }
+
+  #host(): GroupHost {
+    const { self, bootCount, random, log, network, storage } = this.#construction;
+    return {
+      self,
+      bootCount,
+      engine: this.#options,
+      random,
+      log,
+      saver: this.#saver,
+      settlements: this.#settlements,
+      now: () => this.#now,
+      isUp: (nodeId) => this.#heartbeats.isUp(nodeId),
+      send: (nodeId, message) => network.send(nodeId, message),
+      bufferedBytes: (nodeId) => network.bufferedBytes(nodeId),
+      readCheckpoints: (group, snapshotId) => {
+        storage.readCheckpoints(group).then(
+          (checkpoints) => this.#pipe.push({ type: "checkpointsRead", group, snapshotId, checkpoints }),
+          (error: unknown) => this.#fail(error),
+        );
+      },
+    };
+  }
+
+  #fail(error: unknown): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
+    this.#halt();
+    this.#construction.fail(error);
+  }
+
+  // ── for the node ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  start(): void {
+    assert(this.#state === "created", "an engine is started once");
+    this.#state = "running";
+    this.#pipe.open();
+    this.#armTick();
+  }
+
+  /** Resolves when no batch is on its way to the disk any more. Whoever still waits for a result gets STOPPED. */
+  async stop(): Promise<void> {
+    if (this.#state !== "stopped") {
+      this.#halt();
+      for (const group of this.#groups) group.stop();
+    }
+    await this.#saver.settled();
+  }
+
+  #halt(): void {
+    this.#state = "stopped";
+    this.#pipe.close();
+    this.#cancelTick?.();
+    this.#applyStage.stop();
+  }
+
+  linkUp(peer: PeerIdentity): void {
+    this.#pipe.push({ type: "linkUp", nodeId: peer.nodeId });
+  }
+
+  linkDown(nodeId: string): void {
+    this.#pipe.push({ type: "linkDown", nodeId });
+  }
+
+  /** Messages that are not the groups' (found, founded, gossip) are left to others. */
+  message(from: string, message: PeerMessage): void {
+    this.#pipe.push({ type: "message", from, message });
+  }
+
+  // ── for what is built on groups ──────────────────────────────────────────────────────────────────────────────────
+
+  #group(id: number): Group {
+    const group = this.#groups[id];
+    assert(group !== undefined, `there is no group ${id}`);
+    return group;
+  }
+
+  /**
+   * Resolves with the value that the machine's `apply` gave here, once the command is committed and applied on this
+   * node; it is carried out at most once, whatever happens to leaders and links meanwhile.
+   *
+   * @param command 1 to `commandBytesMax` bytes; not to be changed afterwards
+   * @throws {ProposalError} OVERLOADED or COMMAND_TOO_LARGE at once; TIMEOUT at the deadline and STOPPED when this node
+   * stops: the outcome is unknown then
+   */
+  propose(group: number, command: Uint8Array, { timeoutMs }: { timeoutMs?: number } = {}): Promise<unknown> {
+    const { commandBytesMax, proposeTimeoutMs } = this.#options;
+    const target = this.#group(group);
+    assert(command.length > 0, "a command of no bytes is a barrier");
+    if (command.length > commandBytesMax) {
+      const what = `a command of ${command.length} bytes; ${commandBytesMax} are allowed`;
+      return Promise.reject(new ProposalError("COMMAND_TOO_LARGE", what));
+    }
+    const refusal = this.#refusal(target);
+    if (refusal !== null) return Promise.reject(refusal);
+    const nowMs = this.#now.monotonicMs;
+    const result = target.router.proposals.add(command, { nowMs, timeoutMs: timeoutMs ?? proposeTimeoutMs });
+    this.#pipe.wake();
+    return result;
+  }
+
+  /** True if `propose` would take a command of this size now: for callers that number what they propose. */
+  accepts(group: number, commandBytes: number): boolean {
+    const target = this.#group(group);
+    return commandBytes <= this.#options.commandBytesMax && this.#refusal(target) === null && target.router.proposals.fits(commandBytes);
+  }
+
+  /** This node leads the group, as far as it knows. */
+  isLeader(group: number): boolean {
+    return this.#group(group).raft.role === "leader";
+  }
+
+  /**
+   * A linearizable point: resolves when everything that was acknowledged anywhere before this call is applied here.
+   *
+   * @throws {ProposalError} as `propose`
+   */
+  barrier(group: number, { timeoutMs }: { timeoutMs?: number } = {}): Promise<void> {
+    const target = this.#group(group);
+    const refusal = this.#refusal(target);
+    if (refusal !== null) return Promise.reject(refusal);
+    const nowMs = this.#now.monotonicMs;
+    const result = target.router.barriers.add({
+      nowMs,
+      timeoutMs: timeoutMs ?? this.#options.proposeTimeoutMs,
+    });
+    this.#pipe.wake();
+    return result;
+  }
+
+  #refusal(group: Group): ProposalError | null {
+    if (this.#state === "stopped") return new ProposalError("STOPPED", "this node has stopped");
+    this.#now = this.#construction.clock.now();
+    return group.refusal();
+  }
+
+  /** Asks this node, if it leads the group, to hand the lead over as soon as `to` has everything. */
+  transferLeader(group: number, to: string): void {
+    this.#group(group);
+    this.#pipe.push({ type: "transferLeader", group, to });
+  }
+
+  status(): readonly GroupStatus[] {
+    this.#now = this.#construction.clock.now();
+    return this.#groups.map((group) => group.status());
+  }
+
+  peers(): readonly PeerPulse[] {
+    return [...this.#heartbeats.peers()].map((node) => ({
+      node,
+      roundTripMs: this.#heartbeats.roundTripMs(node),
+    }));
+  }
+
+  appliedIndex(group: number): number {
+    return this.#group(group).applier.appliedIndex;
+  }
+
+  /** The largest index at which a part was restored: a replica is not to be served before it has applied past it. */
+  servesFrom(group: number): number {
+    return this.#group(group).applier.servesFrom;
+  }
+
+  /** This replica's parts stand at one moment, and it is not too far behind. */
+  isServing(group: number): boolean {
+    const { applier, isBehind } = this.#group(group);
+    return this.#isRestored && applier.isWhole && !isBehind;
+  }
+
+  /** On the monotonic clock; null while there is a leader. */
+  leaderlessSinceMs(group: number): number | null {
+    return this.#group(group).leaderlessSinceMs;
+  }
+
+  /** Called at the end of a turn, outside of any apply, when a group's leader or term has changed. The result ends it. */
+  onChange(listener: (change: LeaderChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  // ── the pipe ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #handle(event: EngineEvent): void {
+    this.#beginTurn();
+    switch (event.type) {
+      case "tick":
+        this.#tick();
+        return;
+      case "linkUp":
+        for (const group of this.#groups) group.linkUp(event.nodeId);
+        this.#keeper.linkUp(event.nodeId, this.#now.monotonicMs);
+        this.#heartbeats.linkUp(event.nodeId, this.#now.monotonicMs);
+        return;
+      case "linkDown":
+        this.#heartbeats.linkDown(event.nodeId);
+        this.#keeper.linkDown(event.nodeId);
+        for (const group of this.#groups) group.linkDown(event.nodeId);
+        return;
+      case "message":
+        this.#message(event.from, event.message);
+        return;
+      case "saved":
+        this.#saved(event.gathering);
+        return;
+      case "checkpointsRead":
+        this.#group(event.group).checkpointsRead(event.snapshotId, event.checkpoints);
+        return;
+      case "transferLeader":
+        this.#group(event.group).step({ type: "transferLeader", to: event.to });
+        return;
+    }
+  }
+
+  #beginTurn(): void {
+    this.#now = this.#construction.clock.now();
+    if (this.#isRestored) return;
+    this.#isRestored = true;
+    for (const group of this.#groups) group.start({ isNew: this.#isNew[group.id] === true });
+  }
+
+  #message(from: string, message: PeerMessage): void {
+    const nowMs = this.#now.monotonicMs;
+    switch (message.type) {
+      case "raft":
+        this.#known(from, message.group)?.message(from, message.message);
+        return;
+      case "heartbeat":
+        this.#heartbeats.heard(from, message, nowMs);
+        return;
+      case "leads":
+        this.#heartbeats.heardLeads(from, message.groups);
+        return;
+      case "propose":
+        this.#known(from, message.group)?.router.receive(from, message.proposals);
+        return;
+      case "proposeRefused":
+        this.#known(from, message.group)?.proposeRefused(from);
+        return;
+      case "found":
+      case "founded":
+      case "gossip":
+        return;
+    }
+  }
+
+  #known(from: string, id: number): Group | null {
+    const group = this.#groups[id];
+    if (group !== undefined) return group;
+    this.#construction.log.warn({ from, group: id }, "a message for a group that there is not");
+    return null;
+  }
+
+  #saved(gathering: Gathering): void {
+    this.#saver.landed(gathering);
+    for (const { group, envelopes } of gathering.messages) this.#group(group).sendAll(envelopes);
+    for (const [group, { term, index }] of gathering.savedEnds)
+      this.#group(group).step({ type: "saved", term, index });
+    for (const done of gathering.done) done();
+  }
+
+  #armTick(): void {
+    const { clock } = this.#construction;
+    // Behind a poll of the sockets: what already waits there is heard before any timeout counts (design 4.1).
+    const wait = () => clock.defer(() => this.#pipe.push({ type: "tick" }));
+    this.#cancelTick = clock.setTimer(wait, this.#options.tickMs);
+  }
+
+  #tick(): void {
+    this.#armTick();
+    const nowMs = this.#now.monotonicMs;
+    for (const group of this.#groups) group.tick();
+    if (nowMs >= this.#nextBeatMs) {
+      this.#nextBeatMs = nowMs + this.#options.heartbeatIntervalMs;
+      this.#heartbeats.beatAll(nowMs);
+    }
+    for (const group of this.#groups) this.#handOver(group, nowMs);
+  }
+
+  #handOver(group: Group, nowMs: number): void {
+    const { self, log } = this.#construction;
+    const { raft, isBehind } = group;
+    const to = this.#keeper.tick(group.id, { raft, self: self.nodeId, isBehind, nowMs });
+    if (to === null) return;
+    const facts = { group: group.id, term: raft.term, to, waiting: group.applier.queue.length };
+    log.info(
+      facts,
+      isBehind
+        ? "behind with applying: handing the lead over"
+        : "handing the lead to the node it is meant for",
+    );
+    group.step({ type: "transferLeader", to });
+  }
+
+  /** What a drain ends with. True: there is more to do at once. */
+  #finish(): boolean {
+    this.#beginTurn();
+    this.#noticeLeads();
+    for (const group of this.#groups) group.routeProposals();
+    this.#checkpointSome();
+    for (const group of this.#groups) group.carryOut();
+    this.#saver.flush();
+    const isApplied = this.#applyStage.run();
+    this.#now = this.#construction.clock.now();
+    const proposed = this.#applyStage.proposeTicks(this.#now);
+    this.#settlements.flush();
+    const released = this.#groups.some(({ gate, isBehind }) => gate.parked > 0 && !isBehind);
+    return this.#state === "running" && (!isApplied || proposed || released);
+  }
+
+  #noticeLeads(): void {
+    for (const group of this.#groups) {
+      const change = group.noticeLead();
+      if (change === null) continue;
+      for (const listener of this.#listeners) this.#settlements.add(() => listener(change));
+    }
+  }
+
+  /** Only into a batch of its own: while another one gathers, what is agreed goes first. */
+  #checkpointSome(): void {
+    if (this.#saver.isGathering) return;
+    const count = this.#groups.length;
+    for (let passed = 0; passed < count; passed++) {
+      const { compactor } = this.#group(this.#checkpointTurn++ % count);
+      if (!compactor.wantsStep) continue;
+      compactor.step();
+      return;
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import type { PeerMessage } from "../network/peer-message.ts";
+import type { Member } from "../raft/configuration.ts";
+import type { Now } from "../raft/ready.ts";
+import type { EngineOptions } from "./engine-options.ts";
+import type { Log } from "./log.ts";
+import type { Saver } from "./saver.ts";
+import type { Settlements } from "./settlements.ts";
+
+/** What the groups of one node share. */
+export interface GroupHost {
+  readonly self: Member;
+  readonly bootCount: number;
+  readonly engine: EngineOptions;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly saver: Saver;
+  readonly settlements: Settlements;
+  /** The clocks, as read for the present turn. */
+  readonly now: () => Now;
+  readonly isUp: (nodeId: string) => boolean;
+  readonly send: (nodeId: string, message: PeerMessage) => void;
+  readonly bufferedBytes: (nodeId: string) => number;
+  /** The answer comes back through the pipe, into `checkpointsRead`. */
+  readonly readCheckpoints: (group: number, snapshotId: number) => void;
+}

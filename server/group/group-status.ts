@@ -1,0 +1,34 @@
+import type { Role } from "../raft/ready.ts";
+
+export interface GroupStatus {
+  readonly id: number;
+  readonly role: Role;
+  readonly term: number;
+  readonly leader: string | null;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+  /** A replica serves nothing before it has applied past this index (see GroupEngine.servesFrom). */
+  readonly servesFrom: number;
+  readonly lastIndex: number;
+  readonly baseIndex: number;
+  /** Of the last applied command; on the leader, the group's time now. */
+  readonly logTimeMs: number;
+  readonly logBytes: number;
+  readonly proposalsInFlight: number;
+  readonly applyBacklog: number;
+}
+
+export interface LeaderChange {
+  readonly group: number;
+  readonly term: number;
+  /** Null: nobody that this node knows of. */
+  readonly leaderId: string | null;
+  /** It is this node. */
+  readonly isLeader: boolean;
+}
+
+export interface PeerPulse {
+  readonly node: string;
+  /** Smoothed; null before the first echo over the present link. */
+  readonly roundTripMs: number | null;
+}

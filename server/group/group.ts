@@ -1,0 +1,364 @@
+import type { Base, HardState } from "../raft/entry.ts";
+import type { RaftMessage } from "../raft/message.ts";
+import { Raft } from "../raft/raft.ts";
+import type { RaftEvent, Ready } from "../raft/ready.ts";
+import type { Checkpoint, GroupContents } from "../storage/storage.ts";
+import { AppendGate } from "./append-gate.ts";
+import { Applier } from "./applier.ts";
+import { Compactor } from "./compactor.ts";
+import type { GroupHost } from "./group-host.ts";
+import type { GroupStatus, LeaderChange } from "./group-status.ts";
+import type { Machine } from "./machine.ts";
+import { ProposalError } from "./proposal-error.ts";
+import { type Destination, ProposalRouter } from "./proposal-router.ts";
+import type { Saver } from "./saver.ts";
+import { type ReceivedChunk, SnapshotReceiver } from "./snapshot-receiver.ts";
+import { SnapshotSender } from "./snapshot-sender.ts";
+import { TickProposer } from "./tick-proposer.ts";
+
+/** One replica of one group: its core, its machine, and everything between the two. Driven by the engine's pipe only. */
+export class Group {
+  readonly id: number;
+  readonly raft: Raft;
+  readonly machine: Machine;
+  readonly applier: Applier;
+  readonly router: ProposalRouter;
+  readonly compactor: Compactor;
+  readonly gate: AppendGate;
+  readonly ticks: TickProposer;
+  readonly #host: GroupHost;
+  readonly #sender: SnapshotSender;
+  readonly #receiver: SnapshotReceiver;
+  readonly #persisted: GroupContents;
+  #hardState: HardState;
+  #logTimeMs: number;
+  #lead: LeaderChange;
+  #leaderlessSinceMs: number | null;
+  #logFullLoggedMs = Number.NEGATIVE_INFINITY;
+
+  constructor({
+    id,
+    persisted,
+    machine,
+    host,
+  }: { id: number; persisted: GroupContents; machine: Machine; host: GroupHost }) {
+    const { self, random, engine, settlements } = host;
+    this.id = id;
+    this.machine = machine;
+    this.#host = host;
+    this.#persisted = persisted;
+    this.#hardState = persisted.hardState;
+    this.#logTimeMs = persisted.base.logTimeMs;
+    this.raft = new Raft({ ...engine.raft, self, random }, persisted, host.now());
+    this.#lead = { group: id, term: this.raft.term, leaderId: null, isLeader: false };
+    this.#leaderlessSinceMs = host.now().monotonicMs;
+    this.gate = new AppendGate(engine);
+    this.router = new ProposalRouter({
+      group: id,
+      nodeId: self.nodeId,
+      bootCount: host.bootCount,
+      engine,
+      settlements,
+      propose: (data) => this.raft.propose(data, host.now()),
+      send: host.send,
+      bufferedBytes: host.bufferedBytes,
+    });
+    const { proposals, barriers } = this.router;
+    this.applier = new Applier(
+      {
+        machine,
+        nodeId: self.nodeId,
+        bootCount: host.bootCount,
+        answered: (sequence, value) => proposals.answered(sequence, value, host.now().monotonicMs),
+        gap: () => proposals.resendSoon(host.now().monotonicMs),
+        barrierAnswered: (sequence) => barriers.answered(sequence),
+        caughtUp: () => this.router.resendAll(),
+      },
+      persisted.base.index,
+    );
+    this.ticks = new TickProposer({ machine, raft: this.raft, proposals });
+    this.#sender = this.#makeSender();
+    this.#receiver = new SnapshotReceiver(engine);
+    this.compactor = this.#makeCompactor(persisted.base);
+  }
+
+  #makeSender(): SnapshotSender {
+    const { engine, bufferedBytes, readCheckpoints, log } = this.#host;
+    return new SnapshotSender({
+      ...engine,
+      base: () => this.compactor.base,
+      readCheckpoints: (snapshotId) => readCheckpoints(this.id, snapshotId),
+      bufferedBytes,
+      step: (event) => this.step(event),
+      tooLarge: (bytes) =>
+        log.error(
+          { group: this.id, bytes, bytesMax: engine.snapshotBytesMax },
+          "a snapshot is too large to be sent",
+        ),
+    });
+  }
+
+  #makeCompactor(base: Base): Compactor {
+    const { engine, random, saver, now } = this.#host;
+    const options = {
+      machine: this.machine,
+      applier: this.applier,
+      engine,
+      random,
+      configuration: () => this.raft.configuration,
+      pinnedIndex: () => this.#sender.pinnedIndex,
+      gather: (save: Parameters<Saver["gather"]>[1], done: () => void) => saver.gather(this.id, save, done),
+      compacted: (durable: Base) => this.step({ type: "compacted", base: durable }),
+    };
+    return new Compactor(options, { base, nowMs: now().monotonicMs });
+  }
+
+  /** Too much waits to be applied: neither reads nor the lead belong here just now. */
+  get isBehind(): boolean {
+    return this.gate.isPast(this.applier.queue);
+  }
+
+  get #nowMs(): number {
+    return this.#host.now().monotonicMs;
+  }
+
+  get isLeader(): boolean {
+    return this.raft.role === "leader";
+  }
+
+  /** In a macrotask of the pipe's, before anything else: the machine as of what is durable here. */
+  start({ isNew }: { isNew: boolean }): void {
+    const { base, hardState, checkpoints } = this.#persisted;
+    this.applier.restore(checkpoints, base.index);
+    // The founding configuration is written down before this replica promises anything.
+    if (isNew) this.#host.saver.gather(this.id, { base, hardState });
+  }
+
+  stop(): void {
+    this.router.stop();
+  }
+
+  step(event: RaftEvent): void {
+    this.raft.step(event, this.#host.now());
+  }
+
+  message(from: string, message: RaftMessage): void {
+    if (this.gate.holds(from, message, this.applier.queue)) return;
+    this.step({ type: "message", from, message });
+  }
+
+  tick(): void {
+    this.step({ type: "tick" });
+    this.router.tick(this.#nowMs);
+    this.#sender.poll();
+    this.compactor.tick(this.#nowMs);
+  }
+
+  linkDown(nodeId: string): void {
+    const wasLeader = this.raft.leaderId === nodeId;
+    this.gate.linkDown(nodeId);
+    this.step({ type: "linkDown", nodeId });
+    // What was on its way there may be lost.
+    if (wasLeader) this.router.resendAll();
+  }
+
+  linkUp(nodeId: string): void {
+    this.step({ type: "linkUp", nodeId });
+    if (this.raft.leaderId === nodeId) this.router.resendAll();
+  }
+
+  /** What callers outside see of the lead; a change of it sends what is unanswered to whoever leads now. */
+  noticeLead(): LeaderChange | null {
+    const { role, term, leaderId } = this.raft;
+    const isLeader = role === "leader";
+    const seen = this.#lead;
+    if (seen.term === term && seen.leaderId === leaderId && seen.isLeader === isLeader) return null;
+    const wasLed = seen.leaderId !== null;
+    this.#lead = { group: this.id, term, leaderId, isLeader };
+    if (leaderId === null && (wasLed || this.#leaderlessSinceMs === null))
+      this.#leaderlessSinceMs = this.#nowMs;
+    if (leaderId !== null) {
+      this.#leaderlessSinceMs = null;
+      this.router.resendAll();
+    }
+    return this.#lead;
+  }
+
+  get leaderlessSinceMs(): number | null {
+    return this.#leaderlessSinceMs;
+  }
+
+  // ── proposals ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Why nothing new is taken just now; null if it is. */
+  refusal(): ProposalError | null {
+    const { engine } = this.#host;
+    if (this.isLogFull) {
+      this.#logFull();
+      return new ProposalError(
+        "OVERLOADED",
+        `group ${this.id}'s log has reached its limit`,
+        engine.retryAfterMs,
+      );
+    }
+    if (this.isLeader && this.gate.isPast(this.applier.queue)) {
+      const waiting = this.applier.queue.length;
+      return new ProposalError(
+        "OVERLOADED",
+        `${waiting} committed commands wait to be applied`,
+        engine.retryAfterMs,
+      );
+    }
+    return null;
+  }
+
+  get isLogFull(): boolean {
+    return this.applier.logBytes > this.#host.engine.groupLogBytesMax;
+  }
+
+  #logFull(): void {
+    if (this.#nowMs - this.#logFullLoggedMs < logFullEveryMs) return;
+    this.#logFullLoggedMs = this.#nowMs;
+    const { index, heldBy } = this.compactor.floor();
+    const facts = { group: this.id, logBytes: this.applier.logBytes, floor: index, heldBy };
+    this.#host.log.warn(
+      facts,
+      "the log has reached its limit; proposals are refused until these parts come to rest",
+    );
+  }
+
+  proposeRefused(from: string): void {
+    // Of a node that is no longer the one that they were sent to: they have gone elsewhere since.
+    if (from === this.raft.leaderId) this.router.refused(this.#nowMs);
+  }
+
+  /** `nodeId` does not agree with what this node leads: it must hear of it from the core, or tell of another leader. */
+  disagreed(nodeId: string): void {
+    if (!this.isLeader) return;
+    const silent = this.raft
+      .status()
+      .followers.some(
+        (follower) =>
+          follower.nodeId === nodeId &&
+          follower.state !== "installing" &&
+          follower.silentMs >= this.#host.engine.heartbeatIntervalMs,
+      );
+    if (silent) this.step({ type: "linkUp", nodeId });
+  }
+
+  #destination(): Destination {
+    if (this.isLeader) return { type: "self" };
+    const { leaderId } = this.raft;
+    if (leaderId === null || leaderId === this.#host.self.nodeId || !this.#host.isUp(leaderId))
+      return { type: "nobody" };
+    return { type: "leader", nodeId: leaderId };
+  }
+
+  routeProposals(): void {
+    if (!this.router.hasWork(this.#nowMs)) return;
+    const refuseForwarded = this.isLeader && (this.isLogFull || this.gate.isPast(this.applier.queue));
+    if (refuseForwarded && this.isLogFull) this.#logFull();
+    this.router.route(this.#destination(), { nowMs: this.#nowMs, refuseForwarded });
+  }
+
+  // ── Ready ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Everything that the core wants done: into the batch, onto the links, into the apply queue. */
+  carryOut(): void {
+    for (const { from, message } of this.gate.release(this.applier.queue)) this.message(from, message);
+    for (let ready = this.raft.ready(); ready !== null; ready = this.raft.ready()) this.#carryOut(ready);
+  }
+
+  #carryOut(ready: Ready): void {
+    const { saver } = this.#host;
+    const { hardState, entries, messages, messagesAfterSave, committed } = ready;
+    for (const { to, message } of messages) this.#host.send(to, { type: "raft", group: this.id, message });
+    if (hardState !== null) {
+      this.#hardState = hardState;
+      saver.gather(this.id, { hardState });
+    }
+    const last = entries.at(-1);
+    if (last !== undefined) {
+      saver.gather(this.id, { entries });
+      saver.gatherEnd(this.id, { term: last.term, index: last.index });
+    }
+    if (messagesAfterSave.length > 0 && !saver.holdMessages(this.id, messagesAfterSave)) {
+      this.sendAll(messagesAfterSave);
+    }
+    this.applier.push(committed);
+    const lastCommitted = committed.at(-1);
+    if (lastCommitted !== undefined) this.#logTimeMs = lastCommitted.logTimeMs;
+    this.#sender.ended(ready.snapshotsEnded);
+    for (const wanted of ready.chunksWanted) this.#sender.want(wanted);
+    for (const received of ready.chunksReceived) this.#receive(received);
+  }
+
+  sendAll(envelopes: Ready["messages"]): void {
+    for (const { to, message } of envelopes) this.#host.send(to, { type: "raft", group: this.id, message });
+  }
+
+  // ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  checkpointsRead(snapshotId: number, checkpoints: ReadonlyMap<string, Checkpoint>): void {
+    this.#sender.read(snapshotId, checkpoints);
+  }
+
+  #receive(received: ReceivedChunk): void {
+    const { from, snapshotId, chunk, base } = received;
+    const outcome = this.#receiver.receive(received);
+    switch (outcome.type) {
+      case "received":
+        this.step({ type: "chunkStored", from, snapshotId, chunk, base, status: "received" });
+        return;
+      case "refused":
+        this.#host.log.warn(
+          { group: this.id, from, chunk, reason: outcome.reason },
+          "a snapshot was refused",
+        );
+        this.step({ type: "chunkStored", from, snapshotId, chunk, base, status: "refused" });
+        return;
+      case "complete":
+        this.#swapIn(received, outcome.checkpoints);
+        return;
+    }
+  }
+
+  /** One batch replaces the old state by the new one; memory follows once it is durable. */
+  #swapIn(
+    { from, snapshotId, chunk, base }: ReceivedChunk,
+    checkpoints: ReadonlyMap<string, Checkpoint>,
+  ): void {
+    const hardState = { ...this.#hardState, commitIndex: base.index };
+    this.#hardState = hardState;
+    this.compactor.suspend();
+    this.#host.saver.gather(this.id, { reset: true, base, checkpoints, hardState }, () => {
+      this.#logTimeMs = base.logTimeMs;
+      this.compactor.reset(base);
+      this.step({ type: "chunkStored", from, snapshotId, chunk, base, status: "installed" });
+      this.applier.restore(checkpoints, base.index);
+      const facts = { group: this.id, from, baseIndex: base.index, servesFrom: this.applier.servesFrom };
+      this.#host.log.info(facts, "a snapshot was installed");
+    });
+  }
+
+  status(): GroupStatus {
+    const { raft, applier } = this;
+    return {
+      id: this.id,
+      role: raft.role,
+      term: raft.term,
+      leader: raft.leaderId,
+      commitIndex: raft.commitIndex,
+      appliedIndex: applier.appliedIndex,
+      servesFrom: applier.servesFrom,
+      lastIndex: raft.lastIndex,
+      baseIndex: this.compactor.base.index,
+      logTimeMs: this.isLeader ? raft.logTimeMs(this.#host.now()) : this.#logTimeMs,
+      logBytes: applier.logBytes,
+      proposalsInFlight: this.router.proposals.inFlight,
+      applyBacklog: applier.queue.length,
+    };
+  }
+}
+
+const logFullEveryMs = 10_000;

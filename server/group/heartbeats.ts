@@ -1,0 +1,145 @@
+import type { PeerMessage } from "../network/peer-message.ts";
+import { type Lead, leadDigest } from "./lead-digest.ts";
+
+type Heartbeat = Extract<PeerMessage, { type: "heartbeat" }>;
+
+/** What one node says, and has heard, over one link while it is up. */
+interface Pulse {
+  sequence: number;
+  /** When each of the last heartbeats left, by sequence modulo their number. */
+  readonly sentAtMs: Float64Array;
+  digestSent: number;
+  /** The first heartbeat over this link that carried `digestSent`. */
+  digestSince: number;
+  heard: { readonly sequence: number; readonly digest: number; readonly atMs: number } | null;
+  roundTripMs: number | null;
+}
+
+export interface HeartbeatsOptions {
+  /** What this node leads. */
+  readonly leads: () => readonly Lead[];
+  /** What this node believes that the other leads. */
+  readonly believes: (nodeId: string) => readonly Lead[];
+  readonly send: (nodeId: string, message: PeerMessage) => void;
+  /** `nodeId` leads these, and this node agrees. */
+  readonly leaderAlive: (nodeId: string, leads: readonly Lead[]) => void;
+  /** `nodeId` agrees that this node leads these. */
+  readonly followerAlive: (nodeId: string, leads: readonly Lead[]) => void;
+  /** `nodeId` has heard the present digest and does not agree: its groups must hear from their leader here. */
+  readonly disagreed: (nodeId: string) => void;
+}
+
+const sentKept = 64;
+const roundTripWeight = 1 / 8;
+
+/**
+ * One heartbeat per node pair and interval, whatever the number of groups (design 4.3). It says by a digest what the
+ * sender leads; only where the receiver believes the very same does it count as a sign of life of a leader. So a node
+ * that lives, but leads a group no longer, cannot keep that group quiet.
+ */
+export class Heartbeats {
+  readonly #options: HeartbeatsOptions;
+  readonly #pulses = new Map<string, Pulse>();
+
+  constructor(options: HeartbeatsOptions) {
+    this.#options = options;
+  }
+
+  linkUp(nodeId: string, nowMs: number): void {
+    this.#pulses.set(nodeId, {
+      sequence: 0,
+      sentAtMs: new Float64Array(sentKept),
+      digestSent: 0,
+      digestSince: 0,
+      heard: null,
+      roundTripMs: null,
+    });
+    this.beat(nodeId, nowMs);
+  }
+
+  linkDown(nodeId: string): void {
+    this.#pulses.delete(nodeId);
+  }
+
+  isUp(nodeId: string): boolean {
+    return this.#pulses.has(nodeId);
+  }
+
+  peers(): Iterable<string> {
+    return this.#pulses.keys();
+  }
+
+  /** Smoothed; null before the first echo over the present link. */
+  roundTripMs(nodeId: string): number | null {
+    return this.#pulses.get(nodeId)?.roundTripMs ?? null;
+  }
+
+  beatAll(nowMs: number): void {
+    for (const nodeId of this.#pulses.keys()) this.beat(nodeId, nowMs);
+  }
+
+  beat(nodeId: string, nowMs: number): void {
+    const pulse = this.#pulses.get(nodeId);
+    if (pulse === undefined) return;
+    pulse.sequence += 1;
+    pulse.sentAtMs[pulse.sequence % sentKept] = nowMs;
+    const digest = leadDigest(this.#options.leads());
+    if (digest !== pulse.digestSent || pulse.digestSince === 0) {
+      pulse.digestSent = digest;
+      pulse.digestSince = pulse.sequence;
+    }
+    const { heard } = pulse;
+    const agrees = heard !== null && heard.digest === leadDigest(this.#options.believes(nodeId));
+    this.#options.send(nodeId, {
+      type: "heartbeat",
+      sequence: pulse.sequence,
+      digest,
+      confirms: agrees ? heard.digest : 0,
+      echo: heard?.sequence ?? 0,
+      echoDelayMs: heard === null ? 0 : Math.max(0, nowMs - heard.atMs),
+    });
+  }
+
+  heard(nodeId: string, heartbeat: Heartbeat, nowMs: number): void {
+    const pulse = this.#pulses.get(nodeId);
+    if (pulse === undefined) return;
+    pulse.heard = { sequence: heartbeat.sequence, digest: heartbeat.digest, atMs: nowMs };
+    this.#measure(pulse, heartbeat, nowMs);
+    if (heartbeat.digest !== 0) {
+      const believed = this.#options.believes(nodeId);
+      if (leadDigest(believed) === heartbeat.digest) this.#options.leaderAlive(nodeId, believed);
+    }
+    this.#confirmed(nodeId, pulse, heartbeat);
+  }
+
+  #confirmed(nodeId: string, pulse: Pulse, heartbeat: Heartbeat): void {
+    const leads = this.#options.leads();
+    const digest = leadDigest(leads);
+    // What was said last is no longer true, or nothing is led: there is nothing to confirm.
+    if (digest === 0 || digest !== pulse.digestSent) return;
+    if (heartbeat.confirms === digest) {
+      this.#options.followerAlive(nodeId, leads);
+      return;
+    }
+    // Only an answer to the present digest is a disagreement; one to an older digest just crossed it on the way.
+    if (heartbeat.echo < pulse.digestSince) return;
+    this.#options.send(nodeId, { type: "leads", groups: leads });
+    this.#options.disagreed(nodeId);
+  }
+
+  /** The other one says in full what it leads. What is agreed keeps its group quiet, the rest waits for its leader. */
+  heardLeads(nodeId: string, leads: readonly Lead[]): void {
+    const believed = new Map(this.#options.believes(nodeId).map((lead) => [lead.group, lead.term]));
+    const agreed = leads.filter((lead) => believed.get(lead.group) === lead.term);
+    if (agreed.length > 0) this.#options.leaderAlive(nodeId, agreed);
+  }
+
+  #measure(pulse: Pulse, heartbeat: Heartbeat, nowMs: number): void {
+    const { echo, echoDelayMs } = heartbeat;
+    if (echo === 0 || echo > pulse.sequence || pulse.sequence - echo >= sentKept) return;
+    const sentAtMs = pulse.sentAtMs[echo % sentKept] ?? nowMs;
+    const measuredMs = Math.max(0, nowMs - sentAtMs - echoDelayMs);
+    const last = pulse.roundTripMs;
+    pulse.roundTripMs = last === null ? measuredMs : last + (measuredMs - last) * roundTripWeight;
+  }
+}

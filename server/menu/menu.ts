@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { pack, unpack } from "msgpackr";
+
+/** What a command knows of its place in the log. */
+export interface CommandContext {
+  readonly index: number;
+  readonly logTimeMs: number;
+  readonly wallTimeMs: number;
+}
+
+/** One command of a menu: what it takes (any Standard Schema: zod, valibot, arktype, …) and how it changes the state. */
+export interface Command<State, Argument, Result> {
+  readonly schema: StandardSchemaV1<unknown, Argument>;
+  /** Deterministic in state, argument and context. A throw is a programmer's error and ends the process. */
+  readonly apply: (state: State, argument: Argument, context: CommandContext) => Result;
+}
+
+/** One query: reads a replica's state, never changes it. */
+export type Query<State, Argument, Result> = (state: State, argument: Argument) => Result;
+
+// biome-ignore lint/suspicious/noExplicitAny: a menu holds commands of many types; `encode` and `apply` tie them again
+type AnyCommand = Command<any, any, any>;
+// biome-ignore lint/suspicious/noExplicitAny: as above
+type AnyQuery = Query<any, any, any>;
+
+// biome-ignore lint/suspicious/noExplicitAny: the parts that are not asked for
+type ArgumentOf<C> = C extends Command<any, infer Argument, any> ? Argument : never;
+// biome-ignore lint/suspicious/noExplicitAny: the parts that are not asked for
+type StateOf<Commands> = Commands[keyof Commands] extends Command<infer State, any, any> ? State : never;
+
+export class MenuError extends Error {
+  readonly code: "MENU_ARGUMENT" | "MENU_UNKNOWN_COMMAND" | "MENU_GARBLED" | "MENU_TOO_LONG";
+
+  constructor(code: MenuError["code"], message: string) {
+    super(message);
+    this.name = "MenuError";
+    this.code = code;
+  }
+}
+
+export const commandBytesMax = 64 * 1024;
+
+/** The commands and queries of one replicated state machine: what may be agreed, and nothing else (design 2). */
+export interface Menu<Commands extends Record<string, AnyCommand>, Queries extends Record<string, AnyQuery>> {
+  readonly name: string;
+  readonly commands: Commands;
+  readonly queries: Queries;
+  /**
+   * Checks the argument before it becomes a proposal.
+   * @throws MenuError MENU_ARGUMENT with the path and the schema's own words; MENU_TOO_LONG past 64 KiB
+   */
+  encode<Name extends keyof Commands & string>(name: Name, argument: ArgumentOf<Commands[Name]>): Uint8Array;
+  /** @throws MenuError MENU_GARBLED, MENU_UNKNOWN_COMMAND */
+  decode(bytes: Uint8Array): { readonly name: keyof Commands & string; readonly argument: unknown };
+  /** Applies one encoded command; what it returns is the proposer's result. */
+  apply(state: StateOf<Commands>, bytes: Uint8Array, context: CommandContext): unknown;
+}
+
+/** Ties a command's schema and apply together. */
+export function command<State, Argument, Result>(
+  schema: StandardSchemaV1<unknown, Argument>,
+  apply: (state: State, argument: Argument, context: CommandContext) => Result,
+): Command<State, Argument, Result> {
+  return { schema, apply };
+}
+
+/**
+ * Declares a replicated state machine. The order of `commands` is their number on the wire and in the log: new ones go
+ * at the end, none is ever taken out.
+ */
+export function defineMenu<Commands extends Record<string, AnyCommand>, Queries extends Record<string, AnyQuery> = Record<string, never>>(definition: {
+  readonly name: string;
+  readonly commands: Commands;
+  readonly queries?: Queries;
+}): Menu<Commands, Queries> {
+  const names = Object.keys(definition.commands) as (keyof Commands & string)[];
+  assert(names.length > 0 && names.length <= 255, `a menu has 1 to 255 commands, "${definition.name}" has ${names.length}`);
+  const numbers = new Map<string, number>(names.map((name, number) => [name, number]));
+
+  function decode(bytes: Uint8Array) {
+    const name = names[bytes[0] ?? 255];
+    if (name === undefined) {
+      throw new MenuError("MENU_UNKNOWN_COMMAND", `menu "${definition.name}" has no command number ${bytes[0]}: its numbers are 0 to ${names.length - 1}`);
+    }
+    try {
+      return { name, argument: unpack(bytes.subarray(1)) as unknown };
+    } catch (cause) {
+      throw new MenuError("MENU_GARBLED", `the argument of "${definition.name}.${name}" cannot be decoded: ${String(cause)}`);
+    }
+  }
+
+  return {
+    name: definition.name,
+    commands: definition.commands,
+    queries: definition.queries ?? ({} as Queries),
+    encode(name, argument) {
+      const number = numbers.get(name);
+      if (number === undefined) throw new MenuError("MENU_UNKNOWN_COMMAND", `menu "${definition.name}" has no command "${name}": it has ${names.join(", ")}`);
+      const value = validated(definition.commands[name] as AnyCommand, argument, `${definition.name}.${name}`);
+      const packed = pack(value);
+      if (packed.length >= commandBytesMax) {
+        throw new MenuError("MENU_TOO_LONG", `"${definition.name}.${name}" takes at most ${commandBytesMax} bytes, this is ${packed.length + 1}: send less at once`);
+      }
+      const bytes = new Uint8Array(packed.length + 1);
+      bytes[0] = number;
+      bytes.set(packed, 1);
+      return bytes;
+    },
+    decode,
+    apply(state, bytes, context) {
+      const { name, argument } = decode(bytes);
+      return (definition.commands[name] as AnyCommand).apply(state, argument, context);
+    },
+  };
+}
+
+function validated(command: AnyCommand, argument: unknown, label: string): unknown {
+  const result = command.schema["~standard"].validate(argument);
+  if (result instanceof Promise) throw new MenuError("MENU_ARGUMENT", `the schema of "${label}" is asynchronous: use a synchronous one`);
+  if (result.issues === undefined) return result.value;
+  const issues = result.issues.map((issue) => {
+    const path = (issue.path ?? []).map((step) => (typeof step === "object" ? String(step.key) : String(step))).join(".");
+    return path === "" ? issue.message : `${path}: ${issue.message}`;
+  });
+  throw new MenuError("MENU_ARGUMENT", `"${label}" was refused: ${issues.join("; ")}`);
+}

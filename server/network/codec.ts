@@ -1,0 +1,172 @@
+import { ByteReader } from "./byte-reader.ts";
+import { ByteWriter } from "./byte-writer.ts";
+import { codecLimits } from "./codec-limits.ts";
+import type { PeerMessage } from "./peer-message.ts";
+import { readChoice, readMembers, readRaftMessage, writeMembers, writeRaftMessage } from "./raft-codec.ts";
+
+const { stringBytesMax, groupIdMax, groupsMax, proposalsMax, frameBytesMax } = codecLimits;
+
+// The numbers are the format: new ones are added, old ones are never used again.
+const tags = {
+  raft: 1,
+  heartbeat: 2,
+  leads: 3,
+  propose: 4,
+  proposeRefused: 5,
+  found: 6,
+  founded: 7,
+  gossip: 8,
+} as const;
+
+const refusalReasons = ["NOT_LEADER", "OVERLOADED"] as const;
+
+/** nodeId, bootCount, sequence and the length of the data: one byte each at least. */
+const proposalBytesMin = 4;
+const ledGroupBytesMin = 2;
+
+/**
+ * One message after what is in the writer already.
+ * Counters, indexes, terms, stamps and digests are safe integers from 0; `echoDelayMs` may have fractions.
+ * @throws FRAME_TOO_LONG for lists, strings or byte arrays past the limits
+ */
+export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
+  switch (message.type) {
+    case "raft":
+      writer.byte(tags.raft);
+      writer.uint(message.group);
+      writeRaftMessage(writer, message.message);
+      return;
+    case "heartbeat":
+      writer.byte(tags.heartbeat);
+      writer.uint(message.sequence);
+      writer.uint(message.digest);
+      writer.uint(message.confirms);
+      writer.uint(message.echo);
+      writer.float(message.echoDelayMs);
+      return;
+    case "leads":
+      writer.byte(tags.leads);
+      writer.count(message.groups.length, groupsMax);
+      for (const { group, term } of message.groups) {
+        writer.uint(group);
+        writer.uint(term);
+      }
+      return;
+    case "propose":
+      writer.byte(tags.propose);
+      writer.uint(message.group);
+      writer.count(message.proposals.length, proposalsMax);
+      for (const { id, data } of message.proposals) {
+        writer.string(id.nodeId, stringBytesMax);
+        writer.uint(id.bootCount);
+        writer.uint(id.sequence);
+        writer.bytes(data);
+      }
+      return;
+    case "proposeRefused":
+      writer.byte(tags.proposeRefused);
+      writer.uint(message.group);
+      writer.uint(message.sequence);
+      writer.byte(refusalReasons.indexOf(message.reason));
+      return;
+    case "found":
+      writer.byte(tags.found);
+      writer.string(message.founding.clusterId, stringBytesMax);
+      writeMembers(writer, message.founding.members);
+      writer.uint(message.founding.groups);
+      return;
+    case "founded":
+      writer.byte(tags.founded);
+      writer.string(message.clusterId, stringBytesMax);
+      return;
+    case "gossip":
+      writer.byte(tags.gossip);
+      writer.uint(message.version);
+      writer.bytes(message.body);
+      return;
+  }
+  message satisfies never;
+}
+
+/** @throws FrameError */
+export function readMessage(reader: ByteReader): PeerMessage {
+  const tag = reader.byte("message type");
+  switch (tag) {
+    case tags.raft:
+      return { type: "raft", group: reader.uint("group", groupIdMax), message: readRaftMessage(reader) };
+    case tags.heartbeat:
+      return {
+        type: "heartbeat",
+        sequence: reader.uint("sequence"),
+        digest: reader.uint("digest"),
+        confirms: reader.uint("confirms"),
+        echo: reader.uint("echo"),
+        echoDelayMs: reader.float("echoDelayMs"),
+      };
+    case tags.leads:
+      return readLeads(reader);
+    case tags.propose:
+      return readPropose(reader);
+    case tags.proposeRefused:
+      return {
+        type: "proposeRefused",
+        group: reader.uint("group", groupIdMax),
+        sequence: reader.uint("sequence"),
+        reason: readChoice(reader, "reason", refusalReasons),
+      };
+    case tags.found:
+      return {
+        type: "found",
+        founding: {
+          clusterId: reader.string("clusterId", stringBytesMax),
+          members: readMembers(reader, "members"),
+          groups: reader.uint("groups", groupsMax),
+        },
+      };
+    case tags.founded:
+      return { type: "founded", clusterId: reader.string("clusterId", stringBytesMax) };
+    case tags.gossip:
+      return { type: "gossip", version: reader.uint("version"), body: reader.bytes("body") };
+    default:
+      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 8" });
+  }
+}
+
+function readLeads(reader: ByteReader): PeerMessage {
+  const count = reader.count("groups", { max: groupsMax, elementBytesMin: ledGroupBytesMin });
+  const groups: { group: number; term: number }[] = [];
+  for (let index = 0; index < count; index++) {
+    groups.push({ group: reader.uint("group", groupIdMax), term: reader.uint("term") });
+  }
+  return { type: "leads", groups };
+}
+
+function readPropose(reader: ByteReader): PeerMessage {
+  const group = reader.uint("group", groupIdMax);
+  const count = reader.count("proposals", { max: proposalsMax, elementBytesMin: proposalBytesMin });
+  const proposals: { id: { nodeId: string; bootCount: number; sequence: number }; data: Uint8Array }[] = [];
+  for (let index = 0; index < count; index++) {
+    const id = {
+      nodeId: reader.string("nodeId", stringBytesMax),
+      bootCount: reader.uint("bootCount"),
+      sequence: reader.uint("sequence"),
+    };
+    proposals.push({ id, data: reader.bytes("proposal data") });
+  }
+  return { type: "propose", group, proposals };
+}
+
+/** A single message, as its own bytes. @throws FRAME_TOO_LONG */
+export function encodeMessage(message: PeerMessage): Uint8Array<ArrayBuffer> {
+  const writer = new ByteWriter(frameBytesMax);
+  writeMessage(writer, message);
+  return writer.take();
+}
+
+/** The inverse. Byte arrays in the message are views on `bytes`. @throws FrameError */
+export function decodeMessage(bytes: Uint8Array): PeerMessage {
+  const reader = new ByteReader(bytes);
+  const message = readMessage(reader);
+  reader.end();
+  return message;
+}

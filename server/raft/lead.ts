@@ -1,0 +1,102 @@
+import type { Entry } from "./entry.ts";
+import type { ProposeResult } from "./ready.ts";
+import type { Replica } from "./replica.ts";
+import type { Replication } from "./replication.ts";
+
+/** What a leader does besides replicating, for as long as its term lasts: stamping, limits, handing over. */
+export class Lead {
+  readonly #replica: Replica;
+  readonly #replication: Replication;
+  readonly #startedMs: number;
+  readonly #startedLogTimeMs: number;
+  /** Of the entries above the commit index. */
+  #uncommittedBytes: number;
+  #countedCommitIndex: number;
+  #transfer: { readonly to: string; readonly deadlineMs: number; readonly asked: boolean } | null = null;
+
+  /** Begins the term with its no-op (Raft §8). */
+  constructor(replica: Replica, replication: Replication) {
+    this.#replica = replica;
+    this.#replication = replication;
+    const { log, commitIndex, now, options } = replica;
+    this.#startedMs = now.monotonicMs;
+    this.#startedLogTimeMs = log.last.logTimeMs;
+    this.#countedCommitIndex = commitIndex;
+    this.#uncommittedBytes = log.bytesBetween(commitIndex + 1, log.lastIndex);
+    replica.leaderId = options.self.nodeId;
+    replication.start();
+    log.append([this.#entry("noop", new Uint8Array(0))]);
+  }
+
+  /** Design 5.1: the last stamp before this term, and the time since; nothing here reads a wall clock. */
+  get logTimeMs(): number {
+    const { log, now } = this.#replica;
+    const sinceMs = now.monotonicMs - this.#startedMs;
+    return Math.max(log.last.logTimeMs, Math.floor(this.#startedLogTimeMs + sinceMs));
+  }
+
+  #entry(type: Entry["type"], data: Uint8Array): Entry {
+    const { log, term, now } = this.#replica;
+    const wallTimeMs = Math.max(log.last.wallTimeMs, Math.floor(now.wallMs));
+    return { index: log.lastIndex + 1, term, type, logTimeMs: this.logTimeMs, wallTimeMs, data };
+  }
+
+  propose(data: readonly Uint8Array[]): ProposeResult {
+    if (this.#transfer !== null) return { type: "refused", reason: "TRANSFERRING" };
+    const { log, term, options, commitIndex } = this.#replica;
+    this.#countCommitted();
+    const bytes = data.reduce((sum, one) => sum + one.length, 0);
+    const uncommittedEntries = log.lastIndex - commitIndex;
+    if (
+      uncommittedEntries + data.length > options.uncommittedEntriesMax ||
+      this.#uncommittedBytes + bytes > options.uncommittedBytesMax
+    ) {
+      return { type: "refused", reason: "OVERLOADED" };
+    }
+    const firstIndex = log.lastIndex + 1;
+    for (const one of data) log.append([this.#entry("command", one)]);
+    this.#uncommittedBytes += bytes;
+    return { type: "appended", firstIndex, lastIndex: log.lastIndex, term };
+  }
+
+  #countCommitted(): void {
+    const { log, commitIndex } = this.#replica;
+    this.#uncommittedBytes -= log.bytesBetween(this.#countedCommitIndex + 1, commitIndex);
+    this.#countedCommitIndex = commitIndex;
+  }
+
+  /** To be called before the log forgets entries. */
+  beforeCompaction(): void {
+    this.#countCommitted();
+  }
+
+  get transferTo(): string | null {
+    return this.#transfer?.to ?? null;
+  }
+
+  /** Dissertation §3.10. Only to another voter; a transfer that is under way is replaced. */
+  transfer(to: string): void {
+    const { configuration, now, options } = this.#replica;
+    if (to === options.self.nodeId || !configuration.voters.some((voter) => voter.nodeId === to)) return;
+    this.#transfer = { to, deadlineMs: now.monotonicMs + 4 * options.electionBaseMs, asked: false };
+    this.handOver();
+  }
+
+  /** As soon as the successor has everything, it is asked to campaign at once. */
+  handOver(): void {
+    const transfer = this.#transfer;
+    if (transfer === null || transfer.asked) return;
+    const { configuration, log, term, outbox, options } = this.#replica;
+    const successor = configuration.voters.find((voter) => voter.nodeId === transfer.to);
+    if (successor === undefined) return;
+    const progress = this.#replication.follower(successor.nodeId, successor.storeId);
+    if (progress === null || progress.matchIndex < log.lastIndex) return;
+    this.#transfer = { ...transfer, asked: true };
+    outbox.send(transfer.to, { type: "timeoutNow", term, storeId: options.self.storeId });
+  }
+
+  tick(): void {
+    const transfer = this.#transfer;
+    if (transfer !== null && this.#replica.now.monotonicMs >= transfer.deadlineMs) this.#transfer = null;
+  }
+}

@@ -1,0 +1,103 @@
+/** How one replica behaves. All times in milliseconds, all sizes in bytes of entry data. */
+export interface RaftOptions {
+  /** T: election timeouts are drawn from 2T to 4T. About ten round trips between the voters. 5 to 60,000. */
+  readonly electionBaseMs: number;
+  /** An election timer that expires is put off once by this, so that heartbeats already waiting count. 0 to 1,000. */
+  readonly electionGraceMs: number;
+  /** A leader that has not heard from a quorum for this long steps down. 10 to 600,000. */
+  readonly quorumTimeoutMs: number;
+  /** A probe that got no answer for this long is sent again. 1 to 600,000. */
+  readonly probeTimeoutMs: number;
+  /** Entries in flight without any answer for this long: back to probing. 1 to 600,000. */
+  readonly answerTimeoutMs: number;
+  /** A follower that was sent nothing for this long gets an empty append, in case the last one was lost. 10 to 600,000. */
+  readonly idleAppendMs: number;
+  /** At most so many entries, 1 to 65,536, … */
+  readonly appendEntriesMax: number;
+  /** … and so many bytes (but always one entry) in one appendEntries. 1 to 16 MiB. */
+  readonly appendBytesMax: number;
+  /** At most so many entries, 1 to 1,048,576, … */
+  readonly inFlightEntriesMax: number;
+  /** … and so many bytes (but always one append) unanswered towards one follower. 1 to 1 GiB. */
+  readonly inFlightBytesMax: number;
+  /** A leader with so many uncommitted entries, 1 to 1,048,576, … */
+  readonly uncommittedEntriesMax: number;
+  /** … or bytes of them refuses proposals as OVERLOADED. 1 to 1 GiB. */
+  readonly uncommittedBytesMax: number;
+  /** A snapshot's chunk that the group has not handed over for this long: begin again. 1 to 600,000. */
+  readonly snapshotReadTimeoutMs: number;
+  /** A snapshot's chunk that got no answer for this long is sent again, … 1 to 600,000. */
+  readonly snapshotAnswerTimeoutMs: number;
+  /** … so many times in all; then the snapshot is given up. 1 to 1,000. */
+  readonly snapshotChunkTriesMax: number;
+  /** How long to wait before beginning again after a snapshot failed. 1 to 600,000. */
+  readonly snapshotPauseMs: number;
+  /** A leader keeps compacted entries for live followers that lack them while its log is no larger than this. 0 to 1 GiB. */
+  readonly catchUpBytesMax: number;
+}
+
+export const raftDefaults: RaftOptions = Object.freeze({
+  electionBaseMs: 50,
+  electionGraceMs: 1,
+  quorumTimeoutMs: 200,
+  probeTimeoutMs: 100,
+  answerTimeoutMs: 500,
+  idleAppendMs: 1_000,
+  appendEntriesMax: 1_024,
+  appendBytesMax: 65_536,
+  inFlightEntriesMax: 8_192,
+  inFlightBytesMax: 262_144,
+  uncommittedEntriesMax: 8_192,
+  uncommittedBytesMax: 8_388_608,
+  snapshotReadTimeoutMs: 10_000,
+  snapshotAnswerTimeoutMs: 1_000,
+  snapshotChunkTriesMax: 5,
+  snapshotPauseMs: 200,
+  catchUpBytesMax: 16_777_216,
+});
+
+const gib = 1_073_741_824;
+const msMax = 600_000;
+
+const allowed: { readonly [K in keyof RaftOptions]: readonly [min: number, max: number] } = {
+  electionBaseMs: [5, 60_000],
+  electionGraceMs: [0, 1_000],
+  quorumTimeoutMs: [10, msMax],
+  probeTimeoutMs: [1, msMax],
+  answerTimeoutMs: [1, msMax],
+  idleAppendMs: [10, msMax],
+  appendEntriesMax: [1, 65_536],
+  appendBytesMax: [1, 16_777_216],
+  inFlightEntriesMax: [1, 1_048_576],
+  inFlightBytesMax: [1, gib],
+  uncommittedEntriesMax: [1, 1_048_576],
+  uncommittedBytesMax: [1, gib],
+  snapshotReadTimeoutMs: [1, msMax],
+  snapshotAnswerTimeoutMs: [1, msMax],
+  snapshotChunkTriesMax: [1, 1_000],
+  snapshotPauseMs: [1, msMax],
+  catchUpBytesMax: [0, gib],
+};
+
+/** Stretched along with `electionBaseMs` unless they are given. */
+const scaled: ReadonlySet<keyof RaftOptions> = new Set(["quorumTimeoutMs", "probeTimeoutMs", "answerTimeoutMs"]);
+
+/** The defaults, overlaid. @throws a RangeError that names the option, its value and what is allowed. */
+export function completeRaftOptions(options: Partial<RaftOptions>): RaftOptions {
+  const factor = (options.electionBaseMs ?? raftDefaults.electionBaseMs) / raftDefaults.electionBaseMs;
+  const complete = Object.fromEntries(
+    (Object.keys(raftDefaults) as (keyof RaftOptions)[]).map((name) => {
+      const fallback = scaled.has(name) ? Math.ceil(raftDefaults[name] * factor) : raftDefaults[name];
+      return [name, options[name] ?? fallback];
+    }),
+  ) as { readonly [K in keyof RaftOptions]: number };
+  for (const name of Object.keys(allowed) as (keyof RaftOptions)[]) {
+    const value = complete[name];
+    const [min, max] = allowed[name];
+    // The base comes first, so what is derived from it is never blamed.
+    if (!Number.isInteger(value) || value < min || value > max) {
+      throw new RangeError(`raft option ${name} is ${value}: a whole number from ${min} to ${max} is allowed`);
+    }
+  }
+  return Object.freeze(complete);
+}

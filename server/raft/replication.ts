@@ -1,0 +1,276 @@
+import { check } from "./check.ts";
+import type { Entry } from "./entry.ts";
+import type { RaftMessage } from "./message.ts";
+import { Progress } from "./progress.ts";
+import { isQuorum, members, quorumIndex, sameMember } from "./quorum.ts";
+import type { RaftEvent } from "./ready.ts";
+import type { Replica } from "./replica.ts";
+import { SnapshotSender } from "./snapshot-sender.ts";
+
+type AppendResponse = Extract<RaftMessage, { type: "appendEntriesResponse" }>;
+type SnapshotResponse = Extract<RaftMessage, { type: "installSnapshotResponse" }>;
+
+/** A leader's view of its followers: replication, commitment and check-quorum (Raft §5.3, §5.4.2; dissertation §6.2). */
+export class Replication {
+  readonly #replica: Replica;
+  readonly #snapshots: SnapshotSender;
+  #followers: readonly Progress[] = [];
+  /** No quorum was heard once already, and waiting answers have had their chance. */
+  #graced = false;
+
+  constructor(replica: Replica) {
+    this.#replica = replica;
+    this.#snapshots = new SnapshotSender(replica);
+  }
+
+  get followers(): readonly Progress[] {
+    return this.#followers;
+  }
+
+  get #nowMs(): number {
+    return this.#replica.now.monotonicMs;
+  }
+
+  /** Called before the term's no-op is appended, so that the first probe carries it. */
+  start(): void {
+    const { configuration, log } = this.#replica;
+    const others = members(configuration).filter((member) => !this.#replica.isSelf(member));
+    const nextIndex = log.lastIndex + 1;
+    this.#followers = others.map((member) => new Progress(member, { nextIndex, nowMs: this.#nowMs }));
+    this.#graced = false;
+  }
+
+  stop(): void {
+    for (const progress of this.#followers) this.#snapshots.end(progress);
+    this.#followers = [];
+  }
+
+  follower(nodeId: string, storeId: string): Progress | null {
+    return this.#followers.find(({ member }) => member.nodeId === nodeId && member.storeId === storeId) ?? null;
+  }
+
+  // ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Everything that may be sent now. Once for each Ready, so that one append carries all that a drain brought. */
+  flush(): void {
+    if (!this.#mayLead()) return;
+    for (const progress of this.#followers) {
+      // Another disk of this very node: nobody to talk to.
+      if (progress.member.nodeId === this.#replica.options.self.nodeId) continue;
+      if (progress.state.type === "probing") this.#probe(progress);
+      else if (progress.state.type === "replicating") this.#pipeline(progress);
+    }
+  }
+
+  /**
+   * Others' votes are asked for only once the own is durable, so a leader by others' votes leads a durable term. One
+   * that its own vote sufficed for must wait for its disk, or after a crash it could lead the same term a second time.
+   */
+  #mayLead(): boolean {
+    const { configuration, log, term } = this.#replica;
+    const alone = isQuorum(configuration, (voter) => this.#replica.isSelf(voter));
+    return !alone || log.termAt(log.durableIndex) === term;
+  }
+
+  #probe(progress: Progress): void {
+    const { state } = progress;
+    if (state.type !== "probing" || this.#nowMs < state.dueMs) return;
+    const { log, options } = this.#replica;
+    const dueMs = this.#nowMs + options.probeTimeoutMs;
+    if (state.nextIndex > log.base.index) {
+      this.#append(progress, state.nextIndex, { bytesMax: options.appendBytesMax });
+      progress.state = { ...state, dueMs };
+    } else if (this.#isHeard(progress)) {
+      this.#snapshots.begin(progress);
+    } else {
+      // A snapshot is read only for somebody who is there to take it: ask first.
+      const nextIndex = log.base.index + 1;
+      this.#append(progress, nextIndex, { bytesMax: 0, entriesMax: 0 });
+      progress.state = { type: "probing", nextIndex, dueMs };
+    }
+  }
+
+  #pipeline(progress: Progress): void {
+    const { log, options, commitIndex } = this.#replica;
+    while (progress.state.type === "replicating" && progress.state.nextIndex <= log.lastIndex) {
+      if (progress.state.nextIndex <= log.base.index) {
+        progress.probe({ nextIndex: progress.matchIndex + 1, dueMs: this.#nowMs });
+        return;
+      }
+      const bytesLeft = options.inFlightBytesMax - progress.inFlightBytes;
+      const entriesLeft = options.inFlightEntriesMax - progress.inFlightEntries;
+      const isIdle = progress.state.inFlight.length === 0;
+      if (entriesLeft <= 0 || (bytesLeft <= 0 && !isIdle)) break;
+      const bytesMax = Math.min(bytesLeft, options.appendBytesMax);
+      const entries = this.#append(progress, progress.state.nextIndex, { bytesMax, entriesMax: entriesLeft });
+      const bytes = entries.reduce((sum, entry) => sum + entry.data.length, 0);
+      const lastIndex = progress.state.nextIndex + entries.length - 1;
+      progress.sentInFlight({ lastIndex, bytes, nowMs: this.#nowMs });
+    }
+    // A commit index that moved is news of its own; and the last news may have been lost on its way.
+    const isStale = progress.toldCommitIndex < commitIndex;
+    const isIdle = this.#nowMs - progress.lastSentMs >= options.idleAppendMs;
+    if (progress.state.type === "replicating" && (isStale || isIdle)) {
+      this.#append(progress, progress.state.nextIndex, { bytesMax: 0, entriesMax: 0 });
+    }
+  }
+
+  #append(
+    progress: Progress,
+    nextIndex: number,
+    { bytesMax, entriesMax = Number.POSITIVE_INFINITY }: { bytesMax: number; entriesMax?: number },
+  ): readonly Entry[] {
+    const { log, outbox, term, commitIndex, options } = this.#replica;
+    const prevLogIndex = nextIndex - 1;
+    const prevLogTerm = log.termAt(prevLogIndex);
+    check(prevLogTerm !== null, `no entry ${prevLogIndex} to append after`);
+    const limit = Math.min(entriesMax, options.appendEntriesMax);
+    const entries = log.take({ from: nextIndex, entriesMax: limit, bytesMax });
+    const { storeId } = options.self;
+    outbox.send(progress.member.nodeId, {
+      type: "appendEntries",
+      term,
+      storeId,
+      prevLogIndex,
+      prevLogTerm,
+      commitIndex,
+      entries,
+    });
+    progress.toldCommitIndex = commitIndex;
+    progress.lastSentMs = this.#nowMs;
+    return entries;
+  }
+
+  // ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #heard(progress: Progress): void {
+    progress.heardMs = this.#nowMs;
+    progress.confirmed = true;
+  }
+
+  onAppendResponse(progress: Progress, message: AppendResponse): void {
+    this.#heard(progress);
+    if (message.success) this.#accepted(progress, message.matchIndex);
+    else this.#rejected(progress, message);
+  }
+
+  #accepted(progress: Progress, matchIndex: number): void {
+    const { log } = this.#replica;
+    check(matchIndex <= log.lastIndex, `${progress.member.nodeId} claims entry ${matchIndex} of ${log.lastIndex}`);
+    const advanced = progress.acknowledged({ matchIndex, nowMs: this.#nowMs });
+    if (progress.state.type === "installing" && progress.matchIndex >= log.base.index) this.#snapshots.end(progress);
+    if (progress.state.type !== "replicating" && progress.matchIndex >= log.base.index) progress.replicate();
+    if (advanced) this.advanceCommitIndex();
+  }
+
+  #rejected(progress: Progress, message: Extract<AppendResponse, { success: false }>): void {
+    const { state } = progress;
+    const { rejectedIndex, conflictIndex, conflictTerm } = message;
+    if (state.type === "installing" || rejectedIndex <= progress.matchIndex) return;
+    // A probe is answered by its own refusal only; an older one's says nothing new.
+    if (state.type === "probing" && rejectedIndex !== state.nextIndex - 1) return;
+    const { log } = this.#replica;
+    // Raft §5.3's back-up by whole terms: above this index no entry of this log can agree with the follower's.
+    const agreedMax = log.lastIndexWithTermAtMost(conflictTerm, conflictIndex);
+    // Below the base the log knows no terms: what the follower offers there is taken as it is, and a snapshot follows.
+    const hint = conflictIndex < log.base.index ? conflictIndex : agreedMax;
+    const nextIndex = Math.max(Math.min(rejectedIndex, hint + 1), progress.matchIndex + 1);
+    progress.probe({ nextIndex, dueMs: this.#nowMs });
+  }
+
+  onSnapshotResponse(progress: Progress, message: SnapshotResponse): void {
+    this.#heard(progress);
+    if (!this.#snapshots.response(progress, message)) return;
+    progress.probe({ nextIndex: progress.matchIndex + 1, dueMs: this.#nowMs });
+    this.#accepted(progress, message.matchIndex);
+  }
+
+  onSnapshotChunk(event: Extract<RaftEvent, { type: "snapshotChunk" }>): void {
+    const progress = this.#installing(event.to, event.snapshotId);
+    if (progress !== null) this.#snapshots.chunk(progress, event);
+  }
+
+  onSnapshotFailed(event: Extract<RaftEvent, { type: "snapshotFailed" }>): void {
+    const progress = this.#installing(event.to, event.snapshotId);
+    if (progress !== null) this.#snapshots.fail(progress);
+  }
+
+  #installing(nodeId: string, snapshotId: number): Progress | null {
+    const found = this.#followers.find(
+      ({ member, state }) => member.nodeId === nodeId && state.type === "installing" && state.snapshotId === snapshotId,
+    );
+    return found ?? null;
+  }
+
+  // ── commitment and quorum ────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Raft §5.4.2: only entries of the own term are committed by counting; earlier ones come along with them. */
+  advanceCommitIndex(): void {
+    const { configuration, log, term, commitIndex } = this.#replica;
+    const index = quorumIndex(configuration, (voter) => {
+      if (this.#replica.isSelf(voter)) return log.durableIndex;
+      return this.#followers.find(({ member }) => sameMember(member, voter))?.matchIndex ?? 0;
+    });
+    if (index > commitIndex && log.termAt(index) === term) this.#replica.raiseCommitIndex(index);
+  }
+
+  #isHeard(progress: Progress): boolean {
+    return this.#nowMs - progress.heardMs < this.#replica.options.quorumTimeoutMs;
+  }
+
+  /** False if no quorum has confirmed this term for too long: then this leader may have been replaced. */
+  tick(): boolean {
+    for (const progress of this.#followers) this.#tickFollower(progress);
+    const hasQuorum = isQuorum(this.#replica.configuration, (voter) => {
+      if (this.#replica.isSelf(voter)) return true;
+      const progress = this.#followers.find(({ member }) => sameMember(member, voter));
+      return progress !== undefined && this.#isHeard(progress);
+    });
+    // Once behind a poll of the sockets: after a pause of this process the answers may be waiting there.
+    const holds = hasQuorum || !this.#graced;
+    this.#graced = !hasQuorum;
+    return holds;
+  }
+
+  #tickFollower(progress: Progress): void {
+    const { state } = progress;
+    this.#snapshots.tick(progress);
+    if (state.type !== "replicating" || state.waitingSinceMs === null) return;
+    if (this.#nowMs - state.waitingSinceMs < this.#replica.options.answerTimeoutMs) return;
+    progress.probe({ nextIndex: progress.matchIndex + 1, dueMs: this.#nowMs });
+  }
+
+  followerAlive(nodeId: string): void {
+    for (const progress of this.#followers) {
+      if (progress.member.nodeId === nodeId && progress.confirmed) progress.heardMs = this.#nowMs;
+    }
+  }
+
+  linkUp(nodeId: string): void {
+    for (const progress of this.#ofNode(nodeId)) {
+      if (progress.state.type === "installing") this.#snapshots.linkUp(progress);
+      else this.#probeAgain(progress);
+    }
+  }
+
+  linkDown(nodeId: string): void {
+    for (const progress of this.#ofNode(nodeId)) if (progress.state.type === "replicating") this.#probeAgain(progress);
+  }
+
+  /** Whatever answers on this link from now on may be another disk. */
+  #ofNode(nodeId: string): readonly Progress[] {
+    const progresses = this.#followers.filter(({ member }) => member.nodeId === nodeId);
+    for (const progress of progresses) progress.confirmed = false;
+    return progresses;
+  }
+
+  #probeAgain(progress: Progress): void {
+    const nextIndex = progress.state.type === "probing" ? progress.state.nextIndex : progress.matchIndex + 1;
+    progress.probe({ nextIndex, dueMs: this.#nowMs });
+  }
+
+  /** Whether a follower that is there still lacks entries up to `index`. */
+  isLackedUpTo(index: number): boolean {
+    return this.#followers.some((progress) => this.#isHeard(progress) && progress.matchIndex < index);
+  }
+}

@@ -1,0 +1,112 @@
+import { check } from "./check.ts";
+import type { Base } from "./entry.ts";
+import type { RaftMessage } from "./message.ts";
+import type { RaftEvent } from "./ready.ts";
+import type { Replica } from "./replica.ts";
+
+type InstallSnapshot = Extract<RaftMessage, { type: "installSnapshot" }>;
+type ChunkStored = Extract<RaftEvent, { type: "chunkStored" }>;
+type Status = ChunkStored["status"];
+
+/** A replica's side of a snapshot: figure 13, with chunks that are staged and swapped in at the end (design 5.5). */
+export class SnapshotReceiver {
+  readonly #replica: Replica;
+  #staging: {
+    readonly from: string;
+    readonly snapshotId: number;
+    readonly base: Base;
+    readonly chunk: number;
+    readonly step: "storing" | "stored";
+  } | null = null;
+
+  constructor(replica: Replica) {
+    this.#replica = replica;
+  }
+
+  /** Of the present term's leader. */
+  onInstallSnapshot(from: string, message: InstallSnapshot): void {
+    const { snapshotId, base, chunk, bytes, last } = message;
+    const replica = this.#replica;
+    if (replica.swapping) return;
+    if (this.#isHere(base)) {
+      replica.raiseCommitIndex(base.index);
+      this.#staging = null;
+      // Not durable yet: it will be when the leader asks again.
+      if (replica.committableIndex >= base.index) this.#respond(from, message, "installed", replica.committableIndex);
+      return;
+    }
+    const staging = this.#staging;
+    const known = staging !== null && staging.from === from && staging.snapshotId === snapshotId;
+    if (known && chunk === staging.chunk) {
+      // Sent again: its answer was lost, or is still to come.
+      if (staging.step === "stored") this.#respond(from, message, "received", 0);
+      return;
+    }
+    const continues = known && staging.step === "stored" && chunk === staging.chunk + 1;
+    if (chunk !== 0 && !continues) {
+      this.#respond(from, message, "refused", 0);
+      return;
+    }
+    if (last) {
+      // The swap drops the log from the disk: no save of an entry may be under way then. The leader sends it again.
+      if (replica.log.durableIndex < replica.log.lastIndex) return;
+      replica.swapping = true;
+    }
+    this.#staging = { from, snapshotId, base, chunk, step: "storing" };
+    replica.outbox.stageChunk({ from, snapshotId, base, chunk, bytes, last });
+  }
+
+  /** The log reaches as far: nothing is to be installed, and what it has beyond must not be lost (Raft §7). */
+  #isHere(base: Base): boolean {
+    const { log, commitIndex } = this.#replica;
+    return base.index <= commitIndex || log.matches(base.index, base.term);
+  }
+
+  onChunkStored(event: ChunkStored): void {
+    const replica = this.#replica;
+    const staging = this.#staging;
+    const isExpected =
+      staging !== null &&
+      staging.step === "storing" &&
+      staging.from === event.from &&
+      staging.snapshotId === event.snapshotId &&
+      staging.chunk === event.chunk;
+    if (!isExpected) {
+      check(event.status !== "installed", `snapshot ${event.snapshotId} was swapped in unasked`);
+      return;
+    }
+    if (event.status === "received") {
+      check(!replica.swapping, `the last chunk of snapshot ${event.snapshotId} was kept, but not swapped in`);
+      this.#staging = { ...staging, step: "stored" };
+    } else {
+      this.#staging = null;
+      if (event.status === "installed") this.#swappedIn(event.base);
+      replica.swapping = false;
+    }
+    this.#respond(event.from, event, event.status, replica.committableIndex);
+  }
+
+  #swappedIn(base: Base): void {
+    const replica = this.#replica;
+    check(replica.swapping, "a snapshot was swapped in before its last chunk");
+    check(base.index > replica.commitIndex, `a snapshot at ${base.index} would undo what is committed, ${replica.commitIndex}`);
+    replica.log.reset(base);
+    replica.swappedIn();
+  }
+
+  #respond(
+    to: string,
+    { snapshotId, chunk }: { readonly snapshotId: number; readonly chunk: number },
+    status: Status,
+    matchIndex: number,
+  ): void {
+    const { outbox, term, options } = this.#replica;
+    const { storeId } = options.self;
+    outbox.sendAfterSave(to, { type: "installSnapshotResponse", term, storeId, snapshotId, chunk, status, matchIndex });
+  }
+
+  /** To a leader of an older term, which learns of its end by it. */
+  refuseStale(from: string, message: InstallSnapshot): void {
+    this.#respond(from, message, "refused", 0);
+  }
+}

@@ -1,0 +1,103 @@
+import { decodeSequenced, TESTUDO_CODE } from "../../shared/wrapper-protocol.ts";
+import { sessionLimits } from "./limits.ts";
+import { type LiveSocket, mayTryReconnect } from "./live-socket.ts";
+import type { RoomReplica } from "./room-replica.ts";
+import { isRefusal } from "./session-error.ts";
+
+/** CloseCode.WITH_ERROR: the SDK does not reconnect by itself. */
+const withError = 4002;
+const retryDetachMs = 100;
+
+interface MessageRoute {
+  room(roomId: string): RoomReplica | undefined;
+  message(frame: { roomId: string; sessionId: string; epoch: number; stream: "epoch" | "client"; sequence: number; frame: Uint8Array }): Promise<unknown> | null;
+  detach(roomId: string, sessionId: string, epoch: number, code: number): Promise<void>;
+}
+
+/** A client's socket, attached to its seat in one epoch: numbers its frames and puts them on their way into the log. */
+export class Attached {
+  readonly epoch: number;
+  readonly #route: MessageRoute;
+  readonly #roomId: string;
+  readonly #sessionId: string;
+  readonly #socket: LiveSocket;
+  #epochSequence = 0;
+  /** The next number that a wrapper client may use: it cannot leave one out. */
+  #clientSequenceMax: number;
+  #inFlight = 0;
+  #closed = false;
+
+  constructor(route: MessageRoute, attached: { roomId: string; sessionId: string; epoch: number; socket: LiveSocket }) {
+    this.#route = route;
+    this.#roomId = attached.roomId;
+    this.#sessionId = attached.sessionId;
+    this.#socket = attached.socket;
+    this.epoch = attached.epoch;
+    this.#clientSequenceMax = (route.room(attached.roomId)?.seats.get(attached.sessionId)?.clientSequence ?? 0) + 1;
+  }
+
+  /** A frame from the client, Colyseus's own or the wrapper's. */
+  receive(bytes: Uint8Array): void {
+    if (this.#closed) return;
+    if (bytes.length > sessionLimits.frameBytesMax) {
+      this.#refuse(`a message has at most ${sessionLimits.frameBytesMax} bytes, this one has ${bytes.length}: send less at once`);
+      return;
+    }
+    if (this.#inFlight >= sessionLimits.framesInFlightMax) {
+      this.#refuse(`more than ${sessionLimits.framesInFlightMax} messages are waiting to be agreed: send more slowly`);
+      return;
+    }
+    const sequenced = decodeSequenced(bytes);
+    if (sequenced === null) {
+      if (bytes.length === 0 || bytes[0] === TESTUDO_CODE) this.#refuse("a frame is empty or garbled");
+      else this.#send("epoch", this.#epochSequence + 1, bytes);
+      return;
+    }
+    const { sequence, frame } = sequenced;
+    if (sequence < 1 || sequence > this.#clientSequenceMax || frame.length === 0) {
+      this.#refuse(`command ${sequence} is out of order: the next one is ${this.#clientSequenceMax}`);
+      return;
+    }
+    this.#send("client", sequence, frame);
+  }
+
+  /** The socket is closed: the seat is detached through the log, whatever it takes. */
+  closed(code: number): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#detach(code);
+  }
+
+  #send(stream: "epoch" | "client", sequence: number, frame: Uint8Array): void {
+    const sent = this.#route.message({ roomId: this.#roomId, sessionId: this.#sessionId, epoch: this.epoch, stream, sequence, frame });
+    if (sent === null) {
+      // Nothing was lost yet: the client goes on from here, or from another node, and sends again what it has.
+      this.#socket.close(mayTryReconnect, "OVERLOADED: too much is waiting to be agreed");
+      return;
+    }
+    if (stream === "epoch") this.#epochSequence = sequence;
+    else this.#clientSequenceMax = Math.max(this.#clientSequenceMax, sequence + 1);
+    this.#inFlight++;
+    sent.then(
+      (result) => {
+        this.#inFlight--;
+        if (isRefusal(result) && !this.#closed) this.#socket.close(mayTryReconnect, result.refused);
+      },
+      () => {
+        this.#inFlight--;
+        // No answer in time: whether it was applied is unknown, so this attachment must not go on as if it were.
+        this.#socket.close(mayTryReconnect, "no leader answered in time: go on elsewhere");
+      },
+    );
+  }
+
+  #refuse(reason: string): void {
+    this.#socket.close(withError, reason);
+  }
+
+  #detach(code: number): void {
+    this.#route.detach(this.#roomId, this.#sessionId, this.epoch, code).catch(() => {
+      setTimeout(() => this.#detach(code), retryDetachMs).unref();
+    });
+  }
+}

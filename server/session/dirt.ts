@@ -1,0 +1,28 @@
+/** Since when a part has changed: since its last save, and since its last *durable* save. */
+export class Dirt {
+  #sinceDurable: number | null = null;
+  #sinceSave: number | null = null;
+  #savedAt: number | null = null;
+
+  touch(index: number): void {
+    this.#sinceDurable ??= index;
+    this.#sinceSave ??= index;
+  }
+
+  /** The index of the first command since the last durable checkpoint, or null: clean. */
+  get firstIndex(): number | null {
+    return this.#sinceDurable;
+  }
+
+  saving(index: number): void {
+    this.#savedAt = index;
+    this.#sinceSave = null;
+  }
+
+  /** The checkpoint of `saving(index)` is durable; an older one's news changes nothing. */
+  saved(index: number): void {
+    if (index !== this.#savedAt) return;
+    this.#sinceDurable = this.#sinceSave;
+    this.#savedAt = null;
+  }
+}

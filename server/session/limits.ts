@@ -1,0 +1,19 @@
+/** What a room and its players may use (design 6, "Limits"). Past each, the caller gets an error that names it. */
+export const sessionLimits = Object.freeze({
+  /** Seats a room, reserved ones included. */
+  seatsMax: 100,
+  /** Timers a room, Colyseus's own included. */
+  timersMax: 1_000,
+  /** One frame from a client, in bytes. */
+  frameBytesMax: 48 * 1024,
+  /** Frames of one attachment that are on their way through the log. */
+  framesInFlightMax: 512,
+  /** Frames that may wait on a socket while its attach is being agreed. */
+  framesBeforeAttachMax: 16,
+  /** Replies kept for a wrapper client that may ask again. */
+  repliesKeptMax: 64,
+  /** Rooms of one group. */
+  roomsPerGroupMax: 10_000,
+  /** Bytes waiting on a client's socket before it is closed as too slow. */
+  socketBufferedBytesMax: 4 * 1024 * 1024,
+});

@@ -1,0 +1,67 @@
+import { pack, unpack } from "msgpackr";
+import { sessionLimits } from "./limits.ts";
+import { Origins, type OriginsState } from "./origins.ts";
+import { type Refusal, refusal } from "./session-error.ts";
+import type { Allocate } from "./session-menu.ts";
+
+interface Saved {
+  readonly version: number;
+  readonly origins: OriginsState;
+  readonly keys: [string, string][];
+  readonly rooms: [string, { roomName: string; key: string; createdAt: number }][];
+}
+
+const directoryVersion = 1;
+
+/**
+ * A group's own part: which rooms exist, and which one a filter key stands for. It never reads rooms, so each room may
+ * stand at an index of its own (design 5.2).
+ */
+export class RoomDirectory {
+  readonly origins: Origins;
+  readonly #keys: Map<string, string>;
+  readonly #rooms: Map<string, { roomName: string; key: string; createdAt: number }>;
+
+  constructor(bytes?: Uint8Array) {
+    const saved = bytes === undefined ? null : (unpack(bytes) as Saved);
+    if (saved !== null && saved.version !== directoryVersion) {
+      throw new Error(`group checkpoint of version ${saved.version}, this code reads ${directoryVersion}`);
+    }
+    this.origins = new Origins(saved?.origins);
+    this.#keys = new Map(saved?.keys);
+    this.#rooms = new Map(saved?.rooms);
+  }
+
+  save(): Uint8Array {
+    const saved: Saved = { version: directoryVersion, origins: this.origins.state, keys: [...this.#keys], rooms: [...this.#rooms] };
+    return pack(saved);
+  }
+
+  get roomIds(): IterableIterator<string> {
+    return this.#rooms.keys();
+  }
+
+  /** The room was created by the entry at `index` and by no other. */
+  createdBy(roomId: string, index: number): boolean {
+    return this.#rooms.get(roomId)?.createdAt === index;
+  }
+
+  /** The key's room: the one that it has, or a new one, made by this entry. */
+  allocate(argument: Allocate, index: number): { readonly roomId: string } | Refusal {
+    const current = this.#keys.get(argument.key);
+    if (!argument.fresh && current !== undefined && current !== argument.exclude) return { roomId: current };
+    if (this.#rooms.size >= sessionLimits.roomsPerGroupMax) {
+      return refusal("ROOMS_TOO_MANY", `a group has at most ${sessionLimits.roomsPerGroupMax} rooms: run more groups`);
+    }
+    this.#rooms.set(argument.roomId, { roomName: argument.roomName, key: argument.key, createdAt: index });
+    this.#keys.set(argument.key, argument.roomId);
+    return { roomId: argument.roomId };
+  }
+
+  forget(roomId: string): void {
+    const room = this.#rooms.get(roomId);
+    if (room === undefined) return;
+    this.#rooms.delete(roomId);
+    if (this.#keys.get(room.key) === roomId) this.#keys.delete(room.key);
+  }
+}

@@ -1,0 +1,72 @@
+import type { Seat } from "./seat.ts";
+import type { World } from "./sandbox.ts";
+
+/** How a room was created: agreed, so that every replica and every restore begins alike. */
+export interface RoomBirth {
+  readonly roomId: string;
+  readonly roomName: string;
+  readonly options: unknown;
+  readonly seed: Uint8Array;
+  /** The creating entry's index and stamps. */
+  readonly index: number;
+  readonly logTimeMs: number;
+  readonly wallTimeMs: number;
+}
+
+/** What a room's program is given: its world, and the way out to the clients that are attached to this node. */
+export interface RoomEnvironment {
+  readonly birth: RoomBirth;
+  readonly world: World;
+  /** This node's id: for what is local by nature. Room code must not branch on it. */
+  readonly nodeId: string;
+  /** Sends a frame if the seat is attached to this node in this epoch; else it goes nowhere. */
+  deliver(seat: Seat, epoch: number, frame: Uint8Array): void;
+  /** True if the seat's client is attached to this node: what is only for its socket need not be encoded elsewhere. */
+  isHere(seat: Seat): boolean;
+  /** A promise of room code is open: the room is not at rest until it settles. A rejection is a result. */
+  track(promise: PromiseLike<unknown>, what: string): void;
+  /** Like `track`, where a rejection is the ordinary end and nobody's failure. */
+  watch(promise: PromiseLike<unknown>, what: string): void;
+  /** A failure in room code: one log line, and `lastError` in the status. */
+  report(error: unknown, where: string): void;
+  /** Makes timers from now on count as made after the creation. */
+  created(): void;
+}
+
+/**
+ * The game inside a replica: a Colyseus room, seen from the log. Every method but `restlessBecause`, `hash` and `save`
+ * is called within the room's world and followed by a drain of the microtasks.
+ */
+export interface RoomProgram {
+  reserve(fields: { readonly sessionId: string; readonly options: unknown; readonly auth: unknown; readonly seconds: number }): Promise<boolean>;
+  hasReservation(sessionId: string): boolean;
+  /** A first join, or a reconnection to a seat that was kept. The seat's epoch and token are already the new ones. */
+  join(seat: Seat, fields: { readonly skipHandshake: boolean; readonly reconnecting: boolean }): Promise<void>;
+  /** The seat's connection is gone. */
+  drop(seat: Seat, code: number): void;
+  /** Waiting for a reconnection. */
+  isKept(seat: Seat): boolean;
+  /** In the room, with a connection as far as the log knows. */
+  isPresent(seat: Seat): boolean;
+  message(seat: Seat, frame: Uint8Array): void;
+  /** A frame that was applied before: its remembered reply goes out again. */
+  repeat(seat: Seat, frame: Uint8Array): void;
+  call(method: string, data: readonly unknown[]): unknown;
+  /** Clients that room code asked to leave since the last call, in order. */
+  takeLeaves(): readonly { readonly seat: Seat; readonly code: number }[];
+  readonly disposed: boolean;
+  /** Null while at rest, else why the room cannot be saved now. */
+  restlessBecause(): string | null;
+  /** @throws an Error that names path and remedy for what cannot be saved */
+  save(): Uint8Array;
+  hash(): string;
+  /** The replica is thrown away, without a word to room code: let go of what is held outside the log. */
+  discard(): void;
+}
+
+/** Makes rooms; the Colyseus seam is one. */
+export interface RoomPrograms {
+  /** Rejects with what onCreate throws, or with the problems of what could never be saved. */
+  create(environment: RoomEnvironment): Promise<RoomProgram>;
+  restore(environment: RoomEnvironment, saved: Uint8Array, seats: ReadonlyMap<string, Seat>): Promise<RoomProgram>;
+}

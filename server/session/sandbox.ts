@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+
+/** What room code sees of the world while it is applied: the log's time, the log's chance (design 5.4). */
+export interface World {
+  readonly label: string;
+  /** The room's log time, in milliseconds. */
+  nowMs(): number;
+  /** The leader's wall clock as stamped, in milliseconds since 1970. */
+  wallMs(): number;
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** A timer of the framework (Colyseus's own): fires by log time. `intervalMs` null: once. */
+  setTimer(callback: (...args: unknown[]) => void, delayMs: number, intervalMs: number | null, args: unknown[]): object;
+  clearTimer(timer: unknown): void;
+  /** A failure in room code that nobody caught. */
+  report(error: unknown, where: string): void;
+}
+
+// One variable is enough: an apply and the draining of its microtasks are one synchronous stretch.
+let current: World | null = null;
+
+/** The world of the room that is being applied now, or null outside every apply. */
+export function currentWorld(): World | null {
+  return current;
+}
+
+// Node's own drain of nextTicks and microtasks, callable from a macrotask: the same log drained per 1, 2 and 7
+// entries gives different states, so every entry is drained to the end before the next one (design 5.4).
+const tickCallback = (process as unknown as { _tickCallback?: () => void })._tickCallback;
+
+/** Runs all waiting microtasks to the end. Must be called from a macrotask: inside a microtask V8 would not run them. */
+export function drainMicrotasks(): void {
+  assert(tickCallback !== undefined, "this version of Node has no process._tickCallback: use the pinned one");
+  let drained = false;
+  queueMicrotask(() => {
+    drained = true;
+  });
+  tickCallback.call(process);
+  assert(drained, "room code was applied from inside a promise's continuation");
+}
+
+/** Runs `apply` in a room's world, and every microtask that it leaves behind. Foreign microtasks run before, outside. */
+export function runInWorld<T>(world: World, apply: () => T): T {
+  assert(current === null, `an apply of ${world.label} inside an apply of ${current?.label}`);
+  drainMicrotasks();
+  current = world;
+  try {
+    const result = apply();
+    drainMicrotasks();
+    return result;
+  } catch (error) {
+    drainMicrotasks();
+    throw error;
+  } finally {
+    current = null;
+  }
+}
+
+/**
+ * A rejection that nobody handles, if it is room code's: Node tells of it while the room's microtasks are drained.
+ * False: it is the node's own, and a reason to end the process.
+ */
+export function reportInWorld(error: unknown): boolean {
+  current?.report(error, "unhandled rejection");
+  return current !== null;
+}
+
+/** Leaves the room's world for a moment: for what the node itself must do in the middle of an apply (sockets, logs). */
+export function outsideWorld<T>(act: () => T): T {
+  const world = current;
+  current = null;
+  try {
+    return act();
+  } finally {
+    current = world;
+  }
+}

@@ -1,0 +1,116 @@
+import { sessionLimits } from "./limits.ts";
+
+/** Where a seat's client is: on which node, in which of its starts. */
+export interface Attachment {
+  readonly nodeId: string;
+  readonly bootCount: number;
+  /** The proposing node's own number for the socket. */
+  readonly attachId: number;
+}
+
+/** What a seat is in a checkpoint. */
+export interface SeatState {
+  readonly sessionId: string;
+  readonly epoch: number;
+  readonly attachment: Attachment | null;
+  readonly token: string;
+  readonly previousToken: string | null;
+  readonly wrapper: boolean;
+  readonly epochSequence: number;
+  readonly clientSequence: number;
+  readonly replies: readonly (readonly [number, Uint8Array])[];
+}
+
+export type SequenceVerdict = "new" | "duplicate" | "gap";
+
+/**
+ * A player's place in a room. It outlives connections: each attachment raises `epoch`, and what an older epoch still
+ * has in flight is refused, so that it cannot overtake what the player did elsewhere (design 5.3).
+ */
+export class Seat {
+  readonly sessionId: string;
+  epoch = 0;
+  attachment: Attachment | null = null;
+  /** The reconnection token that the client was given last. */
+  token = "";
+  /** The one before: good until the client has acknowledged the new one, for the node may die between commit and send. */
+  previousToken: string | null = null;
+  /** Its client numbers its commands itself (the wrapper). */
+  wrapper = false;
+  /** Frames without a number of their own: counted by the attached node, from 1 in each epoch. */
+  epochSequence = 0;
+  /** The wrapper's commands: counted by the client, over all epochs. */
+  clientSequence = 0;
+  /** The wrapper's replies by request id, newest last: a command that is sent again gets its remembered result. */
+  readonly #replies = new Map<number, Uint8Array>();
+
+  constructor(sessionId: string) {
+    this.sessionId = sessionId;
+  }
+
+  static from(state: SeatState): Seat {
+    const seat = new Seat(state.sessionId);
+    seat.epoch = state.epoch;
+    seat.attachment = state.attachment;
+    seat.token = state.token;
+    seat.previousToken = state.previousToken;
+    seat.wrapper = state.wrapper;
+    seat.epochSequence = state.epochSequence;
+    seat.clientSequence = state.clientSequence;
+    for (const [requestId, frame] of state.replies) seat.#replies.set(requestId, frame);
+    return seat;
+  }
+
+  get state(): SeatState {
+    return {
+      sessionId: this.sessionId,
+      epoch: this.epoch,
+      attachment: this.attachment,
+      token: this.token,
+      previousToken: this.previousToken,
+      wrapper: this.wrapper,
+      epochSequence: this.epochSequence,
+      clientSequence: this.clientSequence,
+      replies: [...this.#replies],
+    };
+  }
+
+  attach(attachment: Attachment, token: string): void {
+    this.epoch++;
+    this.attachment = attachment;
+    this.previousToken = this.token === "" ? null : this.token;
+    this.token = token;
+    this.epochSequence = 0;
+  }
+
+  /** The client has the new token: the one before is used up. */
+  tokenAcknowledged(): void {
+    this.previousToken = null;
+  }
+
+  accepts(token: string): boolean {
+    return token !== "" && (token === this.token || token === this.previousToken);
+  }
+
+  take(stream: "epoch" | "client", sequence: number): SequenceVerdict {
+    const last = stream === "epoch" ? this.epochSequence : this.clientSequence;
+    if (sequence <= last) return "duplicate";
+    if (sequence !== last + 1) return "gap";
+    if (stream === "epoch") this.epochSequence = sequence;
+    else this.clientSequence = sequence;
+    return "new";
+  }
+
+  rememberReply(requestId: number, frame: Uint8Array): void {
+    this.#replies.delete(requestId);
+    this.#replies.set(requestId, frame);
+    if (this.#replies.size > sessionLimits.repliesKeptMax) {
+      const oldest = this.#replies.keys().next();
+      if (!oldest.done) this.#replies.delete(oldest.value);
+    }
+  }
+
+  get replies(): ReadonlyMap<number, Uint8Array> {
+    return this.#replies;
+  }
+}

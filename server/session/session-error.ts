@@ -1,0 +1,52 @@
+/** Why a session refused something; `code` is for programs, `message` for people. */
+export type SessionErrorCode =
+  | "ROOM_NOT_FOUND"
+  | "ROOM_FULL"
+  | "ROOM_CREATE_FAILED"
+  | "SEAT_EXPIRED"
+  | "TOKEN_REFUSED"
+  | "EPOCH_PAST"
+  | "SESSION_EXPIRED"
+  | "APPLIED_RESULT_FORGOTTEN"
+  | "SEATS_TOO_MANY"
+  | "ROOMS_TOO_MANY"
+  | "NO_LEADER"
+  | "OVERLOADED"
+  | "MUTATION_OUTSIDE_LOG"
+  | "NOT_SUPPORTED"
+  | "NOT_IN_ROOM"
+  | "APPLICATION";
+
+export class SessionError extends Error {
+  readonly code: SessionErrorCode;
+  /** Colyseus's own code, where room code or the stock room gave one. */
+  readonly colyseusCode: number | undefined;
+
+  constructor(code: SessionErrorCode, message: string, colyseusCode?: number) {
+    super(message);
+    this.name = "SessionError";
+    this.code = code;
+    this.colyseusCode = colyseusCode;
+  }
+}
+
+/** An error on its way through a result: plain data, so that it can be logged, remembered and compared. */
+export interface Refusal {
+  readonly refused: SessionErrorCode;
+  readonly message: string;
+  readonly colyseusCode?: number;
+}
+
+export function refusal(code: SessionErrorCode, message: string, colyseusCode?: number): Refusal {
+  return colyseusCode === undefined ? { refused: code, message } : { refused: code, message, colyseusCode };
+}
+
+export function isRefusal(value: unknown): value is Refusal {
+  return typeof value === "object" && value !== null && "refused" in value;
+}
+
+/** @throws SessionError if the result of a command is a refusal. */
+export function unlessRefused<T>(value: T | Refusal): T {
+  if (isRefusal(value)) throw new SessionError(value.refused, value.message, value.colyseusCode);
+  return value;
+}

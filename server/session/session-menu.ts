@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { command, defineMenu, type CommandContext } from "../menu/menu.ts";
+import type { ApplyResult } from "../group/machine.ts";
+import type { Origin } from "./origins.ts";
+
+/** What a session machine does for each command; the menu only says what may be asked of it. */
+export interface SessionCommands {
+  allocate(argument: Allocate, context: SessionContext): ApplyResult;
+  forget(argument: Forget, context: SessionContext): ApplyResult;
+  reserve(argument: Reserve, context: SessionContext): ApplyResult;
+  attach(argument: Attach, context: SessionContext): ApplyResult;
+  detach(argument: Detach, context: SessionContext): ApplyResult;
+  message(argument: Message, context: SessionContext): ApplyResult;
+  call(argument: Call, context: SessionContext): ApplyResult;
+  nodeLost(argument: NodeLost, context: SessionContext): ApplyResult;
+  tick(argument: null, context: SessionContext): ApplyResult;
+}
+
+/** The place in the log, and who proposed it. */
+export interface SessionContext extends CommandContext {
+  readonly origin: Omit<Origin, "sequence">;
+}
+
+const name = z.string().min(1).max(128);
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes are expected");
+/** The proposer's number within the room (or within the group's own part): 1, 2, 3, … (design 5.3). */
+const sequence = z.number().int().positive();
+
+const allocate = z.object({
+  sequence,
+  /** Room name and filter values: one key is allocated by one group. */
+  key: z.string().max(4096),
+  /** `create` always makes a room; `joinOrCreate` only if the key has none, or the one it has is `exclude`. */
+  fresh: z.boolean(),
+  exclude: name.nullable(),
+  roomId: name,
+  roomName: name,
+  options: z.unknown(),
+  seed: bytes,
+});
+const forget = z.object({ sequence, roomId: name });
+const reserve = z.object({ sequence, roomId: name, sessionId: name, options: z.unknown(), auth: z.unknown(), seconds: z.number().positive() });
+const attach = z.object({
+  sequence,
+  roomId: name,
+  sessionId: name,
+  attachId: z.number().int().positive(),
+  /** What the client shows to take its seat again; null for a first join. */
+  presentedToken: z.string().max(128).nullable(),
+  /** The token it will get. */
+  token: name,
+  skipHandshake: z.boolean(),
+});
+const detach = z.object({ sequence, roomId: name, sessionId: name, epoch: z.number().int(), code: z.number().int() });
+const message = z.object({ roomId: name, sessionId: name, epoch: z.number().int(), stream: z.enum(["epoch", "client"]), sequence, frame: bytes });
+const call = z.object({ sequence, roomId: name, method: name, data: z.array(z.unknown()).max(16) });
+/** All seats that are attached to this node's starts up to `bootCountMax` are detached. */
+const nodeLost = z.object({ nodeId: name, bootCountMax: z.number().int() });
+
+export type Allocate = z.infer<typeof allocate>;
+export type Forget = z.infer<typeof forget>;
+export type Reserve = z.infer<typeof reserve>;
+export type Attach = z.infer<typeof attach>;
+export type Detach = z.infer<typeof detach>;
+export type Message = z.infer<typeof message>;
+export type Call = z.infer<typeof call>;
+export type NodeLost = z.infer<typeof nodeLost>;
+
+/** Everything that can be agreed about rooms. The order is the wire's: new commands go at the end. */
+export const sessionMenu = defineMenu({
+  name: "session",
+  commands: {
+    message: command(message, (machine: SessionCommands, argument, context) => machine.message(argument, context as SessionContext)),
+    tick: command(z.null(), (machine: SessionCommands, argument, context) => machine.tick(argument, context as SessionContext)),
+    allocate: command(allocate, (machine: SessionCommands, argument, context) => machine.allocate(argument, context as SessionContext)),
+    forget: command(forget, (machine: SessionCommands, argument, context) => machine.forget(argument, context as SessionContext)),
+    reserve: command(reserve, (machine: SessionCommands, argument, context) => machine.reserve(argument, context as SessionContext)),
+    attach: command(attach, (machine: SessionCommands, argument, context) => machine.attach(argument, context as SessionContext)),
+    detach: command(detach, (machine: SessionCommands, argument, context) => machine.detach(argument, context as SessionContext)),
+    call: command(call, (machine: SessionCommands, argument, context) => machine.call(argument, context as SessionContext)),
+    nodeLost: command(nodeLost, (machine: SessionCommands, argument, context) => machine.nodeLost(argument, context as SessionContext)),
+  },
+});

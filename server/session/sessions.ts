@@ -1,0 +1,264 @@
+import { randomBytes } from "node:crypto";
+import { encodeAck } from "../../shared/wrapper-protocol.ts";
+import { Attached } from "./attached.ts";
+import { type LiveSocket, mayTryReconnect } from "./live-socket.ts";
+import { roomIdFor, groupOfKey, groupOfRoom } from "./room-id.ts";
+import type { RoomPrograms } from "./room-program.ts";
+import type { RoomReplica } from "./room-replica.ts";
+import { isRefusal, SessionError, unlessRefused } from "./session-error.ts";
+import { SessionMachine } from "./session-machine.ts";
+import { sessionMenu } from "./session-menu.ts";
+
+/** What the session layer needs of the groups of its node. */
+export interface SessionGroups {
+  /** Resolves with the result once the command is applied on this node. */
+  propose(group: number, command: Uint8Array): Promise<unknown>;
+  /** False: a proposal of this size would be refused now (OVERLOADED). */
+  accepts(group: number, commandBytes: number): boolean;
+  /** Resolves once everything that was committed before the call is applied on this node. */
+  barrier(group: number): Promise<void>;
+  isLeader(group: number): boolean;
+  /** For how long no leader of the group has been known here, in milliseconds; null: there is one. */
+  leaderlessMs(group: number): number | null;
+}
+
+export interface SessionsOptions {
+  readonly nodeId: string;
+  readonly bootCount: number;
+  /** How many groups there are. */
+  readonly groups: number;
+  readonly programs: RoomPrograms;
+  /** A node that has had no link with this one for `nodeLostMs`. */
+  readonly isLost: (nodeId: string) => boolean;
+  readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+  /** Without a leader for this long, a room's clients are sent on to other nodes (design 4.3). */
+  readonly leaderlessMsMax?: number;
+  readonly random?: (bytes: number) => Uint8Array;
+}
+
+type Name = keyof typeof sessionMenu.commands;
+type ArgumentOf<N extends Name> = Parameters<(typeof sessionMenu.commands)[N]["apply"]>[1];
+
+/** How often a leader looks for seats of lost nodes and rooms that are gone. */
+export const sweepIntervalMs = 250;
+
+/** All rooms of this node, and the way from a player's wish to a command in the log. */
+export class Sessions {
+  readonly nodeId: string;
+  readonly machines: readonly SessionMachine[];
+  readonly #options: SessionsOptions;
+  readonly #random: (bytes: number) => Uint8Array;
+  readonly #rooms = new Map<string, RoomReplica>();
+  readonly #waitingSockets = new Map<number, LiveSocket>();
+  /** The last number given to a proposal of this node, by room (or group directory). */
+  readonly #sequences = new Map<string, number>();
+  readonly #sweeping = new Set<string>();
+  #groups: SessionGroups | null = null;
+  #attachId = 0;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    this.nodeId = options.nodeId;
+    this.#random = options.random ?? randomBytes;
+    this.machines = Array.from({ length: options.groups }, () => this.#machine());
+  }
+
+  /** The groups are running: from now on there is somewhere to propose to. */
+  bind(groups: SessionGroups): void {
+    this.#groups = groups;
+  }
+
+  get rooms(): ReadonlyMap<string, RoomReplica> {
+    return this.#rooms;
+  }
+
+  room(roomId: string): RoomReplica | undefined {
+    return this.#rooms.get(roomId);
+  }
+
+  groupOf(roomId: string): number | null {
+    return groupOfRoom(roomId, this.machines.length);
+  }
+
+  /** The room as of now: a replica that merely lags is waited for before a room or seat is called unknown (design 5.6). */
+  async freshRoom(roomId: string): Promise<RoomReplica | undefined> {
+    const group = this.groupOf(roomId);
+    if (group === null) return undefined;
+    await this.caughtUp(group);
+    return this.room(roomId);
+  }
+
+  /** Everything that was committed in the group before this call is applied here. */
+  caughtUp(group: number): Promise<void> {
+    return this.#bound.barrier(group);
+  }
+
+  /**
+   * The room of a filter key, made if there is none (`fresh`: in any case).
+   * @throws SessionError ROOM_CREATE_FAILED with onCreate's words, ROOMS_TOO_MANY, OVERLOADED, NO_LEADER
+   */
+  async allocate(wish: { key: string; roomName: string; options: unknown; fresh: boolean; exclude: string | null }): Promise<string> {
+    const key = wish.fresh ? `${wish.key}\n${this.#token()}` : wish.key;
+    const group = groupOfKey(key, this.machines.length);
+    const roomId = roomIdFor(group, this.#random);
+    const result = await this.#proposeNumbered(group, directoryStream(group), "allocate", (sequence) => ({
+      ...wish,
+      key,
+      sequence,
+      roomId,
+      seed: this.#random(12),
+    }));
+    return (unlessRefused(result) as { roomId: string }).roomId;
+  }
+
+  /** @returns false if the room is full, locked or going away */
+  async reserve(roomId: string, seat: { sessionId: string; options: unknown; auth: unknown; seconds: number }): Promise<boolean> {
+    const result = await this.#proposeToRoom(roomId, "reserve", (sequence) => ({ ...seat, sequence, roomId }));
+    return unlessRefused(result) as boolean;
+  }
+
+  /**
+   * Attaches a client's socket to its seat.
+   * @throws SessionError SEAT_EXPIRED, TOKEN_REFUSED, ROOM_NOT_FOUND, or what onJoin throws
+   */
+  async attach(roomId: string, socket: LiveSocket, seat: { sessionId: string; presentedToken: string | null; skipHandshake: boolean }): Promise<Attached> {
+    const attachId = ++this.#attachId;
+    this.#waitingSockets.set(attachId, socket);
+    try {
+      const result = await this.#proposeToRoom(roomId, "attach", (sequence) => ({ ...seat, sequence, roomId, attachId, token: this.#token() }));
+      const { epoch, joined } = unlessRefused(result) as { epoch: number; joined: Promise<void> | null };
+      await joined;
+      return new Attached(this, { roomId, sessionId: seat.sessionId, epoch, socket });
+    } finally {
+      this.#waitingSockets.delete(attachId);
+    }
+  }
+
+  async detach(roomId: string, sessionId: string, epoch: number, code: number): Promise<void> {
+    await this.#proposeToRoom(roomId, "detach", (sequence) => ({ sequence, roomId, sessionId, epoch, code }));
+  }
+
+  /** Runs a method of the room on every replica: the way for changes from outside (design 5.4). */
+  async call(roomId: string, method: string, data: unknown[]): Promise<unknown> {
+    const result = await this.#proposeToRoom(roomId, "call", (sequence) => ({ sequence, roomId, method, data }));
+    return await (unlessRefused(result) as unknown);
+  }
+
+  /** A client's frame on its way into the log; the caller numbers it. Null: refused now (OVERLOADED), nothing was sent. */
+  message(frame: Omit<ArgumentOf<"message">, "roomId"> & { roomId: string }): Promise<unknown> | null {
+    const group = this.groupOf(frame.roomId);
+    if (group === null) return null;
+    const command = sessionMenu.encode("message", frame);
+    if (!this.#bound.accepts(group, command.length)) return null;
+    return this.#bound.propose(group, command);
+  }
+
+  /** For the status: groups whose clients wait too long are sent elsewhere; lost nodes' seats are detached; gone rooms forgotten. */
+  sweep(): void {
+    for (const [group, machine] of this.machines.entries()) {
+      const leaderlessMs = this.#bound.leaderlessMs(group);
+      if (leaderlessMs !== null && leaderlessMs >= (this.#options.leaderlessMsMax ?? 1_000)) {
+        for (const replica of machine.rooms.values()) replica.closeSockets(mayTryReconnect, "no leader is known here: go on elsewhere");
+      }
+      if (!this.#bound.isLeader(group)) continue;
+      for (const roomId of machine.gone()) this.#sweepOnce(`forget ${roomId}`, () => this.#forget(group, roomId));
+      for (const [nodeId, bootCountMax] of this.#lostSeats(machine)) {
+        this.#sweepOnce(`lost ${group} ${nodeId}`, async () => {
+          this.#options.log.info({ group, nodeId }, "detaching the seats of a lost node");
+          await this.#propose(group, "nodeLost", { nodeId, bootCountMax });
+        });
+      }
+    }
+  }
+
+  /** What an earlier start of this node left attached is detached: its sockets are gone. */
+  async detachEarlierStarts(): Promise<void> {
+    const bootCountMax = this.#options.bootCount - 1;
+    if (bootCountMax < 1) return;
+    await Promise.all(this.machines.map((_, group) => this.#propose(group, "nodeLost", { nodeId: this.nodeId, bootCountMax })));
+  }
+
+  // -----------------------------------------------------------------------------------------------------------------
+
+  get #bound(): SessionGroups {
+    if (this.#groups === null) throw new SessionError("NO_LEADER", "this node's groups are not running yet: try again");
+    return this.#groups;
+  }
+
+  #machine(): SessionMachine {
+    const { nodeId, bootCount, programs, log } = this.#options;
+    return new SessionMachine({
+      nodeId,
+      bootCount,
+      programs,
+      log,
+      encodeAck,
+      takeSocket: (attachId) => {
+        const socket = this.#waitingSockets.get(attachId) ?? null;
+        this.#waitingSockets.delete(attachId);
+        return socket;
+      },
+      orphaned: (roomId, sessionId, epoch) => {
+        // The client gave up before its attach was applied: the seat must not look taken.
+        setImmediate(() => this.detach(roomId, sessionId, epoch, 1006).catch(() => {}));
+      },
+      roomAdded: (replica) => this.#rooms.set(replica.roomId, replica),
+      roomRemoved: (replica) => {
+        this.#rooms.delete(replica.roomId);
+        this.#sequences.delete(replica.roomId);
+      },
+    });
+  }
+
+  #token(): string {
+    return Buffer.from(this.#random(15)).toString("base64url");
+  }
+
+  #lostSeats(machine: SessionMachine): Map<string, number> {
+    const lost = new Map<string, number>();
+    for (const replica of machine.rooms.values()) {
+      for (const { attachment } of replica.seats.values()) {
+        if (attachment === null || attachment.nodeId === this.nodeId || !this.#options.isLost(attachment.nodeId)) continue;
+        lost.set(attachment.nodeId, Math.max(lost.get(attachment.nodeId) ?? 0, attachment.bootCount));
+      }
+    }
+    return lost;
+  }
+
+  #sweepOnce(what: string, act: () => Promise<unknown>): void {
+    if (this.#sweeping.has(what)) return;
+    this.#sweeping.add(what);
+    act()
+      .catch((error: unknown) => this.#options.log.warn({ what, error: String(error) }, "will be tried again"))
+      .finally(() => this.#sweeping.delete(what));
+  }
+
+  async #forget(group: number, roomId: string): Promise<void> {
+    await this.#proposeNumbered(group, directoryStream(group), "forget", (sequence) => ({ sequence, roomId }));
+  }
+
+  async #proposeToRoom<N extends Name>(roomId: string, name: N, argument: (sequence: number) => ArgumentOf<N>): Promise<unknown> {
+    const group = this.groupOf(roomId);
+    if (group === null) throw new SessionError("ROOM_NOT_FOUND", `"${roomId}" is not the id of a room of this cluster`);
+    return await this.#proposeNumbered(group, roomId, name, argument);
+  }
+
+  /** Numbers are given only to what is sent: a hole would hold up everything after it (design 5.3). */
+  async #proposeNumbered<N extends Name>(group: number, stream: string, name: N, argument: (sequence: number) => ArgumentOf<N>): Promise<unknown> {
+    const sequence = (this.#sequences.get(stream) ?? 0) + 1;
+    const command = sessionMenu.encode(name, argument(sequence) as never);
+    if (!this.#bound.accepts(group, command.length)) throw new SessionError("OVERLOADED", "too much is waiting to be agreed: try again in a moment");
+    this.#sequences.set(stream, sequence);
+    return await this.#bound.propose(group, command);
+  }
+
+  async #propose<N extends Name>(group: number, name: N, argument: ArgumentOf<N>): Promise<unknown> {
+    const result = await this.#bound.propose(group, sessionMenu.encode(name, argument as never));
+    if (isRefusal(result)) throw new SessionError(result.refused, result.message);
+    return result;
+  }
+}
+
+function directoryStream(group: number): string {
+  return `group ${group}`;
+}

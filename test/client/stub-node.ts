@@ -1,0 +1,240 @@
+/**
+ * A node that speaks what the wrapper relies on, and no more: listing, matchmaking, attaching, numbered
+ * commands, acknowledgements, full states. Stub nodes of one cluster share the seats, as real ones do by their
+ * log; each can be killed, frozen, or told to refuse.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { getMessageBytes, Protocol, ResponseStatus } from "@colyseus/core";
+import { decode, Encoder, type Iterator, Reflection, schema, t } from "@colyseus/schema";
+import { unpack } from "msgpackr";
+import { type WebSocket, WebSocketServer } from "ws";
+import { decodeSequenced, ENDPOINTS_PATH, encodeAck } from "../../shared/wrapper-protocol.ts";
+
+export const StubState = schema({ shots: t.uint32().default(0), places: t.map("string") }, "StubState");
+
+export interface Applied {
+  readonly code: number;
+  readonly type: string | number;
+  readonly payload: unknown;
+}
+
+interface Seat {
+  readonly sessionId: string;
+  token: string;
+  lastSequence: number;
+  readonly results: Map<number, Uint8Array>;
+}
+
+/** What the nodes of a real cluster agree on. */
+export class StubCluster {
+  readonly nodes: StubNode[] = [];
+  readonly seats = new Map<string, Seat>();
+  readonly applied: Applied[] = [];
+  readonly unnumbered: Applied[] = [];
+  readonly state = new StubState();
+  #tokens = 0;
+
+  readonly encoder = new Encoder(this.state);
+
+  nextToken(): string {
+    this.#tokens += 1;
+    return `token${this.#tokens}`;
+  }
+
+  async add(): Promise<StubNode> {
+    const node = new StubNode(this, `n${this.nodes.length}`);
+    this.nodes.push(node);
+    await node.listen();
+    return node;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.kill()));
+  }
+}
+
+export class StubNode {
+  readonly id: string;
+  /** The query of each WebSocket that came. */
+  readonly attachments: URLSearchParams[] = [];
+  pings = 0;
+  /** Takes what comes and says nothing, like a stopped process. */
+  frozen = false;
+  /** Drops each socket with this code instead of serving it. */
+  closeWith: number | null = null;
+  /** Answers matchmaking with this status. */
+  refuseWith: number | null = null;
+  /** Applies and acknowledges, but answers no request: the answer was lost on the way. */
+  answers = true;
+  /** Applies nothing that comes: it is lost on the way. */
+  applies = true;
+  readonly #cluster: StubCluster;
+  readonly #http: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #webSockets = new WebSocketServer({ noServer: true });
+  readonly #clients = new Set<WebSocket>();
+  #port = 0;
+
+  constructor(cluster: StubCluster, id: string) {
+    this.id = id;
+    this.#cluster = cluster;
+    this.#http = createServer((request, response) => this.#answer(request, response));
+    this.#http.on("connection", (socket) => {
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+    });
+    this.#http.on("upgrade", (request, socket, head) => {
+      if (this.frozen) return;
+      this.#webSockets.handleUpgrade(request, socket, head, (client) => this.#attach(client, request));
+    });
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  get clients(): number {
+    return this.#clients.size;
+  }
+
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve) => this.#http.listen(this.#port, "127.0.0.1", resolve));
+    this.#port = (this.#http.address() as AddressInfo).port;
+  }
+
+  /** Resets every socket, as the kernel does for a killed process. */
+  async kill(): Promise<void> {
+    const closed = new Promise((resolve) => this.#http.close(resolve));
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+    this.#clients.clear();
+    await closed;
+  }
+
+  closeClients(code: number): void {
+    for (const client of this.#clients) client.close(code);
+  }
+
+  sendStates(): void {
+    for (const client of this.#clients) this.#sendState(client);
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    if (this.frozen) return;
+    request.resume();
+    const json = (status: number, body: unknown): void => {
+      response.writeHead(status, { "content-type": "application/json" });
+      response.end(JSON.stringify(body));
+    };
+    if (request.url === ENDPOINTS_PATH) {
+      const nodes = this.#cluster.nodes;
+      json(200, { endpoints: nodes.map(({ id, url }) => ({ node: id, region: "here", url })) });
+      return;
+    }
+    if (this.refuseWith !== null) {
+      json(this.refuseWith, { code: this.refuseWith, error: `refused with ${this.refuseWith}` });
+      return;
+    }
+    const [, , method, name] = (request.url ?? "").split("/");
+    const sessionId = method === "reconnect" ? "s1" : `s${this.#cluster.seats.size + 1}`;
+    if (method !== "reconnect") {
+      const token = this.#cluster.nextToken();
+      this.#cluster.seats.set(sessionId, { sessionId, token, lastSequence: 0, results: new Map() });
+    }
+    json(200, {
+      name: method === "reconnect" ? "arena" : name,
+      sessionId,
+      roomId: "room1",
+      processId: this.id,
+    });
+  }
+
+  #attach(client: WebSocket, request: IncomingMessage): void {
+    const query = new URL(request.url ?? "", "http://any").searchParams;
+    this.attachments.push(query);
+    const seat = this.#cluster.seats.get(query.get("sessionId") ?? "");
+    client.on("error", () => {});
+    if (this.closeWith !== null || seat === undefined) {
+      client.close(this.closeWith ?? 4002);
+      return;
+    }
+    const token = query.get("reconnectionToken");
+    if (token !== null && token !== seat.token) {
+      client.send(getMessageBytes[Protocol.ERROR](524, "the token is not this seat's"));
+      client.close(4003);
+      return;
+    }
+    this.#clients.add(client);
+    client.on("close", () => this.#clients.delete(client));
+    client.on("message", (data: Buffer) => {
+      if (!this.frozen) this.#received(client, seat, new Uint8Array(data));
+    });
+    seat.token = this.#cluster.nextToken();
+    const handshake = query.has("skipHandshake") ? undefined : Reflection.encode(this.#cluster.encoder);
+    client.send(getMessageBytes[Protocol.JOIN_ROOM](seat.token, "schema", handshake).slice());
+    if (query.has("testudo")) client.send(encodeAck(seat.lastSequence));
+  }
+
+  #received(client: WebSocket, seat: Seat, frame: Uint8Array): void {
+    const sequenced = decodeSequenced(frame);
+    if (sequenced !== null) {
+      if (this.applies) this.#command(client, seat, sequenced);
+      return;
+    }
+    const code = frame[0];
+    if (code === Protocol.PING) {
+      this.pings += 1;
+      client.send(new Uint8Array([Protocol.PING]));
+    } else if (code === Protocol.JOIN_ROOM) this.#sendState(client);
+    else if (code === Protocol.LEAVE_ROOM) client.close(4000);
+    else this.#cluster.unnumbered.push(this.#read(frame).applied);
+  }
+
+  /** Exactly once: the next number is applied, an older one gets its remembered result. */
+  #command(
+    client: WebSocket,
+    seat: Seat,
+    given: { readonly sequence: number; readonly frame: Uint8Array },
+  ): void {
+    const { sequence, frame } = given;
+    if (sequence > seat.lastSequence + 1) {
+      client.close(4002, "GAP");
+      return;
+    }
+    if (sequence === seat.lastSequence + 1) {
+      const { applied, requestId } = this.#read(frame);
+      this.#cluster.applied.push(applied);
+      this.#cluster.state.shots += 1;
+      seat.lastSequence = sequence;
+      if (requestId !== null) {
+        const value = { shots: this.#cluster.applied.length };
+        // Copied: the next frame is encoded into the same buffer.
+        seat.results.set(
+          sequence,
+          getMessageBytes[Protocol.ROOM_RESPONSE](requestId, ResponseStatus.OK, value).slice(),
+        );
+      }
+    }
+    const result = seat.results.get(sequence);
+    if (result !== undefined && this.answers) client.send(result);
+    client.send(encodeAck(seat.lastSequence));
+  }
+
+  #read(frame: Uint8Array): { readonly applied: Applied; readonly requestId: number | null } {
+    const it: Iterator = { offset: 1 };
+    const code = frame[0] ?? 0;
+    const requestId = code === Protocol.ROOM_REQUEST ? decode.number(frame, it) : null;
+    const type = decode.stringCheck(frame, it) ? decode.string(frame, it) : decode.number(frame, it);
+    const rest = frame.subarray(it.offset);
+    const payload =
+      code === Protocol.ROOM_DATA_BYTES ? [...rest] : rest.length > 0 ? unpack(rest) : undefined;
+    return { applied: { code, type, payload }, requestId };
+  }
+
+  #sendState(client: WebSocket): void {
+    const it: Iterator = { offset: 1 };
+    const frame = Uint8Array.from(this.#cluster.encoder.encodeAll(it));
+    frame[0] = Protocol.ROOM_STATE;
+    client.send(frame);
+  }
+}

@@ -1,0 +1,304 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Checkpoints } from "../../server/group/checkpoints.ts";
+import { engineDefaults, engineOptions } from "../../server/group/engine-options.ts";
+import type { Machine } from "../../server/group/machine.ts";
+import { decodeEnvelope, encodeEnvelope } from "../../server/group/proposal-envelope.ts";
+import { decodeSnapshot, encodeSnapshot, snapshotBytes } from "../../server/group/snapshot-file.ts";
+import { SnapshotReceiver } from "../../server/group/snapshot-receiver.ts";
+import { SnapshotSender } from "../../server/group/snapshot-sender.ts";
+import type { Base } from "../../server/raft/entry.ts";
+import type { Checkpoint } from "../../server/storage/storage.ts";
+import { Cluster } from "./cluster.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** A machine of which only the saving is looked at. */
+function savable(parts: { [key: string]: { firstIndex: number; state: Checkpoint | null | "deleted" } }) {
+  const saves: string[] = [];
+  const machine = {
+    dirty: () => Object.entries(parts).map(([key, { firstIndex }]) => ({ key, firstIndex })),
+    save: (key: string) => {
+      saves.push(key);
+      return parts[key]?.state ?? null;
+    },
+  } as unknown as Machine;
+  return { saves, checkpoints: new Checkpoints(machine, { checkpointPartsPerTurn: 2, checkpointBytesPerTurn: 100 }) };
+}
+
+test("[G15] a round saves a few parts per turn, the group's own part first", () => {
+  const state = { index: 9, bytes: bytes("s") };
+  const { checkpoints, saves } = savable({
+    r1: { firstIndex: 5, state },
+    r2: { firstIndex: 6, state },
+    "": { firstIndex: 7, state },
+  });
+  checkpoints.beginRound();
+  assert.equal([...(checkpoints.step(9)?.checkpoints.keys() ?? [])], ["", "r1"]);
+  assert.equal([...(checkpoints.step(9)?.checkpoints.keys() ?? [])], ["r2"]);
+  assert.is(checkpoints.isRoundActive, false);
+  assert.equal(saves, ["", "r1", "r2"]);
+});
+
+test("[G15] a turn ends early when its parts are large", () => {
+  const state = { index: 9, bytes: new Uint8Array(100) };
+  const { checkpoints } = savable({ r1: { firstIndex: 5, state }, r2: { firstIndex: 6, state } });
+  checkpoints.beginRound();
+  assert.is(checkpoints.step(9)?.saved.length, 1);
+  assert.is(checkpoints.step(9)?.saved.length, 1);
+});
+
+test("[G15] a part vanishes from the disk only once the group's own part can be saved", () => {
+  const held = savable({ "": { firstIndex: 4, state: null }, gone: { firstIndex: 4, state: "deleted" } });
+  held.checkpoints.beginRound();
+  assert.is(held.checkpoints.step(9), null);
+  const own = { index: 9, bytes: bytes("own") };
+  const free = savable({ gone: { firstIndex: 4, state: "deleted" }, "": { firstIndex: 4, state: own } });
+  free.checkpoints.beginRound();
+  assert.equal([...(free.checkpoints.step(9)?.checkpoints ?? [])], [["", own], ["gone", null]]);
+});
+
+test("[G15] the floor is the smallest first command since a dirty part's checkpoint; clean parts hold nothing back", () => {
+  const state = { index: 9, bytes: bytes("s") };
+  const { checkpoints } = savable({ r1: { firstIndex: 5, state }, r2: { firstIndex: 3, state: null }, r3: { firstIndex: 3, state } });
+  assert.equal(checkpoints.floor(9), { index: 2, heldBy: ["r2", "r3"] });
+  assert.equal(savable({}).checkpoints.floor(9), { index: 9, heldBy: [] });
+});
+
+const compacting = { checkpointIntervalMs: 40, compactEntriesMin: 10, logTailEntries: 0, raft: { catchUpBytesMax: 0 } };
+
+test("[G15] no base reaches a disk before the checkpoints that allow it", async () => {
+  const cluster = await new Cluster({ engine: compacting, saveMs: 5 }).start();
+  const leader = await cluster.leader();
+  const durable = new Map<string, number>();
+  let bases = 0;
+  for (let count = 0; count < 100; count++) {
+    await cluster.value(cluster.add(leader.id, { part: count % 3 === 0 ? "b" : "a" }));
+    await cluster.clock.run(3);
+  }
+  for (const one of cluster.happened) {
+    if (one.type === "sent" || one.node !== leader.id) continue;
+    const save = one.batch.groups.get(0);
+    if (one.type === "saveBegan" && save?.base !== undefined && save.base.index > 0) {
+      bases += 1;
+      assert.ok(Math.min(...durable.values()) >= save.base.index, `base ${save.base.index}`);
+    }
+    if (one.type === "saveLanded") for (const [key, checkpoint] of save?.checkpoints ?? []) durable.set(key, checkpoint?.index ?? 0);
+  }
+  assert.ok(bases >= 2, `${bases} bases`);
+  await cluster.stop();
+});
+
+test("[G16] a part that is not at rest holds the log; past its limit proposals are refused, and the log says by what", async () => {
+  const cluster = await new Cluster({ engine: { ...compacting, groupLogBytesMax: 4000 } }).start();
+  const leader = await cluster.leader();
+  for (const { machines } of cluster.alive) machines[0]!.held.add("b");
+  let refusals = 0;
+  for (let count = 0; count < 60; count++) {
+    await cluster.value(cluster.add(leader.id).catch(({ code }: { code: string }) => (refusals += code === "OVERLOADED" ? 1 : 0)));
+    await cluster.clock.run(5);
+  }
+  assert.ok(refusals > 0);
+  assert.is(cluster.status(leader.id).baseIndex, 0);
+  const line = leader.logged.find(({ level }) => level === "warn");
+  assert.equal((line?.facts as { heldBy: string[] }).heldBy, ["b"]);
+  for (const { machines } of cluster.alive) machines[0]!.held.clear();
+  await cluster.clock.run(300);
+  assert.ok(cluster.status(leader.id).baseIndex > 0);
+  await cluster.value(cluster.add(leader.id));
+  await cluster.stop();
+});
+
+test("[G16] past the log's limit forwarded proposals are refused too, and ticks go on", async () => {
+  const cluster = await new Cluster({ engine: { ...compacting, groupLogBytesMax: 3000 } }).start();
+  const leader = await cluster.leader();
+  const follower = await cluster.follower();
+  for (const { machines } of cluster.alive) machines[0]!.held.add("b");
+  while (cluster.status(leader.id).logBytes <= 3000) await cluster.value(cluster.add(leader.id));
+  // A follower that applied a little less does not know yet.
+  const proposals = [{ id: { nodeId: follower.id, bootCount: 1, sequence: 1 }, data: bytes("x") }];
+  leader.engine.message(follower.id, { type: "propose", group: 0, proposals });
+  await cluster.clock.run(5);
+  const refusal = cluster.happened.find((one) => one.type === "sent" && one.message.type === "proposeRefused");
+  assert.ok(refusal?.type === "sent" && refusal.message.type === "proposeRefused" && refusal.message.reason === "OVERLOADED");
+  leader.machines[0]!.tickEveryMs = 20;
+  await cluster.clock.run(200);
+  assert.ok(leader.machines[0]!.parts.a.ticks.length > 3);
+  await cluster.stop();
+});
+
+test("[G18] a snapshot's file gives back what went in, and a single wrong byte is noticed", () => {
+  const checkpoints = new Map<string, Checkpoint>([
+    ["", { index: 2 ** 40, bytes: bytes("own") }],
+    ["rööm", { index: 7, bytes: new Uint8Array(0) }],
+  ]);
+  const file = encodeSnapshot(checkpoints);
+  assert.is(file.length, snapshotBytes(checkpoints));
+  assert.equal([...(decodeSnapshot(file) ?? [])], [...checkpoints]);
+  assert.equal(decodeSnapshot(encodeSnapshot(new Map())), new Map());
+  for (let at = 0; at < file.length; at++) {
+    const wrong = new Uint8Array(file);
+    wrong[at] = (wrong[at] as number) ^ 1;
+    assert.is(decodeSnapshot(wrong), null, `byte ${at}`);
+    assert.is(decodeSnapshot(file.subarray(0, at)), null, `cut at ${at}`);
+  }
+});
+
+const configuration = { voters: [], votersOutgoing: [], learners: [] };
+const base: Base = { index: 5, term: 1, logTimeMs: 0, wallTimeMs: 0, configuration };
+
+test("[G18] chunks are staged in order; a missing one, a foreign one and too many bytes are refused", () => {
+  const file = encodeSnapshot(new Map([["k", { index: 6, bytes: bytes("v") }]]));
+  const chunk = (number: number, from: number, to: number, more = {}) => ({
+    from: "a",
+    snapshotId: 1,
+    base,
+    chunk: number,
+    bytes: file.subarray(from, to),
+    last: to === file.length,
+    ...more,
+  });
+  const receiver = new SnapshotReceiver({ snapshotBytesMax: file.length });
+  assert.is(receiver.receive(chunk(1, 10, 20)).type, "refused");
+  assert.is(receiver.receive(chunk(0, 0, 10)).type, "received");
+  assert.is(receiver.receive(chunk(0, 0, 10)).type, "received", "sent again");
+  assert.is(receiver.receive(chunk(1, 10, 20, { snapshotId: 2 })).type, "refused", "another snapshot's");
+  assert.is(receiver.receive(chunk(1, 10, 20)).type, "received");
+  assert.is(receiver.receive(chunk(1, 10, 20)).type, "received", "sent again");
+  const complete = receiver.receive(chunk(2, 20, file.length));
+  assert.ok(complete.type === "complete" && complete.checkpoints.get("k")?.index === 6);
+  receiver.receive(chunk(0, 0, 10));
+  assert.is(receiver.receive(chunk(2, 20, file.length)).type, "refused", "one is missing");
+  const small = new SnapshotReceiver({ snapshotBytesMax: 15 });
+  small.receive(chunk(0, 0, 10));
+  assert.is(small.receive(chunk(1, 10, 20)).type, "refused", "too large");
+  const garbled = new SnapshotReceiver({ snapshotBytesMax: 1000 });
+  garbled.receive(chunk(0, 0, 10));
+  assert.is(garbled.receive(chunk(1, 11, file.length)).type, "refused", "checksum");
+});
+
+test("[G17] a chunk waits while the link's buffer is full, and the log is pinned until the snapshot has ended", () => {
+  const steps: string[] = [];
+  let buffered = 200_000;
+  const sender = new SnapshotSender({
+    ...engineDefaults,
+    snapshotChunkBytes: 30,
+    snapshotsSendingMax: 1,
+    base: () => base,
+    readCheckpoints: (id) => void steps.push(`read ${id}`),
+    bufferedBytes: () => buffered,
+    step: (event) => void steps.push(event.type === "snapshotChunk" ? `chunk ${event.chunk}${event.last ? " last" : ""}` : "failed"),
+    tooLarge: () => undefined,
+  });
+  assert.is(sender.pinnedIndex, Number.POSITIVE_INFINITY);
+  sender.want({ to: "b", snapshotId: 7, chunk: 0 });
+  assert.is(sender.pinnedIndex, 5);
+  sender.want({ to: "c", snapshotId: 8, chunk: 0 });
+  assert.equal(steps.splice(0), ["read 7", "failed"], "one at a time here");
+  sender.read(7, new Map([["k", { index: 6, bytes: new Uint8Array(20) }]]));
+  assert.equal(steps, [], "the buffer is full");
+  buffered = 0;
+  sender.poll();
+  sender.poll();
+  assert.equal(steps.splice(0), ["chunk 0"]);
+  sender.want({ to: "b", snapshotId: 7, chunk: 1 });
+  assert.equal(steps.splice(0), ["chunk 1 last"]);
+  sender.ended([7]);
+  assert.is(sender.pinnedIndex, Number.POSITIVE_INFINITY);
+  sender.want({ to: "b", snapshotId: 7, chunk: 2 });
+  assert.equal(steps, ["failed"], "not known any more");
+});
+
+test("[G18] a node that lags too far is brought up by a snapshot, with parts ahead of its base, while proposals go on", async () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const engine = { ...compacting, snapshotChunkBytes: 100 };
+    const cluster = await new Cluster({ seed, engine }).start();
+    const leader = await cluster.leader();
+    const follower = await cluster.follower();
+    cluster.isolate(follower.id);
+    for (let count = 0; count < 60; count++) {
+      await cluster.value(cluster.add(leader.id, { part: count % 2 === 0 ? "a" : "b" }));
+      await cluster.clock.run(4);
+    }
+    // One part cannot be saved for a while: it, and so the base, stays behind the other one.
+    for (const { machines } of cluster.alive) machines[0]!.held.add("a");
+    const answers: Promise<unknown>[] = [];
+    for (let count = 0; count < 20; count++) {
+      await cluster.value(cluster.add(leader.id, { part: "b" }));
+      await cluster.clock.run(4);
+    }
+    assert.ok(cluster.status(leader.id).baseIndex > cluster.status(follower.id).lastIndex, "the log does not reach back");
+    const waiting = cluster.add(follower.id, { tag: "mine" });
+    cluster.rejoin(follower.id);
+    let servedEarly = false;
+    let sawAhead = false;
+    const installed = await cluster.clock.until(() => {
+      if (cluster.clock.nowMs % 5 === 0) answers.push(cluster.add(leader.id));
+      const { appliedIndex, servesFrom } = cluster.status(follower.id);
+      if (appliedIndex < servesFrom && follower.engine.isServing(0)) servedEarly = true;
+      if (servesFrom > cluster.status(follower.id).baseIndex) sawAhead = true;
+      return follower.machines[0]!.restores > 1 && follower.engine.isServing(0);
+    }, 5000);
+    assert.ok(installed, "a snapshot was installed");
+    assert.ok(sawAhead, "a part was ahead of the base");
+    assert.is(servedEarly, false);
+    await cluster.value(Promise.all(answers));
+    assert.type(await cluster.value(waiting), "number");
+    for (const { machines } of cluster.alive) machines[0]!.held.clear();
+    await cluster.converge();
+    const mine = follower.machines[0]!.parts.a.history.filter((tag) => tag === "mine");
+    assert.equal(mine, ["mine"]);
+    // What was installed is what the disk has, too.
+    cluster.kill(follower.id);
+    await cluster.boot(follower.id);
+    await cluster.converge();
+    await cluster.stop();
+  }
+});
+
+test("[G18] either side may die in the middle of a snapshot", async () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const engine = { ...compacting, snapshotChunkBytes: 60 };
+    const cluster = await new Cluster({ seed, engine }).start();
+    const leader = await cluster.leader();
+    const follower = await cluster.follower();
+    cluster.isolate(follower.id);
+    for (let count = 0; count < 60; count++) {
+      await cluster.value(cluster.add(leader.id));
+      await cluster.clock.run(4);
+    }
+    cluster.rejoin(follower.id);
+    const chunks = () => cluster.happened.filter((one) => one.type === "sent" && one.message.type === "raft" && one.message.message.type === "installSnapshot").length;
+    assert.ok(await cluster.clock.until(() => chunks() >= seed, 3000), "chunks are on their way");
+    const dies = seed % 2 === 0 ? leader : follower;
+    cluster.kill(dies.id, { keepUnfinished: seed % 3 === 0 });
+    await cluster.clock.run(seed * 7);
+    await cluster.boot(dies.id);
+    await cluster.value(cluster.add(follower.id));
+    await cluster.converge();
+    await cluster.stop();
+  }
+});
+
+test("[G5] an envelope gives back the proposal, and what is none is told apart", () => {
+  const id = { nodeId: "nö", bootCount: 4_000_000_000, sequence: 2 ** 45 };
+  const data = encodeEnvelope(id, bytes("command"));
+  assert.equal(decodeEnvelope(data)?.id, id);
+  assert.is(new TextDecoder().decode(decodeEnvelope(data)?.command), "command");
+  assert.is(decodeEnvelope(encodeEnvelope(id, new Uint8Array(0)))?.command.length, 0);
+  assert.is(decodeEnvelope(data.subarray(0, 10)), null);
+  assert.is(decodeEnvelope(new Uint8Array(40)), null);
+  assert.throws(() => encodeEnvelope({ ...id, sequence: 0 }, data));
+});
+
+test("[G24] a wrong option is named, with its value and what is allowed", () => {
+  assert.throws(() => engineOptions({ tickMs: 0 }), /"tickMs" is 0; it must be a whole number of at least 1/);
+  assert.throws(() => engineOptions({ tickMs: 51 }), /"tickMs" is 51; it must be at most heartbeatIntervalMs \(50\)/);
+  assert.throws(() => engineOptions({ spreadLeaders: "yes" as unknown as boolean }), /"spreadLeaders" is yes; it must be true or false/);
+  assert.throws(() => engineOptions({ tikMs: 1 } as object), /no option "tikMs"/);
+  assert.throws(() => engineOptions({ proposeBatchMax: 5000 }), /"proposeBatchMax" is 5000; it must be at most 2048/);
+  assert.throws(() => engineOptions({ commandBytesMax: 1 << 24 }), /"commandBytesMax" is 16777216; it must be at most/);
+  assert.is(engineOptions({ logTailEntries: 0 }).logTailEntries, 0);
+});
+
+test.run();

@@ -1,0 +1,141 @@
+import fc from "fast-check";
+import type { PeerMessage } from "../../server/network/peer-message.ts";
+import type { Configuration, Member } from "../../server/raft/configuration.ts";
+import type { Base, Entry } from "../../server/raft/entry.ts";
+import type { RaftMessage } from "../../server/raft/message.ts";
+
+/** Every message that nodes may say, for property tests. */
+
+/** Plain objects, as decoding makes them. */
+function record<Fields>(model: { [Name in keyof Fields]: fc.Arbitrary<Fields[Name]> }): fc.Arbitrary<Fields> {
+  return fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<Fields>;
+}
+
+const uint = fc.oneof(fc.nat(300), fc.maxSafeNat());
+const id = fc.oneof(
+  fc.stringMatching(/^[0-9a-f]{16}$/),
+  fc.string({ unit: "binary", maxLength: 60 }),
+  fc.constant("n".repeat(255)),
+);
+const bytes = fc.uint8Array({ maxLength: 200 });
+const group = fc.nat(65_535);
+
+const member: fc.Arbitrary<Member> = record({ nodeId: id, storeId: id });
+const members = fc.array(member, { maxLength: 5 });
+const configuration: fc.Arbitrary<Configuration> = record({
+  voters: members,
+  votersOutgoing: members,
+  learners: members,
+});
+
+const entry: fc.Arbitrary<Entry> = record({
+  index: uint,
+  term: uint,
+  type: fc.constantFrom("noop", "command"),
+  logTimeMs: uint,
+  wallTimeMs: uint,
+  data: bytes,
+});
+
+const base: fc.Arbitrary<Base> = record({
+  index: uint,
+  term: uint,
+  logTimeMs: uint,
+  wallTimeMs: uint,
+  configuration,
+});
+
+const head = { term: uint, storeId: id };
+const lastLog = { lastLogIndex: uint, lastLogTerm: uint };
+
+export const raftMessages: { readonly [Name in string]: fc.Arbitrary<RaftMessage> } = {
+  preVote: record({ type: fc.constant("preVote"), ...head, ...lastLog, leaderLost: fc.boolean() }),
+  preVoteResponse: record({ type: fc.constant("preVoteResponse"), ...head, granted: fc.boolean() }),
+  requestVote: record({ type: fc.constant("requestVote"), ...head, ...lastLog, force: fc.boolean() }),
+  requestVoteResponse: record({ type: fc.constant("requestVoteResponse"), ...head, granted: fc.boolean() }),
+  appendEntries: record({
+    type: fc.constant("appendEntries"),
+    ...head,
+    prevLogIndex: uint,
+    prevLogTerm: uint,
+    commitIndex: uint,
+    entries: fc.array(entry, { maxLength: 8 }),
+  }),
+  appendEntriesAccepted: record({
+    type: fc.constant("appendEntriesResponse"),
+    ...head,
+    success: fc.constant(true as const),
+    matchIndex: uint,
+  }),
+  appendEntriesRejected: record({
+    type: fc.constant("appendEntriesResponse"),
+    ...head,
+    success: fc.constant(false as const),
+    rejectedIndex: uint,
+    conflictIndex: uint,
+    conflictTerm: uint,
+  }),
+  timeoutNow: record({ type: fc.constant("timeoutNow"), ...head }),
+  installSnapshot: record({
+    type: fc.constant("installSnapshot"),
+    ...head,
+    snapshotId: uint,
+    base,
+    chunk: uint,
+    bytes,
+    last: fc.boolean(),
+  }),
+  installSnapshotResponse: record({
+    type: fc.constant("installSnapshotResponse"),
+    ...head,
+    snapshotId: uint,
+    chunk: uint,
+    status: fc.constantFrom("received", "installed", "refused"),
+    matchIndex: uint,
+  }),
+};
+
+const proposal = record({
+  id: record({ nodeId: id, bootCount: uint, sequence: uint }),
+  data: bytes,
+});
+
+const raft = Object.entries(raftMessages).map(
+  ([name, message]) =>
+    [`raft ${name}`, record({ type: fc.constant("raft" as const), group, message })] as const,
+);
+
+export const peerMessages: { readonly [Name in string]: fc.Arbitrary<PeerMessage> } = {
+  ...Object.fromEntries(raft),
+  heartbeat: record({
+    type: fc.constant("heartbeat"),
+    sequence: uint,
+    digest: uint,
+    confirms: uint,
+    echo: uint,
+    echoDelayMs: fc.double({ min: 0, max: 1e9, noNaN: true }).map((value) => value + 0),
+  }),
+  leads: record({
+    type: fc.constant("leads"),
+    groups: fc.array(record({ group, term: uint }), { maxLength: 64 }),
+  }),
+  propose: record({
+    type: fc.constant("propose"),
+    group,
+    proposals: fc.array(proposal, { maxLength: 6 }),
+  }),
+  proposeRefused: record({
+    type: fc.constant("proposeRefused"),
+    group,
+    sequence: uint,
+    reason: fc.constantFrom("NOT_LEADER", "OVERLOADED"),
+  }),
+  found: record({
+    type: fc.constant("found"),
+    founding: record({ clusterId: id, members, groups: fc.nat(64) }),
+  }),
+  founded: record({ type: fc.constant("founded"), clusterId: id }),
+  gossip: record({ type: fc.constant("gossip"), version: uint, body: bytes }),
+};
+
+export const anyPeerMessage: fc.Arbitrary<PeerMessage> = fc.oneof(...Object.values(peerMessages));

@@ -1,0 +1,365 @@
+import assert from "node:assert";
+import type { Configuration, Member } from "../../server/raft/configuration.ts";
+import type { Base, Entry, HardState, PersistedState } from "../../server/raft/entry.ts";
+import type { Envelope, RaftMessage } from "../../server/raft/message.ts";
+import { Raft } from "../../server/raft/raft.ts";
+import type { RaftOptions } from "../../server/raft/raft-options.ts";
+import type { Now, RaftEvent, Ready } from "../../server/raft/ready.ts";
+import { RaftLaws } from "./raft-laws.ts";
+import { seededRandom } from "./seeded-random.ts";
+
+export interface Packet {
+  readonly from: string;
+  readonly to: string;
+  readonly message: RaftMessage;
+}
+
+/** One write on its way to a node's disk, and what waits behind it. */
+interface Write {
+  readonly hardState: HardState | null;
+  readonly entries: readonly Entry[];
+  readonly afterSave: Envelope[];
+  readonly base: Base | null;
+  readonly swap: { readonly event: RaftEvent; readonly base: Base; readonly applied: readonly Entry[] } | null;
+}
+
+interface Pinned {
+  readonly base: Base;
+  readonly bytes: Uint8Array;
+}
+
+export const chunkBytes = 64;
+
+export class RaftNode {
+  readonly self: Member;
+  raft: Raft | null = null;
+  disk: { hardState: HardState; base: Base; entries: readonly Entry[]; applied: readonly Entry[] };
+  writes: Write[] = [];
+  /** What the machine has been given: its whole state. */
+  applied: Entry[] = [];
+  pinned = new Map<number, Pinned>();
+  staged: Uint8Array[] = [];
+  installs = 0;
+  /** The next Readys, as they were handed out. */
+  readys: Ready[] = [];
+
+  constructor(self: Member, configuration: Configuration) {
+    const base = { index: 0, term: 0, logTimeMs: 0, wallTimeMs: 0, configuration };
+    this.self = self;
+    this.disk = { hardState: { term: 0, votedFor: null, commitIndex: 0 }, base, entries: [], applied: [] };
+  }
+
+  get id(): string {
+    return this.self.nodeId;
+  }
+
+  get up(): Raft {
+    assert(this.raft !== null, `${this.id} is down`);
+    return this.raft;
+  }
+
+  get persisted(): PersistedState {
+    const { hardState, base, entries } = this.disk;
+    return { hardState, base, entries };
+  }
+}
+
+export interface ClusterOptions extends Partial<RaftOptions> {
+  readonly voters?: readonly string[];
+  readonly learners?: readonly string[];
+  readonly seed?: number;
+}
+
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+export const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+/** Several replicas, message by message: nothing happens but what a test makes happen. */
+export class RaftCluster {
+  readonly nodes: ReadonlyMap<string, RaftNode>;
+  readonly configuration: Configuration;
+  readonly laws: RaftLaws;
+  readonly random: () => number;
+  packets: Packet[] = [];
+  /** "a>b": nothing gets from a to b. */
+  readonly cuts = new Set<string>();
+  nowMs = 0;
+  wallMs = 1_000_000;
+  #options: Partial<RaftOptions>;
+
+  constructor({ voters = ["a", "b", "c"], learners = [], seed = 1, ...options }: ClusterOptions = {}) {
+    const member = (nodeId: string): Member => ({ nodeId, storeId: `${nodeId}-disk` });
+    this.configuration = {
+      voters: voters.map(member),
+      votersOutgoing: [],
+      learners: learners.map(member),
+    };
+    this.random = seededRandom(seed);
+    this.#options = options;
+    const all = [...this.configuration.voters, ...this.configuration.learners];
+    this.nodes = new Map(all.map((self) => [self.nodeId, new RaftNode(self, this.configuration)]));
+    this.laws = new RaftLaws(this.configuration, [...this.nodes.values()]);
+    for (const id of this.nodes.keys()) this.start(id);
+  }
+
+  get now(): Now {
+    return { monotonicMs: this.nowMs, wallMs: this.wallMs };
+  }
+
+  node(id: string): RaftNode {
+    const node = this.nodes.get(id);
+    assert(node !== undefined, `no node ${id}`);
+    return node;
+  }
+
+  raft(id: string): Raft {
+    return this.node(id).up;
+  }
+
+  start(id: string): void {
+    const node = this.node(id);
+    node.applied = [...node.disk.applied];
+    node.raft = new Raft({ self: node.self, random: this.random, ...this.#options }, node.persisted, this.now);
+    this.drain(id);
+    for (const other of this.nodes.values()) {
+      if (other === node || other.raft === null) continue;
+      this.linkUp(id, other.id);
+    }
+  }
+
+  /** What is not on the disk is gone. Its links close unless `silent`. */
+  crash(id: string, { silent = false }: { silent?: boolean } = {}): void {
+    const node = this.node(id);
+    node.raft = null;
+    node.writes = [];
+    node.pinned.clear();
+    node.staged = [];
+    this.packets = this.packets.filter(({ from, to }) => from !== id && to !== id);
+    if (silent) return;
+    for (const other of this.nodes.values()) if (other.raft !== null) this.step(other.id, { type: "linkDown", nodeId: id });
+  }
+
+  linkUp(a: string, b: string): void {
+    this.step(a, { type: "linkUp", nodeId: b });
+    this.step(b, { type: "linkUp", nodeId: a });
+  }
+
+  linkDown(a: string, b: string): void {
+    this.packets = this.packets.filter(({ from, to }) => !(from === a && to === b) && !(from === b && to === a));
+    this.step(a, { type: "linkDown", nodeId: b });
+    this.step(b, { type: "linkDown", nodeId: a });
+  }
+
+  /** Both ways, in silence. */
+  cut(a: string, b: string): void {
+    this.cuts.add(`${a}>${b}`).add(`${b}>${a}`);
+  }
+
+  isolate(id: string): void {
+    for (const other of this.nodes.keys()) if (other !== id) this.cut(id, other);
+  }
+
+  heal(): void {
+    this.cuts.clear();
+  }
+
+  step(id: string, event: RaftEvent): void {
+    const { raft } = this.node(id);
+    if (raft === null) return;
+    raft.step(event, this.now);
+    this.drain(id);
+  }
+
+  propose(id: string, ...commands: string[]) {
+    const result = this.raft(id).propose(commands.map(bytesOf), this.now);
+    this.drain(id);
+    return result;
+  }
+
+  // ── carrying Readys out ──────────────────────────────────────────────────────────────────────────────────────────
+
+  drain(id: string): void {
+    const node = this.node(id);
+    if (node.raft === null) return;
+    for (let ready = node.up.ready(); ready !== null; ready = node.up.ready()) this.#carryOut(node, ready);
+    this.laws.observe(node);
+  }
+
+  #carryOut(node: RaftNode, ready: Ready): void {
+    node.readys.push(ready);
+    this.laws.appended(ready.entries);
+    for (const { to, message } of ready.messages) this.packets.push({ from: node.id, to, message });
+    if (ready.hardState !== null || ready.entries.length > 0) {
+      const afterSave = [...ready.messagesAfterSave];
+      node.writes.push({ hardState: ready.hardState, entries: ready.entries, afterSave, base: null, swap: null });
+    } else {
+      // Nothing to save with it: the earliest that the contract allows.
+      for (const { to, message } of ready.messagesAfterSave) this.packets.push({ from: node.id, to, message });
+    }
+    for (const entry of ready.committed) {
+      node.applied.push(entry);
+      this.laws.committed(node, entry);
+    }
+    for (const wanted of ready.chunksWanted) this.#readChunk(node, wanted);
+    for (const snapshotId of ready.snapshotsEnded) node.pinned.delete(snapshotId);
+    for (const received of ready.chunksReceived) this.#stage(node, received);
+  }
+
+  #readChunk(node: RaftNode, { to, snapshotId, chunk }: Ready["chunksWanted"][number]): void {
+    const last = node.applied.at(-1);
+    if (chunk === 0 && last !== undefined && !node.pinned.has(snapshotId)) {
+      const base = this.baseAt(node, last.index);
+      const plain = node.applied.map((entry) => ({ ...entry, data: textOf(entry.data) }));
+      node.pinned.set(snapshotId, { base, bytes: bytesOf(JSON.stringify(plain)) });
+    }
+    const pinned = node.pinned.get(snapshotId);
+    if (pinned === undefined) {
+      node.up.step({ type: "snapshotFailed", to, snapshotId }, this.now);
+      return;
+    }
+    const bytes = pinned.bytes.subarray(chunk * chunkBytes, (chunk + 1) * chunkBytes);
+    const isLast = (chunk + 1) * chunkBytes >= pinned.bytes.length;
+    node.up.step(
+      { type: "snapshotChunk", to, snapshotId, base: pinned.base, chunk, bytes, last: isLast },
+      this.now,
+    );
+  }
+
+  #stage(node: RaftNode, received: Ready["chunksReceived"][number]): void {
+    const { from, snapshotId, base, chunk, bytes, last } = received;
+    if (chunk === 0) node.staged = [];
+    node.staged.push(bytes);
+    const stored = { type: "chunkStored", from, snapshotId, chunk, base } as const;
+    if (!last) {
+      node.up.step({ ...stored, status: "received" }, this.now);
+      return;
+    }
+    const plain = JSON.parse(textOf(Buffer.concat(node.staged))) as (Omit<Entry, "data"> & { data: string })[];
+    const applied = plain.map((entry) => ({ ...entry, data: bytesOf(entry.data) }));
+    const event = { ...stored, status: "installed" } as const;
+    node.writes.push({ hardState: null, entries: [], afterSave: [], base: null, swap: { event, base, applied } });
+  }
+
+  baseAt(node: RaftNode, index: number): Base {
+    const entry = node.applied.find((one) => one.index === index);
+    assert(entry !== undefined, `${node.id} has not applied ${index}`);
+    const { term, logTimeMs, wallTimeMs } = entry;
+    return { index, term, logTimeMs, wallTimeMs, configuration: this.configuration };
+  }
+
+  /** The oldest write lands on the disk. */
+  completeWrite(id: string): boolean {
+    const node = this.node(id);
+    const write = node.writes.shift();
+    if (write === undefined || node.raft === null) return false;
+    const { hardState, entries, base, swap, afterSave } = write;
+    const first = entries[0];
+    if (hardState !== null) node.disk.hardState = hardState;
+    if (first !== undefined) {
+      const kept = node.disk.entries.filter((entry) => entry.index < first.index);
+      assert.equal((kept.at(-1) ?? node.disk.base).index, first.index - 1, "the disk's log is contiguous");
+      node.disk.entries = [...kept, ...entries];
+    }
+    if (base !== null && base.index > node.disk.base.index) {
+      node.disk.base = base;
+      node.disk.entries = node.disk.entries.filter((entry) => entry.index > base.index);
+      node.disk.applied = node.applied.filter((entry) => entry.index <= base.index);
+    }
+    if (swap !== null) {
+      node.disk = { hardState: node.disk.hardState, base: swap.base, entries: [], applied: swap.applied };
+      node.applied = [...swap.applied];
+      node.installs += 1;
+      this.step(id, swap.event);
+    }
+    for (const { to, message } of afterSave) this.packets.push({ from: id, to, message });
+    const last = entries.at(-1);
+    if (last !== undefined) this.step(id, { type: "saved", term: last.term, index: last.index });
+    if (base !== null) this.step(id, { type: "compacted", base });
+    return true;
+  }
+
+  /** Cuts the log behind what is applied, but for the last `keep` entries. */
+  compact(id: string, keep = 0): void {
+    const node = this.node(id);
+    const entry = node.applied.at(-1 - keep);
+    if (entry === undefined || entry.index <= node.disk.base.index) return;
+    if (node.writes.some((write) => write.swap !== null)) return;
+    const base = this.baseAt(node, entry.index);
+    node.writes.push({ hardState: null, entries: [], afterSave: [], base, swap: null });
+  }
+
+  deliver(packet: Packet): void {
+    if (this.cuts.has(`${packet.from}>${packet.to}`)) return;
+    this.step(packet.to, { type: "message", from: packet.from, message: packet.message });
+  }
+
+  /** Until nothing moves: writes land, packets arrive, in order. Returns what was delivered. */
+  settle({ writes = true }: { writes?: boolean } = {}): Packet[] {
+    const delivered: Packet[] = [];
+    for (let round = 0; round < 10_000; round += 1) {
+      const packets = this.packets.splice(0);
+      for (const packet of packets) this.deliver(packet);
+      delivered.push(...packets);
+      let wrote = false;
+      if (writes) for (const id of this.nodes.keys()) wrote = this.completeWrite(id) || wrote;
+      if (packets.length === 0 && !wrote) return delivered;
+    }
+    assert.fail("it never settles");
+  }
+
+  /** What the group layer's heartbeats would report, where links let them. */
+  heartbeats(): void {
+    for (const leader of this.nodes.values()) {
+      if (leader.raft?.role !== "leader") continue;
+      const { term } = leader.raft;
+      for (const other of this.nodes.values()) {
+        if (other === leader || other.raft === null) continue;
+        if (this.cuts.has(`${leader.id}>${other.id}`) || other.raft.term !== term) continue;
+        this.step(other.id, { type: "leaderAlive", nodeId: leader.id, term });
+        if (this.cuts.has(`${other.id}>${leader.id}`)) continue;
+        this.step(leader.id, { type: "followerAlive", nodeId: other.id, term });
+      }
+    }
+  }
+
+  /** Lets time pass, 10 ms at a time. */
+  run(ms: number): void {
+    const endMs = this.nowMs + ms;
+    while (this.nowMs < endMs) {
+      this.nowMs += 10;
+      this.wallMs += 10;
+      this.settle();
+      this.heartbeats();
+      for (const id of this.nodes.keys()) this.step(id, { type: "tick" });
+      this.settle();
+    }
+  }
+
+  leaders(): readonly RaftNode[] {
+    return [...this.nodes.values()].filter((node) => node.raft?.role === "leader");
+  }
+
+  /** The leader of the highest term, once it has committed in it. */
+  elect(id?: string): string {
+    for (let round = 0; round < 500; round += 1) {
+      const leader = this.leaders().toSorted((x, y) => y.up.term - x.up.term)[0];
+      if (leader !== undefined && (id === undefined || leader.id === id)) {
+        this.run(20);
+        if (leader.raft?.role === "leader") return leader.id;
+      } else if (leader !== undefined && id !== undefined) {
+        this.step(leader.id, { type: "transferLeader", to: id });
+        this.run(20);
+      } else this.run(10);
+    }
+    assert.fail("nobody is elected");
+  }
+
+  followersOf(id: string): string[] {
+    return [...this.nodes.keys()].filter((other) => other !== id);
+  }
+
+  commandsApplied(id: string): string[] {
+    return this.node(id)
+      .applied.filter((entry) => entry.type === "command")
+      .map((entry) => textOf(entry.data));
+  }
+}

@@ -1,0 +1,38 @@
+import type { Base, Entry, HardState } from "../../server/raft/entry.ts";
+import type { Checkpoint, GroupSave, SaveBatch } from "../../server/storage/storage.ts";
+
+export function entry(index: number, term = 1, text = `entry ${index} of term ${term}`): Entry {
+  const data = new TextEncoder().encode(text);
+  return { index, term, type: "command", logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index, data };
+}
+
+export function entries(first: number, last: number, term = 1): Entry[] {
+  const made: Entry[] = [];
+  for (let index = first; index <= last; index++) made.push(entry(index, term));
+  return made;
+}
+
+export function hardState(term: number, commitIndex = 0): HardState {
+  return { term, votedFor: { nodeId: "a", storeId: "00000000000000aa" }, commitIndex };
+}
+
+export function base(index: number, term = 1): Base {
+  const member = { nodeId: "a", storeId: "00000000000000aa" };
+  const configuration = {
+    voters: [member],
+    votersOutgoing: [],
+    learners: [{ nodeId: "b", storeId: "00000000000000bb" }],
+  };
+  return { index, term, logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index, configuration };
+}
+
+export function checkpoint(index: number, ...bytes: number[]): Checkpoint {
+  return { index, bytes: Uint8Array.from(bytes) };
+}
+
+export function one(save: GroupSave, group = 0): SaveBatch {
+  return { groups: new Map([[group, save]]) };
+}
+
+/** The first save of a group: three entries. */
+export const started: GroupSave = { hardState: hardState(1), base: base(0, 0), entries: entries(1, 3) };

@@ -1,0 +1,43 @@
+/** What a test file says of itself, and what uvu prints of it. */
+
+export interface Needs {
+  /** The whole file's time limit. */
+  readonly seconds: number;
+  readonly nodeFlags: readonly string[];
+}
+
+export interface Totals {
+  readonly total: number;
+  readonly passed: number;
+  readonly skipped: number;
+}
+
+const secondsDefault = 180;
+const secondsMax = 900;
+const headLines = 10;
+
+/**
+ * Reads `// test-run: seconds=400 node=--import=./server/register.ts` (any number of `node=`).
+ * @throws Error on an unknown word or a time limit outside 1 to 900 s.
+ */
+export function readNeeds(source: string): Needs {
+  const head = source.split("\n", headLines).find((line) => line.startsWith("// test-run:"));
+  let seconds = secondsDefault;
+  const nodeFlags: string[] = [];
+  for (const word of head?.slice("// test-run:".length).trim().split(/\s+/) ?? []) {
+    if (word.startsWith("seconds=")) seconds = Number(word.slice("seconds=".length));
+    else if (word.startsWith("node=")) nodeFlags.push(word.slice("node=".length));
+    else throw new Error(`test-run: ${word} is neither seconds=N nor node=FLAG`);
+  }
+  if (!(seconds >= 1 && seconds <= secondsMax)) {
+    throw new Error(`test-run: seconds=${seconds}: allowed is 1 to ${secondsMax}`);
+  }
+  return { seconds, nodeFlags };
+}
+
+/** The last totals in a uvu output; null if it printed none. */
+export function readTotals(output: string): Totals | null {
+  const all = [...output.matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)$/gm)];
+  const last = all.at(-1);
+  return last ? { total: Number(last[1]), passed: Number(last[2]), skipped: Number(last[3]) } : null;
+}
