@@ -1,4 +1,4 @@
-import { Container, FillGradient, Graphics, type Renderer, Sprite } from "pixi.js";
+import { Container, FillGradient, Graphics, Mesh, PlaneGeometry, type Renderer } from "pixi.js";
 import { arenaRules } from "../../shared/arena/rules.ts";
 import { newGlow } from "./glow.ts";
 import { palette } from "./palette.ts";
@@ -15,8 +15,12 @@ export class Colosseum extends Container {
     super();
     const ground = new Container();
     ground.addChild(stands(), floor(), emblem(), wall());
-    const picture = new Sprite(renderer.generateTexture({ target: ground, resolution: 1, antialias: true }));
-    const { x, y } = ground.getLocalBounds();
+    const { x, y, width, height } = ground.getLocalBounds();
+    const geometry = new PlaneGeometry({ width, height, verticesX: 2, verticesY: 2 });
+    // A picture as large as the screen: the plain shader is much lighter than the one for batches of many textures.
+    geometry.batchMode = "no-batch";
+    const texture = renderer.generateTexture({ target: ground, resolution: 1, antialias: true });
+    const picture = new Mesh({ geometry, texture });
     picture.position.set(x, y);
     this.addChild(picture);
     ground.destroy({ children: true });

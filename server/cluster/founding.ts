@@ -40,7 +40,8 @@ type State =
   | { readonly type: "blank" }
   | { readonly type: "saving"; readonly founding: Founding; readonly answerTo: Set<string> }
   | { readonly type: "founded"; readonly founding: Founding }
-  | { readonly type: "ended" };
+  /** Stopped or failed: nothing is heard or told any more. */
+  | { readonly type: "ended"; readonly founding: Founding | null };
 
 interface Link {
   readonly peer: PeerIdentity;
@@ -67,7 +68,7 @@ export class FoundingProtocol {
 
   /** Null until there is one on this node's disk. */
   get founding(): Founding | null {
-    return this.#state.type === "founded" ? this.#state.founding : null;
+    return this.#state.type === "founded" || this.#state.type === "ended" ? this.#state.founding : null;
   }
 
   /** @throws PEERS_DIFFER if the disk's founding and --peers name different nodes */
@@ -101,7 +102,7 @@ export class FoundingProtocol {
 
   stop(): void {
     for (const nodeId of [...this.#links.keys()]) this.linkDown(nodeId);
-    this.#state = { type: "ended" };
+    this.#state = { type: "ended", founding: this.founding };
   }
 
   /** The founder's decision, if it is due. */

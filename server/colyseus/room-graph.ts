@@ -179,7 +179,8 @@ export function graphOptions(room: Room, seam: Seam, clients: Iterable<LoggedCli
 /** Seats' last clients that wait for a reconnection. */
 export function keptClients(last: ReadonlyMap<string, LoggedClient>, seats: ReadonlyMap<string, Seat>, isKept: (seat: Seat) => boolean): Map<string, LoggedClient> {
   const kept = new Map<string, LoggedClient>();
-  for (const [sessionId, client] of last) {
+  // By id: the order in which they left must not tell a restored room from the one that was saved.
+  for (const [sessionId, client] of [...last].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const seat = seats.get(sessionId);
     if (seat !== undefined && isKept(seat)) kept.set(sessionId, client);
   }

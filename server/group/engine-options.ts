@@ -132,7 +132,12 @@ export function engineOptions(given: Partial<EngineOptions>): EngineOptions {
 /** What comes together from several nodes in one drain must fit into what the core takes, or it would be refused for ever. */
 const batchesMax = 4;
 
-function checkBatchFits({ raft, proposeBatchMax, proposeBatchBytesMax, commandBytesMax }: EngineOptions): void {
+function checkBatchFits({
+  raft,
+  proposeBatchMax,
+  proposeBatchBytesMax,
+  commandBytesMax,
+}: EngineOptions): void {
   const { uncommittedEntriesMax, uncommittedBytesMax } = completeRaftOptions(raft);
   if (proposeBatchMax * batchesMax > uncommittedEntriesMax) {
     const most = Math.floor(uncommittedEntriesMax / batchesMax);

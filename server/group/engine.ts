@@ -2,12 +2,11 @@ import assert from "node:assert";
 import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Now } from "../raft/ready.ts";
-import type { GroupContents } from "../storage/storage.ts";
 import { ApplyStage } from "./apply-stage.ts";
 import type { EngineConstruction } from "./engine-construction.ts";
 import type { EngineEvent } from "./engine-event.ts";
 import { type EngineOptions, engineOptions } from "./engine-options.ts";
-import { foundingContents } from "./founding-contents.ts";
+import { startingContents } from "./founding-contents.ts";
 import { Group } from "./group.ts";
 import { groupHeartbeats } from "./group-heartbeats.ts";
 import type { GroupHost } from "./group-host.ts";
@@ -30,7 +29,6 @@ export class GroupEngine {
   readonly #keeper: LeadKeeper;
   readonly #applyStage: ApplyStage;
   readonly #groups: readonly Group[];
-  readonly #isNew: readonly boolean[];
   readonly #listeners = new Set<(change: LeaderChange) => void>();
   #now: Now;
   #state: "created" | "running" | "stopped" = "created";
@@ -58,16 +56,12 @@ export class GroupEngine {
       saved: (gathering) => this.#pipe.push({ type: "saved", gathering }),
       failed: (error) => this.#fail(error),
     });
-
     this.#keeper = new LeadKeeper(this.#options);
     const host = this.#host();
     const ids = Array.from({ length: founding.groups }, (_, id) => id);
-    // Without voters: nothing was saved, for the founding configuration goes with the first batch.
-    const isNew = (id: number) => (persisted.get(id)?.base.configuration.voters.length ?? 0) === 0;
-    this.#isNew = ids.map(isNew);
     this.#groups = ids.map((id) => {
-      const contents = isNew(id) ? foundingContents(founding.members) : (persisted.get(id) as GroupContents);
-      return new Group({ id, persisted: contents, machine: construction.machineFor(id), host });
+      const { contents, isNew } = startingContents(persisted.get(id), founding.members);
+      return new Group({ id, persisted: contents, isNew, machine: construction.machineFor(id), host });
     });
     this.#heartbeats = groupHeartbeats(this.#groups, construction.network);
     const wake = () => this.#pipe.wake();
@@ -182,7 +176,11 @@ export class GroupEngine {
   /** True if `propose` would take a command of this size now: for callers that number what they propose. */
   accepts(group: number, commandBytes: number): boolean {
     const target = this.#group(group);
-    return commandBytes <= this.#options.commandBytesMax && this.#refusal(target) === null && target.router.proposals.fits(commandBytes);
+    return (
+      commandBytes <= this.#options.commandBytesMax &&
+      this.#refusal(target) === null &&
+      target.router.proposals.fits(commandBytes)
+    );
   }
 
   /** This node leads the group, as far as it knows. */
@@ -295,7 +293,7 @@ export class GroupEngine {
     this.#now = this.#construction.clock.now();
     if (this.#isRestored) return;
     this.#isRestored = true;
-    for (const group of this.#groups) group.start({ isNew: this.#isNew[group.id] === true });
+    for (const group of this.#groups) group.start();
   }
 
   #message(from: string, message: PeerMessage): void {

@@ -16,6 +16,15 @@ import { type ReceivedChunk, SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
 import { TickProposer } from "./tick-proposer.ts";
 
+interface GroupConstruction {
+  readonly id: number;
+  readonly persisted: GroupContents;
+  /** Nothing of it was ever saved. */
+  readonly isNew: boolean;
+  readonly machine: Machine;
+  readonly host: GroupHost;
+}
+
 /** One replica of one group: its core, its machine, and everything between the two. Driven by the engine's pipe only. */
 export class Group {
   readonly id: number;
@@ -30,23 +39,20 @@ export class Group {
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
   readonly #persisted: GroupContents;
+  readonly #isNew: boolean;
   #hardState: HardState;
   #logTimeMs: number;
   #lead: LeaderChange;
   #leaderlessSinceMs: number | null;
   #logFullLoggedMs = Number.NEGATIVE_INFINITY;
 
-  constructor({
-    id,
-    persisted,
-    machine,
-    host,
-  }: { id: number; persisted: GroupContents; machine: Machine; host: GroupHost }) {
+  constructor({ id, persisted, isNew, machine, host }: GroupConstruction) {
     const { self, random, engine, settlements } = host;
     this.id = id;
     this.machine = machine;
     this.#host = host;
     this.#persisted = persisted;
+    this.#isNew = isNew;
     this.#hardState = persisted.hardState;
     this.#logTimeMs = persisted.base.logTimeMs;
     this.raft = new Raft({ ...engine.raft, self, random }, persisted, host.now());
@@ -127,11 +133,11 @@ export class Group {
   }
 
   /** In a macrotask of the pipe's, before anything else: the machine as of what is durable here. */
-  start({ isNew }: { isNew: boolean }): void {
+  start(): void {
     const { base, hardState, checkpoints } = this.#persisted;
     this.applier.restore(checkpoints, base.index);
     // The founding configuration is written down before this replica promises anything.
-    if (isNew) this.#host.saver.gather(this.id, { base, hardState });
+    if (this.#isNew) this.#host.saver.gather(this.id, { base, hardState });
   }
 
   stop(): void {

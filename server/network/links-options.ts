@@ -44,7 +44,7 @@ export const linksDefaults = Object.freeze({
   pendingConnectionsMax: 64,
 });
 
-export type LinkLimits = typeof linksDefaults;
+export type LinkLimits = { readonly [Name in keyof typeof linksDefaults]: number };
 
 const bounds: { readonly [Name in keyof LinkLimits]: readonly [min: number, max: number] } = {
   bufferedBytesMax: [1024, 1024 * 1024 * 1024],
@@ -105,12 +105,12 @@ export function checkLinksOptions(options: LinksOptions): CheckedLinksOptions {
 }
 
 function limitsOf(options: LinksOptions): LinkLimits {
-  const limits = { ...linksDefaults };
+  const limits: Record<keyof LinkLimits, number> = { ...linksDefaults };
   for (const name of Object.keys(bounds) as (keyof LinkLimits)[]) {
     const value = options[name];
     if (value === undefined) continue;
     checkNumber(name, value, ...bounds[name], true);
-    (limits as Record<keyof LinkLimits, number>)[name] = value;
+    limits[name] = value;
   }
   if (limits.reconnectDelayMsMin > limits.reconnectDelayMsMax) {
     const allowed = `at most reconnectDelayMsMax, ${limits.reconnectDelayMsMax}`;

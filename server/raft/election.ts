@@ -232,7 +232,12 @@ export class Election {
       replica.vote(from);
       this.#armFully();
     }
-    outbox.sendAfterSave(from.nodeId, { type: "requestVoteResponse", term, storeId: options.self.storeId, granted });
+    outbox.sendAfterSave(from.nodeId, {
+      type: "requestVoteResponse",
+      term,
+      storeId: options.self.storeId,
+      granted,
+    });
   }
 
   onRequestVoteResponse(from: Member, message: Message<"requestVoteResponse">): void {

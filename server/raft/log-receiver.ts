@@ -36,7 +36,10 @@ export class LogReceiver {
 
   #append(entries: AppendEntries["entries"], after: number): void {
     const { log, commitIndex } = this.#replica;
-    check(entries[0] === undefined || entries[0].index === after + 1, "an append does not begin after its own prevLogIndex");
+    check(
+      entries[0] === undefined || entries[0].index === after + 1,
+      "an append does not begin after its own prevLogIndex",
+    );
     const firstNew = entries.findIndex((entry) => !log.matches(entry.index, entry.term));
     if (firstNew === -1) return;
     const news = entries.slice(firstNew);
@@ -49,7 +52,9 @@ export class LogReceiver {
   }
 
   #commit(leaderCommitIndex: number, lastNewIndex: number): void {
-    this.#replica.raiseCommitIndex(Math.max(this.#replica.commitIndex, Math.min(leaderCommitIndex, lastNewIndex)));
+    this.#replica.raiseCommitIndex(
+      Math.max(this.#replica.commitIndex, Math.min(leaderCommitIndex, lastNewIndex)),
+    );
   }
 
   #accept(to: string, matchIndex: number): void {
@@ -88,6 +93,12 @@ export class LogReceiver {
     if (answer === null || answer.term !== term || role === "leader") return;
     const matchIndex = saves ? answer.matchIndex : Math.min(answer.matchIndex, log.durableIndex);
     const { storeId } = options.self;
-    outbox.sendAfterSave(answer.to, { type: "appendEntriesResponse", term, storeId, success: true, matchIndex });
+    outbox.sendAfterSave(answer.to, {
+      type: "appendEntriesResponse",
+      term,
+      storeId,
+      success: true,
+      matchIndex,
+    });
   }
 }

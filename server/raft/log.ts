@@ -133,7 +133,15 @@ export class RaftLog {
   }
 
   /** From `from` on within the limits, but at least one if there is one. */
-  take({ from, entriesMax, bytesMax }: { from: number; entriesMax: number; bytesMax: number }): readonly Entry[] {
+  take({
+    from,
+    entriesMax,
+    bytesMax,
+  }: {
+    from: number;
+    entriesMax: number;
+    bytesMax: number;
+  }): readonly Entry[] {
     let to = from - 1;
     let bytes = 0;
     while (to < this.lastIndex && to - from + 1 < entriesMax) {
@@ -158,9 +166,13 @@ export class RaftLog {
   /** Forgets entries up to `base.index`. */
   compact(base: Base): void {
     if (base.index <= this.#base.index) return;
-    check(base.index <= this.#durableIndex, `base ${base.index} is beyond what is durable, ${this.#durableIndex}`);
+    check(
+      base.index <= this.#durableIndex,
+      `base ${base.index} is beyond what is durable, ${this.#durableIndex}`,
+    );
     check(this.matches(base.index, base.term), `base (${base.term}, ${base.index}) is not the log's`);
-    for (const entry of this.#entries.splice(0, base.index - this.#base.index)) this.#bytes -= entry.data.length;
+    for (const entry of this.#entries.splice(0, base.index - this.#base.index))
+      this.#bytes -= entry.data.length;
     this.#base = base;
   }
 

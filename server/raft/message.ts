@@ -6,16 +6,82 @@ import type { Base, Entry } from "./entry.ts";
  * The link names the sender's node; `storeId` names its disk, in everything that is counted.
  */
 export type RaftMessage =
-  | { readonly type: "preVote"; readonly term: number; readonly storeId: string; readonly lastLogIndex: number; readonly lastLogTerm: number; /** the link to the leader closed: leases do not hold it up */ readonly leaderLost: boolean }
-  | { readonly type: "preVoteResponse"; readonly term: number; readonly storeId: string; readonly granted: boolean }
-  | { readonly type: "requestVote"; readonly term: number; readonly storeId: string; readonly lastLogIndex: number; readonly lastLogTerm: number; /** leadership transfer or a lost leader: leases do not hold it up */ readonly force: boolean }
-  | { readonly type: "requestVoteResponse"; readonly term: number; readonly storeId: string; readonly granted: boolean }
-  | { readonly type: "appendEntries"; readonly term: number; readonly storeId: string; readonly prevLogIndex: number; readonly prevLogTerm: number; readonly commitIndex: number; readonly entries: readonly Entry[] }
-  | { readonly type: "appendEntriesResponse"; readonly term: number; readonly storeId: string; readonly success: true; /** durable on the sender's disk up to here */ readonly matchIndex: number }
-  | { readonly type: "appendEntriesResponse"; readonly term: number; readonly storeId: string; readonly success: false; /** the refused prevLogIndex */ readonly rejectedIndex: number; /** the follower's hint: the last index that may agree */ readonly conflictIndex: number; readonly conflictTerm: number }
+  | {
+      readonly type: "preVote";
+      readonly term: number;
+      readonly storeId: string;
+      readonly lastLogIndex: number;
+      readonly lastLogTerm: number /** the link to the leader closed: leases do not hold it up */;
+      readonly leaderLost: boolean;
+    }
+  | {
+      readonly type: "preVoteResponse";
+      readonly term: number;
+      readonly storeId: string;
+      readonly granted: boolean;
+    }
+  | {
+      readonly type: "requestVote";
+      readonly term: number;
+      readonly storeId: string;
+      readonly lastLogIndex: number;
+      readonly lastLogTerm: number /** leadership transfer or a lost leader: leases do not hold it up */;
+      readonly force: boolean;
+    }
+  | {
+      readonly type: "requestVoteResponse";
+      readonly term: number;
+      readonly storeId: string;
+      readonly granted: boolean;
+    }
+  | {
+      readonly type: "appendEntries";
+      readonly term: number;
+      readonly storeId: string;
+      readonly prevLogIndex: number;
+      readonly prevLogTerm: number;
+      readonly commitIndex: number;
+      readonly entries: readonly Entry[];
+    }
+  | {
+      readonly type: "appendEntriesResponse";
+      readonly term: number;
+      readonly storeId: string;
+      readonly success: true /** durable on the sender's disk up to here */;
+      readonly matchIndex: number;
+    }
+  | {
+      readonly type: "appendEntriesResponse";
+      readonly term: number;
+      readonly storeId: string;
+      readonly success: false /** the refused prevLogIndex */;
+      readonly rejectedIndex: number /** the follower's hint: the last index that may agree */;
+      readonly conflictIndex: number;
+      readonly conflictTerm: number;
+    }
   | { readonly type: "timeoutNow"; readonly term: number; readonly storeId: string }
-  | { readonly type: "installSnapshot"; readonly term: number; readonly storeId: string; readonly snapshotId: number; readonly base: Base; /** from 0 */ readonly chunk: number; readonly bytes: Uint8Array; readonly last: boolean }
-  | { readonly type: "installSnapshotResponse"; readonly term: number; readonly storeId: string; readonly snapshotId: number; readonly chunk: number; /** `received`: send the next chunk. `installed`: durable, all of it. `refused`: start again */ readonly status: "received" | "installed" | "refused"; /** with `installed`: the log agrees up to here */ readonly matchIndex: number };
+  | {
+      readonly type: "installSnapshot";
+      readonly term: number;
+      readonly storeId: string;
+      readonly snapshotId: number;
+      readonly base: Base /** from 0 */;
+      readonly chunk: number;
+      readonly bytes: Uint8Array;
+      readonly last: boolean;
+    }
+  | {
+      readonly type: "installSnapshotResponse";
+      readonly term: number;
+      readonly storeId: string;
+      readonly snapshotId: number;
+      readonly chunk: number /** `received`: send the next chunk. `installed`: durable, all of it. `refused`: start again */;
+      readonly status:
+        | "received"
+        | "installed"
+        | "refused" /** with `installed`: the log agrees up to here */;
+      readonly matchIndex: number;
+    };
 
 export interface Envelope {
   readonly to: string;

@@ -1,4 +1,4 @@
-import type { RaftMessage, Envelope } from "./message.ts";
+import type { Envelope, RaftMessage } from "./message.ts";
 import type { Ready } from "./ready.ts";
 
 type ChunkWanted = Ready["chunksWanted"][number];

@@ -59,7 +59,10 @@ export class Progress {
   }
 
   probe({ nextIndex, dueMs }: { nextIndex: number; dueMs: number }): void {
-    check(nextIndex > this.matchIndex, `probing at ${nextIndex}, at or below what matches, ${this.matchIndex}`);
+    check(
+      nextIndex > this.matchIndex,
+      `probing at ${nextIndex}, at or below what matches, ${this.matchIndex}`,
+    );
     this.state = { type: "probing", nextIndex, dueMs };
   }
 

@@ -21,7 +21,11 @@ export function isVoter(configuration: Configuration, member: Member): boolean {
 /** Everyone who is sent the log, each once, in the configuration's order. */
 export function members(configuration: Configuration): readonly Member[] {
   const all: Member[] = [];
-  for (const member of [...configuration.voters, ...configuration.votersOutgoing, ...configuration.learners]) {
+  for (const member of [
+    ...configuration.voters,
+    ...configuration.votersOutgoing,
+    ...configuration.learners,
+  ]) {
     if (!all.some((known) => sameMember(known, member))) all.push(member);
   }
   return all;

@@ -80,7 +80,11 @@ const allowed: { readonly [K in keyof RaftOptions]: readonly [min: number, max: 
 };
 
 /** Stretched along with `electionBaseMs` unless they are given. */
-const scaled: ReadonlySet<keyof RaftOptions> = new Set(["quorumTimeoutMs", "probeTimeoutMs", "answerTimeoutMs"]);
+const scaled: ReadonlySet<keyof RaftOptions> = new Set([
+  "quorumTimeoutMs",
+  "probeTimeoutMs",
+  "answerTimeoutMs",
+]);
 
 /** The defaults, overlaid. @throws a RangeError that names the option, its value and what is allowed. */
 export function completeRaftOptions(options: Partial<RaftOptions>): RaftOptions {
@@ -96,7 +100,9 @@ export function completeRaftOptions(options: Partial<RaftOptions>): RaftOptions 
     const [min, max] = allowed[name];
     // The base comes first, so what is derived from it is never blamed.
     if (!Number.isInteger(value) || value < min || value > max) {
-      throw new RangeError(`raft option ${name} is ${value}: a whole number from ${min} to ${max} is allowed`);
+      throw new RangeError(
+        `raft option ${name} is ${value}: a whole number from ${min} to ${max} is allowed`,
+      );
     }
   }
   return Object.freeze(complete);

@@ -67,8 +67,11 @@ export class Raft {
    */
   constructor(construction: RaftConstruction, persisted: PersistedState, now: Now) {
     const { self, random, ...options } = construction;
-    this.#replica = new Replica({ ...completeRaftOptions(options), self, random }, persisted, now, (from, to) =>
-      this.#roleChanged(from, to),
+    this.#replica = new Replica(
+      { ...completeRaftOptions(options), self, random },
+      persisted,
+      now,
+      (from, to) => this.#roleChanged(from, to),
     );
     this.#election = new Election(this.#replica);
     this.#replication = new Replication(this.#replica);
@@ -133,31 +136,44 @@ export class Raft {
     this.#replica.now = now;
     switch (event.type) {
       case "tick":
-        return this.#tick();
+        this.#tick();
+        break;
       case "message":
-        return this.#message(event.from, event.message);
+        this.#message(event.from, event.message);
+        break;
       case "saved":
         this.#replica.log.saved(event);
-        return this.#advance();
+        this.#advance();
+        break;
       case "linkUp":
-        return this.#linkUp(event.nodeId);
+        this.#linkUp(event.nodeId);
+        break;
       case "linkDown":
-        return this.#linkDown(event.nodeId);
+        this.#linkDown(event.nodeId);
+        break;
       case "leaderAlive":
-        return this.#leaderAlive(event.nodeId, event.term);
+        this.#leaderAlive(event.nodeId, event.term);
+        break;
       case "followerAlive":
         if (this.#lead !== null && event.term === this.term) this.#replication.followerAlive(event.nodeId);
-        return;
+        break;
       case "transferLeader":
-        return this.#lead?.transfer(event.to);
+        this.#lead?.transfer(event.to);
+        break;
       case "snapshotChunk":
-        return this.#replication.onSnapshotChunk(event);
+        this.#replication.onSnapshotChunk(event);
+        break;
       case "snapshotFailed":
-        return this.#replication.onSnapshotFailed(event);
+        this.#replication.onSnapshotFailed(event);
+        break;
       case "chunkStored":
-        return this.#snapshotReceiver.onChunkStored(event);
+        this.#snapshotReceiver.onChunkStored(event);
+        break;
       case "compacted":
-        return this.#compact(event.base);
+        this.#compact(event.base);
+        break;
+      default:
+        event satisfies never;
     }
   }
 
@@ -169,7 +185,8 @@ export class Raft {
     const hardState = replica.takeHardState(entries.length > 0);
     this.#logReceiver.takeAnswer(entries.length > 0 || hardState !== null);
     const committed = replica.takeCommitted();
-    if (hardState === null && entries.length === 0 && committed.length === 0 && replica.outbox.isEmpty) return null;
+    if (hardState === null && entries.length === 0 && committed.length === 0 && replica.outbox.isEmpty)
+      return null;
     return { hardState, entries, committed, ...replica.outbox.take() };
   }
 
@@ -189,7 +206,14 @@ export class Raft {
     };
   }
 
-  #followerStatus({ member, state, matchIndex, inFlightEntries, inFlightBytes, heardMs }: Progress): FollowerStatus {
+  #followerStatus({
+    member,
+    state,
+    matchIndex,
+    inFlightEntries,
+    inFlightBytes,
+    heardMs,
+  }: Progress): FollowerStatus {
     return {
       ...member,
       state: state.type,
@@ -257,16 +281,21 @@ export class Raft {
     switch (message.type) {
       case "preVote":
       case "requestVote":
-        return this.#onVoteRequest(from, message);
+        this.#onVoteRequest(from, message);
+        break;
       case "appendEntries":
       case "installSnapshot":
       case "timeoutNow":
-        return this.#onLeaderMessage(from, message);
+        this.#onLeaderMessage(from, message);
+        break;
       case "preVoteResponse":
       case "requestVoteResponse":
       case "appendEntriesResponse":
       case "installSnapshotResponse":
-        return this.#onResponse(from, message);
+        this.#onResponse(from, message);
+        break;
+      default:
+        message satisfies never;
     }
   }
 
@@ -274,7 +303,10 @@ export class Raft {
     const candidate = this.#replica.member(from, message.storeId);
     // An emptied disk under a voter's name is nobody (design 4.3).
     if (candidate === null) return;
-    if (message.type === "preVote") return this.#election.onPreVote(candidate, message);
+    if (message.type === "preVote") {
+      this.#election.onPreVote(candidate, message);
+      return;
+    }
     if (this.#election.ignoresVoteRequest(message)) return;
     if (message.term > this.term) this.#replica.follow({ term: message.term, leaderId: null });
     this.#election.onRequestVote(candidate, message);
@@ -303,10 +335,7 @@ export class Raft {
     else this.#snapshotReceiver.onInstallSnapshot(from, message);
   }
 
-  #onResponse(
-    from: string,
-    message: Extract<RaftMessage, { type: `${string}Response` }>,
-  ): void {
+  #onResponse(from: string, message: Extract<RaftMessage, { type: `${string}Response` }>): void {
     const member = this.#replica.member(from, message.storeId);
     if (member === null) return;
     const isPreVoteGranted = message.type === "preVoteResponse" && message.granted;
@@ -314,10 +343,17 @@ export class Raft {
       this.#replica.follow({ term: message.term, leaderId: null });
       return;
     }
-    if (message.type === "preVoteResponse") return this.#election.onPreVoteResponse(member, message);
-    if (message.term < this.term) return;
-    if (message.type === "requestVoteResponse") return this.#election.onRequestVoteResponse(member, message);
-    const progress = this.#replication.follower(member.nodeId, member.storeId);
+    if (message.type === "preVoteResponse") this.#election.onPreVoteResponse(member, message);
+    else if (message.term < this.term) return;
+    else if (message.type === "requestVoteResponse") this.#election.onRequestVoteResponse(member, message);
+    else this.#onFollowerResponse(member, message);
+  }
+
+  #onFollowerResponse(
+    { nodeId, storeId }: Member,
+    message: Extract<RaftMessage, { type: "appendEntriesResponse" | "installSnapshotResponse" }>,
+  ): void {
+    const progress = this.#replication.follower(nodeId, storeId);
     if (this.#lead === null || progress === null) return;
     if (message.type === "appendEntriesResponse") this.#replication.onAppendResponse(progress, message);
     else this.#replication.onSnapshotResponse(progress, message);
@@ -327,7 +363,10 @@ export class Raft {
   // ── compaction ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #compact(base: Base): void {
-    check(base.index <= this.#replica.committedHandedOutIndex, `base ${base.index} was never handed out as committed`);
+    check(
+      base.index <= this.#replica.committedHandedOutIndex,
+      `base ${base.index} was never handed out as committed`,
+    );
     this.#deferredBase = base;
     this.#compactDeferred();
   }

@@ -21,11 +21,26 @@ export type RaftEvent =
   | { readonly type: "followerAlive"; readonly nodeId: string; readonly term: number }
   | { readonly type: "transferLeader"; readonly to: string }
   /** A chunk that `Ready.chunksWanted` asked for. */
-  | { readonly type: "snapshotChunk"; readonly to: string; readonly snapshotId: number; readonly base: Base; readonly chunk: number; readonly bytes: Uint8Array; readonly last: boolean }
+  | {
+      readonly type: "snapshotChunk";
+      readonly to: string;
+      readonly snapshotId: number;
+      readonly base: Base;
+      readonly chunk: number;
+      readonly bytes: Uint8Array;
+      readonly last: boolean;
+    }
   /** The snapshot cannot be had now: begin again later. */
   | { readonly type: "snapshotFailed"; readonly to: string; readonly snapshotId: number }
   /** A chunk of `Ready.chunksReceived` is kept (`installed` false), or, with the last one, all of it is durable and swapped in. */
-  | { readonly type: "chunkStored"; readonly from: string; readonly snapshotId: number; readonly chunk: number; readonly base: Base; readonly status: "received" | "installed" | "refused" }
+  | {
+      readonly type: "chunkStored";
+      readonly from: string;
+      readonly snapshotId: number;
+      readonly chunk: number;
+      readonly base: Base;
+      readonly status: "received" | "installed" | "refused";
+    }
   /** Everything up to `base.index` is in durable checkpoints: the log in memory may forget it. */
   | { readonly type: "compacted"; readonly base: Base };
 
@@ -42,17 +57,33 @@ export interface Ready {
   /** Committed *and durable here*, in order, each handed out once: to be applied. */
   readonly committed: readonly Entry[];
   /** The leader wants this chunk of a snapshot for a follower; chunk 0 begins a snapshot under a new id. */
-  readonly chunksWanted: readonly { readonly to: string; readonly snapshotId: number; readonly chunk: number }[];
+  readonly chunksWanted: readonly {
+    readonly to: string;
+    readonly snapshotId: number;
+    readonly chunk: number;
+  }[];
   /** Snapshots that are no longer being sent: what they pin is free. */
   readonly snapshotsEnded: readonly number[];
   /** A leader's chunk, to be staged; answered by `chunkStored`. A new snapshotId drops what was staged before. */
-  readonly chunksReceived: readonly { readonly from: string; readonly snapshotId: number; readonly base: Base; readonly chunk: number; readonly bytes: Uint8Array; readonly last: boolean }[];
+  readonly chunksReceived: readonly {
+    readonly from: string;
+    readonly snapshotId: number;
+    readonly base: Base;
+    readonly chunk: number;
+    readonly bytes: Uint8Array;
+    readonly last: boolean;
+  }[];
 }
 
 export type Role = "follower" | "preCandidate" | "candidate" | "leader" | "learner";
 
 export type ProposeResult =
-  | { readonly type: "appended"; readonly firstIndex: number; readonly lastIndex: number; readonly term: number }
+  | {
+      readonly type: "appended";
+      readonly firstIndex: number;
+      readonly lastIndex: number;
+      readonly term: number;
+    }
   | { readonly type: "notLeader"; readonly leaderId: string | null }
   /** Too many entries or bytes are uncommitted, or a transfer is under way: nothing was appended. */
   | { readonly type: "refused"; readonly reason: "OVERLOADED" | "TRANSFERRING" };

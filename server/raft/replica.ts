@@ -47,7 +47,10 @@ export class Replica {
     this.#onRoleChange = onRoleChange;
     this.log = new RaftLog(base, entries);
     // What a vote or an append promised must be older than what it was promised in (Raft figure 2).
-    check(hardState.term >= this.log.lastTerm, `hard state's term ${hardState.term} is below the log's ${this.log.lastTerm}`);
+    check(
+      hardState.term >= this.log.lastTerm,
+      `hard state's term ${hardState.term} is below the log's ${this.log.lastTerm}`,
+    );
     check(
       hardState.commitIndex <= this.log.lastIndex,
       `commit index ${hardState.commitIndex} is beyond the log's end ${this.log.lastIndex}`,
@@ -91,7 +94,9 @@ export class Replica {
 
   /** The member that speaks from this node with this disk; null if it is none of the configuration's. */
   member(nodeId: string, storeId: string): Member | null {
-    return members(this.configuration).find((one) => one.nodeId === nodeId && one.storeId === storeId) ?? null;
+    return (
+      members(this.configuration).find((one) => one.nodeId === nodeId && one.storeId === storeId) ?? null
+    );
   }
 
   changeRole(event: RoleEvent): void {

@@ -46,7 +46,9 @@ export class Replication {
   }
 
   follower(nodeId: string, storeId: string): Progress | null {
-    return this.#followers.find(({ member }) => member.nodeId === nodeId && member.storeId === storeId) ?? null;
+    return (
+      this.#followers.find(({ member }) => member.nodeId === nodeId && member.storeId === storeId) ?? null
+    );
   }
 
   // ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -156,9 +158,13 @@ export class Replication {
 
   #accepted(progress: Progress, matchIndex: number): void {
     const { log } = this.#replica;
-    check(matchIndex <= log.lastIndex, `${progress.member.nodeId} claims entry ${matchIndex} of ${log.lastIndex}`);
+    check(
+      matchIndex <= log.lastIndex,
+      `${progress.member.nodeId} claims entry ${matchIndex} of ${log.lastIndex}`,
+    );
     const advanced = progress.acknowledged({ matchIndex, nowMs: this.#nowMs });
-    if (progress.state.type === "installing" && progress.matchIndex >= log.base.index) this.#snapshots.end(progress);
+    if (progress.state.type === "installing" && progress.matchIndex >= log.base.index)
+      this.#snapshots.end(progress);
     if (progress.state.type !== "replicating" && progress.matchIndex >= log.base.index) progress.replicate();
     if (advanced) this.advanceCommitIndex();
   }
@@ -197,7 +203,8 @@ export class Replication {
 
   #installing(nodeId: string, snapshotId: number): Progress | null {
     const found = this.#followers.find(
-      ({ member, state }) => member.nodeId === nodeId && state.type === "installing" && state.snapshotId === snapshotId,
+      ({ member, state }) =>
+        member.nodeId === nodeId && state.type === "installing" && state.snapshotId === snapshotId,
     );
     return found ?? null;
   }
@@ -254,7 +261,8 @@ export class Replication {
   }
 
   linkDown(nodeId: string): void {
-    for (const progress of this.#ofNode(nodeId)) if (progress.state.type === "replicating") this.#probeAgain(progress);
+    for (const progress of this.#ofNode(nodeId))
+      if (progress.state.type === "replicating") this.#probeAgain(progress);
   }
 
   /** Whatever answers on this link from now on may be another disk. */

@@ -32,7 +32,8 @@ export class SnapshotReceiver {
       replica.raiseCommitIndex(base.index);
       this.#staging = null;
       // Not durable yet: it will be when the leader asks again.
-      if (replica.committableIndex >= base.index) this.#respond(from, message, "installed", replica.committableIndex);
+      if (replica.committableIndex >= base.index)
+        this.#respond(from, message, "installed", replica.committableIndex);
       return;
     }
     const staging = this.#staging;
@@ -89,7 +90,10 @@ export class SnapshotReceiver {
   #swappedIn(base: Base): void {
     const replica = this.#replica;
     check(replica.swapping, "a snapshot was swapped in before its last chunk");
-    check(base.index > replica.commitIndex, `a snapshot at ${base.index} would undo what is committed, ${replica.commitIndex}`);
+    check(
+      base.index > replica.commitIndex,
+      `a snapshot at ${base.index} would undo what is committed, ${replica.commitIndex}`,
+    );
     replica.log.reset(base);
     replica.swappedIn();
   }
@@ -102,7 +106,15 @@ export class SnapshotReceiver {
   ): void {
     const { outbox, term, options } = this.#replica;
     const { storeId } = options.self;
-    outbox.sendAfterSave(to, { type: "installSnapshotResponse", term, storeId, snapshotId, chunk, status, matchIndex });
+    outbox.sendAfterSave(to, {
+      type: "installSnapshotResponse",
+      term,
+      storeId,
+      snapshotId,
+      chunk,
+      status,
+      matchIndex,
+    });
   }
 
   /** To a leader of an older term, which learns of its end by it. */

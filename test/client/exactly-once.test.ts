@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { Client, OutboxFullError } from "../../client/testudo-client.ts";
 import { quick, type StubRoom, scene, until } from "./scene.ts";
 
-test("commands are numbered, applied in order, acknowledged and forgotten", async () => {
+test("[W5] commands are numbered, applied in order, acknowledged and forgotten", async () => {
   await scene(async ({ room, cluster }) => {
     room.send("fire", { n: 1 });
     room.send(7);
@@ -20,7 +20,7 @@ test("commands are numbered, applied in order, acknowledged and forgotten", asyn
   });
 });
 
-test("commands that died with their node are sent again, each is applied once and in order", async () => {
+test("[W5] commands that died with their node are sent again, each is applied once and in order", async () => {
   await scene(async ({ room, cluster, nodes }) => {
     room.send("fire", 0);
     await until(() => cluster.applied.length === 1, "the first command");
@@ -38,7 +38,7 @@ test("commands that died with their node are sent again, each is applied once an
   });
 });
 
-test("a request that was applied but not answered gets its remembered answer elsewhere, and is not applied again", async () => {
+test("[W5] a request that was applied but not answered gets its remembered answer elsewhere, and is not applied again", async () => {
   await scene(async ({ room, cluster, nodes }) => {
     nodes[0].answers = false;
     const asked = room.request("fire", 1);
@@ -52,7 +52,7 @@ test("a request that was applied but not answered gets its remembered answer els
   });
 });
 
-test("requests are taken while the room is moving", async () => {
+test("[W5] requests are taken while the room is moving", async () => {
   await scene(async ({ room, cluster, nodes }) => {
     let asked: Promise<unknown> | null = null;
     room.onDrop(() => {
@@ -65,7 +65,7 @@ test("requests are taken while the room is moving", async () => {
   });
 });
 
-test("a request that timed out is not asked again", async () => {
+test("[W5] a request that timed out is not asked again", async () => {
   await scene(async ({ room, cluster, nodes, failovers }) => {
     nodes[0].answers = false;
     const asked = room.request("fire", 1, { timeout: 30 }).then(
@@ -81,7 +81,7 @@ test("a request that timed out is not asked again", async () => {
   });
 });
 
-test("numbers go on from the seat's last one when another page takes the seat", async () => {
+test("[W6] numbers go on from the seat's last one when another page takes the seat", async () => {
   await scene(async ({ room, cluster, nodes }) => {
     for (let n = 0; n < 3; n++) room.send("fire", n);
     await until(() => room.unacknowledged === 0, "acknowledgements");
@@ -100,7 +100,7 @@ test("numbers go on from the seat's last one when another page takes the seat", 
   });
 });
 
-test("latest commands carry no number; while moving only the newest of each waits", async () => {
+test("[W8] latest commands carry no number; while moving only the newest of each waits", async () => {
   await scene(
     async ({ room, cluster, nodes }) => {
       room.send("steer", 0);
@@ -126,7 +126,7 @@ test("latest commands carry no number; while moving only the newest of each wait
   );
 });
 
-test("past the outbox's limits send throws OUTBOX_FULL and nothing that was taken is lost", async () => {
+test("[W7] past the outbox's limits send throws OUTBOX_FULL and nothing that was taken is lost", async () => {
   await scene(
     async ({ room, cluster, nodes }) => {
       nodes[0].applies = false;
@@ -149,7 +149,7 @@ test("past the outbox's limits send throws OUTBOX_FULL and nothing that was take
   );
 });
 
-test("three kills in a row lose and double nothing", async () => {
+test("[W1, W5] three kills in a row lose and double nothing", async () => {
   await scene(async ({ room, cluster, nodes, failovers }) => {
     let sent = 0;
     const timer = setInterval(() => room.send("fire", sent++), 2);

@@ -4,7 +4,7 @@ import { Client, type Failover } from "../../client/testudo-client.ts";
 import { quick, type StubRoom, scene, until } from "./scene.ts";
 import { StubCluster } from "./stub-node.ts";
 
-test("a room goes on at the next node when its node is killed: same room, same state object", async () => {
+test("[W1] a room goes on at the next node when its node is killed: same room, same state object", async () => {
   await scene(async ({ nodes, room, failovers, cluster }) => {
     const { state, sessionId } = room;
     let drops = 0;
@@ -32,7 +32,7 @@ test("a room goes on at the next node when its node is killed: same room, same s
 });
 
 for (const code of [1001, 4010]) {
-  test(`a room goes on when its node closes it with ${code}`, async () => {
+  test(`[W1] a room goes on when its node closes it with ${code}`, async () => {
     await scene(async ({ nodes, failovers }) => {
       nodes[0].closeClients(code);
       await until(() => failovers.length === 1, "a failover");
@@ -41,7 +41,7 @@ for (const code of [1001, 4010]) {
   });
 }
 
-test("a consented leave and a refused seat end the room", async () => {
+test("[W2] a consented leave and a refused seat end the room", async () => {
   for (const code of [4000, 4001, 4002]) {
     await scene(async ({ nodes, room, failovers }) => {
       const codes: number[] = [];
@@ -54,7 +54,7 @@ test("a consented leave and a refused seat end the room", async () => {
   }
 });
 
-test("a frozen node is noticed and left; a silent but living one is not", async () => {
+test("[W3] a frozen node is noticed and left; a silent but living one is not", async () => {
   await scene(async ({ nodes, failovers }) => {
     // Nothing happens in the room: only the answers to pings keep it.
     await until(() => nodes[0].pings >= 5, "pings to the quiet node");
@@ -66,7 +66,7 @@ test("a frozen node is noticed and left; a silent but living one is not", async 
   });
 });
 
-test("what a node says after it was given up does not count", async () => {
+test("[W3] what a node says after it was given up does not count", async () => {
   await scene(async ({ nodes, failovers, room, cluster }) => {
     nodes[0].frozen = true;
     await until(() => failovers.length === 1, "a failover");
@@ -78,7 +78,7 @@ test("what a node says after it was given up does not count", async () => {
   });
 });
 
-test("nodes that are dead, frozen or refuse are passed over", async () => {
+test("[W4, W10] nodes that are dead, frozen or refuse are passed over", async () => {
   await scene(async ({ nodes, failovers, cluster }) => {
     const last = await cluster.add();
     nodes[1].frozen = true;
@@ -97,7 +97,7 @@ test("nodes that are dead, frozen or refuse are passed over", async () => {
   });
 });
 
-test("a room comes back to its only node", async () => {
+test("[W4] a room comes back to its only node", async () => {
   const cluster = new StubCluster();
   const node = await cluster.add();
   const client = new Client(node.url, quick);
@@ -114,7 +114,7 @@ test("a room comes back to its only node", async () => {
   await cluster.close();
 });
 
-test("after moveMsMax without a node the room is left, and what was asked is rejected", async () => {
+test("[W4] after moveMsMax without a node the room is left, and what was asked is rejected", async () => {
   await scene(
     async ({ nodes, room, cluster }) => {
       for (const node of nodes) node.answers = false;
@@ -135,7 +135,7 @@ test("after moveMsMax without a node the room is left, and what was asked is rej
   );
 });
 
-test("a used or forged token ends the room", async () => {
+test("[W2] a used or forged token ends the room", async () => {
   await scene(async ({ nodes, room, cluster }) => {
     const codes: number[] = [];
     room.onError(() => {});
@@ -147,7 +147,7 @@ test("a used or forged token ends the room", async () => {
   });
 });
 
-test("leaving while moving leaves at the next node", async () => {
+test("[W2] leaving while moving leaves at the next node", async () => {
   await scene(async ({ nodes, room }) => {
     let left: Promise<number> | null = null;
     room.onDrop(() => {

@@ -151,6 +151,11 @@ export class StubNode {
 
   #attach(client: WebSocket, request: IncomingMessage): void {
     const query = new URL(request.url ?? "", "http://any").searchParams;
+    if (!query.has("sessionId")) {
+      // Colyseus's own way to measure the latency to a server.
+      client.on("message", () => client.send(new Uint8Array([Protocol.PING])));
+      return;
+    }
     this.attachments.push(query);
     const seat = this.#cluster.seats.get(query.get("sessionId") ?? "");
     client.on("error", () => {});

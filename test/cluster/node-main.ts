@@ -15,6 +15,7 @@ const node = new TestudoNode({ options, machineFor: () => new SumMachine(), log,
 const admin = makeAdminHandler({ node, rooms: () => [] });
 const server = createServer((request, response) => {
   if (admin(request, response)) return;
+  if (request.url === "/throw") throw new Error("thrown\n on two lines");
   const amount = /^\/add\/(\d+)\/(\d+)$/.exec(request.url ?? "");
   const answer = amount === null ? Promise.resolve("a page") : node.engine.propose(Number(amount[1]), new Uint8Array([Number(amount[2])]));
   answer.then(

@@ -4,8 +4,8 @@ import type { EngineOptions } from "../../server/group/engine-options.ts";
 import type { GroupStatus } from "../../server/group/group-status.ts";
 import type { Network } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
-import type { SaveBatch } from "../../server/storage/storage.ts";
 import { MemoryDisk, MemoryStorage } from "../../server/storage/memory-storage.ts";
+import type { SaveBatch } from "../../server/storage/storage.ts";
 import { CounterMachine, counterCommand } from "./counter-machine.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
@@ -101,7 +101,8 @@ export class Cluster {
     assert.is(identity.storeId, storeIdOf(id));
     const logged: Node["logged"] = [];
     const failures: unknown[] = [];
-    const log = (level: string) => (facts: object, message: string) => void logged.push({ level, facts, message });
+    const log = (level: string) => (facts: object, message: string) =>
+      void logged.push({ level, facts, message });
     const engine = new GroupEngine({
       self: { nodeId: id, storeId: identity.storeId },
       bootId: `${id}-${identity.bootCount}`,
@@ -181,7 +182,10 @@ export class Cluster {
 
   #link(a: string, b: string): void {
     if (this.#cut.has(`${a}>${b}`)) return;
-    for (const [from, to] of [[a, b], [b, a]] as const) {
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
       this.#links.set(`${from}>${to}`, ++this.#linkCount);
       this.node(from).engine.linkUp({ nodeId: to, storeId: storeIdOf(to), bootId: to, clusterId: "c" });
     }
@@ -192,7 +196,10 @@ export class Cluster {
   }
 
   #drop(a: string, b: string): void {
-    for (const [from, to] of [[a, b], [b, a]] as const) {
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
       if (!this.#links.delete(`${from}>${to}`)) continue;
       if (this.node(from).isAlive) this.node(from).engine.linkDown(to);
     }
@@ -242,10 +249,15 @@ export class Cluster {
   /** The node that leads in the highest term, once a majority follows it. */
   async leader(group = 0): Promise<Node> {
     const find = () => {
-      const statuses = this.alive.map((node) => ({ node, status: node.engine.status()[group] as GroupStatus }));
+      const statuses = this.alive.map((node) => ({
+        node,
+        status: node.engine.status()[group] as GroupStatus,
+      }));
       const term = Math.max(...statuses.map(({ status }) => status.term));
       const found = statuses.find(({ status }) => status.role === "leader" && status.term === term);
-      const followers = statuses.filter(({ status }) => status.leader === found?.node.id && status.term === term);
+      const followers = statuses.filter(
+        ({ status }) => status.leader === found?.node.id && status.term === term,
+      );
       return followers.length * 2 > this.ids.length ? (found?.node ?? null) : null;
     };
     assert.ok(await this.clock.until(() => find() !== null), "a leader is elected");
@@ -257,7 +269,10 @@ export class Cluster {
     return this.alive.find((node) => node !== leader) as Node;
   }
 
-  add(id: string, { part = "a" as "a" | "b", add = 1, tag, group = 0, timeoutMs }: AddOptions = {}): Promise<unknown> {
+  add(
+    id: string,
+    { part = "a" as "a" | "b", add = 1, tag, group = 0, timeoutMs }: AddOptions = {},
+  ): Promise<unknown> {
     const command = counterCommand(tag === undefined ? { part, add } : { part, add, tag });
     return this.node(id).engine.propose(group, command, timeoutMs === undefined ? {} : { timeoutMs });
   }

@@ -12,7 +12,9 @@ interface Part {
   origins: { [origin: string]: { last: number; results: { [sequence: number]: number } } };
 }
 
-export type CounterCommand = { readonly part: "a" | "b"; readonly add: number; readonly tag?: string } | { readonly tick: true };
+export type CounterCommand =
+  | { readonly part: "a" | "b"; readonly add: number; readonly tag?: string }
+  | { readonly tick: true };
 
 const keys = ["a", "b"] as const;
 
@@ -41,7 +43,8 @@ export class CounterMachine implements Machine {
     this.#dirtySince.clear();
     for (const key of keys) {
       const checkpoint = checkpoints.get(key);
-      this.parts[key] = checkpoint === undefined ? emptyPart() : JSON.parse(new TextDecoder().decode(checkpoint.bytes));
+      this.parts[key] =
+        checkpoint === undefined ? emptyPart() : JSON.parse(new TextDecoder().decode(checkpoint.bytes));
     }
   }
 
@@ -115,7 +118,13 @@ export class CounterMachine implements Machine {
 
   /** Of both parts, to compare replicas by. */
   get state(): string {
-    return JSON.stringify([this.parts.a.history, this.parts.b.history, this.parts.a.total, this.parts.b.total, this.parts.a.ticks]);
+    return JSON.stringify([
+      this.parts.a.history,
+      this.parts.b.history,
+      this.parts.a.total,
+      this.parts.b.total,
+      this.parts.a.ticks,
+    ]);
   }
 }
 

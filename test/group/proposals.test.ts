@@ -21,10 +21,18 @@ test("[G5] a proposal is answered with the value that apply gave here", async ()
 test("[G6] a follower's proposals reach the leader, in order, and are answered on the follower", async () => {
   const cluster = await new Cluster().start();
   const follower = await cluster.follower();
-  const answers = Promise.all(Array.from({ length: 50 }, (_, tag) => cluster.add(follower.id, { tag: `t${tag}` })));
+  const answers = Promise.all(
+    Array.from({ length: 50 }, (_, tag) => cluster.add(follower.id, { tag: `t${tag}` })),
+  );
   const values = (await cluster.value(answers)) as number[];
-  assert.equal(values, Array.from({ length: 50 }, (_, position) => position + 1));
-  assert.equal(follower.machines[0]?.parts.a.history, Array.from({ length: 50 }, (_, tag) => `t${tag}`));
+  assert.equal(
+    values,
+    Array.from({ length: 50 }, (_, position) => position + 1),
+  );
+  assert.equal(
+    follower.machines[0]?.parts.a.history,
+    Array.from({ length: 50 }, (_, tag) => `t${tag}`),
+  );
   await cluster.converge();
   await cluster.stop();
 });
@@ -41,8 +49,14 @@ test("[G7] proposals in flight when the leader dies are answered, each applied o
       await cluster.clock.run(1);
     }
     const values = (await cluster.value(Promise.all(answers))) as number[];
-    assert.equal(values, Array.from({ length: 100 }, (_, position) => position + 1));
-    assert.equal(follower.machines[0]?.parts.a.history, Array.from({ length: 100 }, (_, tag) => `${tag}`));
+    assert.equal(
+      values,
+      Array.from({ length: 100 }, (_, position) => position + 1),
+    );
+    assert.equal(
+      follower.machines[0]?.parts.a.history,
+      Array.from({ length: 100 }, (_, tag) => `${tag}`),
+    );
     await cluster.converge();
     await cluster.stop();
   }
@@ -96,9 +110,15 @@ test("[G6] a node that does not lead refuses what is forwarded to it", async () 
   const leader = await cluster.leader();
   const [one, other] = cluster.alive.filter((node) => node !== leader);
   const id = { nodeId: other!.id, bootCount: 1, sequence: 1 };
-  one!.engine.message(other!.id, { type: "propose", group: 0, proposals: [{ id, data: new Uint8Array([1]) }] });
+  one!.engine.message(other!.id, {
+    type: "propose",
+    group: 0,
+    proposals: [{ id, data: new Uint8Array([1]) }],
+  });
   await cluster.clock.run(5);
-  const refused = cluster.happened.find((one) => one.type === "sent" && one.message.type === "proposeRefused");
+  const refused = cluster.happened.find(
+    (one) => one.type === "sent" && one.message.type === "proposeRefused",
+  );
   assert.ok(refused?.type === "sent" && refused.message.type === "proposeRefused");
   assert.equal(refused.message, { type: "proposeRefused", group: 0, sequence: 1, reason: "NOT_LEADER" });
   assert.is(refused.to, other!.id);
@@ -106,7 +126,9 @@ test("[G6] a node that does not lead refuses what is forwarded to it", async () 
 });
 
 test("[G6] refused proposals are sent again until they are taken", async () => {
-  const cluster = await new Cluster({ engine: { proposeBatchMax: 1, raft: { uncommittedEntriesMax: 4 } } }).start();
+  const cluster = await new Cluster({
+    engine: { proposeBatchMax: 1, raft: { uncommittedEntriesMax: 4 } },
+  }).start();
   const follower = await cluster.follower();
   // More than the leader's core takes at once: refused as a whole until what is before has been committed.
   const answers: Promise<unknown>[] = [];
@@ -116,7 +138,10 @@ test("[G6] refused proposals are sent again until they are taken", async () => {
   }
   await cluster.value(Promise.all(answers));
   assert.ok(cluster.happened.some((one) => one.type === "sent" && one.message.type === "proposeRefused"));
-  assert.equal(follower.machines[0]?.parts.a.history, Array.from({ length: 20 }, (_, tag) => `${tag}`));
+  assert.equal(
+    follower.machines[0]?.parts.a.history,
+    Array.from({ length: 20 }, (_, tag) => `${tag}`),
+  );
   await cluster.stop();
 });
 
@@ -154,7 +179,9 @@ test("[G10] past the limit of proposals in flight the caller is refused at once"
 });
 
 test("[G10] past the limit of bytes in flight, and over the size of a command, the caller is refused at once", async () => {
-  const cluster = await new Cluster({ engine: { proposalsInFlightBytesMax: 200, commandBytesMax: 150 } }).start();
+  const cluster = await new Cluster({
+    engine: { proposalsInFlightBytesMax: 200, commandBytesMax: 150 },
+  }).start();
   const follower = await cluster.follower();
   cluster.isolate(follower.id);
   const kept = codeOf(cluster.add(follower.id, { tag: "x".repeat(80) }));
@@ -174,7 +201,10 @@ test("[G11] a barrier resolves once everything acknowledged before it is applied
     await cluster.value(follower.engine.barrier(0));
     assert.is(follower.machines[0]?.parts.a.total, count);
   }
-  assert.ok(follower.machines[0]?.seen.every(({ command }) => command.length > 0), "the machine sees no barrier");
+  assert.ok(
+    follower.machines[0]?.seen.every(({ command }) => command.length > 0),
+    "the machine sees no barrier",
+  );
   await cluster.stop();
 });
 
@@ -212,7 +242,9 @@ test("[G13] callers' code never runs between two commands of a turn", async () =
     order.push("drained");
     drained.call(leader.machines[0]);
   };
-  const answers = [1, 2, 3].map((sequence) => cluster.add(leader.id).then(() => order.push(`answer ${sequence}`)));
+  const answers = [1, 2, 3].map((sequence) =>
+    cluster.add(leader.id).then(() => order.push(`answer ${sequence}`)),
+  );
   await cluster.value(Promise.all(answers));
   assert.equal(order, ["apply 1", "apply 2", "apply 3", "drained", "answer 1", "answer 2", "answer 3"]);
   await cluster.stop();

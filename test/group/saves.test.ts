@@ -1,9 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { RaftMessage } from "../../server/raft/message.ts";
 import { Pipe } from "../../server/group/pipe.ts";
 import { Saver } from "../../server/group/saver.ts";
 import type { Entry } from "../../server/raft/entry.ts";
+import type { RaftMessage } from "../../server/raft/message.ts";
 import type { SaveBatch, Storage } from "../../server/storage/storage.ts";
 import { Cluster, type Happening } from "./cluster.ts";
 
@@ -123,7 +123,10 @@ test("[G2] while one batch is in flight the next one gathers, for all groups", a
   saver.flush();
   assert.is(batches.length, 2);
   assert.equal([...(batches[1]?.groups.keys() ?? [])], [0, 1]);
-  assert.equal(batches[1]?.groups.get(0)?.entries?.map(({ index }) => index), [3, 4, 5]);
+  assert.equal(
+    batches[1]?.groups.get(0)?.entries?.map(({ index }) => index),
+    [3, 4, 5],
+  );
 });
 
 test("[G2] gathered entries that are cut off again do not reach the disk", () => {
@@ -138,15 +141,28 @@ test("[G2] gathered entries that are cut off again do not reach the disk", () =>
   other.saver.gather(0, { entries: entries(4, 8, 1) });
   other.saver.gather(0, { entries: entries(3, 3, 2) });
   other.saver.flush();
-  assert.equal(other.batches[0]?.groups.get(0)?.entries?.map(({ index }) => index), [3]);
+  assert.equal(
+    other.batches[0]?.groups.get(0)?.entries?.map(({ index }) => index),
+    [3],
+  );
 });
 
 test("[G2] a reset drops what was gathered before it, but not the hard state", () => {
   const { saver, batches } = manualSaver();
-  const base = { index: 9, term: 1, logTimeMs: 0, wallTimeMs: 0, configuration: { voters: [], votersOutgoing: [], learners: [] } };
+  const base = {
+    index: 9,
+    term: 1,
+    logTimeMs: 0,
+    wallTimeMs: 0,
+    configuration: { voters: [], votersOutgoing: [], learners: [] },
+  };
   saver.gather(0, { hardState: { term: 3, votedFor: null, commitIndex: 1 }, entries: entries(1, 2) });
   saver.gather(0, { checkpoints: new Map([["old", { index: 1, bytes: new Uint8Array(0) }]]) });
-  saver.gather(0, { reset: true, base, checkpoints: new Map([["new", { index: 9, bytes: new Uint8Array(0) }]]) });
+  saver.gather(0, {
+    reset: true,
+    base,
+    checkpoints: new Map([["new", { index: 9, bytes: new Uint8Array(0) }]]),
+  });
   saver.flush();
   const save = batches[0]?.groups.get(0);
   assert.is(save?.entries, undefined);
@@ -176,17 +192,31 @@ function unheldPromises(happened: readonly Happening[]): string[] {
       const save = happening.batch.groups.get(0);
       const was = durable.get(happening.node) ?? { last: 0, term: 0, votedFor: null };
       const last = save?.entries?.at(-1)?.index ?? was.last;
-      const { term, votedFor } = { ...was, ...(save?.hardState && { term: save.hardState.term, votedFor: save.hardState.votedFor?.nodeId ?? null }) };
+      const { term, votedFor } = {
+        ...was,
+        ...(save?.hardState && {
+          term: save.hardState.term,
+          votedFor: save.hardState.votedFor?.nodeId ?? null,
+        }),
+      };
       durable.set(happening.node, { last, term, votedFor });
     }
     if (happening.type !== "sent" || happening.message.type !== "raft") continue;
     const { from, to } = happening;
     const message: RaftMessage = happening.message.message;
     const held = durable.get(from);
-    if (message.type === "appendEntriesResponse" && message.success && message.matchIndex > (held?.last ?? 0)) {
+    if (
+      message.type === "appendEntriesResponse" &&
+      message.success &&
+      message.matchIndex > (held?.last ?? 0)
+    ) {
       wrong.push(`${from} vouches for ${message.matchIndex}`);
     }
-    if (message.type === "requestVoteResponse" && message.granted && (held?.term !== message.term || held.votedFor !== to)) {
+    if (
+      message.type === "requestVoteResponse" &&
+      message.granted &&
+      (held?.term !== message.term || held.votedFor !== to)
+    ) {
       wrong.push(`${from} votes for ${to}`);
     }
   }
@@ -206,7 +236,14 @@ test("[G3] no vote and no acknowledgement leaves a node before its save has land
     }
     await cluster.value(Promise.all(answers));
     assert.equal(unheldPromises(cluster.happened), []);
-    assert.ok(cluster.happened.some((one) => one.type === "sent" && one.message.type === "raft" && one.message.message.type === "requestVoteResponse"));
+    assert.ok(
+      cluster.happened.some(
+        (one) =>
+          one.type === "sent" &&
+          one.message.type === "raft" &&
+          one.message.message.type === "requestVoteResponse",
+      ),
+    );
     await cluster.stop();
   }
 });
@@ -219,7 +256,9 @@ test("[G2] proposals of one turn are one save and one append", async () => {
   const answers = Array.from({ length: 100 }, () => cluster.add(leader.id));
   await cluster.value(Promise.all(answers));
   const saves = cluster.happened.filter((one) => one.type === "saveBegan" && one.node === leader.id);
-  const carrying = saves.filter((one) => one.type === "saveBegan" && (one.batch.groups.get(0)?.entries?.length ?? 0) > 0);
+  const carrying = saves.filter(
+    (one) => one.type === "saveBegan" && (one.batch.groups.get(0)?.entries?.length ?? 0) > 0,
+  );
   assert.is(carrying.length, 1);
   await cluster.stop();
 });
@@ -253,7 +292,9 @@ test("[G4] a save that fails ends the node: nothing is sent, answered or saved a
   const before = cluster.happened.length;
   await cluster.clock.run(500);
   assert.is(answered, false);
-  const later = cluster.happened.slice(before).filter((one) => (one.type === "sent" ? one.from : one.node) === leader.id);
+  const later = cluster.happened
+    .slice(before)
+    .filter((one) => (one.type === "sent" ? one.from : one.node) === leader.id);
   assert.equal(later, []);
   assert.is.not((await cluster.leader()).id, leader.id);
   await cluster.stop();

@@ -78,7 +78,8 @@ export class VirtualClock {
   #next(): Timer | null {
     let next: Timer | null = null;
     for (const timer of this.#timers) {
-      if (next === null || timer.atMs < next.atMs || (timer.atMs === next.atMs && timer.order < next.order)) next = timer;
+      if (next === null || timer.atMs < next.atMs || (timer.atMs === next.atMs && timer.order < next.order))
+        next = timer;
     }
     return next;
   }

@@ -1,11 +1,12 @@
 import assert from "node:assert";
 import type { Configuration, Member } from "../../server/raft/configuration.ts";
-import type { Base, Entry, HardState, PersistedState } from "../../server/raft/entry.ts";
-import type { Envelope, RaftMessage } from "../../server/raft/message.ts";
+import type { Base, Entry } from "../../server/raft/entry.ts";
+import type { RaftMessage } from "../../server/raft/message.ts";
 import { Raft } from "../../server/raft/raft.ts";
 import type { RaftOptions } from "../../server/raft/raft-options.ts";
 import type { Now, RaftEvent, Ready } from "../../server/raft/ready.ts";
 import { RaftLaws } from "./raft-laws.ts";
+import { RaftNode } from "./raft-node.ts";
 import { seededRandom } from "./seeded-random.ts";
 
 export interface Packet {
@@ -14,55 +15,7 @@ export interface Packet {
   readonly message: RaftMessage;
 }
 
-/** One write on its way to a node's disk, and what waits behind it. */
-interface Write {
-  readonly hardState: HardState | null;
-  readonly entries: readonly Entry[];
-  readonly afterSave: Envelope[];
-  readonly base: Base | null;
-  readonly swap: { readonly event: RaftEvent; readonly base: Base; readonly applied: readonly Entry[] } | null;
-}
-
-interface Pinned {
-  readonly base: Base;
-  readonly bytes: Uint8Array;
-}
-
 export const chunkBytes = 64;
-
-export class RaftNode {
-  readonly self: Member;
-  raft: Raft | null = null;
-  disk: { hardState: HardState; base: Base; entries: readonly Entry[]; applied: readonly Entry[] };
-  writes: Write[] = [];
-  /** What the machine has been given: its whole state. */
-  applied: Entry[] = [];
-  pinned = new Map<number, Pinned>();
-  staged: Uint8Array[] = [];
-  installs = 0;
-  /** The next Readys, as they were handed out. */
-  readys: Ready[] = [];
-
-  constructor(self: Member, configuration: Configuration) {
-    const base = { index: 0, term: 0, logTimeMs: 0, wallTimeMs: 0, configuration };
-    this.self = self;
-    this.disk = { hardState: { term: 0, votedFor: null, commitIndex: 0 }, base, entries: [], applied: [] };
-  }
-
-  get id(): string {
-    return this.self.nodeId;
-  }
-
-  get up(): Raft {
-    assert(this.raft !== null, `${this.id} is down`);
-    return this.raft;
-  }
-
-  get persisted(): PersistedState {
-    const { hardState, base, entries } = this.disk;
-    return { hardState, base, entries };
-  }
-}
 
 export interface ClusterOptions extends Partial<RaftOptions> {
   readonly voters?: readonly string[];
@@ -118,7 +71,11 @@ export class RaftCluster {
   start(id: string): void {
     const node = this.node(id);
     node.applied = [...node.disk.applied];
-    node.raft = new Raft({ self: node.self, random: this.random, ...this.#options }, node.persisted, this.now);
+    node.raft = new Raft(
+      { self: node.self, random: this.random, ...this.#options },
+      node.persisted,
+      this.now,
+    );
     this.drain(id);
     for (const other of this.nodes.values()) {
       if (other === node || other.raft === null) continue;
@@ -135,7 +92,8 @@ export class RaftCluster {
     node.staged = [];
     this.packets = this.packets.filter(({ from, to }) => from !== id && to !== id);
     if (silent) return;
-    for (const other of this.nodes.values()) if (other.raft !== null) this.step(other.id, { type: "linkDown", nodeId: id });
+    for (const other of this.nodes.values())
+      if (other.raft !== null) this.step(other.id, { type: "linkDown", nodeId: id });
   }
 
   linkUp(a: string, b: string): void {
@@ -144,7 +102,9 @@ export class RaftCluster {
   }
 
   linkDown(a: string, b: string): void {
-    this.packets = this.packets.filter(({ from, to }) => !(from === a && to === b) && !(from === b && to === a));
+    this.packets = this.packets.filter(
+      ({ from, to }) => !(from === a && to === b) && !(from === b && to === a),
+    );
     this.step(a, { type: "linkDown", nodeId: b });
     this.step(b, { type: "linkDown", nodeId: a });
   }
@@ -169,6 +129,23 @@ export class RaftCluster {
     this.drain(id);
   }
 
+  receive(to: string, from: string, message: RaftMessage): void {
+    this.step(to, { type: "message", from, message });
+  }
+
+  /** Ticks one node only, every 10 ms. */
+  tickFor(id: string, ms: number): void {
+    for (let passedMs = 0; passedMs < ms; passedMs += 10) {
+      this.nowMs += 10;
+      this.step(id, { type: "tick" });
+    }
+  }
+
+  /** Of what is under way. */
+  sent(type: RaftMessage["type"]): Packet[] {
+    return this.packets.filter((packet) => packet.message.type === type);
+  }
+
   propose(id: string, ...commands: string[]) {
     const result = this.raft(id).propose(commands.map(bytesOf), this.now);
     this.drain(id);
@@ -190,10 +167,17 @@ export class RaftCluster {
     for (const { to, message } of ready.messages) this.packets.push({ from: node.id, to, message });
     if (ready.hardState !== null || ready.entries.length > 0) {
       const afterSave = [...ready.messagesAfterSave];
-      node.writes.push({ hardState: ready.hardState, entries: ready.entries, afterSave, base: null, swap: null });
+      node.writes.push({
+        hardState: ready.hardState,
+        entries: ready.entries,
+        afterSave,
+        base: null,
+        swap: null,
+      });
     } else {
       // Nothing to save with it: the earliest that the contract allows.
-      for (const { to, message } of ready.messagesAfterSave) this.packets.push({ from: node.id, to, message });
+      for (const { to, message } of ready.messagesAfterSave)
+        this.packets.push({ from: node.id, to, message });
     }
     for (const entry of ready.committed) {
       node.applied.push(entry);
@@ -233,10 +217,18 @@ export class RaftCluster {
       node.up.step({ ...stored, status: "received" }, this.now);
       return;
     }
-    const plain = JSON.parse(textOf(Buffer.concat(node.staged))) as (Omit<Entry, "data"> & { data: string })[];
+    const plain = JSON.parse(textOf(Buffer.concat(node.staged))) as (Omit<Entry, "data"> & {
+      data: string;
+    })[];
     const applied = plain.map((entry) => ({ ...entry, data: bytesOf(entry.data) }));
     const event = { ...stored, status: "installed" } as const;
-    node.writes.push({ hardState: null, entries: [], afterSave: [], base: null, swap: { event, base, applied } });
+    node.writes.push({
+      hardState: null,
+      entries: [],
+      afterSave: [],
+      base: null,
+      swap: { event, base, applied },
+    });
   }
 
   baseAt(node: RaftNode, index: number): Base {

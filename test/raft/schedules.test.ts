@@ -19,7 +19,10 @@ type Action = (cluster: RaftCluster, id: string, other: string) => unknown;
 const actions: readonly (readonly [weight: number, action: Action])[] = [
   [0.5, (cluster, id) => cluster.crash(id, { silent: cluster.random() < 0.5 })],
   [8, (cluster, id) => cluster.node(id).raft === null && cluster.start(id)],
-  [1, (cluster, id) => cluster.node(id).raft !== null && cluster.compact(id, Math.floor(cluster.random() * 4))],
+  [
+    1,
+    (cluster, id) => cluster.node(id).raft !== null && cluster.compact(id, Math.floor(cluster.random() * 4)),
+  ],
   [1, (cluster, id, other) => cluster.cut(id, other)],
   [1, (cluster) => cluster.leaders().map((leader) => cluster.isolate(leader.id))],
   [3, (cluster) => cluster.heal()],
@@ -90,7 +93,8 @@ function recover(cluster: RaftCluster, ids: readonly string[]): void {
   cluster.run(2_500);
   const applied = cluster.commandsApplied(leader);
   assert.equal(applied.at(-1), "last");
-  for (const id of ids) assert.deepEqual(cluster.commandsApplied(id), applied, `${id} has applied what ${leader} has`);
+  for (const id of ids)
+    assert.deepEqual(cluster.commandsApplied(id), applied, `${id} has applied what ${leader} has`);
 }
 
 export function runSchedule(seed: number): RaftCluster {
@@ -123,6 +127,7 @@ test(`[R40] figure 3 holds in ${schedules} random schedules of loss, delay, dupl
       throw new Error(`schedule of seed ${seed}: ${error instanceof Error ? error.stack : error}`);
     }
   }
+  assert(terms > schedules * 4, `only ${terms} terms`);
   // The schedules would prove little if they never got anywhere.
   assert(committed > schedules * 20, `only ${committed} entries were committed`);
   assert(installs > schedules / 10, `only ${installs} snapshots were installed`);

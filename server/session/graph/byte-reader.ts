@@ -18,7 +18,8 @@ export class ByteReader {
   }
 
   #take(count: number): number {
-    if (count > this.remaining) throw corrupt(`it ends at byte ${this.#bytes.length}, in the middle of a value`);
+    if (count > this.remaining)
+      throw corrupt(`it ends at byte ${this.#bytes.length}, in the middle of a value`);
     const at = this.#offset;
     this.#offset += count;
     return at;
@@ -43,7 +44,8 @@ export class ByteReader {
   /** A number of things of which each takes at least one byte: bounds what is allocated for them. */
   count(): number {
     const count = this.varint();
-    if (count > this.remaining) throw corrupt(`it promises ${count} values, but has ${this.remaining} bytes left`);
+    if (count > this.remaining)
+      throw corrupt(`it promises ${count} values, but has ${this.remaining} bytes left`);
     return count;
   }
 

@@ -23,7 +23,7 @@ export interface Shape {
   readonly kind: KindName;
   /** Under which name; null for what needs none. */
   readonly className: string | null;
-  readonly constructor: ClassLike;
+  readonly type: ClassLike;
   /** Why not, if not. */
   readonly refusal: Refusal | null;
   /** Of schema classes: the fields' names by index; a gap where an index is not used. */
@@ -79,13 +79,13 @@ const unnamed: readonly (readonly [KindName, ClassLike])[] = [
 const extendable: ReadonlySet<KindName> = new Set<KindName>(["object", "array", "map", "set", "error"]);
 
 function builtInShapes(): Shape[] {
-  const shape = (kind: KindName, constructor: ClassLike, className: string | null): Shape => {
-    return { kind, className, constructor, refusal: null, fields: [] };
+  const shape = (kind: KindName, type: ClassLike, className: string | null): Shape => {
+    return { kind, className, type, refusal: null, fields: [] };
   };
   return [
-    ...unnamed.map(([kind, constructor]) => shape(kind, constructor, null)),
-    ...errorClasses.map((constructor) => shape("error", constructor, constructor.name)),
-    ...viewClasses.map((constructor) => shape("view", constructor, constructor.name)),
+    ...unnamed.map(([kind, type]) => shape(kind, type, null)),
+    ...errorClasses.map((type) => shape("error", type, type.name)),
+    ...viewClasses.map((type) => shape("view", type, type.name)),
   ];
 }
 
@@ -96,13 +96,20 @@ export class ClassRegistry {
   readonly nullObject: Shape;
   readonly #byPrototype = new Map<object, Shape>();
   readonly #byName = new Map<string, Shape>();
-  readonly #byConstructor = new Map<unknown, Shape>();
+  readonly #byClass = new Map<unknown, Shape>();
 
   /** @throws GRAPH_CLASS_NAME */
   constructor(classes: readonly ClassLike[], stateClasses: readonly ClassLike[]) {
-    this.nullObject = { kind: "nullObject", className: null, constructor: nullPrototype, refusal: null, fields: [] };
+    this.nullObject = {
+      kind: "nullObject",
+      className: null,
+      type: nullPrototype,
+      refusal: null,
+      fields: [],
+    };
     for (const shape of builtInShapes()) this.#add(shape);
-    for (const schemaClass of [...stateClasses, ...classes.filter(isSchemaClass)]) this.#addSchemaClasses(schemaClass);
+    for (const schemaClass of [...stateClasses, ...classes.filter(isSchemaClass)])
+      this.#addSchemaClasses(schemaClass);
     for (const listed of new Set(classes)) if (!isSchemaClass(listed)) this.#add(this.#listedShape(listed));
   }
 
@@ -115,21 +122,22 @@ export class ClassRegistry {
   }
 
   /** A class as a value: only listed ones and schema classes have a name to be saved under. */
-  ofConstructor(constructor: unknown): Shape | undefined {
-    return this.#byConstructor.get(constructor);
+  ofClass(type: unknown): Shape | undefined {
+    return this.#byClass.get(type);
   }
 
   #add(shape: Shape): void {
-    this.#byPrototype.set(shape.constructor.prototype, shape);
+    this.#byPrototype.set(shape.type.prototype, shape);
     if (shape.className === null) return;
     if (shape.className === "" || this.#byName.has(shape.className)) {
-      const fault = shape.className === "" ? "has no name" : `has the name ${shape.className}, which is taken`;
+      const fault =
+        shape.className === "" ? "has no name" : `has the name ${shape.className}, which is taken`;
       throw new GraphError("GRAPH_CLASS_NAME", `classes: a class ${fault}; each needs a name of its own`, {
         name: shape.className,
       });
     }
     this.#byName.set(shape.className, shape);
-    this.#byConstructor.set(shape.constructor, shape);
+    this.#byClass.set(shape.type, shape);
   }
 
   #addSchemaClasses(schemaClass: ClassLike): void {
@@ -147,12 +155,12 @@ export class ClassRegistry {
       let className = key;
       for (let twin = 2; this.#byName.has(className); twin++) className = `${key}.${twin}`;
       const refusal = privateRefusal(found as unknown as ClassLike);
-      this.#add({ kind: "schema", className, constructor: found as unknown as ClassLike, refusal, fields });
+      this.#add({ kind: "schema", className, type: found as unknown as ClassLike, refusal, fields });
     }
   }
 
   #listedShape(listed: ClassLike): Shape {
-    const shape = { className: listed.name, constructor: listed, fields: [] };
+    const shape = { className: listed.name, type: listed, fields: [] };
     const native = nativeBase(listed);
     const base = native === null ? "object" : this.#byPrototype.get(native.prototype)?.kind;
     if (base === undefined || !extendable.has(base)) {
@@ -169,12 +177,12 @@ export function isSchemaClass(candidate: ClassLike): boolean {
   return candidate.prototype instanceof Schema;
 }
 
-function isNative(constructor: ClassLike): boolean {
-  return /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(constructor));
+function isNative(type: ClassLike): boolean {
+  return /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(type));
 }
 
-function* ancestry(constructor: ClassLike): Iterable<ClassLike> {
-  let at: ClassLike | null = constructor;
+function* ancestry(type: ClassLike): Iterable<ClassLike> {
+  let at: ClassLike | null = type;
   while (typeof at === "function" && at !== Function.prototype) {
     yield at;
     at = Object.getPrototypeOf(at) as ClassLike | null;
@@ -227,13 +235,17 @@ function schemaKey(schemaClass: typeof Schema): string {
   return `${schemaClass.name}~${digest}`;
 }
 
-const registries = new WeakMap<readonly ClassLike[], { stateClasses: readonly ClassLike[]; registry: ClassRegistry }>();
+const registries = new WeakMap<
+  readonly ClassLike[],
+  { stateClasses: readonly ClassLike[]; registry: ClassRegistry }
+>();
 
 /** The registry of these options' classes, made once for each `classes` array as long as the state's classes stay. */
 export function registryOf({ classes, stateClasses }: GraphOptions): ClassRegistry {
   const known = registries.get(classes);
   const same = known?.stateClasses.length === stateClasses.length;
-  if (known !== undefined && same && stateClasses.every((c, i) => c === known.stateClasses[i])) return known.registry;
+  if (known !== undefined && same && stateClasses.every((c, i) => c === known.stateClasses[i]))
+    return known.registry;
   const registry = new ClassRegistry(classes, stateClasses);
   registries.set(classes, { stateClasses: [...stateClasses], registry });
   return registry;

@@ -1,6 +1,6 @@
-import type { ClassLike, GraphOptions } from "./graph-options.ts";
 import { type ClassRegistry, registryOf, type Shape } from "./class-registry.ts";
 import { corrupt, GraphError } from "./graph-error.ts";
+import type { ClassLike, GraphOptions } from "./graph-options.ts";
 import { type GraphRecord, Holes, Named, Pointer, type SavedGraph, type SavedValue } from "./graph-reader.ts";
 import { type MapSlots, restoreSlots } from "./map-slot.ts";
 import type { KindName } from "./record.ts";
@@ -64,10 +64,7 @@ class GraphBuilder {
   #shape({ kind, className }: GraphRecord): Shape | null {
     if (className === null) return null;
     const shape = this.#registry.ofName(className);
-    if (shape === undefined) {
-      const message = `the saved graph has a ${className}, which is not known here: is it listed in classes?`;
-      throw new GraphError("GRAPH_CLASS_UNKNOWN", message, { name: className });
-    }
+    if (shape === undefined) throw unknownClass(className);
     if (shape.kind !== kind) throw corrupt(`${className} is a ${shape.kind}, not a ${kind}`);
     return shape;
   }
@@ -75,7 +72,7 @@ class GraphBuilder {
   /** The object of a record, without what it holds; undefined for what a byte store brings. */
   #empty(record: GraphRecord): object | undefined {
     const shape = this.#shape(record);
-    const prototype = shape?.constructor.prototype ?? null;
+    const prototype = shape?.type.prototype ?? null;
     switch (record.kind) {
       case "object":
         return prototype === null ? {} : (Object.create(prototype) as object);
@@ -111,7 +108,7 @@ class GraphBuilder {
         const name = saved?.className ?? "";
         const shape = this.#registry.ofName(name);
         if (saved === undefined || shape?.kind !== "view") throw corrupt("a typed array of no known type");
-        this.#place(window.record, "view", newView(shape.constructor, buffer, window));
+        this.#place(window.record, "view", newView(shape.type, buffer, window));
       }
     }
   }
@@ -124,16 +121,16 @@ class GraphBuilder {
 
   #value(value: SavedValue): unknown {
     if (value instanceof Pointer) return this.#at(value.record);
-    if (value instanceof Named) return value.type === "class" ? this.#class(value.name) : this.#reference(value.name);
+    if (value instanceof Named)
+      return value.type === "class" ? this.#class(value.name) : this.#reference(value.name);
     if (value instanceof Holes) throw corrupt("a gap outside an array");
     return value;
   }
 
   #class(name: string): unknown {
     const shape = this.#registry.ofName(name);
-    if (shape !== undefined) return shape.constructor;
-    const message = `the saved graph names the class ${name}, which is not known here: is it listed in classes?`;
-    throw new GraphError("GRAPH_CLASS_UNKNOWN", message, { name });
+    if (shape === undefined) throw unknownClass(name);
+    return shape.type;
   }
 
   #reference(name: string): object {
@@ -162,7 +159,8 @@ class GraphBuilder {
       case "arraySchema":
       case "setSchema":
       case "collectionSchema":
-        return fillSchema(this.#resolved(record), object, this.#shape(record));
+        fillSchema(this.#resolved(record), object, this.#shape(record));
+        return;
       default:
         break;
     }
@@ -209,6 +207,15 @@ const schemaKinds: ReadonlySet<KindName> = new Set<KindName>([
   "collectionSchema",
 ]);
 
+function unknownClass(name: string): GraphError {
+  const [bare, digest] = name.split("~");
+  const message =
+    digest === undefined
+      ? `the saved graph has the class ${name}, which is not known here: is it listed in classes?`
+      : `the saved graph has a schema class ${bare} with fields that no schema class here has`;
+  return new GraphError("GRAPH_CLASS_UNKNOWN", message, { name });
+}
+
 function withPrototype(object: object, prototype: object | null): object {
   return prototype === null ? object : (Object.setPrototypeOf(object, prototype) as object);
 }
@@ -228,7 +235,11 @@ function newRegExp([source, flags, lastIndex]: readonly SavedValue[]): RegExp {
   }
 }
 
-function newView(type: ClassLike, buffer: ArrayBuffer, window: { byteOffset: number; length: number }): object {
+function newView(
+  type: ClassLike,
+  buffer: ArrayBuffer,
+  window: { byteOffset: number; length: number },
+): object {
   try {
     if (type === Buffer) return Buffer.from(buffer, window.byteOffset, window.length);
     return new (type as unknown as ViewConstructor)(buffer, window.byteOffset, window.length);

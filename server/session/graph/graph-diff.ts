@@ -1,5 +1,13 @@
 import { pathText, quoted, stepText } from "./graph-path.ts";
-import { type GraphRecord, Holes, Named, Pointer, readGraph, type SavedGraph, type SavedValue } from "./graph-reader.ts";
+import {
+  type GraphRecord,
+  Holes,
+  Named,
+  Pointer,
+  readGraph,
+  type SavedGraph,
+  type SavedValue,
+} from "./graph-reader.ts";
 import type { KindName } from "./record.ts";
 
 /**
@@ -57,7 +65,8 @@ class Side {
   show(value: SavedValue): string {
     if (value instanceof Holes) return "no element";
     if (value instanceof Named) return `the ${value.type} ${quoted(value.name)}`;
-    if (value instanceof Pointer) return `the ${labelOf(this.records[value.record])} at ${this.path(value.record)}`;
+    if (value instanceof Pointer)
+      return `the ${labelOf(this.records[value.record])} at ${this.path(value.record)}`;
     if (typeof value === "string") return quoted(value);
     if (Object.is(value, -0)) return "-0";
     return typeof value === "bigint" ? `${value}n` : String(value);
@@ -109,7 +118,8 @@ function storeDifference(first: Side, second: Side): string | null {
     const { length } = store.bytes;
     if (length !== other.bytes.length) return `${path}: ${length} bytes against ${other.bytes.length}`;
     const differs = store.bytes.findIndex((byte, index) => byte !== other.bytes[index]);
-    if (differs !== -1) return `${path}: byte ${differs}: ${store.bytes[differs]} against ${other.bytes[differs]}`;
+    if (differs !== -1)
+      return `${path}: byte ${differs}: ${store.bytes[differs]} against ${other.bytes[differs]}`;
   }
   return null;
 }

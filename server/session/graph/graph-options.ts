@@ -41,7 +41,10 @@ export interface GraphOptions {
 export function graphLimits(options: GraphOptions): GraphLimits {
   const limits = { ...graphLimitDefaults, ...options.limits };
   for (const [name, value] of Object.entries(limits)) {
-    assert(Number.isSafeInteger(value) && value >= 1, `limits.${name} is ${value}, but must be a whole number ≥ 1`);
+    assert(
+      Number.isSafeInteger(value) && value >= 1,
+      `limits.${name} is ${value}, but must be a whole number ≥ 1`,
+    );
   }
   return limits;
 }

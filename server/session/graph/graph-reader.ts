@@ -48,7 +48,11 @@ export interface SavedStore {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The ArrayBuffer's own record, if it has one. */
   readonly record: number | null;
-  readonly windows: readonly { readonly record: number; readonly byteOffset: number; readonly length: number }[];
+  readonly windows: readonly {
+    readonly record: number;
+    readonly byteOffset: number;
+    readonly length: number;
+  }[];
 }
 
 export interface SavedGraph {
@@ -69,7 +73,8 @@ export const trailerBytes = 8;
 export function graphPart(bytes: Uint8Array): Uint8Array {
   if (bytes.length <= trailerBytes) throw corrupt(`it has ${bytes.length} bytes`);
   const trailer = new DataView(bytes.buffer, bytes.byteOffset + bytes.length - trailerBytes, trailerBytes);
-  if (crc32(bytes.subarray(0, bytes.length - 4)) !== trailer.getUint32(4, true)) throw corrupt("its checksum is wrong");
+  if (crc32(bytes.subarray(0, bytes.length - 4)) !== trailer.getUint32(4, true))
+    throw corrupt("its checksum is wrong");
   const length = bytes.length - trailerBytes - trailer.getUint32(0, true);
   if (length < 0) throw corrupt("its parts are longer than it is");
   return bytes.subarray(0, length);
@@ -124,7 +129,8 @@ class GraphReader {
     const stores = Array.from({ length: this.#in.count() }, () => this.#store());
     if (this.#in.remaining !== this.#slotBytes) throw corrupt("the graph ends where it should not");
     const slots = new Map<number, MapSlots>();
-    for (const [at, { kind }] of records.entries()) if (kind === "mapSchema") slots.set(at, readSlots(this.#in));
+    for (const [at, { kind }] of records.entries())
+      if (kind === "mapSchema") slots.set(at, readSlots(this.#in));
     if (this.#in.remaining > 0) throw corrupt(`${this.#in.remaining} bytes are left over`);
     return { records, stores, slots };
   }
@@ -135,7 +141,8 @@ class GraphReader {
     if (kind === undefined) throw corrupt(`kind ${code} of an object`);
     const flags = this.#in.byte();
     const className = flags & parts.className ? this.#in.string() : null;
-    const scalars = flags & parts.scalars ? Array.from({ length: this.#in.count() }, () => this.#value()) : [];
+    const scalars =
+      flags & parts.scalars ? Array.from({ length: this.#in.count() }, () => this.#value()) : [];
     const entryCount = flags & parts.entries ? this.#in.varint() : 0;
     if (entryCount > arrayLengthMax) throw corrupt(`an object of ${entryCount} entries`);
     const entries = this.#entries(entryCount);
@@ -144,7 +151,7 @@ class GraphReader {
     const lock = (flags & parts.lockMask) as Lock;
     if (lock !== 0 && neverLocked.has(kind)) throw corrupt(`a locked ${kind}`);
     const types = scalarTypes[kind];
-    if (types !== undefined && types.some((type, at) => type !== typeof scalars[at])) throw corrupt(`a ${kind}`);
+    if (types?.some((type, at) => type !== typeof scalars[at])) throw corrupt(`a ${kind}`);
     return { kind, lock, className, scalars, entryCount, entries, props };
   }
 

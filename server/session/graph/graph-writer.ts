@@ -1,12 +1,12 @@
 import { types } from "node:util";
 import { ByteStores, type View } from "./byte-store.ts";
-import { ByteWriter, BytesExceeded } from "./byte-writer.ts";
+import { BytesExceeded, ByteWriter } from "./byte-writer.ts";
 import { type ClassRegistry, type Refusal, registryOf, type Shape } from "./class-registry.ts";
 import { GraphError, type GraphProblem } from "./graph-error.ts";
 import { type GraphLimits, type GraphOptions, graphLimits } from "./graph-options.ts";
 import { pathText, type StepType, stepText } from "./graph-path.ts";
-import { writeContents } from "./object-writer.ts";
 import { slotsOf, writeSlots } from "./map-slot.ts";
+import { writeContents } from "./object-writer.ts";
 import { graphVersion, tags } from "./record.ts";
 import type { RecordWriter } from "./record-writer.ts";
 import { functionRefusal, stateRefusal, unknownRefusal } from "./refusal.ts";
@@ -79,7 +79,8 @@ export class GraphWriter implements RecordWriter {
       });
     } catch (error) {
       // When looking around, as far as it went is good enough.
-      const enough = error instanceof EnoughProblems || (error instanceof BytesExceeded && this.#mode !== "write");
+      const enough =
+        error instanceof EnoughProblems || (error instanceof BytesExceeded && this.#mode !== "write");
       if (!enough) throw error;
     }
   }
@@ -102,21 +103,30 @@ export class GraphWriter implements RecordWriter {
   value(value: unknown, step: StepType, key: unknown): void {
     switch (typeof value) {
       case "undefined":
-        return this.out.byte(tags.undefined);
+        this.out.byte(tags.undefined);
+        break;
       case "boolean":
-        return this.out.byte(value ? tags.true : tags.false);
+        this.out.byte(value ? tags.true : tags.false);
+        break;
       case "number":
-        return this.#number(value);
+        this.#number(value);
+        break;
       case "bigint":
-        return this.#bigint(value);
+        this.#bigint(value);
+        break;
       case "string":
-        return this.#string(value, step, key);
+        this.#string(value, step, key);
+        break;
       case "symbol":
-        return this.#symbol(value, step, key);
+        this.#symbol(value, step, key);
+        break;
       case "function":
-        return this.#function(value, step, key);
+        this.#function(value, step, key);
+        break;
       case "object":
-        return value === null ? this.out.byte(tags.null) : this.#object(value, step, key);
+        if (value === null) this.out.byte(tags.null);
+        else this.#object(value, step, key);
+        break;
     }
   }
 
@@ -127,13 +137,20 @@ export class GraphWriter implements RecordWriter {
 
   #number(value: number): void {
     if (Number.isInteger(value) && Math.abs(value) <= 0x3fff_ffff && !Object.is(value, -0)) {
-      if (value >= 0 && value < tags.smallInteger) return this.out.byte(tags.smallInteger + value);
+      if (value >= 0 && value < tags.smallInteger) {
+        this.out.byte(tags.smallInteger + value);
+        return;
+      }
       this.out.byte(tags.integer);
       // Zigzag: small negative numbers stay short.
-      return this.out.varint(value < 0 ? -2 * value - 1 : 2 * value);
+      this.out.varint(value < 0 ? -2 * value - 1 : 2 * value);
+      return;
     }
     // The bits of a NaN are the engine's choice: they are not saved.
-    if (Number.isNaN(value)) return this.out.byte(tags.nan);
+    if (Number.isNaN(value)) {
+      this.out.byte(tags.nan);
+      return;
+    }
     this.out.byte(tags.float64);
     this.out.float64(value);
   }
@@ -159,7 +176,8 @@ export class GraphWriter implements RecordWriter {
     if (name === undefined) {
       const remedy = `Symbol.for(${JSON.stringify(value.description ?? "name")}), or transient`;
       this.problem(step, key, { what: `${String(value)}, which no other process can have`, remedy });
-      return this.out.byte(tags.undefined);
+      this.out.byte(tags.undefined);
+      return;
     }
     this.out.byte(tags.symbol);
     this.out.string(name);
@@ -168,9 +186,15 @@ export class GraphWriter implements RecordWriter {
   // biome-ignore lint/complexity/noBannedTypes: any function can be found in a room
   #function(value: Function, step: StepType, key: unknown): void {
     const name = this.#references.get(value);
-    if (name !== undefined) return this.#named(tags.reference, name);
-    const className = this.registry.ofConstructor(value)?.className;
-    if (className !== undefined && className !== null) return this.#named(tags.class, className);
+    if (name !== undefined) {
+      this.#named(tags.reference, name);
+      return;
+    }
+    const className = this.registry.ofClass(value)?.className;
+    if (className !== undefined && className !== null) {
+      this.#named(tags.class, className);
+      return;
+    }
     this.problem(step, key, functionRefusal(value));
     this.out.byte(tags.undefined);
   }
@@ -184,20 +208,29 @@ export class GraphWriter implements RecordWriter {
     const id = this.#ids.get(value);
     if (id !== undefined) {
       this.out.byte(tags.oldObject);
-      return this.out.varint(id);
+      this.out.varint(id);
+      return;
     }
     const name = this.#references.get(value);
-    if (name !== undefined) return this.#named(tags.reference, name);
+    if (name !== undefined) {
+      this.#named(tags.reference, name);
+      return;
+    }
     const shape = this.#shapeOf(value, step, key);
-    if (shape === null) return this.out.byte(tags.undefined);
+    if (shape === null) {
+      this.out.byte(tags.undefined);
+      return;
+    }
     this.out.byte(tags.newObject);
     this.#enter(value, shape, step, key);
   }
 
   #shapeOf(value: object, step: StepType, key: unknown): Shape | null {
     // A proxy's traps would run, and see the walk; ArraySchema is one whose inside is known.
-    const known = types.isProxy(value) && !isArraySchemaProxy(value) ? undefined : this.#shapeOfPrototype(value);
-    const refusal = known === undefined ? unknownRefusal(value) : (known.refusal ?? stateRefusal(value, known.kind));
+    const known =
+      types.isProxy(value) && !isArraySchemaProxy(value) ? undefined : this.#shapeOfPrototype(value);
+    const refusal =
+      known === undefined ? unknownRefusal(value) : (known.refusal ?? stateRefusal(value, known.kind));
     if (refusal === null) return known as Shape;
     this.problem(step, key, refusal);
     return null;

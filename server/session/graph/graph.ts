@@ -53,7 +53,10 @@ function hashOf(graph: Uint8Array): string {
   return hash("sha1", graph, "hex").slice(0, hashDigits);
 }
 
-/** Everything in the graph that cannot be saved, up to `problemsMax`; empty if all can. */
+/**
+ * Everything in the graph that cannot be saved, up to `problemsMax`; empty if all can. Its size is not looked at.
+ * @throws GRAPH_TOO_DEEP, GRAPH_CLASS_NAME
+ */
 export function checkGraph(root: GraphRoot, options: GraphOptions): GraphProblem[] {
   const writer = new GraphWriter(options, "check");
   try {

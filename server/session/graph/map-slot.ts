@@ -41,7 +41,10 @@ export function writeSlots(out: ByteWriter, { indexes, nextIndex, deleted }: Map
 export function readSlots(bytes: ByteReader): MapSlots {
   const indexes = Array.from({ length: bytes.count() }, () => bytes.varint());
   const nextIndex = bytes.varint();
-  const deleted = Array.from({ length: bytes.count() }, () => ({ key: bytes.string(), index: bytes.varint() }));
+  const deleted = Array.from({ length: bytes.count() }, () => ({
+    key: bytes.string(),
+    index: bytes.varint(),
+  }));
   return { indexes, nextIndex, deleted };
 }
 
@@ -59,7 +62,11 @@ export function restoreSlots(map: object, { indexes, nextIndex }: MapSlots): voi
  * To be called when the map is attached and nothing is pending: until the next patch the deleted keys are known, and
  * that patch deletes them, which costs a client that never saw them nothing.
  */
-export function restoreDeleted(map: object, { deleted }: MapSlots, { tree, root }: { tree: ChangeTree; root: Root }): void {
+export function restoreDeleted(
+  map: object,
+  { deleted }: MapSlots,
+  { tree, root }: { tree: ChangeTree; root: Root },
+): void {
   if (deleted.length === 0) return;
   const { journal } = mapInternals(map as MapSchema);
   journal.snapshots ??= new Map();
@@ -74,7 +81,10 @@ export function restoreDeleted(map: object, { deleted }: MapSlots, { tree, root 
   root.enqueueChangeTree(tree);
 }
 
-function setSlot({ keyByIndex, indexByKey }: MapJournal, { key, index }: { key: string; index: number }): void {
+function setSlot(
+  { keyByIndex, indexByKey }: MapJournal,
+  { key, index }: { key: string; index: number },
+): void {
   keyByIndex.set(index, key);
   indexByKey[key] = index;
 }

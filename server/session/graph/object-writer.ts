@@ -9,34 +9,47 @@ export function writeContents(writer: RecordWriter, object: object, shape: Shape
   switch (shape.kind) {
     case "object":
     case "nullObject":
-      return writeObject(writer, object, shape);
+      writeObject(writer, object, shape);
+      break;
     case "array":
-      return writeArray(writer, object as unknown[], shape);
+      writeArray(writer, object as unknown[], shape);
+      break;
     case "map":
-      return writeMap(writer, object as Map<unknown, unknown>, shape);
+      writeMap(writer, object as Map<unknown, unknown>, shape);
+      break;
     case "set":
-      return writeSet(writer, object as Set<unknown>, shape);
+      writeSet(writer, object as Set<unknown>, shape);
+      break;
     case "date":
-      return writeScalars(writer, object, shape, [Date.prototype.getTime.call(object)], none);
+      writeScalars(writer, object, shape, [Date.prototype.getTime.call(object)], none);
+      break;
     case "regExp":
-      return writeRegExp(writer, object as RegExp, shape);
+      writeRegExp(writer, object as RegExp, shape);
+      break;
     case "error":
-      return writeError(writer, object, shape);
+      writeError(writer, object, shape);
+      break;
     case "arrayBuffer":
       writer.addBuffer(object as ArrayBuffer);
-      return writeScalars(writer, object, shape, [], none);
+      writeScalars(writer, object, shape, [], none);
+      break;
     case "view":
       writer.addView(object as View);
-      return writeScalars(writer, object, shape, [], none);
+      writeScalars(writer, object, shape, [], none);
+      break;
     case "schema":
-      return writeSchema(writer, object, shape);
+      writeSchema(writer, object, shape);
+      break;
     case "mapSchema":
-      return writeMapSchema(writer, object, shape);
+      writeMapSchema(writer, object, shape);
+      break;
     case "arraySchema":
-      return writeArraySchema(writer, object, shape);
+      writeArraySchema(writer, object, shape);
+      break;
     case "setSchema":
     case "collectionSchema":
-      return writeIndexedSchema(writer, object, shape);
+      writeIndexedSchema(writer, object, shape);
+      break;
   }
 }
 
@@ -85,8 +98,10 @@ function writeSparse(writer: RecordWriter, array: unknown[], indexes: readonly n
 function checkElements(writer: RecordWriter, array: unknown[], keys: readonly string[], lock: Lock): void {
   for (const key of keys) {
     const descriptor = Reflect.getOwnPropertyDescriptor(array, key) as PropertyDescriptor;
-    const plain = descriptor.enumerable && descriptor.writable === lock < 3 && descriptor.configurable === lock < 2;
-    if (!plain) writer.problem("index", key, { what: "an element that is no plain value", remedy: "a plain element" });
+    const plain =
+      descriptor.enumerable && descriptor.writable === lock < 3 && descriptor.configurable === lock < 2;
+    if (!plain)
+      writer.problem("index", key, { what: "an element that is no plain value", remedy: "a plain element" });
   }
 }
 

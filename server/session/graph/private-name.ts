@@ -1,5 +1,6 @@
 /** What may stand before a `/` that begins a regular expression, not a division. */
-const beforeRegExp = /(?:^|[=(,:[!&|?{};+\-*%<>~^]|\b(?:return|typeof|case|in|of|do|else|void|delete|throw|new|await|yield))\s*$/;
+const beforeRegExp =
+  /(?:^|[=(,:[!&|?{};+\-*%<>~^]|\b(?:return|typeof|case|in|of|do|else|void|delete|throw|new|await|yield))\s*$/;
 
 /**
  * The first private name (`#x`) in a piece of source, or null: fields under such names cannot be seen from outside.
@@ -15,7 +16,8 @@ export function firstPrivateName(source: string): string | null {
     if (char === "/" && next === "/") at = endOf(source, "\n", at + 2);
     else if (char === "/" && next === "*") at = endOf(source, "*/", at + 2);
     else if (char === '"' || char === "'") at = endOfQuoted(source, char, at + 1);
-    else if (char === "/" && beforeRegExp.test(source.slice(Math.max(0, at - 24), at))) at = endOfRegExp(source, at + 1);
+    else if (char === "/" && beforeRegExp.test(source.slice(Math.max(0, at - 24), at)))
+      at = endOfRegExp(source, at + 1);
     else if (char === "`" || (char === "}" && templates.at(-1) === braces)) {
       if (char === "}") templates.pop();
       const end = endOfTemplatePart(source, at + 1);

@@ -57,7 +57,10 @@ export function writeProps(writer: RecordWriter, object: object, keys: Keys, loc
     const descriptor = Reflect.getOwnPropertyDescriptor(object, key) as PropertyDescriptor;
     writer.out.string(key);
     if (descriptor.get !== undefined || descriptor.set !== undefined) {
-      writer.problem("property", key, { what: "a getter or setter of an object", remedy: "a class that has it" });
+      writer.problem("property", key, {
+        what: "a getter or setter of an object",
+        remedy: "a class that has it",
+      });
       continue;
     }
     const hidden = !descriptor.enumerable;
@@ -78,7 +81,9 @@ export function refuseOwnKeys(
 ): void {
   for (const key of Reflect.ownKeys(object)) {
     if (known.has(key)) continue;
-    writer.problem("property", String(key), { what: `a property of one's own on a ${kind}`, remedy: "a Map beside it" });
+    writer.problem("property", String(key), {
+      what: `a property of one's own on a ${kind}`,
+      remedy: "a Map beside it",
+    });
   }
 }
-

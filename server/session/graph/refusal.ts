@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { MapSchema, Schema, StateView, StreamSchema } from "@colyseus/schema";
+import { type MapSchema, Schema, StateView, StreamSchema } from "@colyseus/schema";
 import { hooksRemedy, type Refusal } from "./class-registry.ts";
 import type { KindName } from "./record.ts";
 import { isArraySchemaProxy, isTracked } from "./schema-internals.ts";
@@ -7,27 +7,35 @@ import { isArraySchemaProxy, isTracked } from "./schema-internals.ts";
 /** What is in the way when an object's prototype is not known. */
 export function unknownRefusal(value: object): Refusal {
   if (types.isProxy(value)) return { what: "a Proxy", remedy: `save what is behind it; else ${hooksRemedy}` };
-  if (value instanceof StateView) return { what: "a StateView: StateView is not supported yet", remedy: "transient" };
+  if (value instanceof StateView)
+    return { what: "a StateView: StateView is not supported yet", remedy: "transient" };
   if (value instanceof StreamSchema) return streamRefusal;
   const name = classNameOf(value);
   if (value instanceof Schema) {
     const what = `an instance of the schema class ${name}, which the room's state cannot hold`;
     return { what, remedy: `classes: [${name}]` };
   }
-  if (types.isPromise(value)) return { what: "a Promise", remedy: "await it before the handler ends, or transient" };
+  if (types.isPromise(value))
+    return { what: "a Promise", remedy: "await it before the handler ends, or transient" };
   if (isBuiltIn(value)) return { what: `a ${name}`, remedy: `plain data instead; else ${hooksRemedy}` };
   if (name === "") {
     return { what: "an object whose prototype is another object", remedy: "a class, listed in classes" };
   }
-  return { what: `an instance of ${name}, which is not listed`, remedy: `classes: [${name}], or transient, or hooks` };
+  return {
+    what: `an instance of ${name}, which is not listed`,
+    remedy: `classes: [${name}], or transient, or hooks`,
+  };
 }
 
-const streamRefusal: Refusal = { what: "a stream: streams are not supported yet", remedy: "a map without .stream()" };
+const streamRefusal: Refusal = {
+  what: "a stream: streams are not supported yet",
+  remedy: "a map without .stream()",
+};
 
 function classNameOf(value: object): string {
   for (let at = value; at !== null; at = Object.getPrototypeOf(at) as object) {
-    const constructor = Object.getOwnPropertyDescriptor(at, "constructor")?.value as unknown;
-    if (typeof constructor === "function") return constructor === Object ? "" : constructor.name;
+    const type = Object.getOwnPropertyDescriptor(at, "constructor")?.value as unknown;
+    if (typeof type === "function") return type === Object ? "" : type.name;
   }
   return "";
 }
@@ -35,10 +43,10 @@ function classNameOf(value: object): string {
 /** Made by the language or by Node, so that listing its class would not help. */
 function isBuiltIn(value: object): boolean {
   const prototype = Object.getPrototypeOf(value) as object | null;
-  const constructor = prototype?.constructor;
-  if (typeof constructor !== "function") return Object.prototype.toString.call(value) !== "[object Object]";
-  if (constructor === Object) return false;
-  return /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(constructor)) || value instanceof URL;
+  const type = prototype?.constructor;
+  if (typeof type !== "function") return Object.prototype.toString.call(value) !== "[object Object]";
+  if (type === Object) return false;
+  return /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(type)) || value instanceof URL;
 }
 
 /** What is in the way in the state of an object whose prototype is known; null if nothing is. */
@@ -100,6 +108,7 @@ export function functionRefusal(value: Function): Refusal {
   const source = Function.prototype.toString.call(value);
   const isClass = source.startsWith("class ");
   const name = value.name === "" ? "without a name" : value.name;
-  if (isClass) return { what: `the class ${name}, which is not listed`, remedy: `classes: [${name}], or transient` };
+  if (isClass)
+    return { what: `the class ${name}, which is not listed`, remedy: `classes: [${name}], or transient` };
   return { what: `a function (${name})`, remedy: "a method of a class instead, or transient" };
 }

@@ -13,7 +13,13 @@ import type { Shape } from "./class-registry.ts";
 import { corrupt, GraphError } from "./graph-error.ts";
 import { type GraphRecord, Holes } from "./graph-reader.ts";
 import type { KindName } from "./record.ts";
-import { arrayInternals, type CollectionOwner, indexedInternals, mapInternals, treeOf } from "./schema-internals.ts";
+import {
+  arrayInternals,
+  type CollectionOwner,
+  indexedInternals,
+  mapInternals,
+  treeOf,
+} from "./schema-internals.ts";
 
 /** An empty schema instance or collection, unattached; its class's constructor does not run. */
 export function newSchemaObject(kind: KindName, shape: Shape | null): object {
@@ -28,7 +34,7 @@ export function newSchemaObject(kind: KindName, shape: Shape | null): object {
       return new CollectionSchema();
     case "schema": {
       if (shape === null) throw corrupt("a schema instance without a class");
-      const instance = Object.create(shape.constructor.prototype) as object;
+      const instance = Object.create(shape.type.prototype) as object;
       Schema.initialize(instance);
       return instance;
     }
@@ -102,6 +108,7 @@ function fillArray({ entries, entryCount }: GraphRecord, array: object): void {
 
 function fillIndexed({ entries }: GraphRecord, collection: object, nextIndex: unknown): void {
   const inside = indexedInternals(collection);
-  for (let at = 0; at + 1 < entries.length; at += 2) inside.$items.set(entries[at] as number, entries[at + 1]);
+  for (let at = 0; at + 1 < entries.length; at += 2)
+    inside.$items.set(entries[at] as number, entries[at + 1]);
   inside.$refId = nextIndex as number;
 }

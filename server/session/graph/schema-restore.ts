@@ -1,7 +1,22 @@
 import assert from "node:assert";
-import { $childType, $refId, $values, type ChangeTree, type Encoder, type Ref, type Schema } from "@colyseus/schema";
+import {
+  $childType,
+  $refId,
+  $values,
+  type ChangeTree,
+  type Encoder,
+  type Ref,
+  type Schema,
+} from "@colyseus/schema";
 import { type MapSlots, restoreDeleted } from "./map-slot.ts";
-import { arrayInternals, type CollectionOwner, indexedInternals, mapInternals, type TreeOwner, treeOf } from "./schema-internals.ts";
+import {
+  arrayInternals,
+  type CollectionOwner,
+  indexedInternals,
+  mapInternals,
+  type TreeOwner,
+  treeOf,
+} from "./schema-internals.ts";
 
 /** What an Encoder's root knows beyond the instances themselves; plain data, to be saved in the same graph. */
 export interface SchemaCapture {
@@ -71,7 +86,10 @@ export function prepareSchema(
 /** As after its first patch. */
 function settle(tree: ChangeTree, object: object, nextRefId: number): void {
   const refId = (object as TreeOwner)[$refId];
-  assert(refId !== undefined && refId < nextRefId, `refId ${refId} of a restored instance is not below ${nextRefId}`);
+  assert(
+    refId !== undefined && refId < nextRefId,
+    `refId ${refId} of a restored instance is not below ${nextRefId}`,
+  );
   tree.isNew = false;
 }
 
@@ -101,7 +119,8 @@ function walk(object: object, attached: Set<object>, edges: Edge[]): void {
 function childrenOf(object: object): { child: object; index: number }[] {
   const found: { child: object; index: number }[] = [];
   const add = (child: unknown, index: number) => {
-    if (typeof child === "object" && child !== null && treeOf(child) !== undefined) found.push({ child, index });
+    if (typeof child === "object" && child !== null && treeOf(child) !== undefined)
+      found.push({ child, index });
   };
   const values = (object as { [$values]?: unknown[] })[$values];
   if (values !== undefined) values.forEach(add);

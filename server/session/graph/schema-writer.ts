@@ -62,7 +62,12 @@ interface CollectionHeader {
 }
 
 /** Leaves the writer where scalars of the kind's own follow. */
-function openCollection(writer: RecordWriter, object: object, shape: Shape, { scalars, size }: CollectionHeader): void {
+function openCollection(
+  writer: RecordWriter,
+  object: object,
+  shape: Shape,
+  { scalars, size }: CollectionHeader,
+): void {
   writeHeader(writer, shape, { lock: 0, scalars: true, entries: size > 0 });
   refuseOwnKeys(writer, object, shape, ownKeys);
   if (!Object.isExtensible(object)) {

@@ -2,9 +2,9 @@ import { EventEmitter } from "node:events";
 import { Decoder, Encoder, type Schema, StateView, schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { checkGraph, encodeGraph, hashGraph } from "../../../server/session/graph/graph.ts";
 import { GraphError } from "../../../server/session/graph/graph-error.ts";
 import type { ClassLike, GraphOptions } from "../../../server/session/graph/graph-options.ts";
-import { checkGraph, encodeGraph, hashGraph } from "../../../server/session/graph/graph.ts";
 
 const Item = schema({ n: t.number() }, "Item");
 const State = schema({ x: t.number(), list: t.array(Item) }, "State");
@@ -38,41 +38,159 @@ function decoded(): Schema {
 }
 
 const cases: readonly [name: string, root: () => object, path: string, what: RegExp, remedy: RegExp][] = [
-  ["an unlisted class", () => ({ deck: { cards: [0, 1, 2, new Foo()] } }), "room.deck.cards[3]", /an instance of Foo, which is not listed/, /classes: \[Foo\]/],
-  ["a private field", () => ({ a: new Secret() }), "room.a", /Secret, whose #pin cannot be seen/, /onCacheRoom and onRestoreRoom/],
+  [
+    "an unlisted class",
+    () => ({ deck: { cards: [0, 1, 2, new Foo()] } }),
+    "room.deck.cards[3]",
+    /an instance of Foo, which is not listed/,
+    /classes: \[Foo\]/,
+  ],
+  [
+    "a private field",
+    () => ({ a: new Secret() }),
+    "room.a",
+    /Secret, whose #pin cannot be seen/,
+    /onCacheRoom and onRestoreRoom/,
+  ],
   ["an inherited private field", () => ({ a: new Below() }), "room.a", /Below, whose #pin/, /onCacheRoom/],
   ["a function", () => ({ a: [() => {}] }), "room.a[0]", /a function/, /a method/],
   ["a class as a value", () => ({ a: class Bar {} }), "room.a", /the class Bar/, /classes: \[Bar\]/],
   ["a symbol", () => ({ a: Symbol("here") }), "room.a", /Symbol\(here\)/, /Symbol\.for\("here"\)/],
   ["a symbol key", () => ({ a: { [Symbol("k")]: 1 } }), 'room.a["Symbol(k)"]', /under Symbol\(k\)/, /name/],
-  ["a getter", () => ({ a: { get now() { throw new Error("must not run"); } } }), "room.a.now", /getter/, /class/],
-  ["a hidden property", () => ({ a: Object.defineProperty({}, "x", { value: 1 }) }), "room.a.x", /not enumerable/, /plain/],
-  ["a property locked by itself", () => ({ a: Object.defineProperty({}, "x", { value: 1, enumerable: true }) }), "room.a.x", /locked/, /plain/],
-  ["an element that is a getter", () => ({ a: Object.defineProperty([1], 0, { get: () => 2, enumerable: true }) }), "room.a[0]", /no plain value/, /plain/],
+  [
+    "a getter",
+    () => ({
+      a: {
+        get now() {
+          throw new Error("must not run");
+        },
+      },
+    }),
+    "room.a.now",
+    /getter/,
+    /class/,
+  ],
+  [
+    "a hidden property",
+    () => ({ a: Object.defineProperty({}, "x", { value: 1 }) }),
+    "room.a.x",
+    /not enumerable/,
+    /plain/,
+  ],
+  [
+    "a property locked by itself",
+    () => ({ a: Object.defineProperty({}, "x", { value: 1, enumerable: true }) }),
+    "room.a.x",
+    /locked/,
+    /plain/,
+  ],
+  [
+    "an element that is a getter",
+    () => ({ a: Object.defineProperty([1], 0, { get: () => 2, enumerable: true }) }),
+    "room.a[0]",
+    /no plain value/,
+    /plain/,
+  ],
   ["a promise", () => ({ a: Promise.resolve() }), "room.a", /a Promise/, /await/],
-  ["a subclass of Promise", () => ({ a: Job.resolve() }), "room.a", /Job, which extends Promise/, /onCacheRoom/],
+  [
+    "a subclass of Promise",
+    () => ({ a: Job.resolve() }),
+    "room.a",
+    /Job, which extends Promise/,
+    /onCacheRoom/,
+  ],
   ["a WeakMap", () => ({ a: new WeakMap() }), "room.a", /a WeakMap/, /plain data/],
   ["a WeakRef", () => ({ a: new WeakRef({}) }), "room.a", /a WeakRef/, /plain data/],
   ["a URL", () => ({ a: new URL("http://a.b") }), "room.a", /a URL/, /plain data/],
   ["a boxed number", () => ({ a: Object(1) as object }), "room.a", /a Number/, /plain data/],
   ["a generator", () => ({ a: (function* () {})() }), "room.a", /./, /./],
-  ["arguments", () => ({ a: (function () { return arguments; })() }), "room.a.length", /not enumerable/, /plain/],
+  [
+    "arguments",
+    () => ({
+      a: (function () {
+        // biome-ignore lint/complexity/noArguments: what is tested
+        return arguments;
+      })(),
+    }),
+    "room.a.length",
+    /not enumerable/,
+    /plain/,
+  ],
   ["a proxy", () => ({ a: new Proxy({}, {}) }), "room.a", /a Proxy/, /behind/],
-  ["an object that inherits from another", () => ({ a: Object.create({ b: 1 }) as object }), "room.a", /prototype is another object/, /class/],
-  ["an object that only looks like a Map", () => ({ a: Object.create(Map.prototype) as object }), "room.a", /inherits from a Map/, /real/],
+  [
+    "an object that inherits from another",
+    () => ({ a: Object.create({ b: 1 }) as object }),
+    "room.a",
+    /prototype is another object/,
+    /class/,
+  ],
+  [
+    "an object that only looks like a Map",
+    () => ({ a: Object.create(Map.prototype) as object }),
+    "room.a",
+    /inherits from a Map/,
+    /real/,
+  ],
   ["listeners", () => ({ a: new Bus() }), 'room.a["Symbol(kCapture)"]', /under Symbol/, /transient/],
-  ["a shared buffer", () => ({ a: new Uint8Array(new SharedArrayBuffer(8)) }), "room.a", /SharedArrayBuffer/, /fixed/],
-  ["a resizable buffer", () => ({ a: new ArrayBuffer(8, { maxByteLength: 16 }) }), "room.a", /resizable/, /fixed/],
-  ["a property on a Date", () => ({ a: Object.assign(new Date(), { zone: "x" }) }), "room.a.zone", /one's own on a date/, /Map/],
+  [
+    "a shared buffer",
+    () => ({ a: new Uint8Array(new SharedArrayBuffer(8)) }),
+    "room.a",
+    /SharedArrayBuffer/,
+    /fixed/,
+  ],
+  [
+    "a resizable buffer",
+    () => ({ a: new ArrayBuffer(8, { maxByteLength: 16 }) }),
+    "room.a",
+    /resizable/,
+    /fixed/,
+  ],
+  [
+    "a property on a Date",
+    () => ({ a: Object.assign(new Date(), { zone: "x" }) }),
+    "room.a.zone",
+    /one's own on a date/,
+    /Map/,
+  ],
   ["a map's value", () => ({ a: new Map([["p 1", new Foo()]]) }), 'room.a.get("p 1")', /Foo/, /classes/],
-  ["a map's key", () => ({ a: new Map([[1, 1], [new Foo(), 1]] as [unknown, number][]) }), "room.a.keys[1]", /Foo/, /classes/],
+  [
+    "a map's key",
+    () => ({
+      a: new Map([
+        [1, 1],
+        [new Foo(), 1],
+      ] as [unknown, number][]),
+    }),
+    "room.a.keys[1]",
+    /Foo/,
+    /classes/,
+  ],
   ["a set's value", () => ({ a: new Set([1, new Foo()]) }), "room.a.values[1]", /Foo/, /classes/],
   ["a key with a blank", () => ({ "a b": { "9c": new Foo() } }), 'room["a b"]["9c"]', /Foo/, /classes/],
   ["a StateView", () => ({ a: new StateView() }), "room.a", /StateView is not supported yet/, /transient/],
-  ["a schema class of no state", () => ({ a: new (schema({ y: t.number() }, "Other"))() }), "room.a", /schema class Other/, /classes: \[Other\]/],
+  [
+    "a schema class of no state",
+    () => ({ a: new (schema({ y: t.number() }, "Other"))() }),
+    "room.a",
+    /schema class Other/,
+    /classes: \[Other\]/,
+  ],
   ["a client's schema instance", () => ({ a: decoded() }), "room.a", /a decoder made/, /new/],
-  ["a property on a collection", () => ({ a: Object.assign(new State().list, { mine: 1 }) }), "room.a.mine", /one's own on a arraySchema/, /Map/],
-  ["an unlisted class in a state", () => ({ state: Object.assign(new State(), { extra: new Foo() }) }), "room.state.extra", /Foo/, /classes/],
+  [
+    "a property on a collection",
+    () => ({ a: Object.assign(new State().list, { mine: 1 }) }),
+    "room.a.mine",
+    /one's own on a arraySchema/,
+    /Map/,
+  ],
+  [
+    "an unlisted class in a state",
+    () => ({ state: Object.assign(new State(), { extra: new Foo() }) }),
+    "room.state.extra",
+    /Foo/,
+    /classes/,
+  ],
 ];
 
 for (const [name, root, path, what, remedy] of cases) {
@@ -92,7 +210,10 @@ test("a # in a string, a comment or a regular expression is no private field", (
 
 test("all problems are told at once, up to problemsMax", () => {
   const root = { a: new Foo(), b: [new Foo(), 1, () => {}], c: Promise.resolve() };
-  assert.equal(checkGraph(root, optionsWith()).map(({ path }) => path), ["room.a", "room.c", "room.b[0]", "room.b[2]"]);
+  assert.equal(
+    checkGraph(root, optionsWith()).map(({ path }) => path),
+    ["room.a", "room.c", "room.b[0]", "room.b[2]"],
+  );
   assert.is(checkGraph(root, optionsWith([], { problemsMax: 2 })).length, 2);
 });
 

@@ -2,10 +2,10 @@ import { Encoder, schema, t } from "@colyseus/schema";
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { decodeGraph, encodeGraph, hashGraph, hashSaved } from "../../../server/session/graph/graph.ts";
 import { diffGraphs } from "../../../server/session/graph/graph-diff.ts";
 import { GraphError } from "../../../server/session/graph/graph-error.ts";
 import type { GraphOptions } from "../../../server/session/graph/graph-options.ts";
-import { decodeGraph, encodeGraph, hashGraph, hashSaved } from "../../../server/session/graph/graph.ts";
 
 const Player = schema({ x: t.number() }, "Player");
 const State = schema({ players: t.map(Player), grid: t.array("number"), ids: t.set("string") }, "State");
@@ -14,7 +14,12 @@ class Thing {
   [key: string]: unknown;
 }
 
-const options: GraphOptions = { classes: [Thing], stateClasses: [State], references: new Map(), resolve: () => undefined };
+const options: GraphOptions = {
+  classes: [Thing],
+  stateClasses: [State],
+  references: new Map(),
+  resolve: () => undefined,
+};
 
 const leaf = fc.oneof(
   fc.integer(),
@@ -140,7 +145,14 @@ const sample = encodeGraph(
     date: new Date(1),
     error: new TypeError("x"),
     thing: new Thing(),
-    pattern: /a/g, map: new Map<unknown, unknown>([["a", { n: 1.5 }], [2, [1, , 3]]]), bytes: new Uint8Array([1, 2]), big: 7n,
+    pattern: /a/g,
+    map: new Map<unknown, unknown>([
+      ["a", { n: 1.5 }],
+      // biome-ignore lint/suspicious/noSparseArray: what is tested
+      [2, [1, , 3]],
+    ]),
+    bytes: new Uint8Array([1, 2]),
+    big: 7n,
   },
   options,
 );
@@ -150,11 +162,22 @@ test("every flipped bit and every cut is GRAPH_CORRUPT", () => {
     for (const bit of [0, 3, 7]) {
       const flipped = sample.slice();
       flipped[at] = (flipped[at] as number) ^ (1 << bit);
-      assert.is(codeOf(() => decodeGraph(flipped, options)), "GRAPH_CORRUPT", `byte ${at}, bit ${bit}`);
+      assert.is(
+        codeOf(() => decodeGraph(flipped, options)),
+        "GRAPH_CORRUPT",
+        `byte ${at}, bit ${bit}`,
+      );
     }
-    assert.is(codeOf(() => decodeGraph(sample.subarray(0, at), options)), "GRAPH_CORRUPT", `cut to ${at}`);
+    assert.is(
+      codeOf(() => decodeGraph(sample.subarray(0, at), options)),
+      "GRAPH_CORRUPT",
+      `cut to ${at}`,
+    );
   }
-  assert.is(codeOf(() => decodeGraph(Buffer.concat([sample, sample]), options)), "GRAPH_CORRUPT");
+  assert.is(
+    codeOf(() => decodeGraph(Buffer.concat([sample, sample]), options)),
+    "GRAPH_CORRUPT",
+  );
 });
 
 test("bytes that are wrong under a right checksum are a told failure or a graph, never anything else", () => {
@@ -168,7 +191,14 @@ test("bytes that are wrong under a right checksum are a told failure or a graph,
       told.add(codeOf(() => decodeGraph(flipped, options)));
     }
   }
-  const expected = ["GRAPH_CLASS_UNKNOWN", "GRAPH_CORRUPT", "GRAPH_FIELD_UNKNOWN", "GRAPH_REFERENCE_UNKNOWN", "GRAPH_VERSION", "nothing was thrown"];
+  const expected = [
+    "GRAPH_CLASS_UNKNOWN",
+    "GRAPH_CORRUPT",
+    "GRAPH_FIELD_UNKNOWN",
+    "GRAPH_REFERENCE_UNKNOWN",
+    "GRAPH_VERSION",
+    "nothing was thrown",
+  ];
   for (const code of told) assert.ok(expected.includes(code), code);
   assert.ok(told.has("GRAPH_CORRUPT") && told.has("GRAPH_VERSION"));
 });

@@ -1,8 +1,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import {
+  checkGraph,
+  decodeGraph,
+  encodeGraph,
+  hashGraph,
+  hashSaved,
+} from "../../../server/session/graph/graph.ts";
 import { GraphError } from "../../../server/session/graph/graph-error.ts";
 import type { ClassLike, GraphOptions } from "../../../server/session/graph/graph-options.ts";
-import { checkGraph, decodeGraph, encodeGraph, hashGraph, hashSaved } from "../../../server/session/graph/graph.ts";
 
 const named = { the: "room" };
 function handler(): void {}
@@ -29,10 +35,44 @@ function round<T>(value: T, options = plain): T {
 }
 
 const primitives: unknown[] = [
-  undefined, null, true, false, 0, -0, 1, -1, 127, 128, -128, 2 ** 30 - 1, 2 ** 30, -(2 ** 30), 2 ** 53, 0.1, -1e300,
-  5e-324, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0n, 1n, -1n, 2n ** 200n, -(2n ** 64n) + 1n,
-  "", "a", "ä", "€", "\u0000", "\ud800 alone", "x".repeat(64), "x".repeat(65), "€".repeat(10_000), "y".repeat(100_000),
-  Symbol.for("name"), Symbol.for(""),
+  undefined,
+  null,
+  true,
+  false,
+  0,
+  -0,
+  1,
+  -1,
+  127,
+  128,
+  -128,
+  2 ** 30 - 1,
+  2 ** 30,
+  -(2 ** 30),
+  2 ** 53,
+  0.1,
+  -1e300,
+  5e-324,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+  0n,
+  1n,
+  -1n,
+  2n ** 200n,
+  -(2n ** 64n) + 1n,
+  "",
+  "a",
+  "ä",
+  "€",
+  "\u0000",
+  "\ud800 alone",
+  "x".repeat(64),
+  "x".repeat(65),
+  "€".repeat(10_000),
+  "y".repeat(100_000),
+  Symbol.for("name"),
+  Symbol.for(""),
 ];
 
 test("primitives come back as they were", () => {
@@ -41,7 +81,9 @@ test("primitives come back as they were", () => {
 });
 
 test("primitives of other types or values have other hashes", () => {
-  const hashes = new Set([...primitives, "1", "null", [], {}, [[]]].map((value) => hashGraph({ value }, plain)));
+  const hashes = new Set(
+    [...primitives, "1", "null", [], {}, [[]]].map((value) => hashGraph({ value }, plain)),
+  );
   assert.is(hashes.size, primitives.length + 5);
 });
 
@@ -49,7 +91,12 @@ test("the order of keys, and of Map and Set entries, is kept and hashed", () => 
   const object = { b: 1, a: 2, 7: 3, __proto__x: 4 };
   assert.equal(Object.keys(round(object)), Object.keys(object));
   assert.is.not(hashGraph({ v: { a: 1, b: 2 } }, plain), hashGraph({ v: { b: 2, a: 1 } }, plain));
-  const map = new Map<unknown, unknown>([["z", 1], [Number.NaN, 2], [-1, 3], [{}, 4]]);
+  const map = new Map<unknown, unknown>([
+    ["z", 1],
+    [Number.NaN, 2],
+    [-1, 3],
+    [{}, 4],
+  ]);
   assert.equal([...round(map)], [...map]);
   assert.is.not(hashGraph({ v: new Set([1, 2]) }, plain), hashGraph({ v: new Set([2, 1]) }, plain));
   assert.is.not(hashGraph({ v: new Set([1]) }, plain), hashGraph({ v: [1] }, plain));
@@ -65,10 +112,14 @@ test("a key __proto__ stays a key", () => {
 test("objects without a prototype, gaps in arrays, and properties of arrays are kept", () => {
   const bare = Object.assign(Object.create(null) as object, { a: 1 });
   assert.is(Object.getPrototypeOf(round(bare)), null);
-  const gaps = [1, , undefined, , ,]; // biome-ignore lint/suspicious/noSparseArray: what is tested
+  // biome-ignore lint/suspicious/noSparseArray: what is tested
+  const gaps = [1, , undefined, , ,];
   const back = round(gaps);
   assert.is(back.length, 5);
-  assert.equal([0, 1, 2, 3, 4].map((index) => index in back), [true, false, true, false, false]);
+  assert.equal(
+    [0, 1, 2, 3, 4].map((index) => index in back),
+    [true, false, true, false, false],
+  );
   const far: number[] = [];
   far[4_000_000_000] = 7;
   assert.is(round(far).length, 4_000_000_001);
@@ -81,7 +132,12 @@ test("identity, aliases and cycles are kept over the whole graph", () => {
   const shared = { n: 1 };
   const cycle: Record<string, unknown> = { shared };
   cycle["self"] = cycle;
-  const value = { a: shared, list: [shared, cycle], map: new Map<unknown, unknown>([[shared, cycle]]), set: new Set([cycle]) };
+  const value = {
+    a: shared,
+    list: [shared, cycle],
+    map: new Map<unknown, unknown>([[shared, cycle]]),
+    set: new Set([cycle]),
+  };
   const back = round(value);
   assert.is(back.a, back.list[0]);
   assert.is([...back.map.keys()][0], back.a);
@@ -126,7 +182,13 @@ test("typed arrays over one buffer stay over one buffer", () => {
   const bytes = new Uint8Array(buffer);
   const floats = new Float32Array(buffer, 8, 4);
   bytes.fill(7);
-  const back = round({ floats, bytes, view: new DataView(buffer, 4), buffer, small: new Float16Array([1.5]) });
+  const back = round({
+    floats,
+    bytes,
+    view: new DataView(buffer, 4),
+    buffer,
+    small: new Float16Array([1.5]),
+  });
   assert.is(back.floats.buffer, back.buffer);
   assert.is(back.bytes.buffer, back.buffer);
   assert.equal([back.floats.byteOffset, back.floats.length, back.view.byteOffset], [8, 4, 4]);
@@ -140,7 +202,14 @@ test("of Node's pool, only what Buffers cover is saved, and those that overlap s
   const other = Buffer.from("world");
   assert.ok(encodeGraph({ one, other }, plain).length < 120);
   const whole = Buffer.alloc(64, 1);
-  const back = round({ one, part: one.subarray(1, 3), end: one.subarray(2), other, whole, piece: whole.subarray(8, 16) });
+  const back = round({
+    one,
+    part: one.subarray(1, 3),
+    end: one.subarray(2),
+    other,
+    whole,
+    piece: whole.subarray(8, 16),
+  });
   assert.is(back.one.toString(), "hello");
   back.one[2] = 0x21;
   assert.equal([back.part.toString(), back.end.toString()], ["e!", "!lo"]);
@@ -189,18 +258,29 @@ test("instances of listed classes come back with their class, and no constructor
   const options = optionsWith([Deck, Counted, Refused, Hand]);
   const deck = new Deck();
   deck.top = 4;
-  const back = round({ deck, counted: new Counted([["a", 1]]), refused: new Refused("x"), hand: Hand.of(3, 4) as Hand, Deck }, options);
+  const back = round(
+    { deck, counted: new Counted([["a", 1]]), refused: new Refused("x"), hand: Hand.of(3, 4) as Hand, Deck },
+    options,
+  );
   assert.instance(back.deck, Deck);
   assert.equal([back.deck.top, back.deck.cards], [5, [1, 2, 3]]);
   assert.instance(back.counted, Counted);
   assert.equal([back.counted.get("a"), back.counted.total], [1, 3]);
-  assert.equal([back.refused instanceof Refused, back.refused.message, back.refused.code], [true, "x", "E_REFUSED"]);
+  assert.equal(
+    [back.refused instanceof Refused, back.refused.message, back.refused.code],
+    [true, "x", "E_REFUSED"],
+  );
   assert.equal([back.hand instanceof Hand, back.hand.length, back.hand.owner], [true, 2, "p1"]);
   assert.is(back.Deck, Deck);
 });
 
 test("an own property stays one where the class has an accessor of that name", () => {
-  const deck = Object.defineProperty(new Deck(), "top", { value: 9, enumerable: true, writable: true, configurable: true });
+  const deck = Object.defineProperty(new Deck(), "top", {
+    value: 9,
+    enumerable: true,
+    writable: true,
+    configurable: true,
+  });
   assert.equal(Object.getOwnPropertyDescriptor(round(deck, optionsWith([Deck])), "top")?.value, 9);
 });
 
@@ -219,13 +299,22 @@ test("what a name stands for must exist", () => {
 
 test("a class that is not listed where it is restored is named", () => {
   const bytes = encodeGraph({ value: new Deck() }, optionsWith([Deck]));
-  assert.is(codeOf(() => decodeGraph(bytes, plain)), "GRAPH_CLASS_UNKNOWN");
+  assert.is(
+    codeOf(() => decodeGraph(bytes, plain)),
+    "GRAPH_CLASS_UNKNOWN",
+  );
 });
 
 test("two classes of one name are refused", () => {
   const other = { Deck: class Deck {} }.Deck;
-  assert.is(codeOf(() => checkGraph({}, optionsWith([Deck, other]))), "GRAPH_CLASS_NAME");
-  assert.is(codeOf(() => checkGraph({}, optionsWith([class {}]))), "GRAPH_CLASS_NAME");
+  assert.is(
+    codeOf(() => checkGraph({}, optionsWith([Deck, other]))),
+    "GRAPH_CLASS_NAME",
+  );
+  assert.is(
+    codeOf(() => checkGraph({}, optionsWith([class {}]))),
+    "GRAPH_CLASS_NAME",
+  );
 });
 
 function codeOf(act: () => unknown): string {

@@ -1,9 +1,15 @@
-import { $refId, Decoder, Encoder, schema, type SchemaType, t } from "@colyseus/schema";
+import { $refId, Decoder, Encoder, type SchemaType, schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import {
+  decodeGraph,
+  encodeGraph,
+  type GraphRoot,
+  hashGraph,
+  restoreSchema,
+} from "../../../server/session/graph/graph.ts";
 import { diffGraphs } from "../../../server/session/graph/graph-diff.ts";
 import type { GraphOptions } from "../../../server/session/graph/graph-options.ts";
-import { decodeGraph, encodeGraph, type GraphRoot, hashGraph, restoreSchema } from "../../../server/session/graph/graph.ts";
 import { captureSchema } from "../../../server/session/graph/schema-restore.ts";
 
 const Item = schema({ name: t.string(), weight: t.number() }, "Item");
@@ -90,7 +96,11 @@ class Follower {
         return id === undefined || id !== (previousValue as { [$refId]?: number } | undefined)?.[$refId];
       });
       this.changes = changed.map(({ op, refId, field, dynamicIndex, value, previousValue }) => {
-        return { op, refId, name: `${String(field ?? dynamicIndex)}: ${String(previousValue)} to ${String(value)}` };
+        return {
+          op,
+          refId,
+          name: `${String(field ?? dynamicIndex)}: ${String(previousValue)} to ${String(value)}`,
+        };
       });
     };
   }
@@ -165,7 +175,8 @@ const steps: readonly Step[] = [
     const player = state.players.get(key) as Player | undefined;
     state.players.delete(key);
     // Still held by a field: as a closure or a list of the fallen holds it.
-    if (player !== undefined && benched.length < 4 && !state.order.includes(player as never)) benched.push(player);
+    if (player !== undefined && benched.length < 4 && !state.order.includes(player as never))
+      benched.push(player);
   },
   ({ benched }, below) => {
     for (const player of benched) player.x = below(50);
@@ -237,7 +248,10 @@ const steps: readonly Step[] = [
 const allSteps = [...steps, ...fragileSteps];
 
 /** The same steps on all worlds. */
-function run(worlds: readonly World[], { seed, of, count }: { seed: number; of: readonly Step[]; count: number }): void {
+function run(
+  worlds: readonly World[],
+  { seed, of, count }: { seed: number; of: readonly Step[]; count: number },
+): void {
   for (const world of worlds) {
     const below = chance(seed);
     for (let i = 0; i < count; i++) (of[below(of.length)] as Step)(world, below);

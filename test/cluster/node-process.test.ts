@@ -1,0 +1,164 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { eventually, freePort, Spawned } from "./spawned.ts";
+
+const test = suite("nodes as processes");
+
+const folder = mkdtempSync(join(tmpdir(), "testudo-process-"));
+const running: Spawned[] = [];
+
+test.after.each(async () => {
+  await Promise.all(running.splice(0).map((spawned) => spawned.end()));
+});
+test.after(() => rmSync(folder, { recursive: true }));
+
+let worlds = 0;
+
+interface World {
+  readonly data: string;
+  readonly port: number;
+  args(id: string): string[];
+  spawn(id: string, extra?: readonly string[], options?: { ipc?: boolean }): Spawned;
+}
+
+async function world(ids: readonly string[]): Promise<World> {
+  const port = await freePort([1, 2, 100, 101, 102]);
+  const data = join(folder, String(worlds++));
+  const peers = ids.map((id, k) => `${id}=ws://127.0.0.1:${port + 100 + k}`).join(",");
+  const args = (id: string) => {
+    const k = ids.indexOf(id);
+    const named = `--id=${id} --host=127.0.0.1 --peer-host=127.0.0.1 --port=${port + k} --peer-port=${port + 100 + k} --data=${data}/${id}`;
+    return [...named.split(" "), `--peers=${peers}`, "--secret=0123456789abcdef", "--config=none"];
+  };
+  const spawn: World["spawn"] = (id, extra = [], options = {}) => {
+    const spawned = new Spawned("node-main.ts", [...args(id), ...extra], options);
+    running.push(spawned);
+    return spawned;
+  };
+  return { data, port, args, spawn };
+}
+
+const serving = /"event":"serving"/;
+
+test("[C2] a wrong option ends the process with 2 and one line on stderr", async () => {
+  const { spawn } = await world(["n1"]);
+  const node = spawn("n1", ["--port=0"]);
+  assert.equal(await node.ended, { code: 2, signal: null });
+  assert.equal(node.stderr, ['testudo: option port, from flag --port: "0" is not allowed; it must be a whole number from 1 to 65535']);
+  assert.equal(node.stdout, []);
+});
+
+test("[C10] a peer port that is taken ends the process with 2 and one line", async () => {
+  const { spawn, port } = await world(["n1"]);
+  await spawn("n1").line(serving);
+  const twin = spawn("n1", [`--port=${port + 1}`, `--data=${join(folder, "twin")}`]);
+  assert.equal(await twin.ended, { code: 2, signal: null });
+  assert.is(twin.stderr.length, 1);
+  assert.match(twin.stderr[0] ?? "", new RegExp(`PORT_IN_USE.*${port + 100}`));
+});
+
+test("[C5] a node with an emptied folder ends with 3 and says what to do, the others go on", async () => {
+  const { spawn, data, port } = await world(["n1", "n2", "n3"]);
+  const nodes = ["n1", "n2", "n3"].map((id) => spawn(id));
+  await Promise.all(nodes.map((node) => node.line(serving)));
+  await nodes[2]?.end("SIGKILL");
+  rmSync(join(data, "n3"), { recursive: true });
+  const emptied = spawn("n3");
+  assert.equal(await emptied.ended, { code: 3, signal: null });
+  assert.is(emptied.stderr.length, 1);
+  assert.match(emptied.stderr[0] ?? "", /^testudo: node n3 ends: NOT_A_MEMBER: .* give it its old data folder back/);
+  const answer = await fetch(`http://127.0.0.1:${port}/add/0/3`);
+  assert.is(await answer.text(), "3");
+});
+
+test("[C11] SIGTERM and SIGINT stop a node cleanly with 0", async () => {
+  const { spawn } = await world(["n1"]);
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    const node = spawn("n1");
+    await node.line(serving);
+    assert.equal(await node.end(signal), { code: 0, signal: null });
+    assert.ok(node.stdout.some((line) => line.includes('"event":"stopped"')));
+    assert.equal(node.stderr, []);
+  }
+});
+
+test("[C11] a node whose starter is gone stops by itself", async () => {
+  const { spawn } = await world(["n1"]);
+  const node = spawn("n1", [], { ipc: true });
+  await node.line(serving);
+  node.child.disconnect();
+  assert.equal(await node.ended, { code: 0, signal: null });
+  assert.ok(node.stdout.some((line) => line.includes("the starter has ended")));
+});
+
+test("[C11] what nobody caught ends the process at once with 70 and one last line", async () => {
+  const { spawn, port } = await world(["n1"]);
+  const node = spawn("n1");
+  await node.line(serving);
+  await fetch(`http://127.0.0.1:${port}/throw`).catch(() => null);
+  assert.equal(await node.ended, { code: 70, signal: null });
+  assert.equal(node.stderr, ["testudo: node n1 ends: UNEXPECTED: thrown | on two lines"]);
+  assert.ok(node.stdout.some((line) => line.includes('"level":60')), "the log has it too");
+});
+
+test("[C12] status, endpoints and readiness are answered to every page", async () => {
+  const { spawn, port } = await world(["n1", "n2"]);
+  const first = spawn("n1", ["--region=eu"]);
+  const base = `http://127.0.0.1:${port}/testudo`;
+  const early = await eventually("it listens", () => fetch(`${base}/ready`).catch(() => null));
+  assert.is(early.status, 503, "n2 is not there yet");
+  await early.text();
+  await Promise.all([first, spawn("n2")].map((node) => node.line(serving)));
+  const ready = await fetch(`${base}/ready`);
+  assert.is(ready.status, 200);
+  assert.equal(await ready.json(), { ready: true, state: "serving", leaderless: [] });
+  const answer = await fetch(`${base}/status?fresh=1`, { headers: { origin: "http://elsewhere.example" } });
+  assert.is(answer.headers.get("access-control-allow-origin"), "*");
+  const status = (await answer.json()) as Record<string, unknown> & { groups: Record<string, unknown>[]; peers: Record<string, unknown>[] };
+  assert.is(status["node"], "n1");
+  assert.is(status["pid"], first.pid);
+  assert.is(status["region"], "eu");
+  assert.is(status["development"], false);
+  assert.ok((status["uptimeMs"] as number) > 0);
+  assert.equal(status["rooms"], []);
+  assert.equal(Object.keys(status.groups[0] ?? {}).sort(), ["appliedIndex", "commitIndex", "id", "leader", "role", "term"]);
+  assert.equal(status.peers.map(({ node, state }) => ({ node, state })), [{ node: "n2", state: "up" }]);
+  const { endpoints } = (await (await fetch(`${base}/endpoints`)).json()) as { endpoints: unknown[] };
+  assert.equal(endpoints[0], { node: "n1", region: "eu", url: `http://localhost:${port}` });
+});
+
+test("[C12] what is not there, or not allowed, is said so, and a page of one's own passes by", async () => {
+  const { spawn, port } = await world(["n1"]);
+  await spawn("n1").line(serving);
+  const base = `http://127.0.0.1:${port}`;
+  const ask = async (path: string, init: RequestInit = {}) => {
+    const answer = await fetch(base + path, init);
+    const body = await answer.text();
+    return { status: answer.status, code: body.startsWith("{") ? (JSON.parse(body).error?.code ?? null) : body };
+  };
+  assert.equal(await ask("/testudo/nothing"), { status: 404, code: "NOT_FOUND" });
+  assert.equal(await ask("/testudo/status", { method: "POST", body: "x".repeat(100_000) }), { status: 405, code: "METHOD_NOT_ALLOWED" });
+  assert.equal(await ask("/testudo/kill"), { status: 405, code: "METHOD_NOT_ALLOWED" });
+  assert.equal(await ask("/testudo/kill", { method: "POST" }), { status: 403, code: "NOT_IN_DEVELOPMENT" });
+  assert.equal(await ask("/testudo/kill", { method: "OPTIONS" }), { status: 204, code: "" });
+  assert.equal(await ask("/testudo/ready", { method: "HEAD" }), { status: 200, code: "" });
+  assert.equal(await ask("/index.html"), { status: 200, code: "a page" });
+});
+
+test("[C12] in development a page of the cluster kills a node, a foreign page does not", async () => {
+  const { spawn, port } = await world(["n1"]);
+  const node = spawn("n1", ["--development"]);
+  await node.line(serving);
+  const kill = (origin?: string) =>
+    fetch(`http://127.0.0.1:${port}/testudo/kill`, { method: "POST", headers: origin === undefined ? {} : { origin } });
+  for (const origin of ["http://elsewhere.example", `http://elsewhere.example:${port}`, `http://localhost:${port + 1}`, "null"]) {
+    assert.is((await kill(origin)).status, 403, origin);
+  }
+  assert.equal(await (await kill(`http://127.0.0.1:${port}`)).json(), { killed: "n1", pid: node.pid });
+  assert.equal(await node.ended, { code: null, signal: "SIGKILL" });
+});
+
+test.run();

@@ -1,0 +1,150 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type ClusterOptions, RaftCluster } from "./raft-cluster.ts";
+
+function settled(options: ClusterOptions = {}): {
+  cluster: RaftCluster;
+  leader: string;
+  others: [string, string];
+} {
+  const cluster = new RaftCluster(options);
+  const leader = cluster.elect();
+  cluster.run(50);
+  cluster.packets = [];
+  return { cluster, leader, others: cluster.followersOf(leader) as [string, string] };
+}
+
+test("[R29] a leader with too many uncommitted entries refuses proposals, until they are committed", () => {
+  const { cluster, leader } = settled({ uncommittedEntriesMax: 4 });
+  assert.is(cluster.propose(leader, "1", "2", "3").type, "appended");
+  const { lastIndex } = cluster.raft(leader);
+  assert.equal(cluster.propose(leader, "4", "5"), { type: "refused", reason: "OVERLOADED" });
+  assert.is(cluster.raft(leader).lastIndex, lastIndex, "all or nothing");
+  assert.is(cluster.propose(leader, "4").type, "appended");
+  assert.equal(cluster.propose(leader, "5"), { type: "refused", reason: "OVERLOADED" });
+  cluster.settle();
+  assert.is(cluster.propose(leader, "5").type, "appended");
+});
+
+test("[R29] so does one with too many uncommitted bytes", () => {
+  const { cluster, leader } = settled({ uncommittedBytesMax: 10 });
+  assert.is(cluster.propose(leader, "12345", "1234").type, "appended");
+  assert.equal(cluster.propose(leader, "12"), { type: "refused", reason: "OVERLOADED" });
+  assert.is(cluster.propose(leader, "1").type, "appended");
+  cluster.settle();
+  cluster.compact(leader);
+  cluster.settle();
+  assert.is(cluster.propose(leader, "1234567890").type, "appended");
+});
+
+test("[R29] a new leader counts what its predecessors left uncommitted", () => {
+  const cluster = new RaftCluster({ uncommittedBytesMax: 10 });
+  const leader = cluster.elect();
+  cluster.run(50);
+  cluster.propose(leader, "12345678");
+  for (const packet of cluster.packets.splice(0)) cluster.deliver(packet);
+  for (const id of cluster.followersOf(leader)) cluster.completeWrite(id);
+  cluster.crash(leader);
+  while (cluster.leaders().length === 0) {
+    cluster.nowMs += 10;
+    for (const id of cluster.nodes.keys()) cluster.step(id, { type: "tick" });
+    for (const packet of cluster.packets.splice(0)) cluster.deliver(packet);
+    for (const { id, writes } of cluster.nodes.values()) if (writes.length > 0) cluster.completeWrite(id);
+  }
+  const successor = cluster.leaders()[0]?.id ?? "";
+  assert.equal(cluster.propose(successor, "123"), { type: "refused", reason: "OVERLOADED" });
+  cluster.run(50);
+  assert.is(cluster.propose(successor, "123").type, "appended");
+});
+
+test("[R30] who does not lead appends nothing, and names who does", () => {
+  const { cluster, leader, others } = settled();
+  assert.equal(cluster.propose(others[0], "x"), { type: "notLeader", leaderId: leader });
+  cluster.step(others[0], { type: "linkDown", nodeId: leader });
+  assert.equal(cluster.propose(others[0], "x"), { type: "notLeader", leaderId: null });
+});
+
+test("[R31] log time is the last stamp and the leader's monotonic time since its no-op, in whole milliseconds", () => {
+  const { cluster, leader } = settled();
+  const node = cluster.node(leader);
+  const noop = node.applied.at(-1);
+  assert.ok(noop);
+  const beforeMs = cluster.raft(leader).logTimeMs(cluster.now);
+  cluster.nowMs += 123.7;
+  cluster.wallMs -= 5_000;
+  const expectedMs = Math.floor(beforeMs + 123.7);
+  assert.is(cluster.raft(leader).logTimeMs(cluster.now), expectedMs);
+  cluster.propose(leader, "x");
+  cluster.nowMs += 10;
+  cluster.wallMs += 4_000;
+  cluster.propose(leader, "y");
+  cluster.wallMs += 7_000;
+  cluster.propose(leader, "z");
+  cluster.settle();
+  const [x, y, z] = node.applied.slice(-3);
+  assert.is(x?.logTimeMs, expectedMs);
+  assert.is(y?.logTimeMs, Math.floor(beforeMs + 133.7));
+  assert.is(x?.wallTimeMs, noop.wallTimeMs, "a wall clock that goes back stands still");
+  assert.is(y?.wallTimeMs, noop.wallTimeMs);
+  assert.is(z?.wallTimeMs, Math.floor(cluster.wallMs));
+});
+
+test("[R31] log time stands still while nobody leads, and goes on from there under the next leader", () => {
+  const { cluster, leader } = settled();
+  cluster.propose(leader, "x");
+  cluster.settle();
+  const lastMs = cluster.node(leader).applied.at(-1)?.logTimeMs ?? -1;
+  for (const id of cluster.nodes.keys()) cluster.crash(id, { silent: true });
+  cluster.nowMs += 1_000_000;
+  cluster.wallMs -= 900_000;
+  for (const id of cluster.nodes.keys()) cluster.start(id);
+  const next = cluster.elect();
+  const noop = cluster.node(next).applied.find(({ term }) => term === cluster.raft(next).term);
+  assert.is(noop?.type, "noop");
+  assert.is(noop?.logTimeMs, lastMs);
+  assert.ok(cluster.raft(next).logTimeMs(cluster.now) < lastMs + 5_000);
+});
+
+test("[R32] a lead is handed over at once to a voter that has everything, without loss (§3.10)", () => {
+  const { cluster, leader, others } = settled();
+  const startedMs = cluster.nowMs;
+  cluster.propose(leader, "x");
+  cluster.step(leader, { type: "transferLeader", to: others[0] });
+  assert.ok(!cluster.packets.some(({ message }) => message.type === "timeoutNow"), "it lacks an entry yet");
+  cluster.settle();
+  assert.is(cluster.nowMs, startedMs, "no timer was needed");
+  assert.is(cluster.raft(others[0]).role, "leader");
+  assert.is(cluster.raft(leader).role, "follower");
+  assert.equal(cluster.commandsApplied(others[0]), ["x"]);
+});
+
+test("[R32] a request to take over from anybody but the present leader is nothing", () => {
+  const { cluster, others } = settled();
+  const { term } = cluster.raft(others[0]);
+  const message = { type: "timeoutNow", storeId: `${others[1]}-disk` } as const;
+  cluster.step(others[0], { type: "message", from: others[1], message: { ...message, term } });
+  cluster.step(others[0], { type: "message", from: others[1], message: { ...message, term: term + 1 } });
+  assert.is(cluster.raft(others[0]).role, "follower");
+});
+
+test("[R33] during a transfer proposals are refused; one that fails is given up after an election timeout", () => {
+  const { cluster, leader, others } = settled();
+  cluster.cut(leader, others[0]);
+  cluster.step(leader, { type: "transferLeader", to: others[0] });
+  assert.equal(cluster.propose(leader, "x"), { type: "refused", reason: "TRANSFERRING" });
+  assert.is(cluster.raft(leader).status().transferTo, others[0]);
+  cluster.run(100);
+  assert.equal(cluster.propose(leader, "x"), { type: "refused", reason: "TRANSFERRING" });
+  cluster.run(120);
+  assert.is(cluster.propose(leader, "x").type, "appended");
+});
+
+test("[R33] a transfer to oneself, to nobody, to a learner, or asked of a follower is none", () => {
+  const { cluster, leader, others } = settled({ learners: ["l"] });
+  for (const to of [leader, "nobody", "l"]) cluster.step(leader, { type: "transferLeader", to });
+  cluster.step(others[0], { type: "transferLeader", to: others[0] });
+  cluster.settle();
+  assert.is(cluster.propose(leader, "x").type, "appended");
+});
+
+test.run();
