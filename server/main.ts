@@ -1,7 +1,7 @@
 /** One node with the sample game: `node --import ./server/colyseus/register.ts server/main.ts [options]`. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { defineRoom, defineServer } from "@colyseus/core";
+import { defineRoom, defineServer } from "colyseus";
 import sirv from "sirv";
 import { ArenaRoom } from "./arena/arena-room.ts";
 import { writeLastLine } from "./cluster/log.ts";

@@ -1,14 +1,13 @@
-import type { Room } from "@colyseus/sdk";
-import type { ArenaState } from "./arena-state.ts";
 import type { Gap } from "./gap-meter.ts";
+import type { ArenaConnection } from "./session.ts";
 
 /**
  * `window.testudo`: what the page knows, for tests and for the curious. Reading it changes nothing, and each field is
  * as of now.
  */
 export interface TestudoWindow {
-  /** The SDK's own room: `roomId`, `sessionId`, `state`. */
-  readonly room: Room<unknown, ArenaState>;
+  /** The client library's own room: `roomId`, `sessionId`, `state`. */
+  readonly room: ArenaConnection;
   readonly sessionId: string;
   /** The node that the seat is attached to; "" while it is unknown. */
   readonly node: string;

@@ -132,12 +132,9 @@ class Match {
     return this.#newest.players.get(this.#session.room.sessionId);
   }
 
-  /** The room's own word on it; else the address that the connection goes to. */
+  /** The node that the seat is attached to: the room's own word on it, else where the connection goes. */
   get #ownNode(): string {
-    const told = this.#own?.node ?? "";
-    if (told !== "") return told;
-    const { url } = this.#session;
-    return this.#watch.nodes.find((node) => node.url === url)?.node ?? "";
+    return this.#own?.node || this.#session.node;
   }
 
   #hear(): void {
@@ -152,6 +149,10 @@ class Match {
           break;
         case "resumed":
           this.#gaps.suspect("resumed", nowMs);
+          this.#steered = { ...this.#steered, atMs: 0 };
+          break;
+        case "moved":
+          this.#gaps.suspect(`moved from ${event.from} to ${event.to}`, nowMs);
           break;
         case "left":
           this.#hud.stop(`The match is over for this page (${event.code}). Reload to enter again.`);

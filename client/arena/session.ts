@@ -1,41 +1,48 @@
 // The one place that knows which client library carries the page.
-import { Client, type Room } from "@colyseus/sdk";
 import type { FireReply, SteerMessage } from "../../shared/arena/messages.ts";
+import { Client, type FailoverRoom } from "../testudo-client.ts";
 import type { ArenaState } from "./arena-state.ts";
 import type { Endpoint } from "./node-status.ts";
 
+const roomName = "arena";
 const pingMs = 1_000;
+
+export type ArenaConnection = FailoverRoom<unknown, ArenaState>;
 
 export type SessionEvent =
   | { readonly type: "patch"; readonly state: ArenaState }
   | { readonly type: "dropped" }
   | { readonly type: "resumed" }
+  /** The seat goes on behind another node (or the same one); `gapMs` as the client library measured it. */
+  | { readonly type: "moved"; readonly from: string; readonly to: string; readonly gapMs: number }
   | { readonly type: "left"; readonly code: number };
 
 /** A seat in the arena. */
 export class Session {
-  readonly room: Room<unknown, ArenaState>;
+  readonly room: ArenaConnection;
   #roundTripMs: number | null = null;
+  #attached = true;
 
   /** @param endpoints at least one, the preferred one first */
   static async open(endpoints: readonly Endpoint[], name: string): Promise<Session> {
-    const [first] = endpoints;
-    if (first === undefined) throw new TypeError("no endpoint to connect to");
-    const client = new Client(first.url);
-    return new Session(await client.joinOrCreate<ArenaState>("arena", { name }));
+    const client = new Client(
+      endpoints.map(({ url }) => url),
+      { latest: { [roomName]: ["steer"] } },
+    );
+    return new Session(await client.joinOrCreate<ArenaState>(roomName, { name }));
   }
 
-  private constructor(room: Room<unknown, ArenaState>) {
+  private constructor(room: ArenaConnection) {
     this.room = room;
-    // A seat is worth waiting for, however young it is.
-    room.reconnection.minUptime = 0;
-    setInterval(
-      () =>
-        this.room.ping((ms) => {
+    // On a plain server too a seat is worth coming back to, however young it is.
+    room.reconnection.minUptime = Math.min(0, room.reconnection.minUptime);
+    setInterval(() => {
+      if (this.#attached) {
+        room.ping((ms) => {
           this.#roundTripMs = ms;
-        }),
-      pingMs,
-    );
+        });
+      }
+    }, pingMs);
   }
 
   /** To the attached node and back, or null before the first answer. */
@@ -43,24 +50,37 @@ export class Session {
     return this.#roundTripMs;
   }
 
-  /** The address of the node that the seat is attached to: `http://host:port`. */
-  get url(): string {
-    const { url } = this.room.connection as unknown as { url?: string };
-    return url === undefined ? "" : new URL(url.replace(/^ws/, "http")).origin;
+  /** The node that the connection goes to; "" on a plain server. */
+  get node(): string {
+    return this.room.endpoint?.node ?? "";
   }
 
   listen(listener: (event: SessionEvent) => void): void {
     this.room.onStateChange((state) => listener({ type: "patch", state }));
-    this.room.onDrop(() => listener({ type: "dropped" }));
-    this.room.onReconnect(() => listener({ type: "resumed" }));
-    this.room.onLeave((code) => listener({ type: "left", code }));
+    this.room.onDrop(() => {
+      this.#attached = false;
+      listener({ type: "dropped" });
+    });
+    this.room.onReconnect(() => {
+      this.#attached = true;
+      listener({ type: "resumed" });
+    });
+    this.room.onFailover(({ from, to, gapMs }) => {
+      listener({ type: "moved", from: from.node ?? from.url, to: to.node ?? to.url, gapMs });
+    });
+    this.room.onLeave((code) => {
+      this.#attached = false;
+      listener({ type: "left", code });
+    });
   }
 
+  /** Tells a wish, unless nobody is there to hear it: the next one counts as well. */
   steer(message: SteerMessage): void {
-    if (this.room.connection.isOpen) this.room.send("steer", message);
+    if (this.#attached) this.room.send("steer", message);
   }
 
-  fire(): Promise<FireReply> {
-    return this.room.request<undefined, FireReply>("fire");
+  /** Fires once, whatever happens to the node meanwhile. Rejects when it cannot be known to have happened. */
+  async fire(): Promise<FireReply> {
+    return await this.room.request<undefined, FireReply>("fire");
   }
 }

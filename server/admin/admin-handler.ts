@@ -18,7 +18,7 @@ interface Answer {
   readonly status: number;
   readonly body: unknown;
   /** After the answer has left. */
-  readonly then?: () => void;
+  readonly afterwards?: () => void;
 }
 
 /**
@@ -38,9 +38,11 @@ export function makeAdminHandler(options: AdminHandlerOptions): AdminHandler {
       "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
       "access-control-allow-headers": "content-type",
       "cache-control": "no-store",
-      ...(body === "" ? {} : { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(body) }),
+      ...(body === ""
+        ? {}
+        : { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(body) }),
     });
-    response.end(request.method === "HEAD" ? "" : body, answer.then);
+    response.end(request.method === "HEAD" ? "" : body, answer.afterwards);
     return true;
   };
 }
@@ -65,16 +67,25 @@ function answerTo(options: AdminHandlerOptions, request: IncomingMessage, path: 
 }
 
 function readiness(node: TestudoNode): Answer {
-  const leaderless = node.groups().filter(({ leader }) => leader === null).map(({ id }) => id);
+  const leaderless = node
+    .groups()
+    .filter(({ leader }) => leader === null)
+    .map(({ id }) => id);
   const ready = node.life.state === "serving" && leaderless.length === 0;
   return { status: ready ? 200 : 503, body: { ready, state: node.life.state, leaderless } };
 }
 
 function kill(node: TestudoNode, request: IncomingMessage): Answer {
-  if (!node.options.development) return failure(403, "NOT_IN_DEVELOPMENT", "nodes can be killed only with --development");
+  if (!node.options.development)
+    return failure(403, "NOT_IN_DEVELOPMENT", "nodes can be killed only with --development");
   const { origin } = request.headers;
-  if (origin !== undefined && !ownOrigin(node, origin)) return failure(403, "FOREIGN_PAGE", "only the cluster's own pages may kill a node");
-  return { status: 200, body: { killed: node.options.id, pid: process.pid }, then: () => process.kill(process.pid, "SIGKILL") };
+  if (origin !== undefined && !ownOrigin(node, origin))
+    return failure(403, "FOREIGN_PAGE", "only the cluster's own pages may kill a node");
+  return {
+    status: 200,
+    body: { killed: node.options.id, pid: process.pid },
+    afterwards: () => process.kill(process.pid, "SIGKILL"),
+  };
 }
 
 /** A page of some other site, open in the developer's browser, reaches localhost too; it shall not kill. */
@@ -83,7 +94,10 @@ function ownOrigin(node: TestudoNode, origin: string): boolean {
   if (asked === null) return false;
   return node.endpoints().some(({ url }) => {
     const own = new URL(url);
-    return own.origin === asked.origin || (own.port === asked.port && isLocal(own.hostname) && isLocal(asked.hostname));
+    return (
+      own.origin === asked.origin ||
+      (own.port === asked.port && isLocal(own.hostname) && isLocal(asked.hostname))
+    );
   });
 }
 

@@ -1,4 +1,4 @@
-import { type Client, ErrorCode, Room, ServerError, validate } from "@colyseus/core";
+import { type Client, ErrorCode, Room, ServerError, validate } from "colyseus";
 import { botKey, botName, botsWanted, isBot } from "../../shared/arena/bot.ts";
 import { advanceMatch, enter, fire, leave, type Match, steer } from "../../shared/arena/match.ts";
 import type { FireReply } from "../../shared/arena/messages.ts";

@@ -36,7 +36,8 @@ export class RestartPolicy {
 
   died({ code, signal, livedMs }: ChildEnd): AfterDeath {
     if (code === exitCodes.wrongOptions) return { type: "giveUp", why: "its options are wrong" };
-    if (code === exitCodes.refused) return { type: "giveUp", why: "its data folder and the cluster do not fit together" };
+    if (code === exitCodes.refused)
+      return { type: "giveUp", why: "its data folder and the cluster do not fit together" };
     // A kill is somebody's doing, however often: it says nothing about the node.
     const quick = livedMs < childDefaults.quickDeathMs && signal !== "SIGKILL" && signal !== "SIGTERM";
     this.#quickDeaths = quick ? this.#quickDeaths + 1 : 0;
@@ -44,7 +45,10 @@ export class RestartPolicy {
       return { type: "giveUp", why: `it died at once ${this.#quickDeaths} times in a row` };
     }
     const factor = 2 ** Math.max(this.#quickDeaths - 1, 0);
-    const delayMs = Math.max(this.#restartAfterMs, Math.min(this.#restartAfterMs * factor, childDefaults.restartDelayMsMax));
+    const delayMs = Math.max(
+      this.#restartAfterMs,
+      Math.min(this.#restartAfterMs * factor, childDefaults.restartDelayMsMax),
+    );
     return { type: "restart", delayMs };
   }
 }

@@ -158,13 +158,18 @@ export class FoundingProtocol {
   }
 
   #save(founding: Founding, answerTo?: string): void {
-    const state = { type: "saving", founding, answerTo: new Set(answerTo === undefined ? [] : [answerTo]) } as const;
+    const state = {
+      type: "saving",
+      founding,
+      answerTo: new Set(answerTo === undefined ? [] : [answerTo]),
+    } as const;
     this.#state = state;
     this.#parts.save(founding).then(
       () => {
         if (this.#state !== state) return;
         this.#enter(founding);
-        for (const nodeId of state.answerTo) this.#parts.send(nodeId, { type: "founded", clusterId: founding.clusterId });
+        for (const nodeId of state.answerTo)
+          this.#parts.send(nodeId, { type: "founded", clusterId: founding.clusterId });
       },
       (error: unknown) => this.#fail(new NodeError("DISK", "the founding could not be saved", error)),
     );
@@ -183,11 +188,17 @@ export class FoundingProtocol {
     if (peer.clusterId !== null && link.retries === 0) return this.#hearClusterId(link, peer.clusterId);
     const member = founding.members.find(({ nodeId }) => nodeId === peer.nodeId);
     if (member?.storeId !== peer.storeId && link.retries === 0) {
-      log.warn({ event: "stranger", peer: peer.nodeId, storeId: peer.storeId }, `${peer.nodeId} has a data folder that is no member of this cluster`);
+      log.warn(
+        { event: "stranger", peer: peer.nodeId, storeId: peer.storeId },
+        `${peer.nodeId} has a data folder that is no member of this cluster`,
+      );
     }
     send(peer.nodeId, { type: "found", founding });
     if (link.retries++ >= foundingDefaults.foundRetriesMax) {
-      log.warn({ event: "founding-unanswered", peer: peer.nodeId }, `${peer.nodeId} does not say what cluster it is in`);
+      log.warn(
+        { event: "founding-unanswered", peer: peer.nodeId },
+        `${peer.nodeId} does not say what cluster it is in`,
+      );
       return;
     }
     link.cancelRetry = clock.setTimer(() => this.#greet(link, founding), foundingDefaults.foundRetryMs);

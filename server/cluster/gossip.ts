@@ -49,7 +49,12 @@ export class Gossip {
   #spreadDue = false;
   #cancelRepeat: (() => void) | null = null;
 
-  constructor({ own, send, clock, log }: { own: GossipBody; send: (nodeId: string, message: PeerMessage) => void; clock: Clock; log: Log }) {
+  constructor({
+    own,
+    send,
+    clock,
+    log,
+  }: { own: GossipBody; send: (nodeId: string, message: PeerMessage) => void; clock: Clock; log: Log }) {
     this.#own = own;
     this.#send = send;
     this.#clock = clock;
@@ -97,7 +102,10 @@ export class Gossip {
     if (before?.bootId === bootId && before.version >= version) return;
     const parsed = parseBody(body);
     if (parsed === null || parsed.node !== from) {
-      this.#log.warn({ event: "gossip-refused", peer: from, bytes: body.length }, `what ${from} says about itself cannot be read`);
+      this.#log.warn(
+        { event: "gossip-refused", peer: from, bytes: body.length },
+        `what ${from} says about itself cannot be read`,
+      );
       return;
     }
     this.#heard.set(from, { bootId, version, body: parsed });
@@ -120,12 +128,17 @@ export class Gossip {
     const up = others.filter((nodeId) => this.#links.has(nodeId));
     const down = others.filter((nodeId) => !this.#links.has(nodeId));
     const bodies = [this.#own.node, ...up, ...down].map((nodeId) => this.of(nodeId));
-    return bodies.filter((body) => body !== null).map(({ node, region, clientUrl }) => ({ node, region, url: clientUrl }));
+    return bodies
+      .filter((body) => body !== null)
+      .map(({ node, region, clientUrl }) => ({ node, region, url: clientUrl }));
   }
 
   #spread(to: Iterable<string> = this.#links.keys()): void {
     const body = new TextEncoder().encode(JSON.stringify(this.#own));
-    assert(body.length <= gossipDefaults.bodyBytesMax, `gossip: ${body.length} bytes are more than bodyBytesMax`);
+    assert(
+      body.length <= gossipDefaults.bodyBytesMax,
+      `gossip: ${body.length} bytes are more than bodyBytesMax`,
+    );
     for (const nodeId of to) this.#send(nodeId, { type: "gossip", version: this.#version, body });
   }
 

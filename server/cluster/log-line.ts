@@ -1,6 +1,11 @@
 import { z } from "zod";
 
-const lineSchema = z.looseObject({ level: z.number(), time: z.string(), msg: z.string().default(""), event: z.string().optional() });
+const lineSchema = z.looseObject({
+  level: z.number(),
+  time: z.string(),
+  msg: z.string().default(""),
+  event: z.string().optional(),
+});
 
 const warnLevel = 40;
 /** What an operator of a whole cluster wants to see of a healthy node. */

@@ -10,7 +10,15 @@ export type Log = Logger;
  * Lines that tell an operator about the life of a node carry `event`, a word that does not change when the wording of
  * `msg` does; the starter shows those, warnings and worse.
  */
-export function makeLog({ node, level, stream }: { node: string; level: LogLevel; stream?: DestinationStream }): Log {
+export function makeLog({
+  node,
+  level,
+  stream,
+}: {
+  node: string;
+  level: LogLevel;
+  stream?: DestinationStream;
+}): Log {
   // Synchronous: a process that is about to fail hard must not take its last lines with it.
   const sink = stream ?? destination({ fd: 1, sync: true });
   return pino({ level, base: { node }, timestamp: stdTimeFunctions.isoTime }, sink);

@@ -36,7 +36,13 @@ export function exitCodeOf(error: unknown): number {
   return exitCodes.failed;
 }
 
-const wrongOptionCodes = new Set(["OPTION_WRONG", "OPTION_INVALID", "PORT_IN_USE", "LISTEN_FAILED", "PEERS_DIFFER"]);
+const wrongOptionCodes = new Set([
+  "OPTION_WRONG",
+  "OPTION_INVALID",
+  "PORT_IN_USE",
+  "LISTEN_FAILED",
+  "PEERS_DIFFER",
+]);
 /** A LOCKED folder may be free soon, so it is not among these. */
 const refusedCodes = new Set(["NOT_A_MEMBER", "STORAGE_CORRUPT", "STORAGE_FOREIGN", "STORAGE_VERSION"]);
 

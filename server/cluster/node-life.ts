@@ -37,7 +37,15 @@ export const nodeLifeMachine = setup({ types: { events: {} as NodeLifeEvent } })
   },
 });
 
-export type NodeLifeState = "starting" | "recovering" | "founding" | "joining" | "serving" | "draining" | "stopped" | "failed";
+export type NodeLifeState =
+  | "starting"
+  | "recovering"
+  | "founding"
+  | "joining"
+  | "serving"
+  | "draining"
+  | "stopped"
+  | "failed";
 
 /** The machine as a running actor. */
 export class NodeLife {

@@ -73,8 +73,14 @@ export class TestudoNode {
     const now = clock.now();
     this.#startedAtMs = { monotonic: now.monotonicMs, wall: now.wallMs };
     this.bootId = this.#hex(bootIdBytes);
-    this.#watch = new PeerWatch({ clock, nodeLostMs: options.nodeLostMs, peerIds: Object.keys(options.peers) });
-    this.#watch.onLost((lost) => this.#log.warn({ event: "node-lost", ...lost }, `node ${lost.nodeId} is lost`));
+    this.#watch = new PeerWatch({
+      clock,
+      nodeLostMs: options.nodeLostMs,
+      peerIds: Object.keys(options.peers),
+    });
+    this.#watch.onLost((lost) =>
+      this.#log.warn({ event: "node-lost", ...lost }, `node ${lost.nodeId} is lost`),
+    );
     this.life.onState((state) => this.#log.info({ event: state }, `node ${options.id} is ${state}`));
   }
 
@@ -95,7 +101,10 @@ export class TestudoNode {
 
   /** Runs this node's groups; only once the cluster is founded: wait for `ready`. */
   get engine(): GroupEngine {
-    assert(this.#engine !== null, `the groups run only once the cluster is founded; the node is ${this.life.state}`);
+    assert(
+      this.#engine !== null,
+      `the groups run only once the cluster is founded; the node is ${this.life.state}`,
+    );
     return this.#engine;
   }
 
@@ -113,13 +122,26 @@ export class TestudoNode {
    * @throws what the disk says (STORAGE_…), PORT_IN_USE, PEERS_DIFFER, NOT_A_MEMBER; nothing is left open
    */
   async start(): Promise<void> {
-    assert(this.life.state === "starting" && this.#opened === null, `a node starts once; it is ${this.life.state}`);
+    assert(
+      this.life.state === "starting" && this.#opened === null,
+      `a node starts once; it is ${this.life.state}`,
+    );
     this.life.send({ type: "open" });
     try {
       const { identity, groups } = await this.#parts.storage.open();
       const { nodeId, storeId, bootCount, founding } = identity;
       this.#opened = this.#assemble(identity, groups);
-      this.#log.info({ event: "opened", nodeId, storeId, bootCount, bootId: this.bootId, clusterId: founding?.clusterId ?? null }, `${nodeId}: data folder opened for the ${bootCount}. time`);
+      this.#log.info(
+        {
+          event: "opened",
+          nodeId,
+          storeId,
+          bootCount,
+          bootId: this.bootId,
+          clusterId: founding?.clusterId ?? null,
+        },
+        `${nodeId}: data folder opened for the ${bootCount}. time`,
+      );
       this.life.send({ type: "recovered", founded: founding !== null });
       await this.#opened.network.start({
         linkUp: (peer) => this.#linkUp(peer),
@@ -141,7 +163,8 @@ export class TestudoNode {
       const look = (): boolean => {
         const { state } = this.life;
         if (state === "serving") resolve();
-        else if (state === "draining" || state === "stopped" || state === "failed") reject(new Error(`the node is ${state}`));
+        else if (state === "draining" || state === "stopped" || state === "failed")
+          reject(new Error(`the node is ${state}`));
         else return false;
         return true;
       };
@@ -166,7 +189,11 @@ export class TestudoNode {
   peers(): readonly PeerStatus[] {
     const peers = this.#opened?.network.peers() ?? [];
     const roundTrips = new Map(this.#engine?.peers().map(({ node, roundTripMs }) => [node, roundTripMs]));
-    return peers.map(({ nodeId, state }) => ({ node: nodeId, state, roundTripMs: roundTrips.get(nodeId) ?? null }));
+    return peers.map(({ nodeId, state }) => ({
+      node: nodeId,
+      state,
+      roundTripMs: roundTrips.get(nodeId) ?? null,
+    }));
   }
 
   /** Where clients find the nodes: this one first, then those that are linked, then those heard of before. */
@@ -216,15 +243,25 @@ export class TestudoNode {
       pid: process.pid,
       startedAtMs: this.#startedAtMs.wall,
     };
-    return { identity, contents, network, founding, gossip: new Gossip({ own, send, clock, log: this.#log }) };
+    return {
+      identity,
+      contents,
+      network,
+      founding,
+      gossip: new Gossip({ own, send, clock, log: this.#log }),
+    };
   }
 
   #founded(founding: Founding): void {
     const { identity, contents, network } = this.#open;
     const { clusterId, members, groups } = founding;
-    if (identity.founding === null) this.#log.info({ event: "founded", clusterId, members, groups }, `cluster ${clusterId} is founded`);
+    if (identity.founding === null)
+      this.#log.info({ event: "founded", clusterId, members, groups }, `cluster ${clusterId} is founded`);
     if (groups !== this.options.groups) {
-      this.#log.warn({ event: "groups-differ", groups, option: this.options.groups }, `the cluster was founded with ${groups} groups; option groups is ${this.options.groups} and counts for nothing`);
+      this.#log.warn(
+        { event: "groups-differ", groups, option: this.options.groups },
+        `the cluster was founded with ${groups} groups; option groups is ${this.options.groups} and counts for nothing`,
+      );
     }
     network.setClusterId(clusterId);
     const { clock, storage } = this.#parts;
@@ -242,7 +279,10 @@ export class TestudoNode {
       random: () => this.#fraction(),
       log: this.#setup.log.child({ part: "group" }),
       fail: (error: unknown) => this.#fail(error),
-      options: { heartbeatIntervalMs: baseMs, raft: { electionBaseMs: baseMs, quorumTimeoutMs: quorumTimeoutBases * baseMs } },
+      options: {
+        heartbeatIntervalMs: baseMs,
+        raft: { electionBaseMs: baseMs, quorumTimeoutMs: quorumTimeoutBases * baseMs },
+      },
     });
     this.#engine.onChange((change) => this.#leaderChanged(change));
     this.#engine.start();
@@ -250,7 +290,10 @@ export class TestudoNode {
   }
 
   #leaderChanged({ group, term, leaderId }: LeaderChange): void {
-    this.#log.info({ event: "leader", group, term, leader: leaderId }, `group ${group}, term ${term}: ${leaderId ?? "nobody"} leads`);
+    this.#log.info(
+      { event: "leader", group, term, leader: leaderId },
+      `group ${group}, term ${term}: ${leaderId ?? "nobody"} leads`,
+    );
     if (this.groups().every(({ leader }) => leader !== null)) this.life.send({ type: "led" });
   }
 
@@ -282,7 +325,12 @@ export class TestudoNode {
     this.life.send({ type: "stop" });
     if (this.#engine !== null) {
       const { clock } = this.#parts;
-      await new Handover({ engine: this.#engine, clock, nodeId: this.options.id, heirs: () => [...this.#admitted.keys()] }).run();
+      await new Handover({
+        engine: this.#engine,
+        clock,
+        nodeId: this.options.id,
+        heirs: () => [...this.#admitted.keys()],
+      }).run();
     }
     await this.#closeAll();
     this.life.send({ type: "closed" });

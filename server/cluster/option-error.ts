@@ -33,7 +33,15 @@ export class OptionError extends Error {
     this.origin = origin;
   }
 
-  static unknown({ name, origin, known }: { name: string; origin: OptionOrigin; known: readonly string[] }): OptionError {
+  static unknown({
+    name,
+    origin,
+    known,
+  }: {
+    name: string;
+    origin: OptionOrigin;
+    known: readonly string[];
+  }): OptionError {
     const near = nearest(name, known);
     const allowed = near === null ? "one that --help lists" : `one that --help lists, perhaps ${near}`;
     return new OptionError({ option: name, origin, value: unknownName, allowed });

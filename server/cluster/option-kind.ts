@@ -65,7 +65,13 @@ export function url(protocols: readonly string[]): OptionKind<string> {
   return {
     schema: z.string().refine((value) => {
       const parsed = URL.parse(value);
-      return parsed !== null && protocols.includes(parsed.protocol) && parsed.hostname !== "" && parsed.search === "" && parsed.hash === "";
+      return (
+        parsed !== null &&
+        protocols.includes(parsed.protocol) &&
+        parsed.hostname !== "" &&
+        parsed.search === "" &&
+        parsed.hash === ""
+      );
     }),
     allowed: `a URL that begins with ${names}`,
     argument: "URL",

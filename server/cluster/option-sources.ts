@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { OptionError, type OptionOrigin } from "./option-error.ts";
 import type { OptionKind } from "./option-kind.ts";
-import { type OptionOrigin, OptionError } from "./option-error.ts";
 
 export interface OptionSpec<T> {
   readonly kind: OptionKind<T>;
@@ -50,7 +50,10 @@ const variablePrefix = "TESTUDO_";
  * The options of a table, from flags, before the environment (`TESTUDO_…`), before testudo.json, before the fallbacks.
  * @throws OptionError: which option, where from, its value, what is allowed.
  */
-export function readOptions<Table extends OptionTable>(table: Table, inputs: OptionInputs): ReadOptions<Table> {
+export function readOptions<Table extends OptionTable>(
+  table: Table,
+  inputs: OptionInputs,
+): ReadOptions<Table> {
   const flags = fromFlags(table, inputs.argv);
   const layers = [
     flags.raw,
@@ -67,13 +70,22 @@ export function readOptions<Table extends OptionTable>(table: Table, inputs: Opt
     values[name] = check(name, spec, raw);
     origins[name] = raw.origin;
   }
-  return { values: values as OptionValues<Table>, origins: origins as ReadOptions<Table>["origins"], helpWanted: flags.help };
+  return {
+    values: values as OptionValues<Table>,
+    origins: origins as ReadOptions<Table>["origins"],
+    helpWanted: flags.help,
+  };
 }
 
 function check(name: string, spec: OptionSpec<unknown>, { value, origin }: RawOption): unknown {
   const parsed = spec.kind.schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new OptionError({ option: name, origin, value: spec.hidden ? hidden(value) : value, allowed: spec.kind.allowed });
+  throw new OptionError({
+    option: name,
+    origin,
+    value: spec.hidden ? hidden(value) : value,
+    allowed: spec.kind.allowed,
+  });
 }
 
 /** A secret's length helps to find a slip and gives nothing away that the error itself does not. */
@@ -84,35 +96,62 @@ function hidden(value: unknown): string {
 function fromFlags(table: OptionTable, argv: readonly string[]) {
   const raw = new Map<string, RawOption>();
   const byFlag = new Map(Object.keys(table).map((name) => [flagName(name), name]));
-  const types: Record<string, { type: "string" | "boolean" }> = { config: { type: "string" }, help: { type: "boolean" } };
-  for (const [flag, name] of byFlag) types[flag] = { type: specOf(table, name).kind.argument === null ? "boolean" : "string" };
+  const types: Record<string, { type: "string" | "boolean" }> = {
+    config: { type: "string" },
+    help: { type: "boolean" },
+  };
+  for (const [flag, name] of byFlag)
+    types[flag] = { type: specOf(table, name).kind.argument === null ? "boolean" : "string" };
   // Not `strict`: its errors name neither what is allowed nor the nearest name.
-  const { tokens } = parseArgs({ args: [...argv], options: types, strict: false, tokens: true, allowPositionals: true });
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options: types,
+    strict: false,
+    tokens: true,
+    allowPositionals: true,
+  });
   let config: string | undefined;
   let help = false;
   for (const token of tokens) {
     if (token.kind === "option-terminator") continue;
-    if (token.kind === "positional") throw OptionError.unknown({ name: token.value, origin: { type: "flag", flag: token.value }, known: [] });
+    if (token.kind === "positional")
+      throw OptionError.unknown({
+        name: token.value,
+        origin: { type: "flag", flag: token.value },
+        known: [],
+      });
     const origin: OptionOrigin = { type: "flag", flag: token.rawName };
-    const negated = token.name.startsWith("no-") && byFlag.has(token.name.slice(3)) ? token.name.slice(3) : null;
+    const negated =
+      token.name.startsWith("no-") && byFlag.has(token.name.slice(3)) ? token.name.slice(3) : null;
     const flag = negated ?? token.name;
     const type = types[flag]?.type;
     if (type === undefined || (negated !== null && (type !== "boolean" || token.value !== undefined))) {
-      throw OptionError.unknown({ name: token.rawName, origin, known: Object.keys(types).map((known) => `--${known}`) });
+      throw OptionError.unknown({
+        name: token.rawName,
+        origin,
+        known: Object.keys(types).map((known) => `--${known}`),
+      });
     }
     if (flag === "help") help = true;
     else if (flag === "config") config = textOf("config", token, "the path of a JSON file, or none");
     else {
       const name = byFlag.get(flag);
       assert(name !== undefined, "every known flag has a name");
-      const value = type === "string" ? textOf(name, token, specOf(table, name).kind.allowed) : (token.value ?? negated === null);
+      const value =
+        type === "string"
+          ? textOf(name, token, specOf(table, name).kind.allowed)
+          : (token.value ?? negated === null);
       raw.set(name, { value, origin });
     }
   }
   return { raw, config, help };
 }
 
-function textOf(option: string, token: { value?: string | undefined; inlineValue?: boolean | undefined; rawName: string }, allowed: string): string {
+function textOf(
+  option: string,
+  token: { value?: string | undefined; inlineValue?: boolean | undefined; rawName: string },
+  allowed: string,
+): string {
   // `--id --port 1` forgot the id: the next flag is never a value, unless it is written --id=--port.
   if (token.value === undefined || (token.inlineValue !== true && token.value.startsWith("--"))) {
     throw new OptionError({ option, origin: { type: "flag", flag: token.rawName }, value: "", allowed });
@@ -124,10 +163,12 @@ function fromEnvironment(table: OptionTable, env: OptionInputs["env"]): Map<stri
   const raw = new Map<string, RawOption>();
   const byVariable = new Map(Object.keys(table).map((name) => [variableName(name), name]));
   for (const [variable, value] of Object.entries(env)) {
-    if (!variable.startsWith(variablePrefix) || value === undefined || variable === `${variablePrefix}CONFIG`) continue;
+    if (!variable.startsWith(variablePrefix) || value === undefined || variable === `${variablePrefix}CONFIG`)
+      continue;
     const origin: OptionOrigin = { type: "environment", variable };
     const name = byVariable.get(variable);
-    if (name === undefined) throw OptionError.unknown({ name: variable, origin, known: [...byVariable.keys()] });
+    if (name === undefined)
+      throw OptionError.unknown({ name: variable, origin, known: [...byVariable.keys()] });
     raw.set(name, { value, origin });
   }
   return raw;
@@ -141,7 +182,8 @@ function fromFile(table: OptionTable, cwd: string, named: string | undefined): M
   if (content === null) return raw;
   for (const [key, value] of Object.entries(content)) {
     const origin: OptionOrigin = { type: "file", path, key };
-    if (!Object.hasOwn(table, key)) throw OptionError.unknown({ name: key, origin, known: Object.keys(table) });
+    if (!Object.hasOwn(table, key))
+      throw OptionError.unknown({ name: key, origin, known: Object.keys(table) });
     raw.set(key, { value, origin });
   }
   return raw;
@@ -192,7 +234,10 @@ export function describeOptions(table: OptionTable, usage: string): string {
     flag: `--${flagName(name)}${kind.argument === null ? "" : ` ${kind.argument}`}`,
     text: `${summary} (${kind.allowed}${describeFallback(fallback)})`,
   }));
-  rows.push({ flag: "--config FILE", text: `where these stand as JSON, "none" for nowhere (default ${configFileDefault})` });
+  rows.push({
+    flag: "--config FILE",
+    text: `where these stand as JSON, "none" for nowhere (default ${configFileDefault})`,
+  });
   rows.push({ flag: "--help", text: "this table" });
   const width = Math.max(...rows.map((row) => row.flag.length));
   const lines = rows.map((row) => `  ${row.flag.padEnd(width)}  ${row.text}`);
@@ -208,6 +253,11 @@ export function describeOptions(table: OptionTable, usage: string): string {
 }
 
 function describeFallback(fallback: unknown): string {
-  if (fallback === null || fallback === "" || (typeof fallback === "object" && Object.keys(fallback).length === 0)) return "";
+  if (
+    fallback === null ||
+    fallback === "" ||
+    (typeof fallback === "object" && Object.keys(fallback).length === 0)
+  )
+    return "";
   return `; default ${typeof fallback === "string" ? fallback : JSON.stringify(fallback)}`;
 }

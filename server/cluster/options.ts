@@ -1,8 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { fraction, nodeIdKind, oneOf, type OptionKind, perNode, text, toggle, url, wholeNumber } from "./option-kind.ts";
 import { OptionError, type OptionOrigin } from "./option-error.ts";
+import {
+  fraction,
+  nodeIdKind,
+  type OptionKind,
+  oneOf,
+  perNode,
+  text,
+  toggle,
+  url,
+  wholeNumber,
+} from "./option-kind.ts";
 import { describeOptions, type OptionInputs, type OptionSpec, readOptions } from "./option-sources.ts";
 
 /** Nodes of one cluster, this one included. */
@@ -80,11 +90,19 @@ function orNull<T>(kind: OptionKind<T>): OptionSpec<T | null>["kind"] {
 
 const sharedTable = {
   region: {
-    kind: text({ pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/, allowed: "1 to 32 letters, digits, dots, dashes or underscores", argument: "NAME" }),
+    kind: text({
+      pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/,
+      allowed: "1 to 32 letters, digits, dots, dashes or underscores",
+      argument: "NAME",
+    }),
     fallback: nodeDefaults.region,
     summary: "the region that the node is in",
   },
-  groups: { kind: wholeNumber({ min: 1, max: 64 }), fallback: nodeDefaults.groups, summary: "how many groups of rooms the cluster is founded with" },
+  groups: {
+    kind: wholeNumber({ min: 1, max: 64 }),
+    fallback: nodeDefaults.groups,
+    summary: "how many groups of rooms the cluster is founded with",
+  },
   linkDelayMs: {
     kind: perNode({ value: wholeNumber({ min: 0, max: 10_000 }), nodesMax }),
     fallback: Object.freeze({}) as Readonly<Record<string, number>>,
@@ -95,15 +113,31 @@ const sharedTable = {
     fallback: Object.freeze({}) as Readonly<Record<string, number>>,
     summary: "imitate bad lines: lose this part of what goes to these nodes",
   },
-  logLevel: { kind: oneOf(logLevels), fallback: nodeDefaults.logLevel, summary: "the least level that is logged" },
+  logLevel: {
+    kind: oneOf(logLevels),
+    fallback: nodeDefaults.logLevel,
+    summary: "the least level that is logged",
+  },
   electionTimeoutBaseMs: {
     kind: wholeNumber({ min: 10, max: 60_000 }),
     fallback: nodeDefaults.electionTimeoutBaseMs,
     summary: "T in ms: heartbeats go out every T, a follower waits 2T to 4T for its leader",
   },
-  nodeLostMs: { kind: wholeNumber({ min: 100, max: 600_000 }), fallback: nodeDefaults.nodeLostMs, summary: "ms without a link after which a node counts as lost" },
-  leaderlessMs: { kind: wholeNumber({ min: 100, max: 600_000 }), fallback: nodeDefaults.leaderlessMs, summary: "ms without a leader after which a group's clients are sent elsewhere" },
-  stopTimeoutMs: { kind: wholeNumber({ min: 100, max: 600_000 }), fallback: nodeDefaults.stopTimeoutMs, summary: "ms that a clean stop may take" },
+  nodeLostMs: {
+    kind: wholeNumber({ min: 100, max: 600_000 }),
+    fallback: nodeDefaults.nodeLostMs,
+    summary: "ms without a link after which a node counts as lost",
+  },
+  leaderlessMs: {
+    kind: wholeNumber({ min: 100, max: 600_000 }),
+    fallback: nodeDefaults.leaderlessMs,
+    summary: "ms without a leader after which a group's clients are sent elsewhere",
+  },
+  stopTimeoutMs: {
+    kind: wholeNumber({ min: 100, max: 600_000 }),
+    fallback: nodeDefaults.stopTimeoutMs,
+    summary: "ms that a clean stop may take",
+  },
 };
 
 /** What the starter hands through to every node as it is. */
@@ -115,20 +149,39 @@ const nodeTable = {
   port: { kind: portKind, fallback: nodeDefaults.port, summary: "the port for clients and the page" },
   peerHost: { kind: hostKind, fallback: nodeDefaults.peerHost, summary: "where other nodes reach this one" },
   peerPort: { kind: portKind, fallback: nodeDefaults.peerPort, summary: "the port for other nodes" },
-  publicUrl: { kind: orNull(url(["http:", "https:"])), fallback: null, summary: "what clients reach this node by; needed when a peer is on another machine" },
+  publicUrl: {
+    kind: orNull(url(["http:", "https:"])),
+    fallback: null,
+    summary: "what clients reach this node by; needed when a peer is on another machine",
+  },
   peers: {
     kind: perNode({ value: url(["ws:"]), nodesMax }),
     fallback: Object.freeze({}) as Readonly<Record<string, string>>,
     summary: "all nodes of the cluster; this one may be among them",
   },
-  data: { kind: orNull(pathKind), fallback: null, summary: "the folder of the node's data; by default data/ID" },
-  secret: { kind: orNull(secretKind), fallback: null, summary: "what the nodes of a cluster know each other by; needed with peers", hidden: true as const },
-  secretFile: { kind: orNull(pathKind), fallback: null, summary: "a file that holds the secret, instead of --secret" },
+  data: {
+    kind: orNull(pathKind),
+    fallback: null,
+    summary: "the folder of the node's data; by default data/ID",
+  },
+  secret: {
+    kind: orNull(secretKind),
+    fallback: null,
+    summary: "what the nodes of a cluster know each other by; needed with peers",
+    hidden: true as const,
+  },
+  secretFile: {
+    kind: orNull(pathKind),
+    fallback: null,
+    summary: "a file that holds the secret, instead of --secret",
+  },
   development: { kind: toggle(), fallback: nodeDefaults.development, summary: "let the page kill nodes" },
   ...sharedTable,
 };
 
-export type ParsedOptions<Options> = { readonly type: "options"; readonly options: Options } | { readonly type: "help"; readonly text: string };
+export type ParsedOptions<Options> =
+  | { readonly type: "options"; readonly options: Options }
+  | { readonly type: "help"; readonly text: string };
 
 /**
  * The options of one node.
@@ -144,18 +197,34 @@ export function readNodeOptions(inputs: OptionInputs): ParsedOptions<NodeOptions
     peers: Object.freeze(peers),
     publicUrl: values.publicUrl?.replace(/\/+$/, "") ?? `http://${urlHost(values.host)}:${values.port}`,
     data: resolve(inputs.cwd, values.data ?? `data/${values.id}`),
-    secret: decideSecret({ secret: values.secret, secretFile, origins, cwd: inputs.cwd, alone: Object.keys(peers).length === 0 }),
+    secret: decideSecret({
+      secret: values.secret,
+      secretFile,
+      origins,
+      cwd: inputs.cwd,
+      alone: Object.keys(peers).length === 0,
+    }),
   };
   checkTogether(options, origins, values.publicUrl !== null);
   return { type: "options", options: Object.freeze(options) };
 }
 
 /** What depends on more than one option. */
-function checkTogether(options: NodeOptions, origins: Readonly<Record<string, OptionOrigin>>, publicUrlGiven: boolean): void {
+function checkTogether(
+  options: NodeOptions,
+  origins: Readonly<Record<string, OptionOrigin>>,
+  publicUrlGiven: boolean,
+): void {
   const wrong = (option: keyof NodeOptions, allowed: string) =>
-    new OptionError({ option, origin: origins[option] ?? { type: "default" }, value: options[option], allowed });
+    new OptionError({
+      option,
+      origin: origins[option] ?? { type: "default" },
+      value: options[option],
+      allowed,
+    });
   if (options.peerPort === options.port) throw wrong("peerPort", "another port than --port");
-  if (Object.keys(options.peers).length >= nodesMax) throw wrong("peers", `at most ${nodesMax} nodes with this one`);
+  if (Object.keys(options.peers).length >= nodesMax)
+    throw wrong("peers", `at most ${nodesMax} nodes with this one`);
   const known = new Set([options.id, ...Object.keys(options.peers)]);
   for (const option of ["linkDelayMs", "linkLoss"] as const) {
     const stranger = Object.keys(options[option]).find((id) => !known.has(id));
@@ -182,13 +251,23 @@ function decideSecret({
   alone: boolean;
 }): string {
   if (secret !== null && secretFile !== null) {
-    throw new OptionError({ option: "secretFile", origin: origins.secretFile, value: secretFile, allowed: "left out, since --secret is given" });
+    throw new OptionError({
+      option: "secretFile",
+      origin: origins.secretFile,
+      value: secretFile,
+      allowed: "left out, since --secret is given",
+    });
   }
   if (secret !== null) return secret;
   if (secretFile !== null) return readSecret(resolve(cwd, secretFile), origins.secretFile);
   // Nobody else may link to a node that is alone: a secret that nobody knows.
   if (alone) return randomBytes(32).toString("hex");
-  throw new OptionError({ option: "secret", origin: origins.secret, value: "", allowed: `given with --peers: ${secretKind.allowed}, or --secret-file` });
+  throw new OptionError({
+    option: "secret",
+    origin: origins.secret,
+    value: "",
+    allowed: `given with --peers: ${secretKind.allowed}, or --secret-file`,
+  });
 }
 
 function readSecret(path: string, origin: OptionOrigin): string {
@@ -197,11 +276,21 @@ function readSecret(path: string, origin: OptionOrigin): string {
     content = readFileSync(path, "utf8").trim();
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
-    throw new OptionError({ option: "secretFile", origin, value: path, allowed: `a file that can be read (${code})` });
+    throw new OptionError({
+      option: "secretFile",
+      origin,
+      value: path,
+      allowed: `a file that can be read (${code})`,
+    });
   }
   const parsed = secretKind.schema.safeParse(content);
   if (parsed.success) return parsed.data;
-  throw new OptionError({ option: "secretFile", origin, value: path, allowed: `a file that holds ${secretKind.allowed}` });
+  throw new OptionError({
+    option: "secretFile",
+    origin,
+    value: path,
+    allowed: `a file that holds ${secretKind.allowed}`,
+  });
 }
 
 export function isWildcard(host: string): boolean {

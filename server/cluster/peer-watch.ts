@@ -22,7 +22,11 @@ export class PeerWatch {
   readonly #peers = new Map<string, Watched>();
   readonly #listeners = new Set<(lost: LostPeer) => void>();
 
-  constructor({ clock, nodeLostMs, peerIds }: { clock: Clock; nodeLostMs: number; peerIds: readonly string[] }) {
+  constructor({
+    clock,
+    nodeLostMs,
+    peerIds,
+  }: { clock: Clock; nodeLostMs: number; peerIds: readonly string[] }) {
     this.#clock = clock;
     this.#nodeLostMs = nodeLostMs;
     for (const nodeId of peerIds) this.#miss(nodeId, null);
@@ -33,7 +37,8 @@ export class PeerWatch {
     if (before?.type === "missing") before.cancel();
     this.#peers.set(nodeId, { type: "up", bootId });
     const old = before?.bootId ?? null;
-    if (before !== undefined && before.type !== "lost" && old !== null && old !== bootId) this.#tell({ nodeId, bootId: old });
+    if (before !== undefined && before.type !== "lost" && old !== null && old !== bootId)
+      this.#tell({ nodeId, bootId: old });
   }
 
   linkDown(nodeId: string): void {

@@ -11,7 +11,10 @@ const secretName = "secret";
 const secretBytes = 32;
 const folderFormat = 1;
 
-const markSchema = z.object({ format: z.literal(folderFormat), nodes: z.number().int().min(1).max(nodesMax) });
+const markSchema = z.object({
+  format: z.literal(folderFormat),
+  nodes: z.number().int().min(1).max(nodesMax),
+});
 
 export interface StarterFolderOptions {
   readonly data: string;
@@ -33,16 +36,29 @@ export function prepareFolder({ data, nodes, fresh }: StarterFolderOptions): str
     mkdirSync(data, { recursive: true });
     found = readdirSync(data);
   } catch (error) {
-    throw wrong("data", data, `a folder that can be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+    throw wrong(
+      "data",
+      data,
+      `a folder that can be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
+    );
   }
   const mark = readMark(data);
   if (mark === null && found.length > 0) {
-    throw wrong("data", data, `an empty folder, or one that npm start made: it holds other things, and nothing in it was touched`);
+    throw wrong(
+      "data",
+      data,
+      `an empty folder, or one that npm start made: it holds other things, and nothing in it was touched`,
+    );
   }
   if (mark !== null && fresh) {
-    for (const name of [...nodeIds(mark.nodes), secretName, markName]) rmSync(join(data, name), { recursive: true, force: true });
+    for (const name of [...nodeIds(mark.nodes), secretName, markName])
+      rmSync(join(data, name), { recursive: true, force: true });
   } else if (mark !== null && mark.nodes !== nodes) {
-    throw wrong("nodes", nodes, `${mark.nodes}, as many as the cluster in ${data} was founded with; or --fresh for a new one`);
+    throw wrong(
+      "nodes",
+      nodes,
+      `${mark.nodes}, as many as the cluster in ${data} was founded with; or --fresh for a new one`,
+    );
   }
   writeFileSync(join(data, markName), `${JSON.stringify({ format: folderFormat, nodes })}\n`);
   return prepareSecret(data);
@@ -60,7 +76,8 @@ function readMark(data: string): z.infer<typeof markSchema> | null {
 
 function prepareSecret(data: string): string {
   const path = join(data, secretName);
-  if (!existsSync(path)) writeFileSync(path, `${randomBytes(secretBytes).toString("hex")}\n`, { mode: 0o600 });
+  if (!existsSync(path))
+    writeFileSync(path, `${randomBytes(secretBytes).toString("hex")}\n`, { mode: 0o600 });
   chmodSync(path, 0o600);
   return path;
 }

@@ -1,7 +1,13 @@
 import { resolve } from "node:path";
 import { OptionError } from "./option-error.ts";
 import { toggle, wholeNumber } from "./option-kind.ts";
-import { describeOptions, flagName, type OptionInputs, type OptionSpec, readOptions } from "./option-sources.ts";
+import {
+  describeOptions,
+  flagName,
+  type OptionInputs,
+  type OptionSpec,
+  readOptions,
+} from "./option-sources.ts";
 import { hostKind, nodesMax, type ParsedOptions, passedTable, pathKind, urlHost } from "./options.ts";
 
 /** Node k serves clients at port + k, and other nodes at port + 100 + k. */
@@ -33,12 +39,28 @@ export interface StarterOptions {
 }
 
 const starterTable = {
-  nodes: { kind: wholeNumber({ min: 1, max: nodesMax }), fallback: starterDefaults.nodes, summary: "how many nodes, each a process of its own" },
+  nodes: {
+    kind: wholeNumber({ min: 1, max: nodesMax }),
+    fallback: starterDefaults.nodes,
+    summary: "how many nodes, each a process of its own",
+  },
   host: { kind: hostKind, fallback: starterDefaults.host, summary: "where clients and the page are served" },
-  port: { kind: wholeNumber({ min: 1, max: portMax }), fallback: starterDefaults.port, summary: "the first node's port, the next ones follow" },
+  port: {
+    kind: wholeNumber({ min: 1, max: portMax }),
+    fallback: starterDefaults.port,
+    summary: "the first node's port, the next ones follow",
+  },
   data: { kind: pathKind, fallback: starterDefaults.data, summary: "the folder of all nodes' data" },
-  fresh: { kind: toggle(), fallback: false, summary: "first remove what an earlier start left in the data folder" },
-  restartAfterMs: { kind: wholeNumber({ min: 0, max: 600_000 }), fallback: starterDefaults.restartAfterMs, summary: "ms until a node that died is started again" },
+  fresh: {
+    kind: toggle(),
+    fallback: false,
+    summary: "first remove what an earlier start left in the data folder",
+  },
+  restartAfterMs: {
+    kind: wholeNumber({ min: 0, max: 600_000 }),
+    fallback: starterDefaults.restartAfterMs,
+    summary: "ms until a node that died is started again",
+  },
   development: { kind: toggle(), fallback: true, summary: "let the page kill nodes" },
   verbose: { kind: toggle(), fallback: false, summary: "show every line that the nodes log" },
   ...passedTable,
@@ -50,15 +72,34 @@ export function readStarterOptions(inputs: OptionInputs): ParsedOptions<StarterO
   if (helpWanted) return { type: "help", text: describeOptions(starterTable, "npm start -- [options]") };
   const table: Readonly<Record<string, OptionSpec<unknown>>> = passedTable;
   const given = Object.keys(table).filter((name) => origins[name as keyof typeof origins].type !== "default");
-  const passed = given.flatMap((name) => [`--${flagName(name)}`, flagValue(values[name as keyof typeof values])]);
+  const passed = given.flatMap((name) => [
+    `--${flagName(name)}`,
+    flagValue(values[name as keyof typeof values]),
+  ]);
   const { nodes, host, port, data, fresh, restartAfterMs, development, verbose, stopTimeoutMs } = values;
   const ids = new Set(nodeIds(nodes));
   for (const option of ["linkDelayMs", "linkLoss"] as const) {
     const stranger = Object.keys(values[option]).find((id) => !ids.has(id));
     if (stranger === undefined) continue;
-    throw new OptionError({ option, origin: origins[option], value: values[option], allowed: `about the nodes ${[...ids].join(", ")}, which ${stranger} is not` });
+    throw new OptionError({
+      option,
+      origin: origins[option],
+      value: values[option],
+      allowed: `about the nodes ${[...ids].join(", ")}, which ${stranger} is not`,
+    });
   }
-  const options = { nodes, host, port, data: resolve(inputs.cwd, data), fresh, restartAfterMs, development, verbose, stopTimeoutMs, passed };
+  const options = {
+    nodes,
+    host,
+    port,
+    data: resolve(inputs.cwd, data),
+    fresh,
+    restartAfterMs,
+    development,
+    verbose,
+    stopTimeoutMs,
+    passed,
+  };
   return { type: "options", options: Object.freeze(options) };
 }
 
@@ -91,8 +132,25 @@ export function planNodes(options: StarterOptions, secretFile: string): readonly
   return ids.map((id, k) => {
     const port = options.port + k;
     const url = `http://${urlHost(host)}:${port}`;
-    const named = { id, host, port, peerHost, peerPort: peerPort(k), publicUrl: url, peers, data: `${data}/${id}`, secretFile, config: "none" };
+    const named = {
+      id,
+      host,
+      port,
+      peerHost,
+      peerPort: peerPort(k),
+      publicUrl: url,
+      peers,
+      data: `${data}/${id}`,
+      secretFile,
+      config: "none",
+    };
     const flags = Object.entries(named).map(([name, value]) => `--${flagName(name)}=${value}`);
-    return { id, port, peerPort: peerPort(k), url, args: [...flags, development ? "--development" : "--no-development", ...passed] };
+    return {
+      id,
+      port,
+      peerPort: peerPort(k),
+      url,
+      args: [...flags, development ? "--development" : "--no-development", ...passed],
+    };
   });
 }

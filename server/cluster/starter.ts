@@ -1,10 +1,10 @@
 import { createServer } from "node:net";
-import { ChildNode, type ChildEnd, RestartPolicy } from "./child-node.ts";
+import { type ChildEnd, ChildNode, RestartPolicy } from "./child-node.ts";
 import { showLine } from "./log-line.ts";
 import { exitCodes, NodeError } from "./node-error.ts";
+import { urlHost } from "./options.ts";
 import { prepareFolder } from "./starter-folder.ts";
 import { type NodePlan, planNodes, type StarterOptions } from "./starter-options.ts";
-import { urlHost } from "./options.ts";
 
 export interface StarterSetup {
   readonly options: StarterOptions;
@@ -51,9 +51,16 @@ export class Starter {
     const plans = planNodes(options, prepareFolder(options));
     await preparePage((line) => write(`Testudo: ${line}`));
     if (this.#stopping) return this.#exitCode;
-    write(`Testudo: starting ${plans.length === 1 ? "1 node" : `${plans.length} nodes`}, data in ${options.data}`);
+    write(
+      `Testudo: starting ${plans.length === 1 ? "1 node" : `${plans.length} nodes`}, data in ${options.data}`,
+    );
     const finished = new Promise<number>((resolve) => (this.#finish = resolve));
-    this.#places = plans.map((plan) => ({ plan, policy: new RestartPolicy(options.restartAfterMs), child: null, restart: null }));
+    this.#places = plans.map((plan) => ({
+      plan,
+      policy: new RestartPolicy(options.restartAfterMs),
+      child: null,
+      restart: null,
+    }));
     for (const place of this.#places) this.#start(place);
     this.#tellWhenReady(plans).catch((error: unknown) => write(`Testudo: ${String(error)}`));
     return await finished;
@@ -158,8 +165,14 @@ function checkPort(port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", (error: NodeJS.ErrnoException) => {
-      const why = error.code === "EADDRINUSE" ? "is in use" : `cannot be had (${error.code ?? error.message})`;
-      reject(new NodeError("PORT_IN_USE", `option port: port ${port} of ${host}, which these nodes need, ${why}; stop what uses it, or give another --port`));
+      const why =
+        error.code === "EADDRINUSE" ? "is in use" : `cannot be had (${error.code ?? error.message})`;
+      reject(
+        new NodeError(
+          "PORT_IN_USE",
+          `option port: port ${port} of ${host}, which these nodes need, ${why}; stop what uses it, or give another --port`,
+        ),
+      );
     });
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve()));
   });

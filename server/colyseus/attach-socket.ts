@@ -16,6 +16,13 @@ interface BufferedRef {
 const readyStateOpen = 1;
 const tooSlow = 4002;
 
+const wrapped = new WeakSet<object>();
+
+/** This socket's client is the wrapper: its commands carry their own numbers. */
+export function markWrapper(ref: object): void {
+  wrapped.add(ref);
+}
+
 /** The transport's client, as the session layer sends to it and closes it. */
 class TransportSocket implements LiveSocket {
   readonly #client: TransportClient;
@@ -82,6 +89,7 @@ export async function attachSocket(sessions: Sessions, roomId: string, client: C
     attached = await sessions.attach(roomId, socket, {
       sessionId: client.sessionId,
       presentedToken: connection.reconnectionToken ?? null,
+      wrapper: wrapped.has(client.ref),
       skipHandshake: connection.skipHandshake === true,
     });
   } catch (error) {

@@ -1,7 +1,9 @@
 import { WebSocketTransport } from "@colyseus/ws-transport";
+import { WRAPPER_QUERY } from "../../shared/wrapper-protocol.ts";
 import { sessionLimits } from "../session/limits.ts";
 import { groupOfRoom } from "../session/room-id.ts";
 import type { Sessions } from "../session/sessions.ts";
+import { markWrapper } from "./attach-socket.ts";
 
 export interface TestudoTransportOptions {
   readonly host: string;
@@ -33,6 +35,13 @@ export class TestudoTransport extends WebSocketTransport {
       beforeUpgrade: (request) => gate(request, options),
     });
     this.#options = options;
+  }
+
+  /** `this` is Colyseus's WebSocketServer here: the base class hands the method over as a listener. */
+  protected override onConnection(...[socket, request, upgrade]: Parameters<WebSocketTransport["onConnection"]>): Promise<void> {
+    const url = new URL(request.url ?? "/", "ws://node");
+    if (url.searchParams.has(WRAPPER_QUERY)) markWrapper(socket);
+    return super.onConnection.call(this, socket, request, upgrade);
   }
 
   /** Without arguments: where the node's options say. */

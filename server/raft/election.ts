@@ -139,7 +139,9 @@ export class Election {
     if (role === "preCandidate") {
       outbox.send(voter.nodeId, { type: "preVote", term: term + 1, ...last, leaderLost: this.#leaderLost });
     } else {
-      // The own vote is counted, so it must be durable before any other is asked for.
+      // The own vote is counted, so it must be durable before any other is asked for; also when somebody is asked later,
+      // while the save of that vote may still be under way.
+      this.#replica.saveHardStateAgain();
       const force = this.#leaderLost || this.#transferred;
       outbox.sendAfterSave(voter.nodeId, { type: "requestVote", term, ...last, force });
     }

@@ -124,6 +124,11 @@ export class Replica {
     this.#hardStateDirty = true;
   }
 
+  /** So that what is sent after the next save leaves behind the present term and vote, whatever is under way already. */
+  saveHardStateAgain(): void {
+    this.#hardStateDirty = true;
+  }
+
   /** Also when it was given before: whoever repeats a vote's answer saves it again before that leaves. */
   vote(candidate: Member): void {
     check(this.#votedFor === null || sameMember(this.#votedFor, candidate), "a second vote in one term");

@@ -6,7 +6,7 @@ import { Origins, type OriginsState } from "./origins.ts";
 import { RoomRandom } from "./random.ts";
 import type { RoomBirth, RoomEnvironment, RoomProgram, RoomPrograms } from "./room-program.ts";
 import { type RoomTimer, RoomTimers } from "./room-timers.ts";
-import { outsideWorld, runInWorld, type World } from "./sandbox.ts";
+import { outsideWorld, runInWorld, settledOutside, type World } from "./sandbox.ts";
 import { Seat, type SeatState } from "./seat.ts";
 import { type Refusal, refusal } from "./session-error.ts";
 import type { Attach, Call, Detach, Message, NodeLost, Reserve, SessionContext } from "./session-menu.ts";
@@ -228,6 +228,7 @@ export class RoomReplica implements World, RoomEnvironment {
       const { nodeId, bootCount } = context.origin;
       this.#letGo(seat, mayTryReconnect, "attached elsewhere");
       seat.attach({ nodeId, bootCount, attachId: argument.attachId }, argument.token);
+      seat.wrapper = argument.wrapper;
       this.seats.set(seat.sessionId, seat);
       const isOurs = nodeId === this.#host.nodeId && bootCount === this.#host.bootCount;
       const socket = isOurs ? this.#host.takeSocket(argument.attachId) : null;
@@ -239,8 +240,9 @@ export class RoomReplica implements World, RoomEnvironment {
         this.#sockets.delete(seat.sessionId);
         return asRefusal("APPLICATION", joined.error);
       }
-      if (socket !== null && seat.wrapper) this.#resume(seat);
-      return { epoch: seat.epoch, joined: joined.state === "pending" ? joined.promise : null };
+      if (joined.state === "done") this.#resume(seat);
+      else joined.promise.then(() => this.#resume(seat)).catch(() => {});
+      return { epoch: seat.epoch, joined: joined.state === "pending" ? settledOutside(joined.promise) : null };
     });
   }
 
@@ -275,7 +277,6 @@ export class RoomReplica implements World, RoomEnvironment {
     if (verdict === "gap") return { type: "gap" };
     this.#begin(context);
     this.#run(() => (verdict === "new" ? this.program.message(seat, argument.frame) : this.program.repeat(seat, argument.frame)), "message");
-    if (argument.stream === "client") seat.wrapper = true;
     if (argument.stream === "client" && this.isHere(seat)) this.#acks.set(seat.sessionId, seat.clientSequence);
     this.#end();
     return { type: "done", value: null };
@@ -285,7 +286,7 @@ export class RoomReplica implements World, RoomEnvironment {
     return this.#proposed(argument.sequence, context, () => {
       const called = this.#settle(async () => this.program.call(argument.method, argument.data));
       if (called.state === "failed") return asRefusal("APPLICATION", called.error);
-      return called.state === "done" ? called.value : called.promise;
+      return called.state === "done" ? called.value : settledOutside(called.promise);
     });
   }
 
@@ -444,6 +445,7 @@ export class RoomReplica implements World, RoomEnvironment {
 
   /** What a wrapper client may have missed: the replies to its last requests, then how far its commands have come. */
   #resume(seat: Seat): void {
+    if (!seat.wrapper || !this.isHere(seat)) return;
     for (const frame of seat.replies.values()) this.deliver(seat, seat.epoch, frame);
     this.#acks.set(seat.sessionId, seat.clientSequence);
   }

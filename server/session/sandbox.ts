@@ -18,6 +18,8 @@ export interface World {
 
 // One variable is enough: an apply and the draining of its microtasks are one synchronous stretch.
 let current: World | null = null;
+/** What waits for the end of the apply that is under way. */
+let afterApply: (() => void)[] = [];
 
 /** The world of the room that is being applied now, or null outside every apply. */
 export function currentWorld(): World | null {
@@ -53,7 +55,24 @@ export function runInWorld<T>(world: World, apply: () => T): T {
     throw error;
   } finally {
     current = null;
+    const waiting = afterApply;
+    afterApply = [];
+    for (const act of waiting) act();
   }
+}
+
+/**
+ * A promise of room code for the node's own code: settled only once the apply has ended, so that whoever awaits it goes
+ * on in the node's world, with the node's clock.
+ */
+export function settledOutside<T>(promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = (act: () => void) => (current === null ? act() : afterApply.push(act));
+    promise.then(
+      (value) => leave(() => resolve(value)),
+      (error: unknown) => leave(() => reject(error)),
+    );
+  });
 }
 
 /**

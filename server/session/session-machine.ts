@@ -27,6 +27,8 @@ export class SessionMachine implements Machine, SessionCommands {
   #directoryIndex = 0;
   /** The last command that was applied to anything: what a part that is saved now stands at. */
   #appliedIndex = 0;
+  /** Asked on every turn of the leader's, and changed only by commands. */
+  #nextTickMs: number | null | undefined = undefined;
 
   constructor(host: SessionMachineHost) {
     this.#host = host;
@@ -40,6 +42,7 @@ export class SessionMachine implements Machine, SessionCommands {
     this.rooms.clear();
     this.#dirt.clear();
     this.#appliedIndex = 0;
+    this.#nextTickMs = undefined;
     const directory = checkpoints.get(directoryKey);
     this.#directory = new RoomDirectory(directory?.bytes);
     this.#directoryIndex = directory?.index ?? 0;
@@ -54,6 +57,7 @@ export class SessionMachine implements Machine, SessionCommands {
 
   apply(applied: AppliedCommand): ApplyResult {
     this.#appliedIndex = applied.index;
+    this.#nextTickMs = undefined;
     const context: SessionContext = {
       index: applied.index,
       logTimeMs: applied.logTimeMs,
@@ -146,11 +150,13 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   nextTickMs(): number | null {
+    if (this.#nextTickMs !== undefined) return this.#nextTickMs;
     let next: number | null = null;
     for (const replica of this.rooms.values()) {
       const dueMs = replica.timers.nextDueMs();
       if (dueMs !== null && (next === null || dueMs < next)) next = dueMs;
     }
+    this.#nextTickMs = next;
     return next;
   }
 

@@ -49,6 +49,8 @@ const attach = z.object({
   presentedToken: z.string().max(128).nullable(),
   /** The token it will get. */
   token: name,
+  /** Its client numbers its commands itself, and waits for the first acknowledgement. */
+  wrapper: z.boolean(),
   skipHandshake: z.boolean(),
 });
 const detach = z.object({ sequence, roomId: name, sessionId: name, epoch: z.number().int(), code: z.number().int() });

@@ -121,7 +121,7 @@ export class Sessions {
    * Attaches a client's socket to its seat.
    * @throws SessionError SEAT_EXPIRED, TOKEN_REFUSED, ROOM_NOT_FOUND, or what onJoin throws
    */
-  async attach(roomId: string, socket: LiveSocket, seat: { sessionId: string; presentedToken: string | null; skipHandshake: boolean }): Promise<Attached> {
+  async attach(roomId: string, socket: LiveSocket, seat: { sessionId: string; presentedToken: string | null; wrapper: boolean; skipHandshake: boolean }): Promise<Attached> {
     const attachId = ++this.#attachId;
     this.#waitingSockets.set(attachId, socket);
     try {

@@ -1,6 +1,6 @@
 import { FoundingProtocol } from "../../server/cluster/founding.ts";
-import type { NodeError } from "../../server/cluster/node-error.ts";
 import { makeLog } from "../../server/cluster/log.ts";
+import type { NodeError } from "../../server/cluster/node-error.ts";
 import type { PeerIdentity } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
 import type { Founding } from "../../server/raft/founding.ts";
@@ -40,7 +40,8 @@ export class FoundingWorld {
 
   constructor(ids: readonly string[]) {
     this.#ids = ids;
-    for (const nodeId of ids) this.nodes.set(nodeId, { nodeId, storeId: `store-${nodeId}`, disk: null, run: null });
+    for (const nodeId of ids)
+      this.nodes.set(nodeId, { nodeId, storeId: `store-${nodeId}`, disk: null, run: null });
   }
 
   node(nodeId: string): WorldNode {
@@ -59,7 +60,8 @@ export class FoundingWorld {
       newClusterId: () => (++this.#count).toString(16).padStart(16, "0"),
       send: (to, message) => {
         const [link, other] = [this.#link(nodeId, to), this.node(to).run];
-        if (node.run === run && other !== null && !this.lose(message)) this.#inFlight.push({ from: nodeId, to, link, message });
+        if (node.run === run && other !== null && !this.lose(message))
+          this.#inFlight.push({ from: nodeId, to, link, message });
       },
       save: (founding) => new Promise((resolve) => (run.saving = { founding, done: resolve })),
       founded: () => run.founded++,
@@ -71,7 +73,14 @@ export class FoundingWorld {
         this.failed.set(nodeId, error);
       },
     });
-    const run: Run = { bootId: `boot-${++this.#count}`, protocol, saving: null, admitted: new Map(), error: null, founded: 0 };
+    const run: Run = {
+      bootId: `boot-${++this.#count}`,
+      protocol,
+      saving: null,
+      admitted: new Map(),
+      error: null,
+      founded: 0,
+    };
     node.run = run;
     protocol.start();
     for (const [id, other] of this.nodes) {
@@ -104,7 +113,11 @@ export class FoundingWorld {
     if (next !== undefined) {
       const { run } = this.node(next.to);
       const { message } = next;
-      if (run !== null && next.link === this.#link(next.from, next.to) && (message.type === "found" || message.type === "founded")) {
+      if (
+        run !== null &&
+        next.link === this.#link(next.from, next.to) &&
+        (message.type === "found" || message.type === "founded")
+      ) {
         run.protocol.message(next.from, message);
       }
       return true;
@@ -128,7 +141,10 @@ export class FoundingWorld {
 
   /** A link is another one after either end's restart: what was under way on the old one is lost. */
   #link(a: string, b: string): string {
-    return [a, b].sort().map((id) => this.node(id).run?.bootId).join("-");
+    return [a, b]
+      .sort()
+      .map((id) => this.node(id).run?.bootId)
+      .join("-");
   }
 
   #identity({ nodeId, storeId, disk, run }: WorldNode): PeerIdentity {

@@ -22,7 +22,12 @@ function assertOneCluster(world: FoundingWorld): void {
     assert.equal(node.run?.protocol.founding, first);
     assert.is(node.run?.founded, 1, "founded is told once a run");
     for (const other of world.nodes.values()) {
-      if (other !== node) assert.is(node.run?.admitted.get(other.nodeId), other.run?.bootId, `${node.nodeId} admits ${other.nodeId}`);
+      if (other !== node)
+        assert.is(
+          node.run?.admitted.get(other.nodeId),
+          other.run?.bootId,
+          `${node.nodeId} admits ${other.nodeId}`,
+        );
     }
   }
 }
@@ -141,7 +146,10 @@ for (const victim of ids) {
     world.boot(victim);
     await world.settle();
     assert.is(world.failed.get(victim)?.code, "NOT_A_MEMBER");
-    assert.match(world.failed.get(victim)?.message ?? "", /another data folder of n\d .*give it its old data folder back/);
+    assert.match(
+      world.failed.get(victim)?.message ?? "",
+      /another data folder of n\d .*give it its old data folder back/,
+    );
     assert.is(world.node(victim).disk, null);
     for (const id of ids) if (id !== victim) assert.is.not(world.node(id).run, null);
   });
@@ -180,7 +188,10 @@ test("[C5] a node whose --peers do not fit its cluster stops with PEERS_DIFFER",
   world.crash("n1");
   assert.throws(
     () => world.boot("n1", ["n2", "n4"]),
-    (error: unknown) => error instanceof NodeError && error.code === "PEERS_DIFFER" && /names the nodes n1, n2, n4, but .* founded with n1, n2, n3/.test(error.message),
+    (error: unknown) =>
+      error instanceof NodeError &&
+      error.code === "PEERS_DIFFER" &&
+      /names the nodes n1, n2, n4, but .* founded with n1, n2, n3/.test(error.message),
   );
 });
 
@@ -203,7 +214,10 @@ test("[C5] a founding that cannot be saved ends the node", async () => {
   });
   protocol.start();
   await new Promise(setImmediate);
-  assert.equal(errors.map(({ code }) => code), ["DISK"]);
+  assert.equal(
+    errors.map(({ code }) => code),
+    ["DISK"],
+  );
 });
 
 test.run();

@@ -24,12 +24,18 @@ test("[C7] a node tells each new link about itself, and all links about a change
   const a = gossipOf("n1");
   a.gossip.linkUp(peer("n2"));
   a.gossip.linkUp(peer("n3"));
-  assert.equal(a.sent.map(({ to }) => to), ["n2", "n3"]);
+  assert.equal(
+    a.sent.map(({ to }) => to),
+    ["n2", "n3"],
+  );
   a.gossip.set("rooms", [1]);
   a.gossip.set("rooms", [1, 2]);
   assert.is(a.sent.length, 2);
   a.clock.advance(0);
-  assert.equal(a.sent.slice(2).map(({ to }) => to), ["n2", "n3"]);
+  assert.equal(
+    a.sent.slice(2).map(({ to }) => to),
+    ["n2", "n3"],
+  );
   const b = gossipOf("n2");
   b.gossip.linkUp(peer("n1"));
   b.gossip.message("n1", a.sent.at(-1)?.message as GossipMessage);
@@ -91,10 +97,20 @@ test("[C7] what cannot be read, or speaks for another node, changes nothing", ()
   const { gossip } = gossipOf("n2");
   gossip.linkUp(peer("n1"));
   const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
-  const bodies = [new Uint8Array([0xff]), bytes(null), bytes({}), bytes(body("n3")), bytes({ ...body("n1"), pid: "x" }), new Uint8Array(gossipDefaults.bodyBytesMax + 1)];
+  const bodies = [
+    new Uint8Array([0xff]),
+    bytes(null),
+    bytes({}),
+    bytes(body("n3")),
+    bytes({ ...body("n1"), pid: "x" }),
+    new Uint8Array(gossipDefaults.bodyBytesMax + 1),
+  ];
   for (const each of bodies) gossip.message("n1", { type: "gossip", version: 9, body: each });
   assert.is(gossip.of("n1"), null);
-  assert.equal(gossip.endpoints().map(({ node }) => node), ["n2"]);
+  assert.equal(
+    gossip.endpoints().map(({ node }) => node),
+    ["n2"],
+  );
 });
 
 test("[C7] a node's own fields cannot be replaced, and what is too much to tell is a programmer's error", () => {

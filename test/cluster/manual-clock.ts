@@ -29,7 +29,8 @@ export class ManualClock implements Clock {
     const untilMs = this.#nowMs + ms;
     for (;;) {
       let next: [number, { atMs: number; fn: () => void }] | null = null;
-      for (const entry of this.#timers) if (entry[1].atMs <= untilMs && (next === null || entry[1].atMs < next[1].atMs)) next = entry;
+      for (const entry of this.#timers)
+        if (entry[1].atMs <= untilMs && (next === null || entry[1].atMs < next[1].atMs)) next = entry;
       if (next === null) break;
       this.#timers.delete(next[0]);
       this.#nowMs = next[1].atMs;

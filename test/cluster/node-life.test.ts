@@ -17,12 +17,23 @@ const closed = { type: "closed" } as const;
 
 test("[C8] a blank node founds, joins, serves, drains and stops", () => {
   assert.equal(lived(open, { type: "recovered", founded: false }, { type: "founded" }, led, stop, closed), [
-    "starting", "recovering", "founding", "joining", "serving", "draining", "stopped",
+    "starting",
+    "recovering",
+    "founding",
+    "joining",
+    "serving",
+    "draining",
+    "stopped",
   ]);
 });
 
 test("[C8] a founded node joins at once", () => {
-  assert.equal(lived(open, { type: "recovered", founded: true }, led), ["starting", "recovering", "joining", "serving"]);
+  assert.equal(lived(open, { type: "recovered", founded: true }, led), [
+    "starting",
+    "recovering",
+    "joining",
+    "serving",
+  ]);
 });
 
 test("[C8] it can be stopped, and can fail, wherever it is; after that nothing changes", () => {
@@ -37,7 +48,10 @@ test("[C8] it can be stopped, and can fail, wherever it is; after that nothing c
 
 test("[C8] an event out of its turn changes nothing", () => {
   assert.equal(lived(led, closed, { type: "founded" }), ["starting"]);
-  assert.equal(lived(open, { type: "recovered", founded: true }, { type: "founded" }, closed).at(-1), "joining");
+  assert.equal(
+    lived(open, { type: "recovered", founded: true }, { type: "founded" }, closed).at(-1),
+    "joining",
+  );
 });
 
 test.run();

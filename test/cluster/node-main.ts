@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { makeAdminHandler } from "../../server/admin/admin-handler.ts";
 import { failHard, makeLog, writeLastLine } from "../../server/cluster/log.ts";
 import { TestudoNode } from "../../server/cluster/node.ts";
-import { NodeError, exitCodeOf } from "../../server/cluster/node-error.ts";
+import { exitCodeOf, NodeError } from "../../server/cluster/node-error.ts";
 import { readNodeOptions } from "../../server/cluster/options.ts";
 import { stopWithProcess } from "../../server/cluster/process-life.ts";
 import { SumMachine } from "./sum-machine.ts";
@@ -17,14 +17,21 @@ const server = createServer((request, response) => {
   if (admin(request, response)) return;
   if (request.url === "/throw") throw new Error("thrown\n on two lines");
   const amount = /^\/add\/(\d+)\/(\d+)$/.exec(request.url ?? "");
-  const answer = amount === null ? Promise.resolve("a page") : node.engine.propose(Number(amount[1]), new Uint8Array([Number(amount[2])]));
+  const answer =
+    amount === null
+      ? Promise.resolve("a page")
+      : node.engine.propose(Number(amount[1]), new Uint8Array([Number(amount[2])]));
   answer.then(
     (value) => response.end(String(value)),
     (error: Error) => response.writeHead(500).end(error.message),
   );
 });
 server.on("error", (error: NodeJS.ErrnoException) => {
-  fail(error.code === "EADDRINUSE" ? new NodeError("PORT_IN_USE", `option port: ${options.port} is in use on ${options.host}`) : error);
+  fail(
+    error.code === "EADDRINUSE"
+      ? new NodeError("PORT_IN_USE", `option port: ${options.port} is in use on ${options.host}`)
+      : error,
+  );
 });
 stopWithProcess({
   stop: async () => {

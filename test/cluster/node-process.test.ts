@@ -47,7 +47,9 @@ test("[C2] a wrong option ends the process with 2 and one line on stderr", async
   const { spawn } = await world(["n1"]);
   const node = spawn("n1", ["--port=0"]);
   assert.equal(await node.ended, { code: 2, signal: null });
-  assert.equal(node.stderr, ['testudo: option port, from flag --port: "0" is not allowed; it must be a whole number from 1 to 65535']);
+  assert.equal(node.stderr, [
+    'testudo: option port, from flag --port: "0" is not allowed; it must be a whole number from 1 to 65535',
+  ]);
   assert.equal(node.stdout, []);
 });
 
@@ -69,7 +71,10 @@ test("[C5] a node with an emptied folder ends with 3 and says what to do, the ot
   const emptied = spawn("n3");
   assert.equal(await emptied.ended, { code: 3, signal: null });
   assert.is(emptied.stderr.length, 1);
-  assert.match(emptied.stderr[0] ?? "", /^testudo: node n3 ends: NOT_A_MEMBER: .* give it its old data folder back/);
+  assert.match(
+    emptied.stderr[0] ?? "",
+    /^testudo: node n3 ends: NOT_A_MEMBER: .* give it its old data folder back/,
+  );
   const answer = await fetch(`http://127.0.0.1:${port}/add/0/3`);
   assert.is(await answer.text(), "3");
 });
@@ -101,7 +106,10 @@ test("[C11] what nobody caught ends the process at once with 70 and one last lin
   await fetch(`http://127.0.0.1:${port}/throw`).catch(() => null);
   assert.equal(await node.ended, { code: 70, signal: null });
   assert.equal(node.stderr, ["testudo: node n1 ends: UNEXPECTED: thrown | on two lines"]);
-  assert.ok(node.stdout.some((line) => line.includes('"level":60')), "the log has it too");
+  assert.ok(
+    node.stdout.some((line) => line.includes('"level":60')),
+    "the log has it too",
+  );
 });
 
 test("[C12] status, endpoints and readiness are answered to every page", async () => {
@@ -117,15 +125,28 @@ test("[C12] status, endpoints and readiness are answered to every page", async (
   assert.equal(await ready.json(), { ready: true, state: "serving", leaderless: [] });
   const answer = await fetch(`${base}/status?fresh=1`, { headers: { origin: "http://elsewhere.example" } });
   assert.is(answer.headers.get("access-control-allow-origin"), "*");
-  const status = (await answer.json()) as Record<string, unknown> & { groups: Record<string, unknown>[]; peers: Record<string, unknown>[] };
+  const status = (await answer.json()) as Record<string, unknown> & {
+    groups: Record<string, unknown>[];
+    peers: Record<string, unknown>[];
+  };
   assert.is(status["node"], "n1");
   assert.is(status["pid"], first.pid);
   assert.is(status["region"], "eu");
   assert.is(status["development"], false);
   assert.ok((status["uptimeMs"] as number) > 0);
   assert.equal(status["rooms"], []);
-  assert.equal(Object.keys(status.groups[0] ?? {}).sort(), ["appliedIndex", "commitIndex", "id", "leader", "role", "term"]);
-  assert.equal(status.peers.map(({ node, state }) => ({ node, state })), [{ node: "n2", state: "up" }]);
+  assert.equal(Object.keys(status.groups[0] ?? {}).sort(), [
+    "appliedIndex",
+    "commitIndex",
+    "id",
+    "leader",
+    "role",
+    "term",
+  ]);
+  assert.equal(
+    status.peers.map(({ node, state }) => ({ node, state })),
+    [{ node: "n2", state: "up" }],
+  );
   const { endpoints } = (await (await fetch(`${base}/endpoints`)).json()) as { endpoints: unknown[] };
   assert.equal(endpoints[0], { node: "n1", region: "eu", url: `http://localhost:${port}` });
 });
@@ -137,10 +158,16 @@ test("[C12] what is not there, or not allowed, is said so, and a page of one's o
   const ask = async (path: string, init: RequestInit = {}) => {
     const answer = await fetch(base + path, init);
     const body = await answer.text();
-    return { status: answer.status, code: body.startsWith("{") ? (JSON.parse(body).error?.code ?? null) : body };
+    return {
+      status: answer.status,
+      code: body.startsWith("{") ? (JSON.parse(body).error?.code ?? null) : body,
+    };
   };
   assert.equal(await ask("/testudo/nothing"), { status: 404, code: "NOT_FOUND" });
-  assert.equal(await ask("/testudo/status", { method: "POST", body: "x".repeat(100_000) }), { status: 405, code: "METHOD_NOT_ALLOWED" });
+  assert.equal(await ask("/testudo/status", { method: "POST", body: "x".repeat(100_000) }), {
+    status: 405,
+    code: "METHOD_NOT_ALLOWED",
+  });
   assert.equal(await ask("/testudo/kill"), { status: 405, code: "METHOD_NOT_ALLOWED" });
   assert.equal(await ask("/testudo/kill", { method: "POST" }), { status: 403, code: "NOT_IN_DEVELOPMENT" });
   assert.equal(await ask("/testudo/kill", { method: "OPTIONS" }), { status: 204, code: "" });
@@ -153,8 +180,16 @@ test("[C12] in development a page of the cluster kills a node, a foreign page do
   const node = spawn("n1", ["--development"]);
   await node.line(serving);
   const kill = (origin?: string) =>
-    fetch(`http://127.0.0.1:${port}/testudo/kill`, { method: "POST", headers: origin === undefined ? {} : { origin } });
-  for (const origin of ["http://elsewhere.example", `http://elsewhere.example:${port}`, `http://localhost:${port + 1}`, "null"]) {
+    fetch(`http://127.0.0.1:${port}/testudo/kill`, {
+      method: "POST",
+      headers: origin === undefined ? {} : { origin },
+    });
+  for (const origin of [
+    "http://elsewhere.example",
+    `http://elsewhere.example:${port}`,
+    `http://localhost:${port + 1}`,
+    "null",
+  ]) {
     assert.is((await kill(origin)).status, 403, origin);
   }
   assert.equal(await (await kill(`http://127.0.0.1:${port}`)).json(), { killed: "n1", pid: node.pid });

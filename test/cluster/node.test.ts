@@ -26,7 +26,9 @@ test.after(() => rmSync(folder, { recursive: true }));
 let worlds = 0;
 
 /** Three nodes' options: ports and folders of their own. */
-async function world(members: readonly string[] = ids): Promise<(id: string, change?: Partial<NodeOptions>) => TestudoNode> {
+async function world(
+  members: readonly string[] = ids,
+): Promise<(id: string, change?: Partial<NodeOptions>) => TestudoNode> {
   const port = await freePort([0, 1, 2, 100, 101, 102]);
   const data = join(folder, String(worlds++));
   const peers = members.map((id, k) => `${id}=ws://127.0.0.1:${port + 100 + k}`).join(",");
@@ -39,7 +41,12 @@ async function world(members: readonly string[] = ids): Promise<(id: string, cha
     const fail = (error: unknown): never => {
       throw error;
     };
-    const node = new TestudoNode({ options, machineFor: () => new SumMachine(), log: makeLog({ node: id, level: "silent" }), fail });
+    const node = new TestudoNode({
+      options,
+      machineFor: () => new SumMachine(),
+      log: makeLog({ node: id, level: "silent" }),
+      fail,
+    });
     running.add(node);
     return node;
   };
@@ -64,15 +71,28 @@ test("[C8] three blank nodes become one cluster that serves: commands, endpoints
   for (const node of nodes) {
     assert.is(node.life.state, "serving");
     assert.is(node.identity.bootCount, 1);
-    assert.equal(node.groups().map(({ id }) => id), [0, 1, 2, 3]);
+    assert.equal(
+      node.groups().map(({ id }) => id),
+      [0, 1, 2, 3],
+    );
   }
   assert.is(await first.engine.propose(2, new Uint8Array([5])), 5);
   assert.is(await second.engine.propose(2, new Uint8Array([7])), 12);
-  await eventually("every node knows all endpoints", () => nodes.every((node) => node.endpoints().length === 3));
+  await eventually("every node knows all endpoints", () =>
+    nodes.every((node) => node.endpoints().length === 3),
+  );
   assert.is(second.endpoints()[0]?.node, "n2", "a node's own endpoint comes first");
   assert.is(second.endpoints()[0]?.url, second.options.publicUrl);
-  await eventually("round trips are measured", () => first.peers().every(({ roundTripMs }) => roundTripMs !== null));
-  assert.equal(first.peers().map(({ node, state }) => ({ node, state })), [{ node: "n2", state: "up" }, { node: "n3", state: "up" }]);
+  await eventually("round trips are measured", () =>
+    first.peers().every(({ roundTripMs }) => roundTripMs !== null),
+  );
+  assert.equal(
+    first.peers().map(({ node, state }) => ({ node, state })),
+    [
+      { node: "n2", state: "up" },
+      { node: "n3", state: "up" },
+    ],
+  );
 });
 
 test("[C9] a node that stops and starts again is the same member with a new bootId, and knows what it knew", async () => {
@@ -116,7 +136,9 @@ test("[C9] a node that is stopped gives away what it leads first", async () => {
   await stop(leader);
   const others = nodes.filter((node) => node !== leader);
   await eventually("every group is led by another", () =>
-    others.every((node) => node.groups().every((group) => group.leader !== null && group.leader !== leader.options.id)),
+    others.every((node) =>
+      node.groups().every((group) => group.leader !== null && group.leader !== leader.options.id),
+    ),
   );
 });
 

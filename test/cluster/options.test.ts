@@ -67,33 +67,93 @@ test("[C1] what is not given is derived: the folder, the public URL, the secret 
 });
 
 const wrong: readonly (readonly [string, Parameters<typeof read>, RegExp])[] = [
-  ["a port that is too big", [["--port", "99999"]], /^option port, from flag --port: "99999" is not allowed; it must be a whole number from 1 to 65535$/],
-  ["a port that is a word, from the environment", [[], { TESTUDO_PORT: "x" }], /^option port, from environment variable TESTUDO_PORT: "x" .* from 1 to 65535$/],
-  ["a port with a fraction, from the file", [[], {}, { port: 1.5 }], /^option port, from file .*testudo\.json: 1\.5 .* from 1 to 65535$/],
-  ["a flag without a value", [["--id", "--port", "3000"]], /^option id, from flag --id: no value is not allowed; it must be 1 to 32 letters/],
+  [
+    "a port that is too big",
+    [["--port", "99999"]],
+    /^option port, from flag --port: "99999" is not allowed; it must be a whole number from 1 to 65535$/,
+  ],
+  [
+    "a port that is a word, from the environment",
+    [[], { TESTUDO_PORT: "x" }],
+    /^option port, from environment variable TESTUDO_PORT: "x" .* from 1 to 65535$/,
+  ],
+  [
+    "a port with a fraction, from the file",
+    [[], {}, { port: 1.5 }],
+    /^option port, from file .*testudo\.json: 1\.5 .* from 1 to 65535$/,
+  ],
+  [
+    "a flag without a value",
+    [["--id", "--port", "3000"]],
+    /^option id, from flag --id: no value is not allowed; it must be 1 to 32 letters/,
+  ],
   ["a flag at the end without a value", [["--port"]], /^option port, from flag --port: no value/],
-  ["an unknown flag", [["--prot", "3000"]], /^option --prot, from flag --prot: is unknown; .* perhaps --port$/],
+  [
+    "an unknown flag",
+    [["--prot", "3000"]],
+    /^option --prot, from flag --prot: is unknown; .* perhaps --port$/,
+  ],
   ["an unknown flag like none", [["--xylophone-solo"]], /is unknown; it must be one that --help lists$/],
   ["a word that is no flag", [["serve"]], /^option serve, .* is unknown/],
-  ["an unknown variable", [[], { TESTUDO_REGOIN: "eu" }], /TESTUDO_REGOIN: is unknown; .* perhaps TESTUDO_REGION$/],
-  ["an unknown key of the file", [[], {}, { peer_port: 1 }], /^option peer_port, from file .* is unknown; .* perhaps peerPort$/],
+  [
+    "an unknown variable",
+    [[], { TESTUDO_REGOIN: "eu" }],
+    /TESTUDO_REGOIN: is unknown; .* perhaps TESTUDO_REGION$/,
+  ],
+  [
+    "an unknown key of the file",
+    [[], {}, { peer_port: 1 }],
+    /^option peer_port, from file .* is unknown; .* perhaps peerPort$/,
+  ],
   ["a file that is not JSON", [[], {}, "{port:1}"], /^option config, from file .*; it must be JSON$/],
   ["a file that is no object", [[], {}, [1]], /a JSON object of options$/],
-  ["a file that is not there", [["--config", "nowhere.json"]], /"ENOENT" is not allowed; it must be a file that can be read$/],
-  ["a switch with a wrong word", [[], { TESTUDO_DEVELOPMENT: "yes" }], /"yes" is not allowed; it must be true or false$/],
+  [
+    "a file that is not there",
+    [["--config", "nowhere.json"]],
+    /"ENOENT" is not allowed; it must be a file that can be read$/,
+  ],
+  [
+    "a switch with a wrong word",
+    [[], { TESTUDO_DEVELOPMENT: "yes" }],
+    /"yes" is not allowed; it must be true or false$/,
+  ],
   ["a log level that is none", [["--log-level", "loud"]], /it must be one of fatal, error, warn/],
-  ["peers without a secret", [["--peers", peers]], /^option secret, from its default: no value is not allowed; it must be given with --peers/],
-  ["a secret that is too short", [["--secret", "shhh"]], /^option secret, from flag --secret: "\(hidden, 4 characters\)" is not allowed; it must be 16 to 256/],
+  [
+    "peers without a secret",
+    [["--peers", peers]],
+    /^option secret, from its default: no value is not allowed; it must be given with --peers/,
+  ],
+  [
+    "a secret that is too short",
+    [["--secret", "shhh"]],
+    /^option secret, from flag --secret: "\(hidden, 4 characters\)" is not allowed; it must be 16 to 256/,
+  ],
   ["two secrets", [["--secret", secret, "--secret-file", "x"]], /^option secretFile, .* left out/],
   ["a secret file that is not there", [["--secret-file", "nowhere"]], /^option secretFile, .* \(ENOENT\)$/],
-  ["a peer that is no URL", [["--peers", "n2=127.0.0.1:3002"]], /^option peers, .* a URL that begins with ws:\/\/$/],
+  [
+    "a peer that is no URL",
+    [["--peers", "n2=127.0.0.1:3002"]],
+    /^option peers, .* a URL that begins with ws:\/\/$/,
+  ],
   ["a peer twice", [["--peers", "n2=ws://a:1,n2=ws://b:1"]], /^option peers/],
   ["a peer with a name that is none", [["--peers", "n/2=ws://a:1"]], /^option peers/],
-  ["more nodes than there may be", [["--peers", Array.from({ length: 17 }, (_, k) => `m${k}=ws://a:1`).join(",")]], /at most 16 nodes/],
-  ["a delay to a node that is not there", [["--link-delay-ms", "n9=40"]], /^option linkDelayMs, .* which n9 is not$/],
+  [
+    "more nodes than there may be",
+    [["--peers", Array.from({ length: 17 }, (_, k) => `m${k}=ws://a:1`).join(",")]],
+    /at most 16 nodes/,
+  ],
+  [
+    "a delay to a node that is not there",
+    [["--link-delay-ms", "n9=40"]],
+    /^option linkDelayMs, .* which n9 is not$/,
+  ],
   ["more loss than all", [["--link-loss", "n1=1.5"]], /a number from 0 to 0\.9$/],
   ["one port for both", [["--peer-port", "2567"]], /^option peerPort, .* another port than --port$/],
-  ["no public URL on several machines", [["--peers", "n2=ws://10.0.0.2:3002", "--secret", secret]], /^option publicUrl, .* is on another machine/],
+  [
+    "no public URL on several machines",
+    [["--peers", "n2=ws://10.0.0.2:3002", "--secret", secret]],
+    /^option publicUrl, .* is on another machine/,
+  ],
   ["65 groups", [["--groups", "65"]], /a whole number from 1 to 64$/],
 ];
 
@@ -109,7 +169,13 @@ test("[C2] the help lists every option with its default", () => {
   const parsed = readNodeOptions({ argv: ["--help"], env: {}, cwd: folder });
   assert.is(parsed.type, "help");
   const { text } = parsed as { text: string };
-  for (const flag of ["--id ID", "--peer-port N", "--development ", "--link-delay-ms n1=N,…", "--config FILE"]) {
+  for (const flag of [
+    "--id ID",
+    "--peer-port N",
+    "--development ",
+    "--link-delay-ms n1=N,…",
+    "--config FILE",
+  ]) {
     assert.ok(text.includes(flag), flag);
   }
   assert.match(text, /--port N .*default 2567\)/);

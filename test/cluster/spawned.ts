@@ -19,7 +19,11 @@ export class Spawned {
   #wake: (() => void)[] = [];
 
   /** `script`: a file beside this one. */
-  constructor(script: string, args: readonly string[], { ipc = false, env = {}, cwd = folder }: { ipc?: boolean; env?: NodeJS.ProcessEnv; cwd?: string } = {}) {
+  constructor(
+    script: string,
+    args: readonly string[],
+    { ipc = false, env = {}, cwd = folder }: { ipc?: boolean; env?: NodeJS.ProcessEnv; cwd?: string } = {},
+  ) {
     this.child = spawn(process.execPath, [join(folder, script), ...args], {
       cwd,
       env: { ...process.env, ...env },
@@ -64,7 +68,9 @@ export class Spawned {
     }
   }
 
-  async end(signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGKILL"): Promise<{ code: number | null; signal: string | null }> {
+  async end(
+    signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGKILL",
+  ): Promise<{ code: number | null; signal: string | null }> {
     if (!this.isOver) this.child.kill(signal);
     return await this.ended;
   }
@@ -75,7 +81,10 @@ export class Spawned {
 }
 
 /** Waits until `look` gives something else than null or false. */
-export async function eventually<T>(what: string, look: () => T | null | false | Promise<T | null | false>): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  look: () => T | null | false | Promise<T | null | false>,
+): Promise<T> {
   const untilMs = performance.now() + patienceMs;
   for (;;) {
     const found = await look();

@@ -146,8 +146,8 @@ export class LogWriter {
     return this.next(nodeId, "reserve", { roomId, sessionId, options, auth: null, seconds: 15 }, roomId);
   }
 
-  attach(nodeId: string, roomId: string, sessionId: string, fields: { attachId: number; token: string; presentedToken?: string | null }): LoggedCommand {
-    return this.next(nodeId, "attach", { roomId, sessionId, skipHandshake: false, presentedToken: null, ...fields }, roomId);
+  attach(nodeId: string, roomId: string, sessionId: string, fields: { attachId: number; token: string; presentedToken?: string | null; wrapper?: boolean }): LoggedCommand {
+    return this.next(nodeId, "attach", { roomId, sessionId, skipHandshake: false, wrapper: false, presentedToken: null, ...fields }, roomId);
   }
 
   detach(nodeId: string, roomId: string, sessionId: string, epoch: number, code = 1006): LoggedCommand {

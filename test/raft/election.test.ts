@@ -51,6 +51,20 @@ test("[R2] a vote, and what asks for votes, leaves only behind the save of the h
   );
 });
 
+test("[R2] who is asked for a vote later, over a new link, is not asked before the own vote is saved either", () => {
+  const cluster = new RaftCluster();
+  cluster.tickFor("c", 250);
+  const granted = { type: "preVoteResponse", term: 1, storeId: "b-disk", granted: true } as const;
+  cluster.receive("c", "b", granted);
+  cluster.step("c", { type: "linkUp", nodeId: "a" });
+  assert.equal(cluster.sent("requestVote"), []);
+  while (cluster.completeWrite("c"));
+  assert.equal(
+    cluster.sent("requestVote").map(({ to }) => to),
+    ["a", "b", "a"],
+  );
+});
+
 test("[R3] a replica refuses its vote, and its pre-vote, to a candidate whose log is less up to date (§5.4.1)", () => {
   const cluster = new RaftCluster();
   const leader = cluster.elect();

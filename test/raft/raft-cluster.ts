@@ -15,7 +15,7 @@ export interface Packet {
   readonly message: RaftMessage;
 }
 
-export const chunkBytes = 64;
+const chunkBytes = 64;
 
 export interface ClusterOptions extends Partial<RaftOptions> {
   readonly voters?: readonly string[];

@@ -1,0 +1,231 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import type { RoomStatusJson, StatusJson } from "../../server/admin/status.ts";
+import { prepareFolder } from "../../server/cluster/starter-folder.ts";
+import { type NodePlan, planNodes, readStarterOptions } from "../../server/cluster/starter-options.ts";
+import { freePort } from "../cluster/spawned.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const preload = pathToFileURL(join(root, "server/colyseus/register.ts")).href;
+/** Far beyond what anything here takes: only so that a hanging test says what it waited for. */
+const patienceMs = 40_000;
+const statusAnswerMs = 2_000;
+/** What a failing test shows of each node. */
+const linesShown = 40;
+const lineLengthShown = 400;
+
+/** How a node's process ended. */
+export interface End {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+/** One process of a node: its lines and its end. */
+export class NodeProcess {
+  readonly lines: string[] = [];
+  readonly ended: Promise<End>;
+  readonly #child: ChildProcess;
+
+  constructor(main: string, args: readonly string[]) {
+    this.#child = spawn(process.execPath, ["--import", preload, main, ...args], {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("TESTUDO_"))),
+    });
+    const read = (["stdout", "stderr"] as const).map((stream) => {
+      const lines = createInterface({ input: this.#child[stream] as Readable });
+      lines.on("line", (line) => this.lines.push(line));
+      return once(lines, "close");
+    });
+    this.ended = Promise.all([once(this.#child, "exit"), ...read]).then(([[code, signal]]) => ({ code, signal }));
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
+  get isOver(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (!this.isOver) this.#child.kill(signal);
+  }
+
+  async end(signal: "SIGTERM" | "SIGKILL"): Promise<End> {
+    this.signal(signal);
+    return await this.ended;
+  }
+}
+
+export interface ClusterOptions {
+  readonly nodes?: number;
+  /** What every node runs, from the root of the repository. */
+  readonly main?: string;
+  /** For every node, after the usual ones. */
+  readonly args?: readonly string[];
+}
+
+/** A real cluster: a process for each node, on free ports, with a data folder of its own. */
+export class Cluster {
+  readonly plans: readonly NodePlan[];
+  readonly data: string;
+  readonly #main: string;
+  readonly #extra: readonly string[];
+  /** Every process that was ever started, the last one of each node last. */
+  readonly #started: { readonly id: string; readonly process: NodeProcess }[] = [];
+
+  private constructor(given: { plans: readonly NodePlan[]; data: string; main: string; extra: readonly string[] }) {
+    this.plans = given.plans;
+    this.data = given.data;
+    this.#main = given.main;
+    this.#extra = given.extra;
+  }
+
+  /** Plans it; nothing runs yet. */
+  static async plan({ nodes = 3, main = "server/main.ts", args = [] }: ClusterOptions): Promise<Cluster> {
+    const offsets = Array.from({ length: nodes }, (_, k) => [k, k + 100]).flat();
+    const port = await freePort(offsets);
+    const data = mkdtempSync(join(tmpdir(), "testudo-e2e-"));
+    const argv = [`--nodes=${nodes}`, `--port=${port}`, `--data=${join(data, "cluster")}`, "--config=none"];
+    const parsed = readStarterOptions({ argv, env: {}, cwd: root });
+    if (parsed.type === "help") throw new Error("no help was asked for");
+    const plans = planNodes(parsed.options, prepareFolder(parsed.options));
+    return new Cluster({ plans, data, main: join(root, main), extra: args });
+  }
+
+  get ids(): readonly string[] {
+    return this.plans.map(({ id }) => id);
+  }
+
+  get urls(): readonly string[] {
+    return this.plans.map(({ url }) => url);
+  }
+
+  planOf(id: string): NodePlan {
+    const plan = this.plans.find((one) => one.id === id);
+    if (plan === undefined) throw new Error(`there is no node ${id}`);
+    return plan;
+  }
+
+  url(id: string): string {
+    return this.planOf(id).url;
+  }
+
+  /** The present process of a node, or its last one. */
+  process(id: string): NodeProcess {
+    const found = this.#started.findLast((one) => one.id === id);
+    if (found === undefined) throw new Error(`${id} was never started`);
+    return found.process;
+  }
+
+  /** Starts a node's process. @param args after the node's own ones */
+  launch(id: string, args: readonly string[] = []): NodeProcess {
+    const process = new NodeProcess(this.#main, [...this.planOf(id).args, ...this.#extra, ...args]);
+    this.#started.push({ id, process });
+    return process;
+  }
+
+  launchAll(): void {
+    for (const id of this.ids) this.launch(id);
+  }
+
+  async kill(id: string): Promise<void> {
+    await this.process(id).end("SIGKILL");
+  }
+
+  /** Null if the node does not answer. */
+  async status(id: string): Promise<StatusJson | null> {
+    try {
+      const answer = await fetch(`${this.url(id)}/testudo/status`, { signal: AbortSignal.timeout(statusAnswerMs) });
+      return answer.ok ? ((await answer.json()) as StatusJson) : null;
+    } catch {
+      return null;
+    }
+  }
+
+  async room(id: string, roomId: string): Promise<RoomStatusJson | null> {
+    return (await this.status(id))?.rooms.find((room) => room.roomId === roomId) ?? null;
+  }
+
+  /** Waits until each of these nodes serves, is linked with all others of these and has applied what they had. */
+  async ready(ids: readonly string[] = this.ids): Promise<void> {
+    const goal = new Map<number, number>();
+    for (const id of ids) {
+      for (const { id: group, appliedIndex } of (await this.status(id))?.groups ?? []) {
+        goal.set(group, Math.max(goal.get(group) ?? 0, appliedIndex));
+      }
+    }
+    for (const id of ids) {
+      await this.until(`${id} is ready`, async () => {
+        if (this.process(id).isOver) throw new Error(`${id} has ended: ${this.process(id).lines.slice(-3).join("\n")}`);
+        const status = await this.status(id);
+        if (status?.state !== "serving" || status.groups.length === 0) return false;
+        const linked = ids.every((other) => other === id || status.peers.some(({ node, state }) => node === other && state === "up"));
+        return linked && status.groups.every((group) => group.leader !== null && group.appliedIndex >= (goal.get(group.id) ?? 0));
+      });
+    }
+  }
+
+  /** Waits until `look` gives something else than null or false. */
+  async until<T>(what: string, look: () => T | null | false | Promise<T | null | false>): Promise<T> {
+    return await until(what, look);
+  }
+
+  /** The last lines of every process: what a failing test shows. */
+  tail(): string {
+    return this.#started
+      .slice(-2 * this.plans.length)
+      .map(({ id, process }) => {
+        const lines = process.lines.slice(-linesShown).map((line) => `  ${line.slice(0, lineLengthShown)}`);
+        return [`—— ${id} (pid ${process.pid}${process.isOver ? ", ended" : ""})`, ...lines].join("\n");
+      })
+      .join("\n");
+  }
+
+  /** All lines that any process of any node ever wrote and that match. */
+  linesLike(pattern: RegExp): string[] {
+    return this.#started.flatMap(({ id, process }) => process.lines.filter((line) => pattern.test(line)).map((line) => `${id} | ${line}`));
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#started.map(({ process }) => process.end("SIGKILL")));
+    rmSync(this.data, { recursive: true, force: true });
+  }
+}
+
+/** Runs `run` with a cluster that is ready, and leaves nothing behind; when it fails the nodes' last lines are shown. */
+export async function withCluster(options: ClusterOptions, run: (cluster: Cluster) => Promise<void>): Promise<void> {
+  const cluster = await Cluster.plan(options);
+  try {
+    cluster.launchAll();
+    await cluster.ready();
+    await run(cluster);
+  } catch (error) {
+    process.stderr.write(`${cluster.tail()}\n`);
+    throw error;
+  } finally {
+    await cluster.end();
+  }
+}
+
+/** Waits until `look` gives something else than null or false. */
+export async function until<T>(what: string, look: () => T | null | false | Promise<T | null | false>): Promise<T> {
+  const endMs = performance.now() + patienceMs;
+  for (;;) {
+    const found = await look();
+    if (found !== null && found !== false) return found;
+    if (performance.now() > endMs) throw new Error(`in vain: ${what}`);
+    await sleep(25);
+  }
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
