@@ -4,12 +4,11 @@ import { fileURLToPath } from "node:url";
 import { defineRoom, defineServer } from "colyseus";
 import sirv from "sirv";
 import { ArenaRoom } from "./arena/arena-room.ts";
-import { writeLastLine } from "./cluster/log.ts";
+import { failHard, writeLastLine } from "./cluster/log.ts";
 import { exitCodeOf } from "./cluster/node-error.ts";
 import { OptionError } from "./cluster/option-error.ts";
 import { type NodeOptions, readNodeOptions } from "./cluster/options.ts";
 import { stopWithProcess } from "./cluster/process-life.ts";
-import { failHard } from "./cluster/log.ts";
 import { replicated } from "./colyseus/replicated.ts";
 import { Testudo } from "./colyseus/testudo.ts";
 
@@ -42,7 +41,8 @@ if (existsSync(page)) {
   const serve = sirv(page, { etag: true });
   testudo.handleFirst((request, response) => {
     const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
-    if ((request.method !== "GET" && request.method !== "HEAD") || path.startsWith("/matchmake")) return false;
+    if ((request.method !== "GET" && request.method !== "HEAD") || path.startsWith("/matchmake"))
+      return false;
     serve(request, response, () => {
       response.writeHead(404, { "content-type": "text/plain" });
       response.end("not found");

@@ -77,7 +77,7 @@ export class ClusterWatch {
     const standing = this.nodes.find(({ life }) => life.type === "standing");
     if (standing === undefined) return;
     try {
-      this.#learn(await fetchEndpoints(standing.url));
+      this.#learn((await fetchEndpoints(standing.url)) ?? []);
     } catch {
       // It fell just now; the next round asks another node.
     }
@@ -156,12 +156,16 @@ export class ClusterWatch {
   }
 }
 
-/** @throws TypeError, or fetch's error, when that address has no list of endpoints */
-export async function fetchEndpoints(url: string): Promise<Endpoint[]> {
+/**
+ * The nodes, as the one at this address tells them; null if it is a server without Testudo.
+ * @throws TypeError when it answers something else; fetch's error when it does not answer
+ */
+export async function fetchEndpoints(url: string): Promise<Endpoint[] | null> {
   const answer = await fetch(`${url}/testudo/endpoints`, {
     cache: "no-store",
     signal: AbortSignal.timeout(pollTimeoutMs),
   });
+  if (answer.status === 404) return null;
   if (!answer.ok) throw new TypeError(`no endpoints at ${url}: ${answer.status}`);
   return readEndpoints(await answer.json());
 }

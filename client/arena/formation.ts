@@ -58,7 +58,11 @@ export class Formation {
     const kill = element("button", "kill", "kill -9");
     kill.type = "button";
     kill.title = `End ${node.node}'s process at once, as a crash would`;
-    kill.addEventListener("click", () => this.#kill(node.node));
+    kill.addEventListener("click", () => {
+      // Else the next Space, meant to fire, would press it again.
+      kill.blur();
+      this.#kill(node.node);
+    });
     const shield = element("div", "shield", crowns);
     shield.prepend(newShieldArt(mark));
     const facts = element("div", "node-facts", element("div", "node-name", node.node), state, people, seal);

@@ -294,19 +294,21 @@ class Match {
 /** The nodes, the one that served this page first. A server without Testudo is one node without a status. */
 async function findEndpoints(): Promise<Endpoint[]> {
   const { origin } = window.location;
-  try {
-    const endpoints = await fetchEndpoints(origin);
+  const endpoints = await fetchEndpoints(origin);
+  if (endpoints !== null) {
     return endpoints.sort((one, other) => Number(other.url === origin) - Number(one.url === origin));
-  } catch {
-    byId("panel").dataset["plain"] = "true";
-    return [{ node: "this server", region: "", url: origin }];
   }
+  byId("panel").dataset["plain"] = "true";
+  return [{ node: "this server", region: "", url: origin }];
 }
 
 async function start(): Promise<void> {
   const hud = new Hud();
   byId("shield-defs").innerHTML = shieldGradients;
-  byId("handle").addEventListener("click", () => byId("panel").toggleAttribute("data-open"));
+  byId("handle").addEventListener("click", () => {
+    byId("handle").blur();
+    byId("panel").toggleAttribute("data-open");
+  });
   try {
     const endpoints = await findEndpoints();
     const session = await Session.open(endpoints, playerName());

@@ -136,13 +136,13 @@ export class Stage {
 /** A pilum in flight. */
 function newBolt(color: string): Container {
   const bolt = new Container();
-  const trail = newGlow(color, 10, 0.8);
+  const trail = newGlow(color, 10, 1);
   trail.anchor.set(0.82, 0.5);
   trail.width = 120;
   trail.height = 18;
   const shaft = newGlow(0xffffff, 10, 1);
-  shaft.width = 64;
-  shaft.height = 9;
+  shaft.width = 86;
+  shaft.height = 12;
   bolt.addChild(trail, shaft);
   return bolt;
 }

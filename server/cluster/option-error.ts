@@ -4,9 +4,6 @@ export type OptionOrigin =
   | { readonly type: "environment"; readonly variable: string }
   | { readonly type: "file"; readonly path: string; readonly key: string };
 
-/** The exit code of wrong options; the starter does not start such a node again. */
-export const exitCodeWrongOptions = 2;
-
 const valueLengthMax = 80;
 const nameDistanceMax = 3;
 

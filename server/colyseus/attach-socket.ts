@@ -1,4 +1,4 @@
-import { type Client, ErrorCode, Protocol, ServerError, getMessageBytes } from "@colyseus/core";
+import { type Client, ErrorCode, getMessageBytes, Protocol, ServerError } from "@colyseus/core";
 import { sessionLimits } from "../session/limits.ts";
 import type { LiveSocket } from "../session/live-socket.ts";
 import { SessionError } from "../session/session-error.ts";
@@ -37,7 +37,10 @@ class TransportSocket implements LiveSocket {
 
   send(frame: Uint8Array): void {
     if (!this.isOpen) return;
-    if (((this.#client.ref as unknown as BufferedRef).bufferedAmount ?? 0) > sessionLimits.socketBufferedBytesMax) {
+    if (
+      ((this.#client.ref as unknown as BufferedRef).bufferedAmount ?? 0) >
+      sessionLimits.socketBufferedBytesMax
+    ) {
       this.close(tooSlow, "this client reads too slowly");
       return;
     }
@@ -69,7 +72,12 @@ export function serverError(error: unknown): unknown {
  * A client's socket on its way into a replicated room: attached through the log, then every frame goes the same way.
  * @throws ServerError, which the transport tells the client before it closes
  */
-export async function attachSocket(sessions: Sessions, roomId: string, client: Client, connection: { reconnectionToken?: string; skipHandshake?: boolean }): Promise<void> {
+export async function attachSocket(
+  sessions: Sessions,
+  roomId: string,
+  client: Client,
+  connection: { reconnectionToken?: string; skipHandshake?: boolean },
+): Promise<void> {
   const socket = new TransportSocket(client as TransportClient);
   const early: Uint8Array[] = [];
   let attached: Awaited<ReturnType<Sessions["attach"]>> | null = null;
@@ -79,7 +87,11 @@ export async function attachSocket(sessions: Sessions, roomId: string, client: C
     if (data[0] === Protocol.PING) client.raw(getMessageBytes[Protocol.PING]());
     else if (attached !== null) attached.receive(Uint8Array.from(data));
     else if (early.length < sessionLimits.framesBeforeAttachMax) early.push(Uint8Array.from(data));
-    else socket.close(tooSlow, `more than ${sessionLimits.framesBeforeAttachMax} messages before the join was answered`);
+    else
+      socket.close(
+        tooSlow,
+        `more than ${sessionLimits.framesBeforeAttachMax} messages before the join was answered`,
+      );
   });
   client.ref.once("close", (code: number) => {
     closeCode = code;

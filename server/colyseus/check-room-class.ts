@@ -15,7 +15,8 @@ function refuse(name: string, what: string, remedy: string): never {
 export function checkRoomClass(roomClass: new (...args: never[]) => Room, options: ReplicatedOptions): void {
   const { name } = roomClass;
   for (const option of Object.keys(options)) {
-    if (!optionNames.has(option)) refuse(name, `there is no option "${option}"`, `Options are ${[...optionNames].join(" and ")}.`);
+    if (!optionNames.has(option))
+      refuse(name, `there is no option "${option}"`, `Options are ${[...optionNames].join(" and ")}.`);
   }
   for (const stock of [LobbyRoom, QueueRoom, RelayRoom]) {
     if (roomClass.prototype instanceof stock || (roomClass as unknown) === stock) {
@@ -23,7 +24,11 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
     }
   }
   if (roomClass.prototype.onAuth !== Room.prototype.onAuth) {
-    refuse(name, "it has onAuth() as a method of the instance, which would run on every replica", "Make it static: static async onAuth(token, options, context).");
+    refuse(
+      name,
+      "it has onAuth() as a method of the instance, which would run on every replica",
+      "Make it static: static async onAuth(token, options, context).",
+    );
   }
   const source = Function.prototype.toString.call(roomClass);
   const unsupported: [RegExp, string, string][] = [
@@ -32,7 +37,11 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
     [/\bthis\s*\.\s*allowRewindState\s*\(/, "it uses allowRewindState()", "Leave it a plain room."],
     [/\bnew\s+StateView\s*\(/, "it uses StateView", "Leave it a plain room."],
     [/^\s*plugins\s*=/m, "it uses plugins", "Call their code from the room's own hooks."],
-    [/\bthis\s*\.\s*presence\s*\./, "it uses this.presence, which answers differently on every replica", "Use it outside of the room and bring the result in with room.propose()."],
+    [
+      /\bthis\s*\.\s*presence\s*\./,
+      "it uses this.presence, which answers differently on every replica",
+      "Use it outside of the room and bring the result in with room.propose().",
+    ],
   ];
   for (const [pattern, what, remedy] of unsupported) if (pattern.test(source)) refuse(name, what, remedy);
 }

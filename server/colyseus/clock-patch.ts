@@ -73,7 +73,11 @@ export function patchClock(): void {
   if (patched) return;
   patched = true;
   const prototype = Clock.prototype as unknown as ClockMethods;
-  const stock = { setTimeout: prototype.setTimeout, setInterval: prototype.setInterval, duration: prototype.duration };
+  const stock = {
+    setTimeout: prototype.setTimeout,
+    setInterval: prototype.setInterval,
+    duration: prototype.duration,
+  };
   for (const name of ["setTimeout", "setInterval"] as const) {
     prototype[name] = function (this: ClockMethods, handler: Callback, time: number, ...args: unknown[]) {
       const seam = seamIn(currentWorld());
@@ -89,7 +93,8 @@ export function patchClock(): void {
     const waiting = stock.duration.call(this, ms);
     const delayed = this.delayed.at(-1);
     // Whoever awaits it is counted where the promise of its hook or handler is.
-    if (seam !== undefined && delayed !== undefined) origins.set(delayed, { type: "closure", site: closureSite() });
+    if (seam !== undefined && delayed !== undefined)
+      origins.set(delayed, { type: "closure", site: closureSite() });
     return waiting;
   };
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { type IRoomCache, LocalDriver, matchMaker, type Room } from "@colyseus/core";
-import { currentWorld, outsideWorld } from "../session/sandbox.ts";
 import type { RoomEnvironment, RoomProgram, RoomPrograms } from "../session/room-program.ts";
 import type { RoomTimers } from "../session/room-timers.ts";
+import { currentWorld, outsideWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { ColyseusRoom, discardStockRoom } from "./colyseus-room.ts";
@@ -13,7 +13,10 @@ import { restoreRoom } from "./room-restore.ts";
 import { offerSeam, type Seam, seamIn } from "./seam.ts";
 
 /** A replica, as the programs need it. */
-type Environment = RoomEnvironment & { readonly timers: RoomTimers; readonly seats: ReadonlyMap<string, Seat> };
+type Environment = RoomEnvironment & {
+  readonly timers: RoomTimers;
+  readonly seats: ReadonlyMap<string, Seat>;
+};
 
 const listingsOf = new WeakMap<Seam, LocalDriver>();
 
@@ -45,11 +48,18 @@ export class ColyseusPrograms implements RoomPrograms {
     return program;
   }
 
-  async restore(environment: RoomEnvironment, saved: Uint8Array, seats: ReadonlyMap<string, Seat>): Promise<RoomProgram> {
+  async restore(
+    environment: RoomEnvironment,
+    saved: Uint8Array,
+    seats: ReadonlyMap<string, Seat>,
+  ): Promise<RoomProgram> {
     const { program, seam } = await this.#birth(environment as Environment);
     this.#created(environment, seam);
     const { timers } = environment as Environment;
-    await restoreRoom({ program, room: program.room, parts: partsOf(program.room), seam, timers, seats }, saved);
+    await restoreRoom(
+      { program, room: program.room, parts: partsOf(program.room), seam, timers, seats },
+      saved,
+    );
     return program;
   }
 
@@ -79,14 +89,21 @@ export class ColyseusPrograms implements RoomPrograms {
     offerSeam(seam);
     let listing: IRoomCache;
     try {
-      listing = await matchMaker.handleCreateRoom(birth.roomName, structuredClone(birth.options ?? {}) as object, undefined, birth.roomId);
+      listing = await matchMaker.handleCreateRoom(
+        birth.roomName,
+        structuredClone(birth.options ?? {}) as object,
+        undefined,
+        birth.roomId,
+      );
     } finally {
       offerSeam(null);
     }
     const room = seam.room as Room;
     if (listing.roomId !== birth.roomId || room.roomId !== birth.roomId) {
       discardStockRoom(room);
-      throw new Error("a replicated room must not change its roomId in onCreate: ids are agreed before it runs");
+      throw new Error(
+        "a replicated room must not change its roomId in onCreate: ids are agreed before it runs",
+      );
     }
     this.#countAttachedOnly(room);
     return { program: new ColyseusRoom(room, seam, environment), seam };

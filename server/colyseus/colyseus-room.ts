@@ -25,7 +25,11 @@ export class ColyseusRoom implements RoomProgram {
   readonly #clients = new Map<string, LoggedClient>();
   #discarded = false;
 
-  constructor(room: Room, seam: Seam, environment: RoomEnvironment & { readonly timers: RoomTimers; readonly seats: ReadonlyMap<string, Seat> }) {
+  constructor(
+    room: Room,
+    seam: Seam,
+    environment: RoomEnvironment & { readonly timers: RoomTimers; readonly seats: ReadonlyMap<string, Seat> },
+  ) {
     this.room = room;
     this.#seam = seam;
     this.#timers = environment.timers;
@@ -36,7 +40,17 @@ export class ColyseusRoom implements RoomProgram {
     return partsOf(this.room);
   }
 
-  reserve({ sessionId, options, auth, seconds }: { sessionId: string; options: unknown; auth: unknown; seconds: number }): Promise<boolean> {
+  reserve({
+    sessionId,
+    options,
+    auth,
+    seconds,
+  }: {
+    sessionId: string;
+    options: unknown;
+    auth: unknown;
+    seconds: number;
+  }): Promise<boolean> {
     // joinById of a locked room is refused by matchmaking from a listing that may lag; the log has the last word.
     if (this.#parts.locked || this.disposed) return Promise.resolve(false);
     return this.#parts._reserveSeat(sessionId, options, auth ?? undefined, seconds);
@@ -47,12 +61,21 @@ export class ColyseusRoom implements RoomProgram {
     return reserved !== undefined && reserved[2] !== true && reserved[3] !== true;
   }
 
-  join(seat: Seat, { skipHandshake, reconnecting }: { skipHandshake: boolean; reconnecting: boolean }): Promise<void> {
+  join(
+    seat: Seat,
+    { skipHandshake, reconnecting }: { skipHandshake: boolean; reconnecting: boolean },
+  ): Promise<void> {
     const dropped = this.#clients.get(seat.sessionId);
     const client = this.#newClient(seat);
     // The stock room knows the seat by the token of the connection before, whichever of its two tokens was shown.
-    const connection = reconnecting ? { reconnectionToken: dropped?.reconnectionToken ?? "", skipHandshake } : { skipHandshake };
-    return this.#parts._onJoin(client, { token: undefined, headers: new Headers(), ip: undefined }, connection);
+    const connection = reconnecting
+      ? { reconnectionToken: dropped?.reconnectionToken ?? "", skipHandshake }
+      : { skipHandshake };
+    return this.#parts._onJoin(
+      client,
+      { token: undefined, headers: new Headers(), ip: undefined },
+      connection,
+    );
   }
 
   drop(seat: Seat, code: number): void {
@@ -61,7 +84,11 @@ export class ColyseusRoom implements RoomProgram {
 
   isKept(seat: Seat): boolean {
     const token = this.#clients.get(seat.sessionId)?.reconnectionToken;
-    return token !== undefined && this.#parts._reconnections[token]?.[0] === seat.sessionId && this.#parts._reservedSeats[seat.sessionId]?.[3] === true;
+    return (
+      token !== undefined &&
+      this.#parts._reconnections[token]?.[0] === seat.sessionId &&
+      this.#parts._reservedSeats[seat.sessionId]?.[3] === true
+    );
   }
 
   isPresent(seat: Seat): boolean {
@@ -83,7 +110,8 @@ export class ColyseusRoom implements RoomProgram {
 
   call(method: string, data: readonly unknown[]): unknown {
     const called = (this.room as unknown as Record<string, unknown>)[method];
-    if (typeof called !== "function") throw new Error(`room "${this.room.roomName}" has no method "${method}" to propose`);
+    if (typeof called !== "function")
+      throw new Error(`room "${this.room.roomName}" has no method "${method}" to propose`);
     return called.apply(this.room, data);
   }
 
@@ -98,11 +126,16 @@ export class ColyseusRoom implements RoomProgram {
   restlessBecause(): string | null {
     for (const delayed of this.#parts.clock.delayed) {
       const origin = originOf(delayed);
-      if (delayed.active && (origin === undefined || origin.type === "closure")) return `a clock timer made at ${origin?.site ?? "an unknown place"} has not fired`;
+      if (delayed.active && (origin === undefined || origin.type === "closure"))
+        return `a clock timer made at ${origin?.site ?? "an unknown place"} has not fired`;
     }
-    const known = new Set<unknown>([this.#parts._autoDisposeTimeout, ...Object.values(this.#parts._reservedSeatTimeouts)]);
+    const known = new Set<unknown>([
+      this.#parts._autoDisposeTimeout,
+      ...Object.values(this.#parts._reservedSeatTimeouts),
+    ]);
     for (const timer of this.#timers.live) {
-      if (timer.createOrdinal === null && !known.has(timer)) return "patchRate, setTimestep() or a timer of Colyseus's own was changed after onCreate";
+      if (timer.createOrdinal === null && !known.has(timer))
+        return "patchRate, setTimestep() or a timer of Colyseus's own was changed after onCreate";
     }
     return null;
   }
@@ -119,8 +152,14 @@ export class ColyseusRoom implements RoomProgram {
   checkSavable(): void {
     const problems = checkGraph(this.#graph(), this.#graphOptions());
     if (problems.length === 0) return;
-    const lines = problems.map(({ path, what, remedy }) => `${path.replace("room.fields.", "room.")} is ${what} (remedy: ${remedy})`);
-    throw new GraphError("GRAPH_UNSAVABLE", `${this.room.constructor.name} cannot be saved: ${lines.join("; ")}`, { problems });
+    const lines = problems.map(
+      ({ path, what, remedy }) => `${path.replace("room.fields.", "room.")} is ${what} (remedy: ${remedy})`,
+    );
+    throw new GraphError(
+      "GRAPH_UNSAVABLE",
+      `${this.room.constructor.name} cannot be saved: ${lines.join("; ")}`,
+      { problems },
+    );
   }
 
   /** Puts a restored client where `join` would have. */
@@ -143,13 +182,20 @@ export class ColyseusRoom implements RoomProgram {
   }
 
   #newClient(seat: Seat): LoggedClient {
-    const client = new LoggedClient({ environment: this.#seam.environment, leave: (left, code) => this.#seam.leaves.push({ client: left, code }) }, seat);
+    const client = new LoggedClient(
+      {
+        environment: this.#seam.environment,
+        leave: (left, code) => this.#seam.leaves.push({ client: left, code }),
+      },
+      seat,
+    );
     this.#clients.set(seat.sessionId, client);
     return client;
   }
 
   #kept(): Map<string, LoggedClient> {
-    for (const sessionId of this.#clients.keys()) if (!this.#seats.has(sessionId)) this.#clients.delete(sessionId);
+    for (const sessionId of this.#clients.keys())
+      if (!this.#seats.has(sessionId)) this.#clients.delete(sessionId);
     return keptClients(this.#clients, this.#seats, (seat) => this.isKept(seat));
   }
 
@@ -169,6 +215,6 @@ export function discardStockRoom(room: Room): void {
   if (stockDispose !== undefined) events.removeListener("dispose", stockDispose as () => void);
   events.emit("dispose");
   events.emit("disconnect");
-  if (matchMaker.getLocalRoomById(room.roomId) === room) throw new Error(`room ${room.roomId} is still listed`);
+  if (matchMaker.getLocalRoomById(room.roomId) === room)
+    throw new Error(`room ${room.roomId} is still listed`);
 }
-

@@ -1,5 +1,13 @@
 import { EventEmitter } from "node:events";
-import { type Client, type ClientPrivate, ClientState, enqueueClientRaw, getMessageBytes, type ISendOptions, Protocol } from "@colyseus/core";
+import {
+  type Client,
+  type ClientPrivate,
+  ClientState,
+  enqueueClientRaw,
+  getMessageBytes,
+  type ISendOptions,
+  Protocol,
+} from "@colyseus/core";
 import { decode } from "@colyseus/schema";
 import type { RoomEnvironment } from "../session/room-program.ts";
 import type { Seat } from "../session/seat.ts";

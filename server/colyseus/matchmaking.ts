@@ -1,4 +1,11 @@
-import { type AuthContext, ErrorCode, generateId, type IRoomCache, matchMaker, ServerError } from "@colyseus/core";
+import {
+  type AuthContext,
+  ErrorCode,
+  generateId,
+  type IRoomCache,
+  matchMaker,
+  ServerError,
+} from "@colyseus/core";
 import { SessionError } from "../session/session-error.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { serverError } from "./attach-socket.ts";
@@ -21,7 +28,8 @@ const roundsMax = 8;
 /** The channel on which in-process `matchMaker.createRoom` of a replicated room reaches the log. */
 export const creatorId = "testudo";
 
-const full = (roomId: string) => new ServerError(ErrorCode.MATCHMAKE_INVALID_ROOM_ID, `room "${roomId}" is full or locked`);
+const full = (roomId: string) =>
+  new ServerError(ErrorCode.MATCHMAKE_INVALID_ROOM_ID, `room "${roomId}" is full or locked`);
 
 /** Matchmaking for replicated rooms: rooms are allocated, and seats reserved, through the log. */
 export class Matchmaking {
@@ -37,7 +45,10 @@ export class Matchmaking {
     const stock = controller.invokeMethod;
     controller.invokeMethod = async (method, name, options = {}, auth) => {
       const act = this.#methods[method];
-      const isOurs = method === "joinById" || method === "reconnect" ? await this.#knows(name) : isReplicated(matchMaker.getRoomClass(name));
+      const isOurs =
+        method === "joinById" || method === "reconnect"
+          ? await this.#knows(name)
+          : isReplicated(matchMaker.getRoomClass(name));
       if (act === undefined || !isOurs) return await stock.call(controller, method, name, options, auth);
       try {
         return (await act(name, options as Options, auth)) as never;
@@ -74,9 +85,14 @@ export class Matchmaking {
     reconnect: async (roomId: string, options: Options) => {
       const listing = await this.#listing(roomId);
       const token = options["reconnectionToken"];
-      if (typeof token !== "string") throw new ServerError(ErrorCode.MATCHMAKE_UNHANDLED, "'reconnectionToken' must be provided for reconnection.");
+      if (typeof token !== "string")
+        throw new ServerError(
+          ErrorCode.MATCHMAKE_UNHANDLED,
+          "'reconnectionToken' must be provided for reconnection.",
+        );
       const sessionId = await this.#sessionOf(roomId, token);
-      if (sessionId === undefined) throw new ServerError(ErrorCode.MATCHMAKE_EXPIRED, "reconnection token invalid or expired.");
+      if (sessionId === undefined)
+        throw new ServerError(ErrorCode.MATCHMAKE_EXPIRED, "reconnection token invalid or expired.");
       return reservation(listing, sessionId);
     },
   };
@@ -104,11 +120,19 @@ export class Matchmaking {
       if (reserved !== null) return reserved;
       exclude = listing.roomId;
     }
-    if (orCreate) throw new ServerError(ErrorCode.MATCHMAKE_UNHANDLED, `no seat could be had in ${roundsMax} tries: try again`);
+    if (orCreate)
+      throw new ServerError(
+        ErrorCode.MATCHMAKE_UNHANDLED,
+        `no seat could be had in ${roundsMax} tries: try again`,
+      );
     throw new ServerError(ErrorCode.MATCHMAKE_INVALID_CRITERIA, "no rooms found with provided criteria");
   }
 
-  async #allocate(name: string, options: Options, how: { fresh: boolean; exclude: string | null }): Promise<IRoomCache> {
+  async #allocate(
+    name: string,
+    options: Options,
+    how: { fresh: boolean; exclude: string | null },
+  ): Promise<IRoomCache> {
     const handler = matchMaker.getHandler(name);
     const filters = handler.getFilterOptions(options) as Record<string, unknown>;
     const key = JSON.stringify([name, ...Object.entries(filters).sort(([a], [b]) => (a < b ? -1 : 1))]);
@@ -119,29 +143,47 @@ export class Matchmaking {
   /** Null: no seat there (full, locked, or on its way out). */
   async #reserve(listing: IRoomCache, options: Options, auth: unknown): Promise<SeatReservation | null> {
     const sessionId = generateId();
-    const seconds = this.#sessions.room(listing.roomId) === undefined ? 15 : matchMaker.getLocalRoomById(listing.roomId)?.seatReservationTimeout;
+    const seconds =
+      this.#sessions.room(listing.roomId) === undefined
+        ? 15
+        : matchMaker.getLocalRoomById(listing.roomId)?.seatReservationTimeout;
     try {
-      const reserved = await this.#sessions.reserve(listing.roomId, { sessionId, options, auth, seconds: seconds ?? 15 });
+      const reserved = await this.#sessions.reserve(listing.roomId, {
+        sessionId,
+        options,
+        auth,
+        seconds: seconds ?? 15,
+      });
       return reserved ? reservation(listing, sessionId) : null;
     } catch (error) {
-      if (error instanceof SessionError && (error.code === "ROOM_NOT_FOUND" || error.code === "SEATS_TOO_MANY")) return null;
+      if (
+        error instanceof SessionError &&
+        (error.code === "ROOM_NOT_FOUND" || error.code === "SEATS_TOO_MANY")
+      )
+        return null;
       throw error;
     }
   }
 
   async #knows(roomId: string): Promise<boolean> {
-    return this.#sessions.room(roomId) !== undefined || (await this.#sessions.freshRoom(roomId)) !== undefined;
+    return (
+      this.#sessions.room(roomId) !== undefined || (await this.#sessions.freshRoom(roomId)) !== undefined
+    );
   }
 
   async #listing(roomId: string): Promise<IRoomCache> {
     const known = await matchMaker.driver.findOne({ roomId });
     if (known) return known;
     await this.#sessions.freshRoom(roomId);
-    return (await matchMaker.driver.findOne({ roomId })) ?? raise(new ServerError(ErrorCode.MATCHMAKE_INVALID_ROOM_ID, `room "${roomId}" not found`));
+    return (
+      (await matchMaker.driver.findOne({ roomId })) ??
+      raise(new ServerError(ErrorCode.MATCHMAKE_INVALID_ROOM_ID, `room "${roomId}" not found`))
+    );
   }
 
   async #sessionOf(roomId: string, token: string): Promise<string | undefined> {
-    const find = () => [...(this.#sessions.room(roomId)?.seats.values() ?? [])].find((seat) => seat.accepts(token))?.sessionId;
+    const find = () =>
+      [...(this.#sessions.room(roomId)?.seats.values() ?? [])].find((seat) => seat.accepts(token))?.sessionId;
     const known = find();
     if (known !== undefined) return known;
     await this.#sessions.freshRoom(roomId);
@@ -158,10 +200,13 @@ function reservation(listing: IRoomCache, sessionId: string): SeatReservation {
 
 /** The static onAuth, as the stock matchmaker calls it: on the node that was asked, before anything is proposed. */
 async function authenticate(name: string, options: Options, context?: AuthContext): Promise<unknown> {
-  const roomClass = matchMaker.getRoomClass(name) as unknown as { onAuth?: (token: string | undefined, options: Options, context: AuthContext) => unknown };
+  const roomClass = matchMaker.getRoomClass(name) as unknown as {
+    onAuth?: (token: string | undefined, options: Options, context: AuthContext) => unknown;
+  };
   if (roomClass.onAuth === undefined || context === undefined) return undefined;
   const result = await roomClass.onAuth(context.token, options, context);
-  if (result === false || result === null || result === undefined) throw new ServerError(ErrorCode.AUTH_FAILED, "onAuth failed");
+  if (result === false || result === null || result === undefined)
+    throw new ServerError(ErrorCode.AUTH_FAILED, "onAuth failed");
   return result === true ? undefined : result;
 }
 

@@ -1,5 +1,14 @@
 import { SchemaSerializer } from "@colyseus/core";
-import { $changes, ArraySchema, CollectionSchema, type Encoder, MapSchema, Schema, SetSchema, schema } from "@colyseus/schema";
+import {
+  $changes,
+  ArraySchema,
+  CollectionSchema,
+  type Encoder,
+  MapSchema,
+  Schema,
+  SetSchema,
+  schema,
+} from "@colyseus/schema";
 import { currentWorld, type World } from "../session/sandbox.ts";
 import { SessionError } from "../session/session-error.ts";
 
@@ -23,7 +32,11 @@ function check(tree: Tree | undefined): void {
   }
 }
 
-function guardMethods(prototype: object, names: readonly string[], treeOf: (self: object) => Tree | undefined): void {
+function guardMethods(
+  prototype: object,
+  names: readonly string[],
+  treeOf: (self: object) => Tree | undefined,
+): void {
   const table = prototype as Record<string, Method | undefined>;
   for (const name of names) {
     const stock = table[name];
@@ -42,18 +55,45 @@ export function guardMutations(): void {
   if (guarded) return;
   guarded = true;
   const Probe = schema({});
-  const changeTree = Object.getPrototypeOf((new Probe() as unknown as Record<symbol, object>)[$changes]) as object;
+  const changeTree = Object.getPrototypeOf(
+    (new Probe() as unknown as Record<symbol, object>)[$changes],
+  ) as object;
   // Fields of schemas record their change before they take the value: throwing there leaves the old one.
   guardMethods(changeTree, ["change", "delete", "indexedOperation"], (self) => self as Tree);
   // Collections keep the value first, so they are asked at the door.
   const treeOf = (self: object) => (self as unknown as Record<symbol, Tree | undefined>)[$changes as symbol];
-  const mutators = ["set", "add", "delete", "clear", "push", "pop", "shift", "unshift", "splice", "sort", "reverse", "fill", "copyWithin", "setAt", "deleteAt", "move", "shuffle"];
+  const mutators = [
+    "set",
+    "add",
+    "delete",
+    "clear",
+    "push",
+    "pop",
+    "shift",
+    "unshift",
+    "splice",
+    "sort",
+    "reverse",
+    "fill",
+    "copyWithin",
+    "setAt",
+    "deleteAt",
+    "move",
+    "shuffle",
+  ];
   for (const collection of [MapSchema, ArraySchema, SetSchema, CollectionSchema]) {
-    guardMethods(collection.prototype, mutators.filter((name) => Object.hasOwn(collection.prototype, name)), treeOf);
+    guardMethods(
+      collection.prototype,
+      mutators.filter((name) => Object.hasOwn(collection.prototype, name)),
+      treeOf,
+    );
   }
   guardMethods(Schema.prototype, ["assign"], treeOf);
 
-  const serializer = SchemaSerializer.prototype as unknown as { reset(state: unknown): void; encoder: Encoder };
+  const serializer = SchemaSerializer.prototype as unknown as {
+    reset(state: unknown): void;
+    encoder: Encoder;
+  };
   const stockReset = serializer.reset;
   serializer.reset = function (this: typeof serializer, state: unknown) {
     stockReset.call(this, state);

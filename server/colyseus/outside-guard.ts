@@ -9,7 +9,8 @@ import net from "node:net";
 import workerThreads from "node:worker_threads";
 import { currentWorld } from "../session/sandbox.ts";
 
-const remedy = "its answer would differ from replica to replica: do it outside of the room and bring the result in with room.propose()";
+const remedy =
+  "its answer would differ from replica to replica: do it outside of the room and bring the result in with room.propose()";
 
 function refuseInside(name: string): void {
   const world = currentWorld();
@@ -41,8 +42,20 @@ export function guardOutside(): void {
   guard(net, "net", ["connect", "createConnection", "createServer"]);
   guard(dgram, "dgram", ["createSocket"]);
   guard(dns, "dns", ["lookup", "resolve"]);
-  for (const [name, module] of [["http", http], ["https", https]] as const) guard(module, name, ["request", "get", "createServer"]);
-  guard(childProcess, "child_process", ["spawn", "spawnSync", "exec", "execSync", "execFile", "execFileSync", "fork"]);
+  for (const [name, module] of [
+    ["http", http],
+    ["https", https],
+  ] as const)
+    guard(module, name, ["request", "get", "createServer"]);
+  guard(childProcess, "child_process", [
+    "spawn",
+    "spawnSync",
+    "exec",
+    "execSync",
+    "execFile",
+    "execFileSync",
+    "fork",
+  ]);
   guard(workerThreads, "worker_threads", ["Worker"]);
   const reading = ["readFile", "readdir", "stat", "open", "access"];
   guard(fs, "fs", [...reading, ...reading.map((name) => `${name}Sync`), "createReadStream", "existsSync"]);

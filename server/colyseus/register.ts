@@ -17,7 +17,9 @@ if ((globalThis as Record<symbol, unknown>)[registered] !== true) {
   const nanoidUrl = new URL("./nanoid.ts", import.meta.url).href;
   registerHooks({
     resolve(specifier, context, nextResolve) {
-      return specifier === "nanoid" ? { url: nanoidUrl, format: "module-typescript", shortCircuit: true } : nextResolve(specifier, context);
+      return specifier === "nanoid"
+        ? { url: nanoidUrl, format: "module-typescript", shortCircuit: true }
+        : nextResolve(specifier, context);
     },
   });
   replaceTime();

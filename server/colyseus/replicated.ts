@@ -1,4 +1,4 @@
-import { type AuthContext, type Client, Room } from "@colyseus/core";
+import type { AuthContext, Client, Room } from "@colyseus/core";
 import { currentWorld, outsideWorld } from "../session/sandbox.ts";
 import { SessionError } from "../session/session-error.ts";
 import { attachSocket } from "./attach-socket.ts";
@@ -42,7 +42,11 @@ export function replicated<Base extends RoomClass>(base: Base, options: Replicat
     constructor(...args: any[]) {
       super(...args);
       const seam = takeSeam(this);
-      if (seam === null) throw outside(base.name, "is constructed by hand: rooms are created by matchmaking (matchMaker.createRoom)");
+      if (seam === null)
+        throw outside(
+          base.name,
+          "is constructed by hand: rooms are created by matchmaking (matchMaker.createRoom)",
+        );
       const parts = partsOf(this);
       parts.clock.now = () => seam.environment.world.nowMs();
       parts.clock.currentTime = parts.clock.now();
@@ -55,7 +59,10 @@ export function replicated<Base extends RoomClass>(base: Base, options: Replicat
 }
 
 function outside(room: string, what: string): SessionError {
-  return new SessionError("MUTATION_OUTSIDE_LOG", `${room} ${what}; a change from outside must go through the log: await room.propose("method", ...data)`);
+  return new SessionError(
+    "MUTATION_OUTSIDE_LOG",
+    `${room} ${what}; a change from outside must go through the log: await room.propose("method", ...data)`,
+  );
 }
 
 /** The seam if its room is being applied right now, else null. */
@@ -65,7 +72,19 @@ function applying(room: object): Seam | null {
 }
 
 /** Methods of the stock room that change it: inside an apply they are the stock ones, outside they are errors. */
-const changing = ["broadcast", "broadcastBytes", "broadcastPatch", "lock", "unlock", "setMetadata", "setPrivate", "setMatchmaking", "setState", "disconnect", "kickClient"];
+const changing = [
+  "broadcast",
+  "broadcastBytes",
+  "broadcastPatch",
+  "lock",
+  "unlock",
+  "setMetadata",
+  "setPrivate",
+  "setMatchmaking",
+  "setState",
+  "disconnect",
+  "kickClient",
+];
 
 const notSupported: Record<string, string> = {
   setFixedTimestep: "use setTimestep()",
@@ -77,13 +96,17 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
   const stock = base.prototype as unknown as Record<string, Callback>;
   for (const name of changing) {
     prototype[name] = function (this: Room, ...args: unknown[]) {
-      if (applying(this) === null) throw outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
+      if (applying(this) === null)
+        throw outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
       return stock[name]?.apply(this, args);
     };
   }
   for (const [name, remedy] of Object.entries(notSupported)) {
     prototype[name] = () => {
-      throw new SessionError("NOT_SUPPORTED", `${base.name} uses ${name}(), which a replicated room does not support yet: ${remedy}`);
+      throw new SessionError(
+        "NOT_SUPPORTED",
+        `${base.name} uses ${name}(), which a replicated room does not support yet: ${remedy}`,
+      );
     };
   }
   Object.assign(prototype, matchmakingMethods(stock), connectionMethods(stock), codeMethods(stock));
@@ -109,10 +132,21 @@ function matchmakingMethods(stock: Record<string, Callback>): Record<string, Cal
     async _reserveSeat(this: Room, ...args: unknown[]) {
       const seam = seamOfRoom(this);
       if (seam === undefined || applying(this) !== null) return stock["_reserveSeat"]?.apply(this, args);
-      const [sessionId, options = true, auth, seconds = this.seatReservationTimeout] = args as [string, unknown, unknown, number?];
+      const [sessionId, options = true, auth, seconds = this.seatReservationTimeout] = args as [
+        string,
+        unknown,
+        unknown,
+        number?,
+      ];
       return await seam.sessions().reserve(this.roomId, { sessionId, options, auth, seconds });
     },
-    async _reserveMultipleSeats(this: Room, sessionIds: string[], options: unknown[], auth: unknown[], seconds?: number) {
+    async _reserveMultipleSeats(
+      this: Room,
+      sessionIds: string[],
+      options: unknown[],
+      auth: unknown[],
+      seconds?: number,
+    ) {
       const seats: boolean[] = [];
       for (const [at, sessionId] of sessionIds.entries()) {
         seats.push(await partsOf(this)._reserveSeat(sessionId, options[at], auth[at], seconds));
@@ -133,7 +167,8 @@ function matchmakingMethods(stock: Record<string, Callback>): Record<string, Cal
     },
     async propose(this: Room, method: string, ...data: unknown[]) {
       const seam = seamOfRoom(this);
-      if (seam === undefined) throw new SessionError("NOT_IN_ROOM", "propose() belongs to a room that is running");
+      if (seam === undefined)
+        throw new SessionError("NOT_IN_ROOM", "propose() belongs to a room that is running");
       if (applying(this) !== null) return (this as unknown as Record<string, Callback>)[method]?.(...data);
       return await seam.sessions().call(this.roomId, method, data);
     },
@@ -147,18 +182,26 @@ function matchmakingMethods(stock: Record<string, Callback>): Record<string, Cal
 /** Where the stock room meets its clients. */
 function connectionMethods(stock: Record<string, Callback>): Record<string, Callback> {
   return {
-    async _onJoin(this: Room, client: Client, context: AuthContext, connection?: { reconnectionToken?: string; skipHandshake?: boolean }) {
+    async _onJoin(
+      this: Room,
+      client: Client,
+      context: AuthContext,
+      connection?: { reconnectionToken?: string; skipHandshake?: boolean },
+    ) {
       const seam = seamOfRoom(this);
-      if (seam === undefined || applying(this) !== null) return stock["_onJoin"]?.call(this, client, context, connection);
+      if (seam === undefined || applying(this) !== null)
+        return stock["_onJoin"]?.call(this, client, context, connection);
       return await attachSocket(seam.sessions(), this.roomId, client, connection ?? {});
     },
     _onMessage(this: Room, client: Client, frame: Uint8Array) {
-      if (applying(this) === null) throw outside(`${this.constructor.name}._onMessage()`, "was called outside of the room");
+      if (applying(this) === null)
+        throw outside(`${this.constructor.name}._onMessage()`, "was called outside of the room");
       return stock["_onMessage"]?.call(this, client, frame);
     },
     _onLeave(this: Room, client: LoggedClient, code?: number) {
       const seam = applying(this);
-      if (seam === null) throw outside(`${this.constructor.name}._onLeave()`, "was called outside of the room");
+      if (seam === null)
+        throw outside(`${this.constructor.name}._onLeave()`, "was called outside of the room");
       client.leaveCode = code ?? null;
       const left = stock["_onLeave"]?.call(this, client, code) as Promise<unknown>;
       seam.environment.track(left, "onLeave");
@@ -166,7 +209,8 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
     },
     allowReconnection(this: Room, client: Client, seconds: number | "manual") {
       const seam = applying(this);
-      if (seam === null) throw outside(`${this.constructor.name}.allowReconnection()`, "was called outside of the room");
+      if (seam === null)
+        throw outside(`${this.constructor.name}.allowReconnection()`, "was called outside of the room");
       const deferred = stock["allowReconnection"]?.call(this, client, seconds) as PromiseLike<unknown>;
       // A rejection is the ordinary end of the wait: without a handler of the room's own it is nobody's error.
       deferred.then(
@@ -208,11 +252,15 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
           outsideWorld(() => seam.environment.report(error, "timestep"));
         }
       };
-      return delayMs === undefined ? stock["setTimestep"]?.call(this, guarded) : stock["setTimestep"]?.call(this, guarded, delayMs);
+      return delayMs === undefined
+        ? stock["setTimestep"]?.call(this, guarded)
+        : stock["setTimestep"]?.call(this, guarded, delayMs);
     },
   };
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+  return (
+    typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
+  );
 }

@@ -28,16 +28,27 @@ export function replaceChance(crypto: typeof nodeCrypto): void {
   const web = Object.getPrototypeOf(globalThis.crypto) as webcrypto.Crypto;
   const realValues = web.getRandomValues;
   const realWebUuid = web.randomUUID;
-  web.getRandomValues = function getRandomValues<T extends Parameters<webcrypto.Crypto["getRandomValues"]>[0]>(this: webcrypto.Crypto, view: T): T {
+  web.getRandomValues = function getRandomValues<
+    T extends Parameters<webcrypto.Crypto["getRandomValues"]>[0],
+  >(this: webcrypto.Crypto, view: T): T {
     const world = currentWorld();
-    return world === null ? (realValues.call(this, view) as T) : (fill(world, view as ArrayBufferView) as unknown as T);
+    return world === null
+      ? (realValues.call(this, view) as T)
+      : (fill(world, view as ArrayBufferView) as unknown as T);
   } as webcrypto.Crypto["getRandomValues"];
   web.randomUUID = function randomUUID(this: webcrypto.Crypto) {
     const world = currentWorld();
-    return world === null ? realWebUuid.call(this) : (uuid(world) as ReturnType<webcrypto.Crypto["randomUUID"]>);
+    return world === null
+      ? realWebUuid.call(this)
+      : (uuid(world) as ReturnType<webcrypto.Crypto["randomUUID"]>);
   };
 
-  const real = { randomUUID: crypto.randomUUID, randomBytes: crypto.randomBytes, randomInt: crypto.randomInt, randomFillSync: crypto.randomFillSync };
+  const real = {
+    randomUUID: crypto.randomUUID,
+    randomBytes: crypto.randomBytes,
+    randomInt: crypto.randomInt,
+    randomFillSync: crypto.randomFillSync,
+  };
   const replaced = {
     randomUUID(...args: unknown[]) {
       const world = currentWorld();
@@ -46,19 +57,23 @@ export function replaceChance(crypto: typeof nodeCrypto): void {
     randomBytes(size: number, callback?: unknown) {
       const world = currentWorld();
       if (world === null) return (real.randomBytes as (...all: unknown[]) => unknown)(size, callback);
-      if (callback !== undefined) throw new Error(`crypto.randomBytes with a callback in ${world.label}: call it without one`);
+      if (callback !== undefined)
+        throw new Error(`crypto.randomBytes with a callback in ${world.label}: call it without one`);
       return fill(world, Buffer.alloc(size));
     },
     randomInt(...args: unknown[]) {
       const world = currentWorld();
       if (world === null) return (real.randomInt as (...all: unknown[]) => unknown)(...args);
-      if (typeof args.at(-1) === "function") throw new Error(`crypto.randomInt with a callback in ${world.label}: call it without one`);
+      if (typeof args.at(-1) === "function")
+        throw new Error(`crypto.randomInt with a callback in ${world.label}: call it without one`);
       const [low, high] = args.length === 1 ? [0, args[0] as number] : (args as [number, number]);
       return low + Math.floor(world.random() * (high - low));
     },
     randomFillSync(view: ArrayBufferView, ...rest: unknown[]) {
       const world = currentWorld();
-      return world === null ? (real.randomFillSync as (...all: unknown[]) => unknown)(view, ...rest) : fill(world, view);
+      return world === null
+        ? (real.randomFillSync as (...all: unknown[]) => unknown)(view, ...rest)
+        : fill(world, view);
     },
   };
   Object.assign(crypto, replaced);

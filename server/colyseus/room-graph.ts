@@ -4,7 +4,7 @@ import type { GraphOptions } from "../session/graph/graph-options.ts";
 import { captureSchema } from "../session/graph/schema-restore.ts";
 import type { RoomTimer, RoomTimers } from "../session/room-timers.ts";
 import type { Seat } from "../session/seat.ts";
-import { originOf, type DelayedOrigin } from "./clock-patch.ts";
+import { type DelayedOrigin, originOf } from "./clock-patch.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import type { Seam } from "./seam.ts";
@@ -61,7 +61,12 @@ export interface RoomGraph extends Record<string, unknown> {
   readonly timers: (SavedTimer & { readonly ordinal: number })[];
   readonly autoDisposeTimer: SavedTimer | null;
   readonly nextTimerId: number;
-  readonly reserved: { readonly sessionId: string; readonly options: unknown; readonly auth: unknown; readonly timer: SavedTimer | null }[];
+  readonly reserved: {
+    readonly sessionId: string;
+    readonly options: unknown;
+    readonly auth: unknown;
+    readonly timer: SavedTimer | null;
+  }[];
   /** In the order of `room.clients`, then the kept ones. */
   readonly clients: SavedClient[];
 }
@@ -70,7 +75,18 @@ export interface RoomGraph extends Record<string, unknown> {
 const stockFields = new Set<string>([
   ...Object.keys(new StockRoom()),
   ...["_autoDisposeTimeout", "_simulationInterval", "_listing", "_inputController", "_autoPlugins"],
-  ...["state", "autoDispose", "patchRate", "maxClients", "unreliablePatchRate", "messages", "plugins", "presence", "inputs", "input"],
+  ...[
+    "state",
+    "autoDispose",
+    "patchRate",
+    "maxClients",
+    "unreliablePatchRate",
+    "messages",
+    "plugins",
+    "presence",
+    "inputs",
+    "input",
+  ],
 ]);
 const hookName = /^on[A-Z]/;
 /** The listing's fields that are this node's own. */
@@ -111,7 +127,12 @@ function savedClient(client: LoggedClient, left: SavedClient["left"]): SavedClie
 }
 
 /** The whole room as one graph. `kept`: the last client of each seat that waits for a reconnection. */
-export function graphOf(room: Room, seam: Seam, timers: RoomTimers, kept: ReadonlyMap<string, LoggedClient>): RoomGraph {
+export function graphOf(
+  room: Room,
+  seam: Seam,
+  timers: RoomTimers,
+  kept: ReadonlyMap<string, LoggedClient>,
+): RoomGraph {
   const parts = partsOf(room);
   const encoder = parts._serializer.encoder;
   return {
@@ -128,7 +149,11 @@ export function graphOf(room: Room, seam: Seam, timers: RoomTimers, kept: Readon
       seatReservationTimeout: parts.seatReservationTimeout,
       maxMessagesPerSecond: parts.maxMessagesPerSecond,
     },
-    clock: { currentTime: parts.clock.currentTime, elapsedTime: parts.clock.elapsedTime, deltaTime: parts.clock.deltaTime },
+    clock: {
+      currentTime: parts.clock.currentTime,
+      elapsedTime: parts.clock.elapsedTime,
+      deltaTime: parts.clock.deltaTime,
+    },
     delayed: activeDelayed(parts).map((delayed) => ({
       origin: originOf(delayed) ?? { type: "closure", site: "unknown" },
       args: (delayed as unknown as { args?: unknown[] }).args ?? [],
@@ -137,15 +162,24 @@ export function graphOf(room: Room, seam: Seam, timers: RoomTimers, kept: Readon
       time: delayed.time,
       type: (delayed as unknown as { type: number }).type,
     })),
-    timers: timers.live.flatMap(({ id, dueMs, createOrdinal }) => (createOrdinal === null ? [] : [{ id, dueMs, ordinal: createOrdinal }])),
+    timers: timers.live.flatMap(({ id, dueMs, createOrdinal }) =>
+      createOrdinal === null ? [] : [{ id, dueMs, ordinal: createOrdinal }],
+    ),
     autoDisposeTimer: savedTimer(parts._autoDisposeTimeout),
     nextTimerId: timers.nextId,
     reserved: Object.entries(parts._reservedSeats).flatMap(([sessionId, [options, auth, , waiting]]) =>
-      waiting === true ? [] : [{ sessionId, options, auth, timer: savedTimer(parts._reservedSeatTimeouts[sessionId]) }],
+      waiting === true
+        ? []
+        : [{ sessionId, options, auth, timer: savedTimer(parts._reservedSeatTimeouts[sessionId]) }],
     ),
     clients: [
       ...[...parts.clients].map((client) => savedClient(client, null)),
-      ...[...kept.values()].map((client) => savedClient(client, { code: client.leaveCode, timer: savedTimer(parts._reservedSeatTimeouts[client.sessionId]) })),
+      ...[...kept.values()].map((client) =>
+        savedClient(client, {
+          code: client.leaveCode,
+          timer: savedTimer(parts._reservedSeatTimeouts[client.sessionId]),
+        }),
+      ),
     ],
   };
 }
@@ -177,7 +211,11 @@ export function graphOptions(room: Room, seam: Seam, clients: Iterable<LoggedCli
 }
 
 /** Seats' last clients that wait for a reconnection. */
-export function keptClients(last: ReadonlyMap<string, LoggedClient>, seats: ReadonlyMap<string, Seat>, isKept: (seat: Seat) => boolean): Map<string, LoggedClient> {
+export function keptClients(
+  last: ReadonlyMap<string, LoggedClient>,
+  seats: ReadonlyMap<string, Seat>,
+  isKept: (seat: Seat) => boolean,
+): Map<string, LoggedClient> {
   const kept = new Map<string, LoggedClient>();
   // By id: the order in which they left must not tell a restored room from the one that was saved.
   for (const [sessionId, client] of [...last].sort(([a], [b]) => (a < b ? -1 : 1))) {

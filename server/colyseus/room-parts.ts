@@ -35,8 +35,19 @@ export interface RoomParts {
   _reconnections: Record<string, [string, unknown]>;
   _serializer: { encoder?: Encoder<Schema> };
   resetAutoDisposeTimeout(seconds?: number): void;
-  _reserveSeat(sessionId: string, options: unknown, auth: unknown, seconds?: number, allowReconnection?: boolean, token?: string): Promise<boolean>;
-  _onJoin(client: unknown, context: unknown, connection?: { reconnectionToken?: string; skipHandshake?: boolean }): Promise<void>;
+  _reserveSeat(
+    sessionId: string,
+    options: unknown,
+    auth: unknown,
+    seconds?: number,
+    allowReconnection?: boolean,
+    token?: string,
+  ): Promise<boolean>;
+  _onJoin(
+    client: unknown,
+    context: unknown,
+    connection?: { reconnectionToken?: string; skipHandshake?: boolean },
+  ): Promise<void>;
   _onMessage(client: unknown, frame: Uint8Array): void;
   _onLeave(client: unknown, code?: number): Promise<unknown>;
   allowReconnection(client: unknown, seconds: number | "manual"): PromiseLike<unknown>;

@@ -6,7 +6,13 @@ import type { Seat } from "../session/seat.ts";
 import { originOf, setOrigin } from "./clock-patch.ts";
 import type { ColyseusRoom } from "./colyseus-room.ts";
 import { LoggedClient } from "./logged-client.ts";
-import { graphOptions, type RoomGraph, type SavedClient, type SavedDelayed, type SavedTimer } from "./room-graph.ts";
+import {
+  graphOptions,
+  type RoomGraph,
+  type SavedClient,
+  type SavedDelayed,
+  type SavedTimer,
+} from "./room-graph.ts";
 import type { RoomParts } from "./room-parts.ts";
 import type { Seam } from "./seam.ts";
 
@@ -37,15 +43,22 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
     clients.set(client.sessionId, loggedClient(restoration, seat, client));
   }
   const graph = decodeGraph(saved, sightedOptions(restoration, clients, delayed)) as RoomGraph;
-  const keepSeconds = new Map(graph.clients.flatMap(({ sessionId, left }) => (left === null ? [] : [[sessionId, left.timer === null ? Number.POSITIVE_INFINITY : 1] as const])));
+  const keepSeconds = new Map(
+    graph.clients.flatMap(({ sessionId, left }) =>
+      left === null ? [] : [[sessionId, left.timer === null ? Number.POSITIVE_INFINITY : 1] as const],
+    ),
+  );
   seam.restoring = { keepSeconds };
   try {
     parts.maxClients = Number.POSITIVE_INFINITY;
     // Kept seats first: they are not in room.clients, whose order is the order of joining.
-    for (const client of [...graph.clients].sort((a, b) => Number(b.left !== null) - Number(a.left !== null))) {
+    for (const client of [...graph.clients].sort(
+      (a, b) => Number(b.left !== null) - Number(a.left !== null),
+    )) {
       await rejoin(restoration, clients.get(client.sessionId) as LoggedClient, client);
     }
-    for (const { sessionId, options, auth } of graph.reserved) await parts._reserveSeat(sessionId, options, auth);
+    for (const { sessionId, options, auth } of graph.reserved)
+      await parts._reserveSeat(sessionId, options, auth);
   } finally {
     seam.restoring = null;
   }
@@ -59,15 +72,26 @@ function blindOptions({ room, seam }: Restoration): GraphOptions {
   return { ...graphOptions(room, seam, []), resolve: () => blind };
 }
 
-function sightedOptions({ room, seam }: Restoration, clients: ReadonlyMap<string, LoggedClient>, delayed: readonly Delayed[]): GraphOptions {
+function sightedOptions(
+  { room, seam }: Restoration,
+  clients: ReadonlyMap<string, LoggedClient>,
+  delayed: readonly Delayed[],
+): GraphOptions {
   const options = graphOptions(room, seam, clients.values());
-  const resolve = (name: string) => (name.startsWith("delayed:") ? delayed[Number(name.slice("delayed:".length))] : options.resolve(name));
+  const resolve = (name: string) =>
+    name.startsWith("delayed:") ? delayed[Number(name.slice("delayed:".length))] : options.resolve(name);
   return { ...options, resolve };
 }
 
 function loggedClient({ seam }: Restoration, seat: Seat, saved: SavedClient): LoggedClient {
-  const attachedThen = Object.create(seat, { epoch: { value: saved.epoch }, token: { value: saved.token } }) as Seat;
-  const client = new LoggedClient({ environment: seam.environment, leave: (left, code) => seam.leaves.push({ client: left, code }) }, attachedThen);
+  const attachedThen = Object.create(seat, {
+    epoch: { value: saved.epoch },
+    token: { value: saved.token },
+  }) as Seat;
+  const client = new LoggedClient(
+    { environment: seam.environment, leave: (left, code) => seam.leaves.push({ client: left, code }) },
+    attachedThen,
+  );
   Object.defineProperties(client, { seat: { value: seat }, node: { value: saved.node, enumerable: true } });
   return client;
 }
@@ -81,23 +105,37 @@ function restoreDelayed({ parts, room }: Restoration, saved: readonly SavedDelay
   }
   const restored = saved.map((each) => {
     const delayed = delayedOf(each, created, parts, room);
-    Object.assign(delayed, { elapsedTime: each.elapsedTime, paused: each.paused, time: each.time, active: true });
+    Object.assign(delayed, {
+      elapsedTime: each.elapsedTime,
+      paused: each.paused,
+      time: each.time,
+      active: true,
+    });
     return delayed;
   });
   parts.clock.delayed = [...restored];
   return restored;
 }
 
-function delayedOf(saved: SavedDelayed, created: ReadonlyMap<number, Delayed>, parts: RoomParts, room: Room): Delayed {
+function delayedOf(
+  saved: SavedDelayed,
+  created: ReadonlyMap<number, Delayed>,
+  parts: RoomParts,
+  room: Room,
+): Delayed {
   const { origin } = saved;
   if (origin.type === "created") {
     const delayed = created.get(origin.ordinal);
-    if (delayed === undefined) throw new Error(`onCreate made ${created.size} clock timers, the checkpoint has number ${origin.ordinal}`);
+    if (delayed === undefined)
+      throw new Error(
+        `onCreate made ${created.size} clock timers, the checkpoint has number ${origin.ordinal}`,
+      );
     return delayed;
   }
   if (origin.type === "closure") throw new Error(`a closure of ${origin.site} is in a checkpoint`);
   const method = (room as unknown as Record<string, unknown>)[origin.name];
-  if (typeof method !== "function") throw new Error(`the room has no method "${origin.name}", which a saved timer calls`);
+  if (typeof method !== "function")
+    throw new Error(`the room has no method "${origin.name}", which a saved timer calls`);
   const make = saved.type === 0 ? parts.clock.setInterval : parts.clock.setTimeout;
   const delayed = make.call(parts.clock, method as () => void, saved.time);
   setOrigin(delayed, origin);
@@ -130,7 +168,8 @@ async function layOver({ room, parts, seam }: Restoration, graph: RoomGraph): Pr
   for (const name of Object.keys(room)) {
     if (name in graph.fields) (room as unknown as Record<string, unknown>)[name] = graph.fields[name];
   }
-  for (const [name, value] of Object.entries(graph.fields)) (room as unknown as Record<string, unknown>)[name] = value;
+  for (const [name, value] of Object.entries(graph.fields))
+    (room as unknown as Record<string, unknown>)[name] = value;
   if (graph.state !== undefined && graph.schema !== null) {
     const restored = restoreSchema(graph, graph.state, graph.schema);
     parts.state = graph.state;
@@ -143,7 +182,8 @@ async function layOver({ room, parts, seam }: Restoration, graph: RoomGraph): Pr
   parts.seatReservationTimeout = flags.seatReservationTimeout;
   parts.maxMessagesPerSecond = flags.maxMessagesPerSecond;
   if (parts.autoDispose !== flags.autoDispose) parts.autoDispose = flags.autoDispose;
-  if (parts.patchRate !== flags.patchRate) throw new Error("patchRate was changed after onCreate: such a room is never at rest");
+  if (parts.patchRate !== flags.patchRate)
+    throw new Error("patchRate was changed after onCreate: such a room is never at rest");
   if (flags.locked !== parts.locked) await (flags.locked ? parts.lock(true) : parts.unlock(true));
   parts._lockedExplicitly = flags.lockedExplicitly;
   Object.assign(parts._listing, graph.listing);
@@ -170,11 +210,17 @@ function settleTimers({ parts, timers }: Restoration, graph: RoomGraph): void {
     settle(parts._autoDisposeTimeout, graph.autoDisposeTimer, "autoDispose");
   }
   for (const { ordinal, ...saved } of graph.timers) {
-    settle(timers.live.find((each) => each.createOrdinal === ordinal), saved, `onCreate's number ${ordinal}`);
+    settle(
+      timers.live.find((each) => each.createOrdinal === ordinal),
+      saved,
+      `onCreate's number ${ordinal}`,
+    );
   }
-  for (const { sessionId, timer } of graph.reserved) settle(parts._reservedSeatTimeouts[sessionId], timer, `the reserved seat ${sessionId}`);
+  for (const { sessionId, timer } of graph.reserved)
+    settle(parts._reservedSeatTimeouts[sessionId], timer, `the reserved seat ${sessionId}`);
   for (const { sessionId, left } of graph.clients) {
-    if (left !== null) settle(parts._reservedSeatTimeouts[sessionId], left.timer, `the kept seat ${sessionId}`);
+    if (left !== null)
+      settle(parts._reservedSeatTimeouts[sessionId], left.timer, `the kept seat ${sessionId}`);
   }
   for (const timer of [...timers.live]) if (!settled.has(timer)) timers.clear(timer);
   timers.nextId = graph.nextTimerId;

@@ -17,24 +17,32 @@ function settingOf(world: World, name: string): Setting {
   if (roomTimed.test(file)) return "room";
   if (colyseus.test(file)) return "real";
   throw Object.assign(
-    new Error(`${name}() inside ${world.label}: a real timer would fire at another moment on every replica; use this.clock.setTimeout() or this.clock.setInterval()`),
+    new Error(
+      `${name}() inside ${world.label}: a real timer would fire at another moment on every replica; use this.clock.setTimeout() or this.clock.setInterval()`,
+    ),
     { code: "TIMER_INSIDE_ROOM" },
   );
 }
 
 /** `setTimeout` and its kin: inside a room, Colyseus's own run by log time, and anybody else's are errors that name the remedy. */
 export function replaceTimers(): void {
-  const real = { setTimeout: globalThis.setTimeout, setInterval: globalThis.setInterval, setImmediate: globalThis.setImmediate };
+  const real = {
+    setTimeout: globalThis.setTimeout,
+    setInterval: globalThis.setInterval,
+    setImmediate: globalThis.setImmediate,
+  };
   const realClear = { clearTimeout: globalThis.clearTimeout, clearInterval: globalThis.clearInterval };
 
   function setTimeout(callback: Callback, delayMs = 1, ...args: unknown[]) {
     const world = currentWorld();
-    if (world === null || settingOf(world, "setTimeout") === "real") return real.setTimeout(callback, delayMs, ...args);
+    if (world === null || settingOf(world, "setTimeout") === "real")
+      return real.setTimeout(callback, delayMs, ...args);
     return world.setTimer(callback, delayMs, null, args);
   }
   function setInterval(callback: Callback, delayMs = 1, ...args: unknown[]) {
     const world = currentWorld();
-    if (world === null || settingOf(world, "setInterval") === "real") return real.setInterval(callback, delayMs, ...args);
+    if (world === null || settingOf(world, "setInterval") === "real")
+      return real.setInterval(callback, delayMs, ...args);
     return world.setTimer(callback, delayMs, delayMs, args);
   }
   function setImmediate(callback: Callback, ...args: unknown[]) {
@@ -48,7 +56,13 @@ export function replaceTimers(): void {
       realClearTimer(timer as never);
     };
   }
-  const replaced = { setTimeout, setInterval, setImmediate, clearTimeout: clear(realClear.clearTimeout), clearInterval: clear(realClear.clearInterval) };
+  const replaced = {
+    setTimeout,
+    setInterval,
+    setImmediate,
+    clearTimeout: clear(realClear.clearTimeout),
+    clearInterval: clear(realClear.clearInterval),
+  };
   for (const name of Object.keys(replaced) as (keyof typeof replaced)[]) {
     // util.promisify(setTimeout) finds its promise form under a symbol of the function.
     const original = globalThis[name] as unknown as object;

@@ -6,7 +6,9 @@ import type { LoggedClient } from "./logged-client.ts";
 /** What `replicated(Room, options)` takes. */
 export interface ReplicatedOptions {
   /** Classes whose instances the room keeps in its fields (design 5.5). */
-  readonly classes?: readonly (abstract new (...args: never[]) => object)[];
+  readonly classes?: readonly (abstract new (
+    ...args: never[]
+  ) => object)[];
   /** Fields that are not saved: onCreate makes them anew, or they are caches. */
   readonly transient?: readonly string[];
 }
@@ -60,4 +62,3 @@ export function seamOfRoom(room: object): Seam | undefined {
 export function seamIn(world: World | null): Seam | undefined {
   return world === null ? undefined : seamOfWorld.get(world);
 }
-

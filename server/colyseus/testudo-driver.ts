@@ -40,7 +40,10 @@ export class TestudoDriver implements MatchMakerDriver {
     return this.#target.remove(roomId);
   }
 
-  update(room: IRoomCache, operations: Partial<{ $set: Partial<IRoomCache>; $inc: Partial<IRoomCache> }>): boolean {
+  update(
+    room: IRoomCache,
+    operations: Partial<{ $set: Partial<IRoomCache>; $inc: Partial<IRoomCache> }>,
+  ): boolean {
     return this.#target.update(room, operations);
   }
 

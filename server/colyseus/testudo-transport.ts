@@ -38,7 +38,9 @@ export class TestudoTransport extends WebSocketTransport {
   }
 
   /** `this` is Colyseus's WebSocketServer here: the base class hands the method over as a listener. */
-  protected override onConnection(...[socket, request, upgrade]: Parameters<WebSocketTransport["onConnection"]>): Promise<void> {
+  protected override onConnection(
+    ...[socket, request, upgrade]: Parameters<WebSocketTransport["onConnection"]>
+  ): Promise<void> {
     const url = new URL(request.url ?? "/", "ws://node");
     if (url.searchParams.has(WRAPPER_QUERY)) markWrapper(socket);
     return super.onConnection.call(this, socket, request, upgrade);
@@ -53,7 +55,10 @@ export class TestudoTransport extends WebSocketTransport {
 
 const later = (why: string) => new Response(why, { status: 503, headers: { "retry-after": "1" } });
 
-async function gate(request: Request, { sessions, isServing }: TestudoTransportOptions): Promise<Response | undefined> {
+async function gate(
+  request: Request,
+  { sessions, isServing }: TestudoTransportOptions,
+): Promise<Response | undefined> {
   const url = new URL(request.url);
   const roomId = roomPath.exec(url.pathname)?.[1];
   if (roomId === undefined) return undefined;
@@ -65,14 +70,18 @@ async function gate(request: Request, { sessions, isServing }: TestudoTransportO
   const sessionId = url.searchParams.get("sessionId") ?? "";
   const token = url.searchParams.get("reconnectionToken");
   if (isKnown(here, roomId, sessionId, token)) return undefined;
-  const caughtUp = await Promise.race([here.caughtUp(group).then(() => true), timeout(waitMsMax)]).catch(() => false);
+  const caughtUp = await Promise.race([here.caughtUp(group).then(() => true), timeout(waitMsMax)]).catch(
+    () => false,
+  );
   return caughtUp ? undefined : later("no leader answers at the moment");
 }
 
 function isKnown(sessions: Sessions, roomId: string, sessionId: string, token: string | null): boolean {
   const room = sessions.room(roomId);
   if (room === undefined) return false;
-  return token === null ? room.program.hasReservation(sessionId) : (room.seats.get(sessionId)?.accepts(token) ?? false);
+  return token === null
+    ? room.program.hasReservation(sessionId)
+    : (room.seats.get(sessionId)?.accepts(token) ?? false);
 }
 
 function timeout(ms: number): Promise<false> {

@@ -31,7 +31,12 @@ export class Testudo {
     this.#options = options;
     this.log = makeLog({ node: options.id, level: options.logLevel });
     const fail = failHard({ node: options.id, log: this.log });
-    this.node = new TestudoNode({ options, log: this.log, fail, machineFor: (group) => this.#machine(group) });
+    this.node = new TestudoNode({
+      options,
+      log: this.log,
+      fail,
+      machineFor: (group) => this.#machine(group),
+    });
     this.#transport = new TestudoTransport({
       host: options.host,
       port: options.port,
@@ -51,7 +56,8 @@ export class Testudo {
       greet: false,
       // A node that stops does not end its rooms: they go on elsewhere. See `stop`.
       gracefullyShutdown: false,
-      selectProcessIdToCreateRoom: async (name) => (isReplicated(matchMaker.getRoomClass(name)) ? creatorId : matchMaker.processId),
+      selectProcessIdToCreateRoom: async (name) =>
+        isReplicated(matchMaker.getRoomClass(name)) ? creatorId : matchMaker.processId,
       beforeListen: () => this.start(),
     };
   }
@@ -64,7 +70,9 @@ export class Testudo {
     const sessions = this.#session();
     const matchmaking = new Matchmaking(sessions);
     matchmaking.intercept();
-    await subscribeIPC(this.#presence, `p:${creatorId}`, (_method, args) => matchmaking.create(args[0] as string, { ...(args[1] as object) }));
+    await subscribeIPC(this.#presence, `p:${creatorId}`, (_method, args) =>
+      matchmaking.create(args[0] as string, { ...(args[1] as object) }),
+    );
     await sessions.detachEarlierStarts();
     this.#sweep = setInterval(() => sessions.sweep(), sweepIntervalMs);
   }
@@ -72,7 +80,8 @@ export class Testudo {
   /** Sends the clients to other nodes, hands over the lead, closes everything. */
   async stop(): Promise<void> {
     if (this.#sweep !== null) clearInterval(this.#sweep);
-    for (const replica of this.#sessions?.rooms.values() ?? []) replica.closeSockets(mayTryReconnect, "this node stops");
+    for (const replica of this.#sessions?.rooms.values() ?? [])
+      replica.closeSockets(mayTryReconnect, "this node stops");
     this.#transport.shutdown();
     await this.node.stop();
   }
@@ -81,7 +90,8 @@ export class Testudo {
   handleFirst(handler: RequestHandler): void {
     const server = this.#transport.server as unknown as { emit(event: string, ...args: unknown[]): boolean };
     const emit = server.emit.bind(server);
-    server.emit = (event, ...args) => (event === "request" && handler(...(args as Parameters<RequestHandler>)) ? true : emit(event, ...args));
+    server.emit = (event, ...args) =>
+      event === "request" && handler(...(args as Parameters<RequestHandler>)) ? true : emit(event, ...args);
   }
 
   rooms(): RoomStatusJson[] {
@@ -146,10 +156,15 @@ export class Testudo {
 
 function requirePreload(): void {
   if ((globalThis as Record<symbol, unknown>)[Symbol.for("testudo.registered")] === true) return;
-  throw new Error("Testudo's preload is missing: start Node with `node --import testudo/register …`, so that rooms read the log's time and chance");
+  throw new Error(
+    "Testudo's preload is missing: start Node with `node --import testudo/register …`, so that rooms read the log's time and chance",
+  );
 }
 
 function portError(error: Error, { port, host }: NodeOptions): Error {
   if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") return error;
-  return new NodeError("PORT_IN_USE", `port ${port} on ${host} is in use: stop what listens there, or choose another with --port`);
+  return new NodeError(
+    "PORT_IN_USE",
+    `port ${port} on ${host} is in use: stop what listens there, or choose another with --port`,
+  );
 }

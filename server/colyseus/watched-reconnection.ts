@@ -5,7 +5,10 @@ import type { RoomEnvironment } from "../session/room-program.ts";
  * it is plain data, and the room stays at rest; with one, a closure is open until the seat is settled (design 5.5).
  */
 export class WatchedReconnection<T = unknown> implements PromiseLike<T> {
-  readonly #deferred: PromiseLike<T> & { resolve?: (value: unknown) => void; reject?: (reason: unknown) => void };
+  readonly #deferred: PromiseLike<T> & {
+    resolve?: (value: unknown) => void;
+    reject?: (reason: unknown) => void;
+  };
   readonly #environment: RoomEnvironment;
 
   constructor(deferred: PromiseLike<T>, environment: RoomEnvironment) {
@@ -14,7 +17,10 @@ export class WatchedReconnection<T = unknown> implements PromiseLike<T> {
   }
 
   // biome-ignore lint/suspicious/noThenProperty: Colyseus's Deferred is a thenable, so this must be one
-  then<A = T, B = never>(fulfilled?: ((value: T) => A | PromiseLike<A>) | null, rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<A | B> {
+  then<A = T, B = never>(
+    fulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
     const settled = Promise.resolve(this.#deferred.then(fulfilled, rejected));
     this.#environment.watch(settled, "allowReconnection()");
     return settled as Promise<A | B>;

@@ -69,24 +69,36 @@ export function command<State, Argument, Result>(
  * Declares a replicated state machine. The order of `commands` is their number on the wire and in the log: new ones go
  * at the end, none is ever taken out.
  */
-export function defineMenu<Commands extends Record<string, AnyCommand>, Queries extends Record<string, AnyQuery> = Record<string, never>>(definition: {
+export function defineMenu<
+  Commands extends Record<string, AnyCommand>,
+  Queries extends Record<string, AnyQuery> = Record<string, never>,
+>(definition: {
   readonly name: string;
   readonly commands: Commands;
   readonly queries?: Queries;
 }): Menu<Commands, Queries> {
   const names = Object.keys(definition.commands) as (keyof Commands & string)[];
-  assert(names.length > 0 && names.length <= 255, `a menu has 1 to 255 commands, "${definition.name}" has ${names.length}`);
+  assert(
+    names.length > 0 && names.length <= 255,
+    `a menu has 1 to 255 commands, "${definition.name}" has ${names.length}`,
+  );
   const numbers = new Map<string, number>(names.map((name, number) => [name, number]));
 
   function decode(bytes: Uint8Array) {
     const name = names[bytes[0] ?? 255];
     if (name === undefined) {
-      throw new MenuError("MENU_UNKNOWN_COMMAND", `menu "${definition.name}" has no command number ${bytes[0]}: its numbers are 0 to ${names.length - 1}`);
+      throw new MenuError(
+        "MENU_UNKNOWN_COMMAND",
+        `menu "${definition.name}" has no command number ${bytes[0]}: its numbers are 0 to ${names.length - 1}`,
+      );
     }
     try {
       return { name, argument: unpack(bytes.subarray(1)) as unknown };
     } catch (cause) {
-      throw new MenuError("MENU_GARBLED", `the argument of "${definition.name}.${name}" cannot be decoded: ${String(cause)}`);
+      throw new MenuError(
+        "MENU_GARBLED",
+        `the argument of "${definition.name}.${name}" cannot be decoded: ${String(cause)}`,
+      );
     }
   }
 
@@ -96,11 +108,22 @@ export function defineMenu<Commands extends Record<string, AnyCommand>, Queries 
     queries: definition.queries ?? ({} as Queries),
     encode(name, argument) {
       const number = numbers.get(name);
-      if (number === undefined) throw new MenuError("MENU_UNKNOWN_COMMAND", `menu "${definition.name}" has no command "${name}": it has ${names.join(", ")}`);
-      const value = validated(definition.commands[name] as AnyCommand, argument, `${definition.name}.${name}`);
+      if (number === undefined)
+        throw new MenuError(
+          "MENU_UNKNOWN_COMMAND",
+          `menu "${definition.name}" has no command "${name}": it has ${names.join(", ")}`,
+        );
+      const value = validated(
+        definition.commands[name] as AnyCommand,
+        argument,
+        `${definition.name}.${name}`,
+      );
       const packed = pack(value);
       if (packed.length >= commandBytesMax) {
-        throw new MenuError("MENU_TOO_LONG", `"${definition.name}.${name}" takes at most ${commandBytesMax} bytes, this is ${packed.length + 1}: send less at once`);
+        throw new MenuError(
+          "MENU_TOO_LONG",
+          `"${definition.name}.${name}" takes at most ${commandBytesMax} bytes, this is ${packed.length + 1}: send less at once`,
+        );
       }
       const bytes = new Uint8Array(packed.length + 1);
       bytes[0] = number;
@@ -117,10 +140,13 @@ export function defineMenu<Commands extends Record<string, AnyCommand>, Queries 
 
 function validated(command: AnyCommand, argument: unknown, label: string): unknown {
   const result = command.schema["~standard"].validate(argument);
-  if (result instanceof Promise) throw new MenuError("MENU_ARGUMENT", `the schema of "${label}" is asynchronous: use a synchronous one`);
+  if (result instanceof Promise)
+    throw new MenuError("MENU_ARGUMENT", `the schema of "${label}" is asynchronous: use a synchronous one`);
   if (result.issues === undefined) return result.value;
   const issues = result.issues.map((issue) => {
-    const path = (issue.path ?? []).map((step) => (typeof step === "object" ? String(step.key) : String(step))).join(".");
+    const path = (issue.path ?? [])
+      .map((step) => (typeof step === "object" ? String(step.key) : String(step)))
+      .join(".");
     return path === "" ? issue.message : `${path}: ${issue.message}`;
   });
   throw new MenuError("MENU_ARGUMENT", `"${label}" was refused: ${issues.join("; ")}`);

@@ -367,7 +367,7 @@ export class Raft {
       base.index <= this.#replica.committedHandedOutIndex,
       `base ${base.index} was never handed out as committed`,
     );
-    this.#deferredBase = base;
+    if (this.#deferredBase === null || base.index > this.#deferredBase.index) this.#deferredBase = base;
     this.#compactDeferred();
   }
 

@@ -10,7 +10,14 @@ const retryDetachMs = 100;
 
 interface MessageRoute {
   room(roomId: string): RoomReplica | undefined;
-  message(frame: { roomId: string; sessionId: string; epoch: number; stream: "epoch" | "client"; sequence: number; frame: Uint8Array }): Promise<unknown> | null;
+  message(frame: {
+    roomId: string;
+    sessionId: string;
+    epoch: number;
+    stream: "epoch" | "client";
+    sequence: number;
+    frame: Uint8Array;
+  }): Promise<unknown> | null;
   detach(roomId: string, sessionId: string, epoch: number, code: number): Promise<void>;
 }
 
@@ -27,24 +34,32 @@ export class Attached {
   #inFlight = 0;
   #closed = false;
 
-  constructor(route: MessageRoute, attached: { roomId: string; sessionId: string; epoch: number; socket: LiveSocket }) {
+  constructor(
+    route: MessageRoute,
+    attached: { roomId: string; sessionId: string; epoch: number; socket: LiveSocket },
+  ) {
     this.#route = route;
     this.#roomId = attached.roomId;
     this.#sessionId = attached.sessionId;
     this.#socket = attached.socket;
     this.epoch = attached.epoch;
-    this.#clientSequenceMax = (route.room(attached.roomId)?.seats.get(attached.sessionId)?.clientSequence ?? 0) + 1;
+    this.#clientSequenceMax =
+      (route.room(attached.roomId)?.seats.get(attached.sessionId)?.clientSequence ?? 0) + 1;
   }
 
   /** A frame from the client, Colyseus's own or the wrapper's. */
   receive(bytes: Uint8Array): void {
     if (this.#closed) return;
     if (bytes.length > sessionLimits.frameBytesMax) {
-      this.#refuse(`a message has at most ${sessionLimits.frameBytesMax} bytes, this one has ${bytes.length}: send less at once`);
+      this.#refuse(
+        `a message has at most ${sessionLimits.frameBytesMax} bytes, this one has ${bytes.length}: send less at once`,
+      );
       return;
     }
     if (this.#inFlight >= sessionLimits.framesInFlightMax) {
-      this.#refuse(`more than ${sessionLimits.framesInFlightMax} messages are waiting to be agreed: send more slowly`);
+      this.#refuse(
+        `more than ${sessionLimits.framesInFlightMax} messages are waiting to be agreed: send more slowly`,
+      );
       return;
     }
     const sequenced = decodeSequenced(bytes);
@@ -69,7 +84,14 @@ export class Attached {
   }
 
   #send(stream: "epoch" | "client", sequence: number, frame: Uint8Array): void {
-    const sent = this.#route.message({ roomId: this.#roomId, sessionId: this.#sessionId, epoch: this.epoch, stream, sequence, frame });
+    const sent = this.#route.message({
+      roomId: this.#roomId,
+      sessionId: this.#sessionId,
+      epoch: this.epoch,
+      stream,
+      sequence,
+      frame,
+    });
     if (sent === null) {
       // Nothing was lost yet: the client goes on from here, or from another node, and sends again what it has.
       this.#socket.close(mayTryReconnect, "OVERLOADED: too much is waiting to be agreed");

@@ -33,7 +33,12 @@ export class RoomDirectory {
   }
 
   save(): Uint8Array {
-    const saved: Saved = { version: directoryVersion, origins: this.origins.state, keys: [...this.#keys], rooms: [...this.#rooms] };
+    const saved: Saved = {
+      version: directoryVersion,
+      origins: this.origins.state,
+      keys: [...this.#keys],
+      rooms: [...this.#rooms],
+    };
     return pack(saved);
   }
 
@@ -51,7 +56,10 @@ export class RoomDirectory {
     const current = this.#keys.get(argument.key);
     if (!argument.fresh && current !== undefined && current !== argument.exclude) return { roomId: current };
     if (this.#rooms.size >= sessionLimits.roomsPerGroupMax) {
-      return refusal("ROOMS_TOO_MANY", `a group has at most ${sessionLimits.roomsPerGroupMax} rooms: run more groups`);
+      return refusal(
+        "ROOMS_TOO_MANY",
+        `a group has at most ${sessionLimits.roomsPerGroupMax} rooms: run more groups`,
+      );
     }
     this.#rooms.set(argument.roomId, { roomName: argument.roomName, key: argument.key, createdAt: index });
     this.#keys.set(argument.key, argument.roomId);

@@ -1,5 +1,5 @@
-import type { Seat } from "./seat.ts";
 import type { World } from "./sandbox.ts";
+import type { Seat } from "./seat.ts";
 
 /** How a room was created: agreed, so that every replica and every restore begins alike. */
 export interface RoomBirth {
@@ -38,10 +38,18 @@ export interface RoomEnvironment {
  * is called within the room's world and followed by a drain of the microtasks.
  */
 export interface RoomProgram {
-  reserve(fields: { readonly sessionId: string; readonly options: unknown; readonly auth: unknown; readonly seconds: number }): Promise<boolean>;
+  reserve(fields: {
+    readonly sessionId: string;
+    readonly options: unknown;
+    readonly auth: unknown;
+    readonly seconds: number;
+  }): Promise<boolean>;
   hasReservation(sessionId: string): boolean;
   /** A first join, or a reconnection to a seat that was kept. The seat's epoch and token are already the new ones. */
-  join(seat: Seat, fields: { readonly skipHandshake: boolean; readonly reconnecting: boolean }): Promise<void>;
+  join(
+    seat: Seat,
+    fields: { readonly skipHandshake: boolean; readonly reconnecting: boolean },
+  ): Promise<void>;
   /** The seat's connection is gone. */
   drop(seat: Seat, code: number): void;
   /** Waiting for a reconnection. */
@@ -68,5 +76,9 @@ export interface RoomProgram {
 export interface RoomPrograms {
   /** Rejects with what onCreate throws, or with the problems of what could never be saved. */
   create(environment: RoomEnvironment): Promise<RoomProgram>;
-  restore(environment: RoomEnvironment, saved: Uint8Array, seats: ReadonlyMap<string, Seat>): Promise<RoomProgram>;
+  restore(
+    environment: RoomEnvironment,
+    saved: Uint8Array,
+    seats: ReadonlyMap<string, Seat>,
+  ): Promise<RoomProgram>;
 }

@@ -13,7 +13,9 @@ export class RoomTimer {
   readonly createOrdinal: number | null;
   active = true;
 
-  constructor(fields: Pick<RoomTimer, "id" | "dueMs" | "intervalMs" | "callback" | "args" | "createOrdinal">) {
+  constructor(
+    fields: Pick<RoomTimer, "id" | "dueMs" | "intervalMs" | "callback" | "args" | "createOrdinal">,
+  ) {
     this.id = fields.id;
     this.dueMs = fields.dueMs;
     this.intervalMs = fields.intervalMs;
@@ -60,14 +62,24 @@ export class RoomTimers {
     this.#nextId = value;
   }
 
-  create(fields: { nowMs: number; callback: RoomTimer["callback"]; delayMs: number; intervalMs: number | null; args: unknown[] }): RoomTimer {
+  create(fields: {
+    nowMs: number;
+    callback: RoomTimer["callback"];
+    delayMs: number;
+    intervalMs: number | null;
+    args: unknown[];
+  }): RoomTimer {
     if (this.#timers.length >= this.timersMax) {
-      throw Object.assign(new Error(`a room has at most ${this.timersMax} timers: clear those that are no longer needed`), {
-        code: "TIMERS_TOO_MANY",
-      });
+      throw Object.assign(
+        new Error(`a room has at most ${this.timersMax} timers: clear those that are no longer needed`),
+        {
+          code: "TIMERS_TOO_MANY",
+        },
+      );
     }
     // A timer of 0 ms or less would fire for ever within one tick; Node's own minimum is 1 ms too.
-    const clamp = (ms: number) => (Number.isFinite(ms) ? Math.max(1, ms) : ms === Number.POSITIVE_INFINITY ? ms : 1);
+    const clamp = (ms: number) =>
+      Number.isFinite(ms) ? Math.max(1, ms) : ms === Number.POSITIVE_INFINITY ? ms : 1;
     const timer = new RoomTimer({
       id: this.#nextId++,
       dueMs: fields.nowMs + clamp(fields.delayMs),
@@ -121,7 +133,8 @@ export class RoomTimers {
     let next: RoomTimer | null = null;
     for (const timer of this.#timers) {
       if (timer.dueMs > toMs) continue;
-      if (next === null || timer.dueMs < next.dueMs || (timer.dueMs === next.dueMs && timer.id < next.id)) next = timer;
+      if (next === null || timer.dueMs < next.dueMs || (timer.dueMs === next.dueMs && timer.id < next.id))
+        next = timer;
     }
     return next;
   }

@@ -10,7 +10,12 @@ export interface World {
   /** Uniform in [0, 1). */
   random(): number;
   /** A timer of the framework (Colyseus's own): fires by log time. `intervalMs` null: once. */
-  setTimer(callback: (...args: unknown[]) => void, delayMs: number, intervalMs: number | null, args: unknown[]): object;
+  setTimer(
+    callback: (...args: unknown[]) => void,
+    delayMs: number,
+    intervalMs: number | null,
+    args: unknown[],
+  ): object;
   clearTimer(timer: unknown): void;
   /** A failure in room code that nobody caught. */
   report(error: unknown, where: string): void;

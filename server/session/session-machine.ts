@@ -4,7 +4,18 @@ import { Dirt } from "./dirt.ts";
 import { RoomDirectory } from "./room-directory.ts";
 import { type RoomHost, RoomReplica } from "./room-replica.ts";
 import { isRefusal, refusal } from "./session-error.ts";
-import type { Allocate, Attach, Call, Detach, Forget, Message, NodeLost, Reserve, SessionCommands, SessionContext } from "./session-menu.ts";
+import type {
+  Allocate,
+  Attach,
+  Call,
+  Detach,
+  Forget,
+  Message,
+  NodeLost,
+  Reserve,
+  SessionCommands,
+  SessionContext,
+} from "./session-menu.ts";
 import { sessionMenu } from "./session-menu.ts";
 
 export interface SessionMachineHost extends RoomHost {
@@ -75,12 +86,22 @@ export class SessionMachine implements Machine, SessionCommands {
       const verdict = this.#directory.origins.take({ ...context.origin, sequence: argument.sequence });
       if (verdict === "gap") return { type: "gap" };
       this.#touchDirectory(context.index);
-      if (verdict !== "new") return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
+      if (verdict !== "new")
+        return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
       result = { type: "done", value: this.#directory.allocate(argument, context.index) };
     }
-    if (!this.#directory.createdBy(argument.roomId, context.index) || this.rooms.has(argument.roomId)) return result;
+    if (!this.#directory.createdBy(argument.roomId, context.index) || this.rooms.has(argument.roomId))
+      return result;
     const { roomId, roomName, options, seed } = argument;
-    const birth = { roomId, roomName, options, seed, index: context.index, logTimeMs: context.logTimeMs, wallTimeMs: context.wallTimeMs };
+    const birth = {
+      roomId,
+      roomName,
+      options,
+      seed,
+      index: context.index,
+      logTimeMs: context.logTimeMs,
+      wallTimeMs: context.wallTimeMs,
+    };
     const replica = RoomReplica.create(this.#host, birth);
     if (isRefusal(replica)) return { type: "done", value: replica };
     this.rooms.set(roomId, replica);
@@ -171,7 +192,8 @@ export class SessionMachine implements Machine, SessionCommands {
   // ---- checkpoints ------------------------------------------------------------------------------------------------
 
   *dirty(): Iterable<{ key: string; firstIndex: number }> {
-    for (const [key, dirt] of this.#dirt) if (dirt.firstIndex !== null) yield { key, firstIndex: dirt.firstIndex };
+    for (const [key, dirt] of this.#dirt)
+      if (dirt.firstIndex !== null) yield { key, firstIndex: dirt.firstIndex };
   }
 
   save(key: string): Checkpoint | null | "deleted" {
@@ -194,11 +216,20 @@ export class SessionMachine implements Machine, SessionCommands {
 
   // -----------------------------------------------------------------------------------------------------------------
 
-  #withRoom(roomId: string, context: SessionContext, act: (replica: RoomReplica) => ApplyResult): ApplyResult {
+  #withRoom(
+    roomId: string,
+    context: SessionContext,
+    act: (replica: RoomReplica) => ApplyResult,
+  ): ApplyResult {
     const replica = this.rooms.get(roomId);
-    if (replica === undefined) return { type: "done", value: refusal("ROOM_NOT_FOUND", `room "${roomId}" is not there, or no longer`) };
+    if (replica === undefined)
+      return {
+        type: "done",
+        value: refusal("ROOM_NOT_FOUND", `room "${roomId}" is not there, or no longer`),
+      };
     // The room's checkpoint has this command already.
-    if (context.index <= replica.index) return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
+    if (context.index <= replica.index)
+      return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
     this.#touch(roomId, context.index);
     const result = act(replica);
     if (replica.disposed) {

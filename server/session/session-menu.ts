@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { command, defineMenu, type CommandContext } from "../menu/menu.ts";
 import type { ApplyResult } from "../group/machine.ts";
+import { type CommandContext, command, defineMenu } from "../menu/menu.ts";
 import type { Origin } from "./origins.ts";
 
 /** What a session machine does for each command; the menu only says what may be asked of it. */
@@ -39,7 +39,14 @@ const allocate = z.object({
   seed: bytes,
 });
 const forget = z.object({ sequence, roomId: name });
-const reserve = z.object({ sequence, roomId: name, sessionId: name, options: z.unknown(), auth: z.unknown(), seconds: z.number().positive() });
+const reserve = z.object({
+  sequence,
+  roomId: name,
+  sessionId: name,
+  options: z.unknown(),
+  auth: z.unknown(),
+  seconds: z.number().positive(),
+});
 const attach = z.object({
   sequence,
   roomId: name,
@@ -53,8 +60,21 @@ const attach = z.object({
   wrapper: z.boolean(),
   skipHandshake: z.boolean(),
 });
-const detach = z.object({ sequence, roomId: name, sessionId: name, epoch: z.number().int(), code: z.number().int() });
-const message = z.object({ roomId: name, sessionId: name, epoch: z.number().int(), stream: z.enum(["epoch", "client"]), sequence, frame: bytes });
+const detach = z.object({
+  sequence,
+  roomId: name,
+  sessionId: name,
+  epoch: z.number().int(),
+  code: z.number().int(),
+});
+const message = z.object({
+  roomId: name,
+  sessionId: name,
+  epoch: z.number().int(),
+  stream: z.enum(["epoch", "client"]),
+  sequence,
+  frame: bytes,
+});
 const call = z.object({ sequence, roomId: name, method: name, data: z.array(z.unknown()).max(16) });
 /** All seats that are attached to this node's starts up to `bootCountMax` are detached. */
 const nodeLost = z.object({ nodeId: name, bootCountMax: z.number().int() });
@@ -72,14 +92,32 @@ export type NodeLost = z.infer<typeof nodeLost>;
 export const sessionMenu = defineMenu({
   name: "session",
   commands: {
-    message: command(message, (machine: SessionCommands, argument, context) => machine.message(argument, context as SessionContext)),
-    tick: command(z.null(), (machine: SessionCommands, argument, context) => machine.tick(argument, context as SessionContext)),
-    allocate: command(allocate, (machine: SessionCommands, argument, context) => machine.allocate(argument, context as SessionContext)),
-    forget: command(forget, (machine: SessionCommands, argument, context) => machine.forget(argument, context as SessionContext)),
-    reserve: command(reserve, (machine: SessionCommands, argument, context) => machine.reserve(argument, context as SessionContext)),
-    attach: command(attach, (machine: SessionCommands, argument, context) => machine.attach(argument, context as SessionContext)),
-    detach: command(detach, (machine: SessionCommands, argument, context) => machine.detach(argument, context as SessionContext)),
-    call: command(call, (machine: SessionCommands, argument, context) => machine.call(argument, context as SessionContext)),
-    nodeLost: command(nodeLost, (machine: SessionCommands, argument, context) => machine.nodeLost(argument, context as SessionContext)),
+    message: command(message, (machine: SessionCommands, argument, context) =>
+      machine.message(argument, context as SessionContext),
+    ),
+    tick: command(z.null(), (machine: SessionCommands, argument, context) =>
+      machine.tick(argument, context as SessionContext),
+    ),
+    allocate: command(allocate, (machine: SessionCommands, argument, context) =>
+      machine.allocate(argument, context as SessionContext),
+    ),
+    forget: command(forget, (machine: SessionCommands, argument, context) =>
+      machine.forget(argument, context as SessionContext),
+    ),
+    reserve: command(reserve, (machine: SessionCommands, argument, context) =>
+      machine.reserve(argument, context as SessionContext),
+    ),
+    attach: command(attach, (machine: SessionCommands, argument, context) =>
+      machine.attach(argument, context as SessionContext),
+    ),
+    detach: command(detach, (machine: SessionCommands, argument, context) =>
+      machine.detach(argument, context as SessionContext),
+    ),
+    call: command(call, (machine: SessionCommands, argument, context) =>
+      machine.call(argument, context as SessionContext),
+    ),
+    nodeLost: command(nodeLost, (machine: SessionCommands, argument, context) =>
+      machine.nodeLost(argument, context as SessionContext),
+    ),
   },
 });

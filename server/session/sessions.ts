@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
 import { Attached } from "./attached.ts";
 import { type LiveSocket, mayTryReconnect } from "./live-socket.ts";
-import { roomIdFor, groupOfKey, groupOfRoom } from "./room-id.ts";
+import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import type { RoomPrograms } from "./room-program.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { isRefusal, SessionError, unlessRefused } from "./session-error.ts";
@@ -97,7 +97,13 @@ export class Sessions {
    * The room of a filter key, made if there is none (`fresh`: in any case).
    * @throws SessionError ROOM_CREATE_FAILED with onCreate's words, ROOMS_TOO_MANY, OVERLOADED, NO_LEADER
    */
-  async allocate(wish: { key: string; roomName: string; options: unknown; fresh: boolean; exclude: string | null }): Promise<string> {
+  async allocate(wish: {
+    key: string;
+    roomName: string;
+    options: unknown;
+    fresh: boolean;
+    exclude: string | null;
+  }): Promise<string> {
     const key = wish.fresh ? `${wish.key}\n${this.#token()}` : wish.key;
     const group = groupOfKey(key, this.machines.length);
     const roomId = roomIdFor(group, this.#random);
@@ -112,8 +118,15 @@ export class Sessions {
   }
 
   /** @returns false if the room is full, locked or going away */
-  async reserve(roomId: string, seat: { sessionId: string; options: unknown; auth: unknown; seconds: number }): Promise<boolean> {
-    const result = await this.#proposeToRoom(roomId, "reserve", (sequence) => ({ ...seat, sequence, roomId }));
+  async reserve(
+    roomId: string,
+    seat: { sessionId: string; options: unknown; auth: unknown; seconds: number },
+  ): Promise<boolean> {
+    const result = await this.#proposeToRoom(roomId, "reserve", (sequence) => ({
+      ...seat,
+      sequence,
+      roomId,
+    }));
     return unlessRefused(result) as boolean;
   }
 
@@ -121,11 +134,21 @@ export class Sessions {
    * Attaches a client's socket to its seat.
    * @throws SessionError SEAT_EXPIRED, TOKEN_REFUSED, ROOM_NOT_FOUND, or what onJoin throws
    */
-  async attach(roomId: string, socket: LiveSocket, seat: { sessionId: string; presentedToken: string | null; wrapper: boolean; skipHandshake: boolean }): Promise<Attached> {
+  async attach(
+    roomId: string,
+    socket: LiveSocket,
+    seat: { sessionId: string; presentedToken: string | null; wrapper: boolean; skipHandshake: boolean },
+  ): Promise<Attached> {
     const attachId = ++this.#attachId;
     this.#waitingSockets.set(attachId, socket);
     try {
-      const result = await this.#proposeToRoom(roomId, "attach", (sequence) => ({ ...seat, sequence, roomId, attachId, token: this.#token() }));
+      const result = await this.#proposeToRoom(roomId, "attach", (sequence) => ({
+        ...seat,
+        sequence,
+        roomId,
+        attachId,
+        token: this.#token(),
+      }));
       const { epoch, joined } = unlessRefused(result) as { epoch: number; joined: Promise<void> | null };
       await joined;
       return new Attached(this, { roomId, sessionId: seat.sessionId, epoch, socket });
@@ -140,7 +163,12 @@ export class Sessions {
 
   /** Runs a method of the room on every replica: the way for changes from outside (design 5.4). */
   async call(roomId: string, method: string, data: unknown[]): Promise<unknown> {
-    const result = await this.#proposeToRoom(roomId, "call", (sequence) => ({ sequence, roomId, method, data }));
+    const result = await this.#proposeToRoom(roomId, "call", (sequence) => ({
+      sequence,
+      roomId,
+      method,
+      data,
+    }));
     return await (unlessRefused(result) as unknown);
   }
 
@@ -158,10 +186,12 @@ export class Sessions {
     for (const [group, machine] of this.machines.entries()) {
       const leaderlessMs = this.#bound.leaderlessMs(group);
       if (leaderlessMs !== null && leaderlessMs >= (this.#options.leaderlessMsMax ?? 1_000)) {
-        for (const replica of machine.rooms.values()) replica.closeSockets(mayTryReconnect, "no leader is known here: go on elsewhere");
+        for (const replica of machine.rooms.values())
+          replica.closeSockets(mayTryReconnect, "no leader is known here: go on elsewhere");
       }
       if (!this.#bound.isLeader(group)) continue;
-      for (const roomId of machine.gone()) this.#sweepOnce(`forget ${roomId}`, () => this.#forget(group, roomId));
+      for (const roomId of machine.gone())
+        this.#sweepOnce(`forget ${roomId}`, () => this.#forget(group, roomId));
       for (const [nodeId, bootCountMax] of this.#lostSeats(machine)) {
         this.#sweepOnce(`lost ${group} ${nodeId}`, async () => {
           this.#options.log.info({ group, nodeId }, "detaching the seats of a lost node");
@@ -175,13 +205,18 @@ export class Sessions {
   async detachEarlierStarts(): Promise<void> {
     const bootCountMax = this.#options.bootCount - 1;
     if (bootCountMax < 1) return;
-    await Promise.all(this.machines.map((_, group) => this.#propose(group, "nodeLost", { nodeId: this.nodeId, bootCountMax })));
+    await Promise.all(
+      this.machines.map((_, group) =>
+        this.#propose(group, "nodeLost", { nodeId: this.nodeId, bootCountMax }),
+      ),
+    );
   }
 
   // -----------------------------------------------------------------------------------------------------------------
 
   get #bound(): SessionGroups {
-    if (this.#groups === null) throw new SessionError("NO_LEADER", "this node's groups are not running yet: try again");
+    if (this.#groups === null)
+      throw new SessionError("NO_LEADER", "this node's groups are not running yet: try again");
     return this.#groups;
   }
 
@@ -218,7 +253,12 @@ export class Sessions {
     const lost = new Map<string, number>();
     for (const replica of machine.rooms.values()) {
       for (const { attachment } of replica.seats.values()) {
-        if (attachment === null || attachment.nodeId === this.nodeId || !this.#options.isLost(attachment.nodeId)) continue;
+        if (
+          attachment === null ||
+          attachment.nodeId === this.nodeId ||
+          !this.#options.isLost(attachment.nodeId)
+        )
+          continue;
         lost.set(attachment.nodeId, Math.max(lost.get(attachment.nodeId) ?? 0, attachment.bootCount));
       }
     }
@@ -229,25 +269,41 @@ export class Sessions {
     if (this.#sweeping.has(what)) return;
     this.#sweeping.add(what);
     act()
-      .catch((error: unknown) => this.#options.log.warn({ what, error: String(error) }, "will be tried again"))
+      .catch((error: unknown) =>
+        this.#options.log.warn({ what, error: String(error) }, "will be tried again"),
+      )
       .finally(() => this.#sweeping.delete(what));
   }
 
   async #forget(group: number, roomId: string): Promise<void> {
-    await this.#proposeNumbered(group, directoryStream(group), "forget", (sequence) => ({ sequence, roomId }));
+    await this.#proposeNumbered(group, directoryStream(group), "forget", (sequence) => ({
+      sequence,
+      roomId,
+    }));
   }
 
-  async #proposeToRoom<N extends Name>(roomId: string, name: N, argument: (sequence: number) => ArgumentOf<N>): Promise<unknown> {
+  async #proposeToRoom<N extends Name>(
+    roomId: string,
+    name: N,
+    argument: (sequence: number) => ArgumentOf<N>,
+  ): Promise<unknown> {
     const group = this.groupOf(roomId);
-    if (group === null) throw new SessionError("ROOM_NOT_FOUND", `"${roomId}" is not the id of a room of this cluster`);
+    if (group === null)
+      throw new SessionError("ROOM_NOT_FOUND", `"${roomId}" is not the id of a room of this cluster`);
     return await this.#proposeNumbered(group, roomId, name, argument);
   }
 
   /** Numbers are given only to what is sent: a hole would hold up everything after it (design 5.3). */
-  async #proposeNumbered<N extends Name>(group: number, stream: string, name: N, argument: (sequence: number) => ArgumentOf<N>): Promise<unknown> {
+  async #proposeNumbered<N extends Name>(
+    group: number,
+    stream: string,
+    name: N,
+    argument: (sequence: number) => ArgumentOf<N>,
+  ): Promise<unknown> {
     const sequence = (this.#sequences.get(stream) ?? 0) + 1;
     const command = sessionMenu.encode(name, argument(sequence) as never);
-    if (!this.#bound.accepts(group, command.length)) throw new SessionError("OVERLOADED", "too much is waiting to be agreed: try again in a moment");
+    if (!this.#bound.accepts(group, command.length))
+      throw new SessionError("OVERLOADED", "too much is waiting to be agreed: try again in a moment");
     this.#sequences.set(stream, sequence);
     return await this.#bound.propose(group, command);
   }

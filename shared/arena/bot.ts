@@ -7,7 +7,7 @@ const botKeyPrefix = "bot-";
 const botNames = Object.freeze(["Maximus", "Cassia", "Brutus", "Octavia"]);
 
 /** Aiming so well that every shot hits would be no fun: bots miss by up to this, in radians. */
-const aimErrorMax = 0.22;
+const aimErrorMax = 0.3;
 /** A bot shoots only at what it points at, within this, in radians. */
 const aimTolerance = 0.12;
 /** Nearer than this a bot stops pushing on. */

@@ -29,7 +29,7 @@ export const arenaRules = Object.freeze({
   missileLifeMs: 1_100,
   /** A ship that fires with so many in flight gives up its oldest one: the shot counts all the same. */
   missilesPerShipMax: 6,
-  botFireMsMin: 700,
-  botFireMsMax: 1_700,
+  botFireMsMin: 900,
+  botFireMsMax: 2_200,
   botRange: 620,
 });

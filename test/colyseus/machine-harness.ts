@@ -1,10 +1,10 @@
 /** A session machine without a cluster: commands go in as if they were committed. */
 import { defineRoom, LocalPresence, matchMaker, type Room } from "@colyseus/core";
-import type { ApplyResult } from "../../server/group/machine.ts";
 import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import type { ReplicatedOptions } from "../../server/colyseus/seam.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
+import type { ApplyResult } from "../../server/group/machine.ts";
 import type { LiveSocket } from "../../server/session/live-socket.ts";
 import { SessionMachine } from "../../server/session/session-machine.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
@@ -17,7 +17,11 @@ type AnyRoom = new (...args: any[]) => Room;
 let isSetUp = false;
 
 /** Registers a room class under `name`, replicated. */
-export async function defineTestRoom(name: string, roomClass: AnyRoom, options: ReplicatedOptions = {}): Promise<void> {
+export async function defineTestRoom(
+  name: string,
+  roomClass: AnyRoom,
+  options: ReplicatedOptions = {},
+): Promise<void> {
   if (!isSetUp) {
     isSetUp = true;
     await matchMaker.setup(new LocalPresence(), new TestudoDriver(new ColyseusPrograms().listings), "");
@@ -86,7 +90,14 @@ export class Replica {
   }
 
   apply({ index, logTimeMs, wallTimeMs, nodeId, command }: LoggedCommand): ApplyResult {
-    const result = this.machine.apply({ index, term: 1, logTimeMs, wallTimeMs, id: { nodeId, bootCount: 1, sequence: index }, command });
+    const result = this.machine.apply({
+      index,
+      term: 1,
+      logTimeMs,
+      wallTimeMs,
+      id: { nodeId, bootCount: 1, sequence: index },
+      command,
+    });
     this.machine.drained();
     return result;
   }
@@ -119,9 +130,15 @@ export class LogWriter {
   logTimeMs = 1000;
   readonly #sequences = new Map<string, number>();
 
-  next<N extends keyof typeof sessionMenu.commands>(nodeId: string, name: N, argument: object | null, stream?: string): LoggedCommand {
+  next<N extends keyof typeof sessionMenu.commands>(
+    nodeId: string,
+    name: N,
+    argument: object | null,
+    stream?: string,
+  ): LoggedCommand {
     this.index++;
-    const numbered = stream === undefined ? argument : { ...argument, sequence: this.#sequence(`${nodeId} ${stream}`) };
+    const numbered =
+      stream === undefined ? argument : { ...argument, sequence: this.#sequence(`${nodeId} ${stream}`) };
     return {
       index: this.index,
       logTimeMs: this.logTimeMs,
@@ -138,7 +155,15 @@ export class LogWriter {
   }
 
   allocate(nodeId: string, roomId: string, roomName: string, options: object = {}): LoggedCommand {
-    const wish = { key: roomName, fresh: true, exclude: null, roomId, roomName, options, seed: new Uint8Array(12).fill(7) };
+    const wish = {
+      key: roomName,
+      fresh: true,
+      exclude: null,
+      roomId,
+      roomName,
+      options,
+      seed: new Uint8Array(12).fill(7),
+    };
     return this.next(nodeId, "allocate", wish, "directory");
   }
 
@@ -146,15 +171,35 @@ export class LogWriter {
     return this.next(nodeId, "reserve", { roomId, sessionId, options, auth: null, seconds: 15 }, roomId);
   }
 
-  attach(nodeId: string, roomId: string, sessionId: string, fields: { attachId: number; token: string; presentedToken?: string | null; wrapper?: boolean }): LoggedCommand {
-    return this.next(nodeId, "attach", { roomId, sessionId, skipHandshake: false, wrapper: false, presentedToken: null, ...fields }, roomId);
+  attach(
+    nodeId: string,
+    roomId: string,
+    sessionId: string,
+    fields: { attachId: number; token: string; presentedToken?: string | null; wrapper?: boolean },
+  ): LoggedCommand {
+    return this.next(
+      nodeId,
+      "attach",
+      { roomId, sessionId, skipHandshake: false, wrapper: false, presentedToken: null, ...fields },
+      roomId,
+    );
   }
 
   detach(nodeId: string, roomId: string, sessionId: string, epoch: number, code = 1006): LoggedCommand {
     return this.next(nodeId, "detach", { roomId, sessionId, epoch, code }, roomId);
   }
 
-  message(nodeId: string, fields: { roomId: string; sessionId: string; epoch: number; stream: "epoch" | "client"; sequence: number; frame: Uint8Array }): LoggedCommand {
+  message(
+    nodeId: string,
+    fields: {
+      roomId: string;
+      sessionId: string;
+      epoch: number;
+      stream: "epoch" | "client";
+      sequence: number;
+      frame: Uint8Array;
+    },
+  ): LoggedCommand {
     return this.next(nodeId, "message", fields);
   }
 

@@ -1,0 +1,55 @@
+import type { LiveSocket } from "./live-socket.ts";
+import { outsideWorld } from "./sandbox.ts";
+import type { Seat } from "./seat.ts";
+
+/** The sockets of one room's clients that are attached to this node: the way out for what the room sends. */
+export class SeatSockets {
+  readonly #sockets = new Map<string, { readonly socket: LiveSocket; readonly epoch: number }>();
+  /** What a wrapper client is to be told: its last command that is committed and applied. */
+  readonly #acks = new Map<string, number>();
+
+  set(seat: Seat, socket: LiveSocket): void {
+    this.#sockets.set(seat.sessionId, { socket, epoch: seat.epoch });
+  }
+
+  forget(seat: Seat): void {
+    this.#sockets.delete(seat.sessionId);
+    this.#acks.delete(seat.sessionId);
+  }
+
+  /** The seat's client is attached here in the seat's present epoch. */
+  has(seat: Seat): boolean {
+    return this.#sockets.get(seat.sessionId)?.epoch === seat.epoch;
+  }
+
+  deliver(seat: Seat, epoch: number, frame: Uint8Array): void {
+    const here = this.#sockets.get(seat.sessionId);
+    if (here !== undefined && here.epoch === epoch) outsideWorld(() => here.socket.send(frame));
+  }
+
+  close(seat: Seat, code: number, reason: string): void {
+    const here = this.#sockets.get(seat.sessionId);
+    if (here === undefined) return;
+    this.forget(seat);
+    here.socket.close(code, reason);
+  }
+
+  closeAll(code: number, reason: string): void {
+    const closing = [...this.#sockets.values()];
+    this.#sockets.clear();
+    this.#acks.clear();
+    for (const { socket } of closing) socket.close(code, reason);
+  }
+
+  acknowledge(seat: Seat): void {
+    if (this.has(seat)) this.#acks.set(seat.sessionId, seat.clientSequence);
+  }
+
+  /** One acknowledgement a client and drain, however many commands were applied. */
+  flushAcks(encode: (sequence: number) => Uint8Array): void {
+    for (const [sessionId, sequence] of this.#acks) {
+      this.#sockets.get(sessionId)?.socket.send(encode(sequence));
+    }
+    this.#acks.clear();
+  }
+}

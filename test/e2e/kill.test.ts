@@ -1,0 +1,227 @@
+// test-run: seconds=300
+import { Client, type Room } from "@colyseus/sdk";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { type Cluster, sleep, withCluster } from "./cluster.ts";
+import { HashWatch } from "./hash-watch.ts";
+import type { Journal } from "./journal.ts";
+import { Load } from "./load-process.ts";
+
+const test = suite("killed, stopped and frozen nodes");
+
+const kills = 20;
+const leaderKillsMin = 5;
+/** Between a kill and the node's next start: what the others do alone. */
+const downMs = 250;
+const frozenMs = 3_000;
+
+interface Arena {
+  readonly clockMs: number;
+  readonly players: {
+    get(sessionId: string): { readonly shots: number; readonly score: number; readonly online: boolean } | undefined;
+    has(sessionId: string): boolean;
+    forEach(each: (player: { readonly shots: number }, sessionId: string) => void): void;
+  };
+}
+
+/** A cluster under fire, watched. */
+async function underFire(
+  players: { stock: number; wrapper: number },
+  run: (world: { cluster: Cluster; load: Load; watch: HashWatch }) => Promise<void>,
+): Promise<void> {
+  await withCluster({}, async (cluster) => {
+    const load = await Load.start(cluster, players);
+    const watch = new HashWatch(cluster);
+    try {
+      await run({ cluster, load, watch });
+    } catch (error) {
+      process.stderr.write(`${load.tail()}\n`);
+      throw error;
+    } finally {
+      await watch.stop();
+      await load.end();
+    }
+  });
+}
+
+async function joined(url: string): Promise<Room<unknown, Arena>> {
+  const room = (await new Client(url).joinOrCreate("arena", { name: "witness" })) as Room<unknown, Arena>;
+  room.onMessage("*", () => {});
+  if (room.state?.players === undefined) await new Promise<void>((resolve) => room.onStateChange.once(() => resolve()));
+  return room;
+}
+
+/** Shots by seat, as somebody sees them who has just come. */
+async function finalShots(url: string, journal: Journal): Promise<Map<string, number | undefined>> {
+  const witness = await joined(url);
+  try {
+    return new Map(journal.players().map(({ sessionId }) => [sessionId, witness.state.players.get(sessionId)?.shots]));
+  } finally {
+    await witness.leave();
+  }
+}
+
+/** Nothing lost, nothing doubled, nobody out, no clock set back. */
+async function checkShots(cluster: Cluster, load: Load): Promise<void> {
+  await load.order("pause");
+  const journal = load.journal();
+  for (const url of cluster.urls) {
+    const shots = await finalShots(url, journal);
+    for (const player of journal.players()) {
+      const found = shots.get(player.sessionId);
+      const told = `${player.name} on ${url}: ${found} shots, ok ${player.ok}, unknown ${player.unknown}`;
+      assert.ok(player.ok > 0, told);
+      assert.ok(found !== undefined && found >= player.ok && found <= player.ok + player.unknown, told);
+      if (player.kind === "wrapper") {
+        assert.is(player.unknown, 0, told);
+        // Each shot once, and in the order in which it was fired.
+        assert.equal(player.shots, Array.from(player.shots, (_, at) => at + 1), told);
+      }
+    }
+  }
+  assert.equal(journal.ofType("left"), []);
+  assert.equal(journal.ofType("lower"), []);
+  await load.order("resume");
+}
+
+async function leaderOf(cluster: Cluster, roomId: string): Promise<string> {
+  return await cluster.until("a leader of the room's group", async () => {
+    const leaders = new Set<string | null>();
+    for (const id of cluster.ids) {
+      const status = await cluster.status(id);
+      const room = status?.rooms.find((one) => one.roomId === roomId);
+      const group = status?.groups.find((one) => one.id === room?.group);
+      if (group !== undefined) leaders.add(group.leader);
+    }
+    const [leader] = leaders;
+    return leaders.size === 1 && leader ? leader : null;
+  });
+}
+
+test("[E1] a node killed every second, twenty times: no shot lost, none doubled, no replica apart", async () => {
+  await underFire({ stock: 3, wrapper: 3 }, async ({ cluster, load, watch }) => {
+    const { roomId } = load;
+    const leaderKillsMs: number[] = [];
+    for (let kill = 0; kill < kills; kill++) {
+      const leader = await leaderOf(cluster, roomId);
+      const others = cluster.ids.filter((id) => id !== leader);
+      // Every other time the leader, else any of the others.
+      const victim = kill % 2 === 0 ? leader : (others[Math.floor(Math.random() * others.length)] ?? leader);
+      await load.order("burst");
+      const atMs = Date.now();
+      cluster.process(victim).signal("SIGKILL");
+      if (victim === leader) leaderKillsMs.push(atMs);
+      assert.is((await cluster.process(victim).ended).signal, "SIGKILL");
+      await sleep(downMs);
+      cluster.launch(victim);
+      await cluster.ready();
+    }
+    const journal = load.journal();
+    const withShotsInFlight = leaderKillsMs.filter((atMs) => journal.inFlight(atMs) > 0).length;
+    assert.ok(withShotsInFlight >= leaderKillsMin, `${withShotsInFlight} of ${leaderKillsMs.length} leaders killed with shots in flight`);
+    await checkShots(cluster, load);
+    assert.equal(watch.differing, []);
+    assert.ok(watch.compared >= 5 * kills, `only ${watch.compared} hashes were compared`);
+    assert.ok(journal.ofType("moved").length >= kills, "players have moved");
+    const players = journal.players().map(({ name, ok, unknown }) => `${name} ok ${ok} unknown ${unknown}`);
+    process.stdout.write(`${players.join(", ")}; ${withShotsInFlight} leaders killed with shots in flight, ${watch.compared} hashes compared\n`);
+  });
+});
+
+/** Somebody who has a seat, a token and shots, and no connection. */
+async function leaveSeatBehind(url: string): Promise<{ sessionId: string; token: string; shots: number }> {
+  const room = await joined(url);
+  room.reconnection.enabled = false;
+  let shots = 0;
+  while (shots < 3) shots = ((await room.request("fire")) as { shots: number }).shots;
+  const { sessionId, reconnectionToken: token } = room;
+  const left = new Promise((resolve) => room.onLeave(resolve));
+  room.connection.close();
+  await left;
+  return { sessionId, token, shots };
+}
+
+for (const { how, signal, code } of [
+  { how: "stopped", signal: "SIGTERM", code: 0 },
+  { how: "killed at once", signal: "SIGKILL", code: null },
+] as const) {
+  test(`[E2] all nodes ${how} and started again: room, seats, shots and tokens are there`, async () => {
+    await underFire({ stock: 1, wrapper: 1 }, async ({ cluster, load, watch }) => {
+      const { roomId } = load;
+      const [first = "", second = ""] = cluster.urls;
+      const seat = await leaveSeatBehind(first);
+      const clockMs = await clockOf(first);
+      await load.order("burst");
+      const ends = await Promise.all(cluster.ids.map((id) => cluster.process(id).end(signal)));
+      assert.equal(ends, cluster.ids.map(() => ({ code, signal: code === null ? signal : null })));
+      cluster.launchAll();
+      await cluster.ready();
+      const back = (await new Client(second).reconnect(seat.token)) as Room<unknown, Arena>;
+      await new Promise<void>((resolve) => back.onStateChange.once(() => resolve()));
+      assert.is(back.roomId, roomId);
+      assert.is(back.sessionId, seat.sessionId);
+      assert.is(back.state.players.get(seat.sessionId)?.shots, seat.shots);
+      assert.ok(back.state.clockMs >= clockMs, `the clock went from ${clockMs} to ${back.state.clockMs}`);
+      assert.equal(await back.request("fire"), { shots: seat.shots + 1 });
+      await back.leave();
+      // The players of the load found their way back by themselves.
+      const since = load.journal().lines.length;
+      await cluster.until("every player fires again", () => {
+        const answered = new Set(load.journal().lines.slice(since).flatMap((line) => (line.type === "ok" ? [line.player] : [])));
+        return answered.size === 2;
+      });
+      await checkShots(cluster, load);
+      assert.equal(watch.differing, []);
+      assert.ok(watch.compared > 0, "hashes were compared");
+    });
+  });
+}
+
+async function clockOf(url: string): Promise<number> {
+  const witness = await joined(url);
+  try {
+    return witness.state.clockMs;
+  } finally {
+    await witness.leave();
+  }
+}
+
+test("[E3] a frozen node: its players go on elsewhere, and when it thaws it is no different", async () => {
+  await underFire({ stock: 3, wrapper: 3 }, async ({ cluster, load, watch }) => {
+    for (const id of [await leaderOf(cluster, load.roomId), cluster.ids.at(-1) ?? ""]) {
+      const url = cluster.url(id);
+      const before = whereabouts(load.journal(), cluster);
+      const here = [...before].filter(([, at]) => at === url).map(([player]) => player);
+      const frozenAtMs = Date.now();
+      cluster.process(id).signal("SIGSTOP");
+      await sleep(frozenMs);
+      const meanwhile = load.journal().ofType("ok").filter(({ atMs }) => atMs > frozenAtMs + frozenMs / 2);
+      cluster.process(id).signal("SIGCONT");
+      for (const player of here.filter((name) => name.startsWith("wrapper"))) {
+        assert.ok(meanwhile.some((line) => line.player === player), `${player} went on while ${id} was frozen`);
+      }
+      assert.ok(meanwhile.length > 0, "the match went on");
+      await cluster.ready();
+      const since = load.journal().lines.length;
+      await cluster.until("every player fires again", () => {
+        const answered = new Set(load.journal().lines.slice(since).flatMap((line) => (line.type === "ok" ? [line.player] : [])));
+        return answered.size === 6;
+      });
+    }
+    await checkShots(cluster, load);
+    assert.equal(watch.differing, []);
+    assert.ok(watch.compared > 0, "hashes were compared");
+  });
+});
+
+/** Where each player is attached, as far as it has told. */
+function whereabouts(journal: Journal, cluster: Cluster): Map<string, string> {
+  const at = new Map<string, string>();
+  for (const line of journal.lines) {
+    if (line.type === "joined") at.set(line.player, cluster.urls[Number(line.player.split(" ")[1]) % cluster.urls.length] ?? "");
+    if (line.type === "moved") at.set(line.player, line.url);
+  }
+  return at;
+}
+
+test.run();
