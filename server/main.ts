@@ -4,43 +4,16 @@ import { fileURLToPath } from "node:url";
 import { defineRoom, defineServer } from "colyseus";
 import sirv from "sirv";
 import { ArenaRoom } from "./arena/arena-room.ts";
-import { failHard, writeLastLine } from "./cluster/log.ts";
-import { exitCodeOf } from "./cluster/node-error.ts";
-import { OptionError } from "./cluster/option-error.ts";
-import { type NodeOptions, readNodeOptions } from "./cluster/options.ts";
-import { stopWithProcess } from "./cluster/process-life.ts";
-import { replicated } from "./colyseus/replicated.ts";
-import { Testudo } from "./colyseus/testudo.ts";
+import { replicated, startTestudo } from "./index.ts";
+import type { Testudo } from "./testudo.ts";
 
 const page = fileURLToPath(new URL("../dist/arena", import.meta.url));
 
-function optionsOrExit(): NodeOptions {
-  try {
-    const read = readNodeOptions({ argv: process.argv.slice(2), env: process.env, cwd: process.cwd() });
-    if (read.type === "options") return read.options;
-    process.stdout.write(read.text);
-    process.exit(0);
-  } catch (error) {
-    if (!(error instanceof OptionError)) throw error;
-    writeLastLine(`testudo: ${error.message}`);
-    process.exit(exitCodeOf(error));
-  }
-}
-
-const options = optionsOrExit();
-const testudo = new Testudo(options);
-const fail = failHard({ node: options.id, log: testudo.log });
-stopWithProcess({ stop: () => testudo.stop(), stopTimeoutMs: options.stopTimeoutMs, log: testudo.log, fail });
-
-const server = defineServer({
-  ...testudo.serverOptions,
-  rooms: { arena: defineRoom(replicated(ArenaRoom)) },
-});
-
-if (existsSync(page)) {
+/** Every node serves the page: any of them may be the one that is left. */
+function servePage(testudo: Testudo): void {
   const serve = sirv(page, { etag: true });
   testudo.handleFirst((request, response) => {
-    const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
+    const path = request.url ?? "/";
     if ((request.method !== "GET" && request.method !== "HEAD") || path.startsWith("/matchmake"))
       return false;
     serve(request, response, () => {
@@ -51,8 +24,11 @@ if (existsSync(page)) {
   });
 }
 
-try {
-  await server.listen(options.port, options.host);
-} catch (error) {
-  fail(error);
-}
+const testudo = startTestudo();
+const server = defineServer({
+  ...testudo.serverOptions,
+  rooms: { arena: defineRoom(replicated(ArenaRoom)) },
+});
+if (existsSync(page)) servePage(testudo);
+// Without arguments: where the node's options say. A failure ends the process (see startTestudo).
+await server.listen(undefined as never);

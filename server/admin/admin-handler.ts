@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ENDPOINTS_PATH } from "../../shared/wrapper-protocol.ts";
 import type { TestudoNode } from "../cluster/node.ts";
-import { buildStatus, type RoomStatusJson } from "./status.ts";
+import type { RoomStatus } from "../colyseus/room-status.ts";
+import { buildStatus } from "./status.ts";
 
 export interface AdminHandlerOptions {
   readonly node: TestudoNode;
   /** This node's replicas of the rooms. */
-  readonly rooms: () => readonly RoomStatusJson[];
+  readonly rooms: () => readonly RoomStatus[];
 }
 
 /** Answers what is asked under /testudo/, and says whether it did. */

@@ -1,4 +1,5 @@
 import type { TestudoNode } from "../cluster/node.ts";
+import type { RoomStatus } from "../colyseus/room-status.ts";
 
 export interface GroupStatusJson {
   readonly id: number;
@@ -8,23 +9,6 @@ export interface GroupStatusJson {
   readonly leader: string | null;
   readonly commitIndex: number;
   readonly appliedIndex: number;
-}
-
-export interface RoomStatusJson {
-  readonly roomId: string;
-  readonly name: string;
-  readonly group: number;
-  /** Taken, attached or not. */
-  readonly seats: number;
-  readonly appliedIndex: number;
-  /** Of the room's graph, taken at `hashIndex`: to be compared with another node's at the same index. */
-  readonly stateHash: string | null;
-  readonly hashIndex: number | null;
-  readonly atRest: boolean;
-  /** Why it is not at rest, with the place in the room's code. */
-  readonly restlessBecause: string | null;
-  readonly pinned: boolean;
-  readonly lastError: string | null;
 }
 
 export interface PeerStatusJson {
@@ -46,11 +30,11 @@ export interface StatusJson {
   readonly uptimeMs: number;
   readonly development: boolean;
   readonly groups: readonly GroupStatusJson[];
-  readonly rooms: readonly RoomStatusJson[];
+  readonly rooms: readonly RoomStatus[];
   readonly peers: readonly PeerStatusJson[];
 }
 
-export function buildStatus(node: TestudoNode, rooms: () => readonly RoomStatusJson[]): StatusJson {
+export function buildStatus(node: TestudoNode, rooms: () => readonly RoomStatus[]): StatusJson {
   return {
     node: node.options.id,
     pid: process.pid,

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { EngineOptions } from "../group/engine-options.ts";
 import { Links } from "../network/links.ts";
 import type { Network, PeerIdentity } from "../network/network.ts";
 import { LevelStorage } from "../storage/level-storage.ts";
@@ -19,6 +20,8 @@ export interface NodeParts {
   randomBytes(count: number): Uint8Array;
   readonly storage: Storage;
   network(identity: PeerIdentity): NodeNetwork;
+  /** Limits and rhythms of the groups that no option of the node sets; by default `engineDefaults`. */
+  readonly engine?: Partial<EngineOptions>;
 }
 
 /** The machine's own clock, chance, disk and network. */

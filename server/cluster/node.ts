@@ -264,7 +264,7 @@ export class TestudoNode {
       );
     }
     network.setClusterId(clusterId);
-    const { clock, storage } = this.#parts;
+    const { clock, storage, engine } = this.#parts;
     const baseMs = this.options.electionTimeoutBaseMs;
     this.#engine = new GroupEngine({
       self: { nodeId: identity.nodeId, storeId: identity.storeId },
@@ -281,7 +281,12 @@ export class TestudoNode {
       fail: (error: unknown) => this.#fail(error),
       options: {
         heartbeatIntervalMs: baseMs,
-        raft: { electionBaseMs: baseMs, quorumTimeoutMs: quorumTimeoutBases * baseMs },
+        ...engine,
+        raft: {
+          electionBaseMs: baseMs,
+          quorumTimeoutMs: quorumTimeoutBases * baseMs,
+          ...engine?.raft,
+        },
       },
     });
     this.#engine.onChange((change) => this.#leaderChanged(change));

@@ -121,7 +121,7 @@ function restorableHook(name: string, hook: Callback): Callback {
     const restoring = seamOfRoom(this)?.restoring;
     if (restoring === null || restoring === undefined) return hook.call(this, client, ...rest);
     const seconds = restoring.keepSeconds.get((client as Client).sessionId);
-    if (name !== "onJoin" && seconds !== undefined) partsOf(this).allowReconnection(client, seconds);
+    if (name !== "onJoin" && seconds !== undefined) void partsOf(this).allowReconnection(client, seconds);
     return undefined;
   };
 }

@@ -6,7 +6,6 @@ import { isRefusal } from "./session-error.ts";
 
 /** CloseCode.WITH_ERROR: the SDK does not reconnect by itself. */
 const withError = 4002;
-const retryDetachMs = 100;
 
 interface MessageRoute {
   room(roomId: string): RoomReplica | undefined;
@@ -18,7 +17,7 @@ interface MessageRoute {
     sequence: number;
     frame: Uint8Array;
   }): Promise<unknown> | null;
-  detach(roomId: string, sessionId: string, epoch: number, code: number): Promise<void>;
+  detachSurely(roomId: string, sessionId: string, epoch: number, code: number): void;
 }
 
 /** A client's socket, attached to its seat in one epoch: numbers its frames and puts them on their way into the log. */
@@ -80,7 +79,7 @@ export class Attached {
   closed(code: number): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#detach(code);
+    this.#route.detachSurely(this.#roomId, this.#sessionId, this.epoch, code);
   }
 
   #send(stream: "epoch" | "client", sequence: number, frame: Uint8Array): void {
@@ -115,11 +114,5 @@ export class Attached {
 
   #refuse(reason: string): void {
     this.#socket.close(withError, reason);
-  }
-
-  #detach(code: number): void {
-    this.#route.detach(this.#roomId, this.#sessionId, this.epoch, code).catch(() => {
-      setTimeout(() => this.#detach(code), retryDetachMs).unref();
-    });
   }
 }

@@ -1,7 +1,7 @@
-import { randomBytes } from "node:crypto";
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
+import type { EngineClock } from "../group/engine-construction.ts";
 import { Attached } from "./attached.ts";
-import { type LiveSocket, mayTryReconnect } from "./live-socket.ts";
+import { abnormalClosure, type LiveSocket, mayTryReconnect } from "./live-socket.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import type { RoomPrograms } from "./room-program.ts";
 import type { RoomReplica } from "./room-replica.ts";
@@ -33,33 +33,35 @@ export interface SessionsOptions {
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
   /** Without a leader for this long, a room's clients are sent on to other nodes (design 4.3). */
   readonly leaderlessMsMax?: number;
-  readonly random?: (bytes: number) => Uint8Array;
+  readonly random: (bytes: number) => Uint8Array;
+  readonly clock: Pick<EngineClock, "setTimer">;
 }
 
 type Name = keyof typeof sessionMenu.commands;
 type ArgumentOf<N extends Name> = Parameters<(typeof sessionMenu.commands)[N]["apply"]>[1];
 
 /** How often a leader looks for seats of lost nodes and rooms that are gone. */
-export const sweepIntervalMs = 250;
+const sweepIntervalMs = 250;
+const retryDetachMs = 100;
 
 /** All rooms of this node, and the way from a player's wish to a command in the log. */
 export class Sessions {
   readonly nodeId: string;
   readonly machines: readonly SessionMachine[];
   readonly #options: SessionsOptions;
-  readonly #random: (bytes: number) => Uint8Array;
   readonly #rooms = new Map<string, RoomReplica>();
   readonly #waitingSockets = new Map<number, LiveSocket>();
   /** The last number given to a proposal of this node, by room (or group directory). */
   readonly #sequences = new Map<string, number>();
   readonly #sweeping = new Set<string>();
   #groups: SessionGroups | null = null;
+  readonly #timers = new Set<() => void>();
+  #stopped = false;
   #attachId = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
     this.nodeId = options.nodeId;
-    this.#random = options.random ?? randomBytes;
     this.machines = Array.from({ length: options.groups }, () => this.#machine());
   }
 
@@ -106,13 +108,13 @@ export class Sessions {
   }): Promise<string> {
     const key = wish.fresh ? `${wish.key}\n${this.#token()}` : wish.key;
     const group = groupOfKey(key, this.machines.length);
-    const roomId = roomIdFor(group, this.#random);
+    const roomId = roomIdFor(group, this.#options.random);
     const result = await this.#proposeNumbered(group, directoryStream(group), "allocate", (sequence) => ({
       ...wish,
       key,
       sequence,
       roomId,
-      seed: this.#random(12),
+      seed: this.#options.random(12),
     }));
     return (unlessRefused(result) as { roomId: string }).roomId;
   }
@@ -157,7 +159,14 @@ export class Sessions {
     }
   }
 
-  async detach(roomId: string, sessionId: string, epoch: number, code: number): Promise<void> {
+  /** Detaches the seat, whatever it takes: it must not look taken for ever. */
+  detachSurely(roomId: string, sessionId: string, epoch: number, code: number): void {
+    this.#detach(roomId, sessionId, epoch, code).catch(() => {
+      this.later(() => this.detachSurely(roomId, sessionId, epoch, code), retryDetachMs);
+    });
+  }
+
+  async #detach(roomId: string, sessionId: string, epoch: number, code: number): Promise<void> {
     await this.#proposeToRoom(roomId, "detach", (sequence) => ({ sequence, roomId, sessionId, epoch, code }));
   }
 
@@ -181,6 +190,29 @@ export class Sessions {
     return this.#bound.propose(group, command);
   }
 
+  /** From now on this node takes care of what nobody asks for: its earlier starts' seats, lost nodes' seats, gone rooms. */
+  async begin(): Promise<void> {
+    await this.#detachEarlierStarts();
+    this.#sweepLater();
+  }
+
+  /** Nothing is begun any more by itself; what is under way is not called back. */
+  stop(): void {
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
+    this.#stopped = true;
+  }
+
+  /** Calls `act` once, `ms` from now, unless this node stops before. */
+  later(act: () => void, ms: number): void {
+    if (this.#stopped) return;
+    const cancel = this.#options.clock.setTimer(() => {
+      this.#timers.delete(cancel);
+      act();
+    }, ms);
+    this.#timers.add(cancel);
+  }
+
   /** For the status: groups whose clients wait too long are sent elsewhere; lost nodes' seats are detached; gone rooms forgotten. */
   sweep(): void {
     for (const [group, machine] of this.machines.entries()) {
@@ -202,7 +234,7 @@ export class Sessions {
   }
 
   /** What an earlier start of this node left attached is detached: its sockets are gone. */
-  async detachEarlierStarts(): Promise<void> {
+  async #detachEarlierStarts(): Promise<void> {
     const bootCountMax = this.#options.bootCount - 1;
     if (bootCountMax < 1) return;
     await Promise.all(
@@ -235,7 +267,7 @@ export class Sessions {
       },
       orphaned: (roomId, sessionId, epoch) => {
         // The client gave up before its attach was applied: the seat must not look taken.
-        setImmediate(() => this.detach(roomId, sessionId, epoch, 1006).catch(() => {}));
+        this.later(() => this.detachSurely(roomId, sessionId, epoch, abnormalClosure), 0);
       },
       roomAdded: (replica) => this.#rooms.set(replica.roomId, replica),
       roomRemoved: (replica) => {
@@ -245,8 +277,15 @@ export class Sessions {
     });
   }
 
+  #sweepLater(): void {
+    this.later(() => {
+      this.sweep();
+      this.#sweepLater();
+    }, sweepIntervalMs);
+  }
+
   #token(): string {
-    return Buffer.from(this.#random(15)).toString("base64url");
+    return Buffer.from(this.#options.random(15)).toString("base64url");
   }
 
   #lostSeats(machine: SessionMachine): Map<string, number> {

@@ -5,7 +5,7 @@ import { exitCodeOf } from "../../server/cluster/node-error.ts";
 import { type NodeOptions, readNodeOptions } from "../../server/cluster/options.ts";
 import { stopWithProcess } from "../../server/cluster/process-life.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
-import { Testudo } from "../../server/colyseus/testudo.ts";
+import { Testudo } from "../../server/testudo.ts";
 import { BenchRoom, PulseRoom } from "./bench-room.ts";
 
 function optionsOrExit(): NodeOptions {

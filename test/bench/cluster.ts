@@ -104,11 +104,11 @@ export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** A port such that it and all at `offsets` from it are free now; below where the system takes its own from. */
+/** A port such that all at `offsets` (each once) from it are free now; below where the system takes its own from. */
 export async function freePort(offsets: readonly number[]): Promise<number> {
   for (;;) {
     const port = 12_000 + Math.floor(Math.random() * 18_000);
-    const free = await Promise.all([0, ...offsets].map((offset) => isFree(port + offset)));
+    const free = await Promise.all(offsets.map((offset) => isFree(port + offset)));
     if (free.every(Boolean)) return port;
   }
 }

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { RoomStatusJson, StatusJson } from "../../server/admin/status.ts";
+import type { StatusJson } from "../../server/admin/status.ts";
+import type { RoomStatus } from "../../server/colyseus/room-status.ts";
 import { prepareFolder } from "../../server/cluster/starter-folder.ts";
 import { type NodePlan, planNodes, readStarterOptions } from "../../server/cluster/starter-options.ts";
 import { freePort } from "../cluster/spawned.ts";
@@ -17,8 +18,8 @@ const preload = pathToFileURL(join(root, "server/colyseus/register.ts")).href;
 const patienceMs = 40_000;
 const statusAnswerMs = 2_000;
 /** What a failing test shows of each node. */
-const linesShown = 40;
-const lineLengthShown = 400;
+const linesShown = 25;
+const lineLengthShown = 300;
 
 /** How a node's process ended. */
 export interface End {
@@ -150,7 +151,7 @@ export class Cluster {
     }
   }
 
-  async room(id: string, roomId: string): Promise<RoomStatusJson | null> {
+  async room(id: string, roomId: string): Promise<RoomStatus | null> {
     return (await this.status(id))?.rooms.find((room) => room.roomId === roomId) ?? null;
   }
 
@@ -164,7 +165,7 @@ export class Cluster {
     }
     for (const id of ids) {
       await this.until(`${id} is ready`, async () => {
-        if (this.process(id).isOver) throw new Error(`${id} has ended: ${this.process(id).lines.slice(-3).join("\n")}`);
+        for (const other of ids) this.#mustRun(other);
         const status = await this.status(id);
         if (status?.state !== "serving" || status.groups.length === 0) return false;
         const linked = ids.every((other) => other === id || status.peers.some(({ node, state }) => node === other && state === "up"));
@@ -176,6 +177,11 @@ export class Cluster {
   /** Waits until `look` gives something else than null or false. */
   async until<T>(what: string, look: () => T | null | false | Promise<T | null | false>): Promise<T> {
     return await until(what, look);
+  }
+
+  #mustRun(id: string): void {
+    const process = this.process(id);
+    if (process.isOver) throw new Error(`${id} has ended: ${process.lines.at(-1) ?? ""}`);
   }
 
   /** The last lines of every process: what a failing test shows. */

@@ -1,0 +1,114 @@
+import type { Fail, Log } from "../cluster/log.ts";
+import { TestudoNode } from "../cluster/node.ts";
+import { type NodeParts, realNodeParts } from "../cluster/node-parts.ts";
+import type { NodeOptions } from "../cluster/options.ts";
+import type { Machine } from "../group/machine.ts";
+import { mayTryReconnect } from "../session/live-socket.ts";
+import type { SessionMachine } from "../session/session-machine.ts";
+import { Sessions } from "../session/sessions.ts";
+import { ColyseusPrograms } from "./colyseus-programs.ts";
+import { type RoomStatus, roomStatus } from "./room-status.ts";
+
+export interface RoomNodeSetup {
+  readonly options: NodeOptions;
+  readonly log: Log;
+  /** Ends the process (design 4.4); see failHard. */
+  readonly fail: Fail;
+  /** By default the machine's own clock, chance, disk and network. */
+  readonly parts?: NodeParts;
+  /** What stands between a group and its machine: for a simulator that looks on. By default nothing. */
+  readonly watch?: (group: number, machine: SessionMachine) => Machine;
+}
+
+/** A node with the session layer and Colyseus's rooms on it: everything but the clients' transport. */
+export class RoomNode {
+  readonly node: TestudoNode;
+  readonly programs = new ColyseusPrograms();
+  readonly #setup: RoomNodeSetup;
+  readonly #parts: NodeParts;
+  #sessions: Sessions | null = null;
+
+  constructor(setup: RoomNodeSetup) {
+    const { options, log, fail } = setup;
+    this.#setup = setup;
+    this.#parts = setup.parts ?? realNodeParts(options, log);
+    this.node = new TestudoNode({
+      options,
+      log,
+      fail,
+      parts: this.#parts,
+      machineFor: (group) => this.#machine(group),
+    });
+  }
+
+  /** Null until this node's groups run. */
+  get sessions(): Sessions | null {
+    return this.#sessions;
+  }
+
+  /** Clients may be served: null before, and once the node stops. */
+  get servingSessions(): Sessions | null {
+    return this.node.life.state === "serving" ? this.#sessions : null;
+  }
+
+  /** Opens disk and links, and waits until the cluster is founded and every group has a leader. */
+  async start(): Promise<Sessions> {
+    await this.node.start();
+    await this.node.ready();
+    return this.#session();
+  }
+
+  /** Sends the clients to other nodes, hands over the lead, closes everything; `closing` once the clients were told. */
+  async stop(closing: () => void = () => {}): Promise<void> {
+    this.#sessions?.stop();
+    for (const replica of this.#sessions?.rooms.values() ?? [])
+      replica.closeSockets(mayTryReconnect, "this node stops");
+    closing();
+    await this.node.stop();
+  }
+
+  /** This node's replicas, for operators. */
+  rooms(): RoomStatus[] {
+    const machines = [...(this.#sessions?.machines ?? []).entries()];
+    return machines.flatMap(([group, { rooms }]) =>
+      [...rooms.values()].map((replica) => roomStatus(replica, group)),
+    );
+  }
+
+  #machine(group: number): Machine {
+    const machine = this.#session().machines[group];
+    if (machine === undefined) throw new Error(`there is no group ${group}`);
+    return this.#setup.watch?.(group, machine) ?? machine;
+  }
+
+  #session(): Sessions {
+    if (this.#sessions !== null) return this.#sessions;
+    const { node } = this;
+    const { options, log } = this.#setup;
+    const { clock, randomBytes } = this.#parts;
+    const sessions = new Sessions({
+      nodeId: options.id,
+      bootCount: node.identity.bootCount,
+      groups: node.founding?.groups ?? options.groups,
+      programs: this.programs,
+      isLost: (nodeId) => node.lostPeers().some((lost) => lost.nodeId === nodeId),
+      log: log.child({ part: "session" }),
+      leaderlessMsMax: options.leaderlessMs,
+      random: (bytes) => randomBytes(bytes),
+      clock,
+    });
+    sessions.bind({
+      propose: (group, command) => node.engine.propose(group, command),
+      accepts: (group, commandBytes) => node.engine.accepts(group, commandBytes),
+      barrier: (group) => node.engine.barrier(group),
+      isLeader: (group) => node.engine.isLeader(group),
+      leaderlessMs: (group) => {
+        const sinceMs = node.engine.leaderlessSinceMs(group);
+        return sinceMs === null ? null : clock.now().monotonicMs - sinceMs;
+      },
+    });
+    this.programs.bind(sessions);
+    this.#sessions = sessions;
+    return sessions;
+  }
+}

@@ -1,0 +1,37 @@
+import type { RoomReplica } from "../session/room-replica.ts";
+
+/** One room on this node, for operators. */
+export interface RoomStatus {
+  readonly roomId: string;
+  readonly name: string;
+  readonly group: number;
+  /** Taken, attached or not. */
+  readonly seats: number;
+  readonly appliedIndex: number;
+  /** Of the room's graph, taken at `hashIndex`: to be compared with another node's at the same index. */
+  readonly stateHash: string | null;
+  readonly hashIndex: number | null;
+  readonly atRest: boolean;
+  /** Why it is not at rest, with the place in the room's code. */
+  readonly restlessBecause: string | null;
+  readonly pinned: boolean;
+  readonly lastError: string | null;
+}
+
+export function roomStatus(replica: RoomReplica, group: number): RoomStatus {
+  const restlessBecause = replica.restlessBecause();
+  return {
+    roomId: replica.roomId,
+    name: replica.birth.roomName,
+    group,
+    seats: replica.seats.size,
+    appliedIndex: replica.index,
+    stateHash: replica.hashPoint?.hash ?? null,
+    hashIndex: replica.hashPoint?.index ?? null,
+    atRest: restlessBecause === null,
+    restlessBecause,
+    // Cutting the log under a room that is never at rest is a later step; until then no room is pinned.
+    pinned: false,
+    lastError: replica.lastError,
+  };
+}

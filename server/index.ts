@@ -1,0 +1,45 @@
+/** What `import … from "testudo"` gives: Colyseus rooms that outlive their servers. */
+import type { ServerOptions } from "@colyseus/core";
+import { failHard, writeLastLine } from "./cluster/log.ts";
+import { exitCodeOf } from "./cluster/node-error.ts";
+import { OptionError } from "./cluster/option-error.ts";
+import { type NodeOptions, readNodeOptions } from "./cluster/options.ts";
+import { stopWithProcess } from "./cluster/process-life.ts";
+import { Testudo } from "./testudo.ts";
+
+export { replicated } from "./colyseus/replicated.ts";
+export type { ReplicatedOptions } from "./colyseus/seam.ts";
+export { command, defineMenu, MenuError } from "./menu/menu.ts";
+export { SessionError } from "./session/session-error.ts";
+
+/** Options from flags, before `TESTUDO_…` variables, before testudo.json; a wrong one ends the process with 2. */
+function optionsOrExit(): NodeOptions {
+  try {
+    const read = readNodeOptions({ argv: process.argv.slice(2), env: process.env, cwd: process.cwd() });
+    if (read.type === "options") return read.options;
+    process.stdout.write(read.text);
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error;
+    writeLastLine(`testudo: ${error.message}`);
+    process.exit(exitCodeOf(error));
+  }
+}
+
+/** This process's node: Colyseus's handlers, rooms and driver are module globals, so there is one. */
+export function startTestudo(): Testudo {
+  const options = optionsOrExit();
+  const testudo = new Testudo(options);
+  const fail = failHard({ node: options.id, log: testudo.log });
+  const { stopTimeoutMs } = options;
+  stopWithProcess({ stop: () => testudo.stop(), stopTimeoutMs, log: testudo.log, fail });
+  return testudo;
+}
+
+/**
+ * Makes a Colyseus server a node of a Testudo cluster: `defineServer({ ...testudo(), rooms })`, then `server.listen(port)`.
+ * How the node runs comes from flags, the environment or testudo.json: see `--help`.
+ */
+export function testudo(): ServerOptions {
+  return startTestudo().serverOptions;
+}

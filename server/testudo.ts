@@ -1,0 +1,88 @@
+import { LocalPresence, matchMaker, type ServerOptions, subscribeIPC } from "@colyseus/core";
+import { type AdminHandler, makeAdminHandler } from "./admin/admin-handler.ts";
+import { failHard, type Log, makeLog } from "./cluster/log.ts";
+import { NodeError } from "./cluster/node-error.ts";
+import type { NodeOptions } from "./cluster/options.ts";
+import { creatorId, Matchmaking } from "./colyseus/matchmaking.ts";
+import { isReplicated } from "./colyseus/replicated.ts";
+import { RoomNode } from "./colyseus/room-node.ts";
+import { TestudoDriver } from "./colyseus/testudo-driver.ts";
+import { TestudoTransport } from "./colyseus/testudo-transport.ts";
+
+/** A node of the cluster with Colyseus on it, for `defineServer({ ...testudo.serverOptions, rooms })`. */
+export class Testudo {
+  readonly roomNode: RoomNode;
+  readonly log: Log;
+  readonly #transport: TestudoTransport;
+  readonly #presence = new LocalPresence();
+
+  /** @throws Error if the preload is missing */
+  constructor(options: NodeOptions) {
+    requirePreload();
+    this.log = makeLog({ node: options.id, level: options.logLevel });
+    const fail = failHard({ node: options.id, log: this.log });
+    this.roomNode = new RoomNode({ options, log: this.log, fail });
+    const { roomNode } = this;
+    this.#transport = new TestudoTransport({
+      host: options.host,
+      port: options.port,
+      sessions: () => roomNode.servingSessions,
+      isServing: (group) => roomNode.node.engine.isServing(group),
+      failed: (error) => fail(portError(error, options)),
+    });
+    this.handleFirst(makeAdminHandler({ node: roomNode.node, rooms: () => roomNode.rooms() }));
+  }
+
+  get serverOptions(): ServerOptions {
+    return {
+      driver: new TestudoDriver(this.roomNode.programs.listings),
+      presence: this.#presence,
+      transport: this.#transport,
+      publicAddress: "",
+      greet: false,
+      // A node that stops does not end its rooms: they go on elsewhere. See `stop`.
+      gracefullyShutdown: false,
+      selectProcessIdToCreateRoom: async (name) =>
+        isReplicated(matchMaker.getRoomClass(name)) ? creatorId : matchMaker.processId,
+      beforeListen: () => this.#start(),
+    };
+  }
+
+  async #start(): Promise<void> {
+    const sessions = await this.roomNode.start();
+    await sessions.begin();
+    const matchmaking = new Matchmaking(sessions);
+    matchmaking.intercept();
+    await subscribeIPC(this.#presence, `p:${creatorId}`, (_method, args) =>
+      matchmaking.create(args[0] as string, { ...(args[1] as object) }),
+    );
+  }
+
+  /** Sends the clients to other nodes, hands over the lead, closes everything. */
+  async stop(): Promise<void> {
+    await this.roomNode.stop(() => this.#transport.shutdown());
+  }
+
+  /** Answers requests before Colyseus sees them: the first handler that returns true has answered. */
+  handleFirst(handler: AdminHandler): void {
+    const server = this.#transport.server as unknown as { emit(event: string, ...args: unknown[]): boolean };
+    const emit = server.emit.bind(server);
+    server.emit = (event, ...args) =>
+      event === "request" && handler(...(args as Parameters<AdminHandler>)) ? true : emit(event, ...args);
+  }
+}
+
+function requirePreload(): void {
+  if ((globalThis as Record<symbol, unknown>)[Symbol.for("testudo.registered")] === true) return;
+  throw new Error(
+    "Testudo's preload is missing: start Node with `node --import testudo/register …`, so that rooms read the log's time and chance",
+  );
+}
+
+function portError(error: Error, { port, host }: NodeOptions): Error {
+  if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") return error;
+  return new NodeError(
+    "PORT_IN_USE",
+    `port ${port} on ${host} is in use: stop what listens there, or choose another with --port`,
+  );
+}
