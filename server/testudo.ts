@@ -15,6 +15,7 @@ export class Testudo {
   readonly log: Log;
   readonly #transport: TestudoTransport;
   readonly #presence = new LocalPresence();
+  readonly #handlers: AdminHandler[] = [];
 
   /** @throws Error if the preload is missing */
   constructor(options: NodeOptions) {
@@ -30,6 +31,7 @@ export class Testudo {
       isServing: (group) => roomNode.node.engine.isServing(group),
       failed: (error) => fail(portError(error, options)),
     });
+    this.#ask();
     this.handleFirst(makeAdminHandler({ node: roomNode.node, rooms: () => roomNode.rooms() }));
   }
 
@@ -63,12 +65,20 @@ export class Testudo {
     await this.roomNode.stop(() => this.#transport.shutdown());
   }
 
-  /** Answers requests before Colyseus sees them: the first handler that returns true has answered. */
+  /** Answers requests before Colyseus sees them: asked in the order of their adding, until one returns true. */
   handleFirst(handler: AdminHandler): void {
+    this.#handlers.push(handler);
+  }
+
+  #ask(): void {
     const server = this.#transport.server as unknown as { emit(event: string, ...args: unknown[]): boolean };
     const emit = server.emit.bind(server);
-    server.emit = (event, ...args) =>
-      event === "request" && handler(...(args as Parameters<AdminHandler>)) ? true : emit(event, ...args);
+    server.emit = (event, ...args) => {
+      const isAnswered =
+        event === "request" &&
+        this.#handlers.some((handler) => handler(...(args as Parameters<AdminHandler>)));
+      return isAnswered || emit(event, ...args);
+    };
   }
 }
 

@@ -4,7 +4,7 @@ import { type SchemaType, schema, t } from "@colyseus/schema";
 export const BenchState = schema(
   {
     /** How many commands of each seat were applied. */
-    counts: t.map(t.uint32()),
+    counts: t.map("uint32"),
     beats: t.uint32().default(0),
   },
   "BenchState",

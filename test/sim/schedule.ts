@@ -7,8 +7,8 @@ export interface Owner {
 }
 
 interface Event {
-  readonly atMs: number;
-  readonly order: number;
+  atMs: number;
+  order: number;
   readonly owner: Owner | null;
   readonly run: () => void;
   cancelled: boolean;
@@ -47,7 +47,11 @@ export class Schedule {
   resume(owner: Owner): void {
     const held = this.#held.get(owner) ?? [];
     this.#held.delete(owner);
-    for (const event of held) this.#push({ ...event, atMs: this.#nowMs, order: this.#order++ });
+    for (const event of held) {
+      event.atMs = this.#nowMs;
+      event.order = this.#order++;
+      this.#push(event);
+    }
   }
 
   /** One event. False: there is none left. */

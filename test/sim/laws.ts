@@ -1,0 +1,207 @@
+import type { GroupStatus } from "../../server/group/group-status.ts";
+import type { AppliedCommand } from "../../server/group/machine.ts";
+import type { Entry } from "../../server/raft/entry.ts";
+import type { SaveBatch } from "../../server/storage/storage.ts";
+import type { Coverage } from "./coverage.ts";
+import { LogShadow } from "./disk-shadow.ts";
+import { hold } from "./violation.ts";
+
+interface Known {
+  readonly digest: string;
+  /** Of the entry before it; null while nobody has said. */
+  termBefore: number | null;
+}
+
+/** Everything that is known of one group, by whoever said it first. */
+class GroupLaws {
+  readonly leaderOfTerm = new Map<number, string>();
+  /** By "index term". */
+  readonly entries = new Map<string, Known>();
+  /** The term of the entry that was applied at each index. */
+  readonly committed: number[] = [];
+  readonly applied = new Map<number, string>();
+  readonly openedTerms = new Set<number>();
+}
+
+/** The safety properties of the Raft paper's figure 3, checked as whole nodes go, from what they save, send and apply. */
+export class Laws {
+  readonly #nodeIds: readonly string[];
+  readonly #coverage: Coverage;
+  readonly #groups = new Map<number, GroupLaws>();
+  /** By "node group": what is durable, and what will be once the save in flight is. */
+  readonly #durable = new Map<string, LogShadow>();
+  readonly #pending = new Map<string, LogShadow>();
+  /** By "node group", of the process that runs now. */
+  readonly #seen = new Map<string, { term: number; appliedIndex: number }>();
+
+  constructor(nodeIds: readonly string[], coverage: Coverage) {
+    this.#nodeIds = nodeIds;
+    this.#coverage = coverage;
+  }
+
+  #group(id: number): GroupLaws {
+    let group = this.#groups.get(id);
+    if (group === undefined) {
+      group = new GroupLaws();
+      this.#groups.set(id, group);
+    }
+    return group;
+  }
+
+  committedIndex(group: number): number {
+    return this.#group(group).committed.length;
+  }
+
+  // ── disks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A batch is on its way to the disk of `node`. */
+  saving(node: string, batch: SaveBatch): void {
+    for (const [id, save] of batch.groups) {
+      const group = this.#group(id);
+      const key = `${node} ${id}`;
+      const before = this.#durable.get(key) ?? new LogShadow();
+      const after = before.copy();
+      const { hardState } = before;
+      if (save.hardState !== undefined && hardState !== null) {
+        const next = save.hardState;
+        hold(next.term >= hardState.term, "X2", () => `${node}'s term of group ${id} goes back on disk`);
+        const same = next.term === hardState.term && hardState.votedFor !== null;
+        hold(!same || next.votedFor?.nodeId === hardState.votedFor?.nodeId, "X2", () => `${node} votes twice in term ${next.term} of group ${id}`);
+      }
+      after.save(save, (index, term) => {
+        this.#coverage.hit("truncations");
+        const lost = group.committed[index - 1] === term && (save.base?.index ?? 0) < index;
+        const kept = save.entries?.find((entry) => entry.index === index)?.term === term;
+        hold(!lost || kept, "X6", () => `${node} cuts entry ${index} (term ${term}) of group ${id}, which is committed`);
+      });
+      if (save.base !== undefined) this.#coverage.hit(save.reset ? "installs" : "compactions");
+      this.#pending.set(key, after);
+      if (save.entries !== undefined) this.#said(id, save.entries, before, node);
+      for (const entry of save.entries ?? []) this.#opened(node, id, entry, after);
+    }
+  }
+
+  /** The batch in flight is durable, all of it, or (after a crash) none. */
+  settled(node: string, isKept: boolean): void {
+    for (const [key, shadow] of this.#pending) {
+      if (!key.startsWith(`${node} `)) continue;
+      if (isKept) this.#durable.set(key, shadow);
+      this.#pending.delete(key);
+    }
+  }
+
+  /** The entry's content and its predecessor's term are the same wherever index and term are (log matching). */
+  #said(id: number, entries: readonly Entry[], before: LogShadow, node: string): void {
+    let termBefore = before.termAt((entries[0]?.index ?? 1) - 1);
+    for (const entry of entries) {
+      this.entry(id, entry, termBefore, node);
+      termBefore = entry.term;
+    }
+  }
+
+  entry(id: number, entry: Entry, termBefore: number | null, node: string): void {
+    const { entries } = this.#group(id);
+    const key = `${entry.index} ${entry.term}`;
+    const digest = digestOf(entry);
+    const known = entries.get(key);
+    if (known === undefined) {
+      entries.set(key, { digest, termBefore });
+      return;
+    }
+    hold(known.digest === digest, "X3", () => `${node} has another entry at (index, term) ${key} of group ${id}`);
+    const agrees = known.termBefore === null || termBefore === null || known.termBefore === termBefore;
+    hold(agrees, "X3", () => `${node} has an entry of term ${termBefore} before ${key} of group ${id}, others ${known.termBefore}`);
+    known.termBefore ??= termBefore;
+  }
+
+  /** Leader completeness, as the no-op of a new term is written by its leader. */
+  #opened(node: string, id: number, entry: Entry, log: LogShadow): void {
+    const group = this.#group(id);
+    if (entry.type !== "noop" || group.openedTerms.has(entry.term)) return;
+    group.openedTerms.add(entry.term);
+    const { committed } = group;
+    for (let index = log.baseIndex + 1; index <= committed.length; index++) {
+      const term = committed[index - 1] as number;
+      if (term >= entry.term) break;
+      const own = log.termAt(index);
+      hold(index < entry.index && own === term, "X5", () => `${node} leads term ${entry.term} of group ${id} with term ${own} at ${index}, where term ${term} is committed`);
+    }
+  }
+
+  // ── messages and machines ────────────────────────────────────────────────────────────────────────────────────────
+
+  leads(node: string, id: number, term: number): void {
+    const { leaderOfTerm } = this.#group(id);
+    const known = leaderOfTerm.get(term);
+    if (known === undefined) {
+      this.#coverage.hit("elections");
+      leaderOfTerm.set(term, node);
+    }
+    hold(known === undefined || known === node, "X1", () => `${known} and ${node} lead term ${term} of group ${id}`);
+  }
+
+  started(node: string): void {
+    for (const key of [...this.#seen.keys()]) if (key.startsWith(`${node} `)) this.#seen.delete(key);
+  }
+
+  /** Looks at a node after each of its events. */
+  observe(node: string, statuses: readonly GroupStatus[]): void {
+    for (const { id, role, term, appliedIndex } of statuses) {
+      const key = `${node} ${id}`;
+      const seen = this.#seen.get(key);
+      if (seen === undefined) {
+        const durable = this.#durable.get(key)?.hardState?.term ?? 0;
+        hold(term >= durable, "X2", () => `${node} forgot term ${durable} of group ${id}`);
+      } else {
+        hold(term >= seen.term, "X2", () => `${node}'s term of group ${id} goes back`);
+      }
+      if (role === "leader") this.leads(node, id, term);
+      if (seen === undefined || appliedIndex !== seen.appliedIndex || term !== seen.term) {
+        this.#advanced(node, id, seen?.appliedIndex ?? 0, appliedIndex);
+        this.#seen.set(key, { term, appliedIndex });
+      }
+    }
+  }
+
+  /** Whatever anybody applies is the same everywhere, durable here, and on a majority's disks when it is first applied. */
+  #advanced(node: string, id: number, from: number, to: number): void {
+    const { committed } = this.#group(id);
+    const own = this.#durable.get(`${node} ${id}`) ?? new LogShadow();
+    for (let index = Math.max(from, own.baseIndex) + 1; index <= to; index++) {
+      const term = own.termAt(index);
+      hold(term !== null, "X6", () => `${node} applies ${index} of group ${id} before it is on its own disk`);
+      const known = committed[index - 1];
+      if (known !== undefined) {
+        hold(known === term, "X4", () => `${node} applies the entry of term ${term} at ${index} of group ${id}, others that of ${known}`);
+        continue;
+      }
+      hold(index === committed.length + 1, "X4", () => `${node} applies ${index} of group ${id} before ${committed.length + 1}`);
+      committed.push(term);
+      const holders = this.#nodeIds.filter((each) => {
+        const log = this.#durable.get(`${each} ${id}`);
+        return log !== undefined && (log.baseIndex >= index || log.termAt(index) === term);
+      });
+      hold(holders.length * 2 > this.#nodeIds.length, "X6", () => `entry ${index} of group ${id} is applied with ${holders.length} disks that hold it`);
+    }
+  }
+
+  applied(node: string, id: number, command: AppliedCommand): void {
+    const { applied } = this.#group(id);
+    const { index, term, logTimeMs, wallTimeMs, id: from } = command;
+    const digest = `${term} ${logTimeMs} ${wallTimeMs} ${from.nodeId} ${from.bootCount} ${from.sequence} ${checksum(command.command)}`;
+    const known = applied.get(index);
+    if (known === undefined) applied.set(index, digest);
+    hold(known === undefined || known === digest, "X4", () => `${node} applies ${digest} at ${index} of group ${id}, others ${known}`);
+  }
+}
+
+function digestOf({ type, logTimeMs, wallTimeMs, data }: Entry): string {
+  return `${type} ${logTimeMs} ${wallTimeMs} ${data.length} ${checksum(data)}`;
+}
+
+/** FNV-1a. */
+export function checksum(bytes: Uint8Array): number {
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}
