@@ -11,7 +11,9 @@ const page = fileURLToPath(new URL("../dist/arena", import.meta.url));
 
 /** Every node serves the page: any of them may be the one that is left. */
 function servePage(testudo: Testudo): void {
-  const serve = sirv(page, { etag: true });
+  // In development the page may be built anew under a running node.
+  const { development } = testudo.roomNode.node.options;
+  const serve = sirv(page, { etag: true, dev: development });
   testudo.handleFirst((request, response) => {
     const path = request.url ?? "/";
     if ((request.method !== "GET" && request.method !== "HEAD") || path.startsWith("/matchmake"))

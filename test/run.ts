@@ -11,6 +11,8 @@ import { fileURLToPath } from "node:url";
 import { readNeeds, readTotals, type Totals } from "./test-file.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+/** Rooms need it, and nothing else may mind it. */
+const preload = "./server/colyseus/register.ts";
 const filesAtOnceMax = 2;
 /** What a failing file's own output may add to the summary. */
 const summaryBytesMax = 8_000;
@@ -52,7 +54,7 @@ const running = new Set<ChildProcess>();
 async function runFile(file: string): Promise<Outcome> {
   const { seconds, nodeFlags } = readNeeds(readFileSync(join(root, file), "utf8"));
   // A process group of its own: whatever a test started ends with it.
-  const child = spawn(process.execPath, [...nodeFlags, file], {
+  const child = spawn(process.execPath, [`--import=${preload}`, ...nodeFlags, file], {
     cwd: root,
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],

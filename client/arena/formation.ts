@@ -55,6 +55,7 @@ export class Formation {
     const state = element("div", "node-state");
     const people = element("div", "node-people");
     const seal = element("div", "node-seal");
+    seal.title = "The match's state on this server, as a hash, and at which entry of the log";
     const kill = element("button", "kill", "kill -9");
     kill.type = "button";
     kill.title = `End ${node.node}'s process at once, as a crash would`;
@@ -86,14 +87,14 @@ function showCard(card: Card, node: WatchedNode, scene: FormationScene): void {
     card.crowns,
     led.map(({ id }) => id),
   );
-  if (life.type === "standing") setText(card.state, own ? "your shield" : `${msText(life.roundTripMs)} away`);
-  else setText(card.state, life.type === "fallen" ? "fallen" : "not heard of yet");
+  if (life.type === "standing") setText(card.state, own ? "you are here" : `ready · ${msText(life.roundTripMs)}`);
+  else setText(card.state, life.type === "fallen" ? "fallen" : "…");
   showPeople(card.people, node.node, scene);
   const room = status?.rooms.find(({ roomId }) => roomId === scene.roomId);
   const hash = room?.stateHash ?? null;
   setText(
     card.seal,
-    room === undefined || hash === null ? "no seal" : `${hash.slice(0, 8)} @${countText(room.appliedIndex)}`,
+    room === undefined || hash === null ? "" : `${hash.slice(0, 8)} @${countText(room.hashIndex ?? 0)}`,
   );
   card.kill.disabled = life.type !== "standing";
   card.kill.hidden = status !== null && !status.development;

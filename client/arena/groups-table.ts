@@ -37,11 +37,11 @@ export class GroupsTable {
     const line = [...this.#host.children].find((child) => (child as HTMLElement).dataset["group"] === row.id);
     if (line === undefined) return;
     const cells = [...line.children];
-    for (const [index, { node }] of nodes.entries()) {
+    for (const [index, { node, life }] of nodes.entries()) {
       const cell = cells[index + 1];
       if (cell === undefined) continue;
       const replica = row.replicas.get(node);
-      const role = replica === undefined ? "away" : replica.role;
+      const role = replica?.role ?? (life.type === "fallen" ? "away" : "unknown");
       cell.setAttribute("data-role", role);
       cell.setAttribute(
         "title",

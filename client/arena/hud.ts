@@ -69,10 +69,10 @@ export class Hud {
 function agreementText(agreement: Agreement): string {
   switch (agreement.type) {
     case "open":
-      return "seals not compared yet";
+      return "states not compared yet";
     case "equal":
-      return `${agreement.replicas} seals equal at ${countText(agreement.index)}`;
+      return `same state on ${agreement.replicas} servers (entry ${countText(agreement.index)})`;
     case "different":
-      return `SEALS DIFFER at ${countText(agreement.index)}`;
+      return `STATES DIFFER at entry ${countText(agreement.index)}`;
   }
 }

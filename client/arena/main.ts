@@ -65,7 +65,8 @@ class Match {
     this.#hear();
     stage.onFrame((deltaMs) => this.#frame(deltaMs));
     setInterval(() => this.#panels(), panelPeriodMs);
-    window.addEventListener("pagehide", () => void session.room.leave());
+    window.addEventListener("pagehide", () => session.keepSeat());
+    window.addEventListener("pageshow", () => session.forgetSeat());
   }
 
   get debug(): TestudoWindow {
@@ -137,6 +138,12 @@ class Match {
     return this.#own?.node || this.#session.node;
   }
 
+  /** The group of this page's room; "" until a node has told it. */
+  get #ownGroup(): string {
+    const rooms = this.#watch.nodes.flatMap(({ life }) => (life.type === "standing" ? life.status.rooms : []));
+    return rooms.find(({ roomId }) => roomId === this.#session.room.roomId)?.group ?? "";
+  }
+
   #hear(): void {
     this.#session.listen((event) => {
       const nowMs = performance.now();
@@ -187,7 +194,7 @@ class Match {
     if (node === "" || node === this.#node) return;
     if (this.#node !== "")
       this.#hud.notice(
-        `You stand behind ${this.#nameOf(node)} now: ${msText(this.#gaps.lastGapMs)} without a patch`,
+        `You are on ${this.#nameOf(node)} now, after ${msText(this.#gaps.lastGapMs)}. Same seat, same score.`,
         "moved",
       );
     this.#node = node;
@@ -248,8 +255,7 @@ class Match {
       colors: this.#colors,
       ownKey: sessionId,
     });
-    const rooms = nodes.flatMap(({ life }) => (life.type === "standing" ? life.status.rooms : []));
-    this.#groups.show(nodes, rooms.find((room) => room.roomId === roomId)?.group ?? "");
+    this.#groups.show(nodes, this.#ownGroup);
     this.#scoreboard.show(players, (node) => this.#numeralOf(node));
   }
 
@@ -263,14 +269,15 @@ class Match {
         break;
       case "fell":
         this.#gaps.suspect(`${event.node} fell`, nowMs);
-        this.#hud.notice(`${this.#nameOf(event.node)} has fallen. The formation holds.`, "fell");
+        this.#hud.notice(`${this.#nameOf(event.node)} has fallen. The match goes on.`, "fell");
         break;
       case "rose":
-        this.#hud.notice(`${this.#nameOf(event.node)} stands again`, "rose");
+        this.#hud.notice(`${this.#nameOf(event.node)} is back`, "rose");
         break;
       case "led":
         this.#gaps.suspect(`${event.node} leads ${event.groups.join(", ")}`, nowMs);
-        this.#hud.notice(`${this.#nameOf(event.node)} leads ${event.groups.join(", ")} now`, "moved");
+        if (event.groups.includes(this.#ownGroup))
+          this.#hud.notice(`${this.#nameOf(event.node)} leads this match now`, "moved");
         break;
     }
   }
@@ -282,7 +289,7 @@ class Match {
   }
 
   #nameOf(node: string): string {
-    return `Shield ${this.#numeralOf(node)}`;
+    return `Server ${this.#numeralOf(node)}`;
   }
 
   #numeralOf(node: string): string {

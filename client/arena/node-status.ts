@@ -26,7 +26,9 @@ export interface RoomStatus {
   readonly name: string;
   readonly group: string;
   readonly appliedIndex: number;
+  /** Of the room's state, taken at `hashIndex`: equal indexes must have equal hashes. */
   readonly stateHash: string | null;
+  readonly hashIndex: number | null;
 }
 
 export interface PeerStatus {

@@ -20,15 +20,15 @@ export class ReplicaSeals {
 
   observe(status: NodeStatus, roomId: string): void {
     const room = status.rooms.find((candidate) => candidate.roomId === roomId);
-    if (room === undefined || room.stateHash === null) return;
+    if (room === undefined || room.stateHash === null || room.hashIndex === null) return;
     const seals = this.#byNode.get(status.node) ?? new Map<number, string>();
     this.#byNode.set(status.node, seals);
-    seals.set(room.appliedIndex, room.stateHash);
+    seals.set(room.hashIndex, room.stateHash);
     for (const index of seals.keys()) {
       if (seals.size <= sealsMax) break;
       seals.delete(index);
     }
-    this.#compare(room.appliedIndex);
+    this.#compare(room.hashIndex);
   }
 
   #compare(index: number): void {

@@ -6,6 +6,8 @@ import type { Endpoint } from "./node-status.ts";
 
 const roomName = "arena";
 const pingMs = 1_000;
+/** In the tab's own storage, and only while the page is being reloaded: a copied tab must not find it. */
+const seatKey = "testudo.seat";
 
 export type ArenaConnection = FailoverRoom<unknown, ArenaState>;
 
@@ -23,12 +25,21 @@ export class Session {
   #roundTripMs: number | null = null;
   #attached = true;
 
-  /** @param endpoints at least one, the preferred one first */
+  /** The seat from before a reload, if there is one, else a new one. @param endpoints at least one, the preferred one first */
   static async open(endpoints: readonly Endpoint[], name: string): Promise<Session> {
     const client = new Client(
       endpoints.map(({ url }) => url),
       { latest: { [roomName]: ["steer"] } },
     );
+    const token = window.sessionStorage.getItem(seatKey);
+    window.sessionStorage.removeItem(seatKey);
+    if (token !== null) {
+      try {
+        return new Session(await client.reconnect<ArenaState>(token));
+      } catch {
+        // It waited too long, or its match is over: a new one is just as good.
+      }
+    }
     return new Session(await client.joinOrCreate<ArenaState>(roomName, { name }));
   }
 
@@ -53,6 +64,16 @@ export class Session {
   /** The node that the connection goes to; "" on a plain server. */
   get node(): string {
     return this.room.endpoint?.node ?? "";
+  }
+
+  /** The page goes: its next life in this tab, after a reload, may have the seat. */
+  keepSeat(): void {
+    window.sessionStorage.setItem(seatKey, this.room.reconnectionToken);
+  }
+
+  /** The page is here. */
+  forgetSeat(): void {
+    window.sessionStorage.removeItem(seatKey);
   }
 
   listen(listener: (event: SessionEvent) => void): void {

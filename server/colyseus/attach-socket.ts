@@ -85,8 +85,8 @@ export async function attachSocket(
   client.ref.on("message", (data: Buffer) => {
     // Pings answer for this node, not for the room: they show that it is alive.
     if (data[0] === Protocol.PING) client.raw(getMessageBytes[Protocol.PING]());
-    else if (attached !== null) attached.receive(Uint8Array.from(data));
-    else if (early.length < sessionLimits.framesBeforeAttachMax) early.push(Uint8Array.from(data));
+    else if (attached !== null) attached.receive(data);
+    else if (early.length < sessionLimits.framesBeforeAttachMax) early.push(new Uint8Array(data));
     else
       socket.close(
         tooSlow,

@@ -14,6 +14,7 @@ import type { Seam } from "./seam.ts";
 const disposing = 2;
 const joinRoomCode = 10;
 const requestCode = 21;
+const nobody: readonly never[] = Object.freeze([]);
 
 /** An ordinary Colyseus room as a program of the log: each command runs the stock Room's own method, on every replica. */
 export class ColyseusRoom implements RoomProgram {
@@ -91,6 +92,16 @@ export class ColyseusRoom implements RoomProgram {
     );
   }
 
+  vacated(): readonly Seat[] {
+    const { clients } = this.#parts;
+    // As a rule everybody is here, and every command asks.
+    if (clients.length === this.#seats.size) return nobody;
+    const present = new Set<unknown>(clients);
+    return [...this.#seats.values()].filter(
+      (seat) => !present.has(this.#clients.get(seat.sessionId)) && !this.isKept(seat),
+    );
+  }
+
   isPresent(seat: Seat): boolean {
     const client = this.#clients.get(seat.sessionId);
     return client !== undefined && this.#parts.clients.includes(client);
@@ -116,6 +127,7 @@ export class ColyseusRoom implements RoomProgram {
   }
 
   takeLeaves(): readonly { seat: Seat; code: number }[] {
+    if (this.#seam.leaves.length === 0) return nobody;
     return this.#seam.leaves.splice(0).map(({ client, code }) => ({ seat: client.seat, code }));
   }
 

@@ -377,6 +377,8 @@ export class GroupEngine {
     this.#checkpointSome();
     for (const group of this.#groups) group.carryOut();
     this.#saver.flush();
+    // Before room code runs: what others wait for must not wait for it.
+    this.#construction.network.flush?.();
     const isApplied = this.#applyStage.run();
     this.#now = this.#construction.clock.now();
     const proposed = this.#applyStage.proposeTicks(this.#now);

@@ -61,6 +61,8 @@ export class Saver {
   readonly #options: SaverOptions;
   #gathered: Gathering | null = null;
   #inFlight: Gathering | null = null;
+  /** The disk is at work. Ends before the pipe hears of it, which a pipe that was closed never does. */
+  #isSaving = false;
   #idle: (() => void)[] = [];
 
   constructor(options: SaverOptions) {
@@ -104,6 +106,7 @@ export class Saver {
     const batch = this.#gathered;
     this.#gathered = null;
     this.#inFlight = batch;
+    this.#isSaving = true;
     this.#options.storage.save({ groups: batch.groups }).then(
       () => {
         this.#options.saved(batch);
@@ -117,6 +120,7 @@ export class Saver {
   }
 
   #settle(): void {
+    this.#isSaving = false;
     for (const idle of this.#idle.splice(0)) idle();
   }
 
@@ -128,7 +132,7 @@ export class Saver {
 
   /** No batch is on its way to the disk (what was only gathered stays unsaved, as after a crash). */
   async settled(): Promise<void> {
-    if (this.#inFlight === null) return;
+    if (!this.#isSaving) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 }

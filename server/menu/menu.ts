@@ -14,6 +14,15 @@ export interface Command<State, Argument, Result> {
   readonly schema: StandardSchemaV1<unknown, Argument>;
   /** Deterministic in state, argument and context. A throw is a programmer's error and ends the process. */
   readonly apply: (state: State, argument: Argument, context: CommandContext) => Result;
+  /** For a command that there are very many of: an encoding of its own, which checks for itself, instead of the schema and MessagePack. */
+  readonly codec?: Codec<Argument>;
+}
+
+export interface Codec<Argument> {
+  /** The argument behind `headroom` bytes that the menu fills in. */
+  encode(argument: Argument, headroom: number): Uint8Array;
+  /** @throws Error if the bytes are garbled */
+  decode(bytes: Uint8Array): Argument;
 }
 
 /** One query: reads a replica's state, never changes it. */
@@ -61,8 +70,9 @@ export interface Menu<Commands extends Record<string, AnyCommand>, Queries exten
 export function command<State, Argument, Result>(
   schema: StandardSchemaV1<unknown, Argument>,
   apply: (state: State, argument: Argument, context: CommandContext) => Result,
+  codec?: Codec<Argument>,
 ): Command<State, Argument, Result> {
-  return { schema, apply };
+  return codec === undefined ? { schema, apply } : { schema, apply, codec };
 }
 
 /**
@@ -93,7 +103,9 @@ export function defineMenu<
       );
     }
     try {
-      return { name, argument: unpack(bytes.subarray(1)) as unknown };
+      const { codec } = definition.commands[name] as AnyCommand;
+      const rest = bytes.subarray(1);
+      return { name, argument: codec === undefined ? (unpack(rest) as unknown) : (codec.decode(rest) as unknown) };
     } catch (cause) {
       throw new MenuError(
         "MENU_GARBLED",
@@ -113,21 +125,16 @@ export function defineMenu<
           "MENU_UNKNOWN_COMMAND",
           `menu "${definition.name}" has no command "${name}": it has ${names.join(", ")}`,
         );
-      const value = validated(
-        definition.commands[name] as AnyCommand,
-        argument,
-        `${definition.name}.${name}`,
-      );
-      const packed = pack(value);
-      if (packed.length >= commandBytesMax) {
+      const one = definition.commands[name] as AnyCommand;
+      const bytes =
+        one.codec?.encode(argument, 1) ?? behindHeadroom(pack(validated(one, argument, `${definition.name}.${name}`)));
+      if (bytes.length > commandBytesMax) {
         throw new MenuError(
           "MENU_TOO_LONG",
-          `"${definition.name}.${name}" takes at most ${commandBytesMax} bytes, this is ${packed.length + 1}: send less at once`,
+          `"${definition.name}.${name}" takes at most ${commandBytesMax} bytes, this is ${bytes.length}: send less at once`,
         );
       }
-      const bytes = new Uint8Array(packed.length + 1);
       bytes[0] = number;
-      bytes.set(packed, 1);
       return bytes;
     },
     decode,
@@ -136,6 +143,13 @@ export function defineMenu<
       return (definition.commands[name] as AnyCommand).apply(state, argument, context);
     },
   };
+}
+
+/** A copy, with a byte in front for the command's number. */
+function behindHeadroom(packed: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(packed.length + 1);
+  bytes.set(packed, 1);
+  return bytes;
 }
 
 function validated(command: AnyCommand, argument: unknown, label: string): unknown {

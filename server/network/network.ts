@@ -22,6 +22,8 @@ export interface Network {
   start(handlers: NetworkHandlers): Promise<void>;
   /** Queued and sent as one frame a peer at the end of the turn. Without a link, or past the buffer's limit, it is dropped. */
   send(nodeId: string, message: PeerMessage): void;
+  /** Sends what is queued now instead of at the end of the turn. */
+  flush?(): void;
   /** Bytes waiting towards a peer: bulk waits while this is above 128 KiB. */
   bufferedBytes(nodeId: string): number;
   peers(): readonly { readonly nodeId: string; readonly state: "connecting" | "up" | "down" }[];

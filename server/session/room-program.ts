@@ -56,6 +56,8 @@ export interface RoomProgram {
   isKept(seat: Seat): boolean;
   /** In the room, with a connection as far as the log knows. */
   isPresent(seat: Seat): boolean;
+  /** Seats that are neither: their players are gone for good. Asked after every command. */
+  vacated(): readonly Seat[];
   message(seat: Seat, frame: Uint8Array): void;
   /** A frame that was applied before: its remembered reply goes out again. */
   repeat(seat: Seat, frame: Uint8Array): void;

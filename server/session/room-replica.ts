@@ -1,5 +1,6 @@
 import { pack, unpack } from "msgpackr";
 import type { ApplyResult } from "../group/machine.ts";
+import { failureCode, failureWords } from "./failure.ts";
 import { sessionLimits } from "./limits.ts";
 import { abnormalClosure, type LiveSocket, mayTryReconnect } from "./live-socket.ts";
 import { Origins, type OriginsState } from "./origins.ts";
@@ -24,9 +25,20 @@ export interface RoomHost {
   log: { warn(fields: object, message: string): void };
 }
 
-/** After so many commands a room's graph hash is taken: at equal indexes on every replica. */
+/**
+ * A room's graph hash is taken after so many commands, but not again within so much log time: at equal indexes on every
+ * replica, and at a cost that does not grow with the load.
+ */
 const commandsPerHash = 32;
+const hashIntervalMs = 1_000;
 const checkpointVersion = 1;
+
+interface HashPoint {
+  readonly index: number;
+  readonly hash: string;
+  /** Log time. */
+  readonly atMs: number;
+}
 
 interface Saved {
   readonly version: number;
@@ -36,7 +48,7 @@ interface Saved {
   readonly origins: OriginsState;
   readonly seats: SeatState[];
   readonly commands: number;
-  readonly hashPoint: { index: number; hash: string } | null;
+  readonly hashPoint: HashPoint | null;
   readonly program: Uint8Array;
 }
 
@@ -51,8 +63,8 @@ export class RoomReplica implements RoomEnvironment {
   readonly world: RoomWorld;
   /** The last command that touched this room. */
   index: number;
-  /** Index and graph hash of the last point that all replicas share. */
-  hashPoint: { index: number; hash: string } | null = null;
+  /** The last point that all replicas share. */
+  hashPoint: HashPoint | null = null;
   readonly #host: RoomHost;
   readonly #origins: Origins;
   readonly #sockets = new SeatSockets();
@@ -301,9 +313,10 @@ export class RoomReplica implements RoomEnvironment {
   #end(): void {
     this.#settleLeaves();
     this.#commands++;
-    if (this.#commands % commandsPerHash === 0 && !this.disposed) {
-      this.hashPoint = { index: this.index, hash: this.program.hash() };
-    }
+    if (this.#commands % commandsPerHash !== 0 || this.disposed) return;
+    const atMs = this.world.nowMs();
+    if (this.hashPoint !== null && atMs < this.hashPoint.atMs + hashIntervalMs) return;
+    this.hashPoint = { index: this.index, hash: this.program.hash(), atMs };
   }
 
   /** Clients that room code sent away, and those that their leaving sends away in turn. */
@@ -315,9 +328,7 @@ export class RoomReplica implements RoomEnvironment {
       }
     }
     if (this.program.disposed) return;
-    for (const seat of this.seats.values()) {
-      if (!this.program.isPresent(seat) && !this.program.isKept(seat)) this.seats.delete(seat.sessionId);
-    }
+    for (const seat of this.program.vacated()) this.seats.delete(seat.sessionId);
   }
 
   #bind(seat: Seat, attachId: number): void {
@@ -363,7 +374,5 @@ function done(value: unknown): ApplyResult {
 }
 
 function asRefusal(code: Refusal["refused"], error: unknown): Refusal {
-  const colyseusCode = (error as { code?: unknown } | null)?.code;
-  const message = error instanceof Error ? error.message : String(error);
-  return refusal(code, message, typeof colyseusCode === "number" ? colyseusCode : undefined);
+  return refusal(code, failureWords(error), failureCode(error));
 }

@@ -1,3 +1,4 @@
+import { failureWords } from "./failure.ts";
 import { sessionLimits } from "./limits.ts";
 import { RoomRandom } from "./random.ts";
 import type { RoomBirth } from "./room-program.ts";
@@ -79,7 +80,7 @@ export class RoomWorld implements World {
   }
 
   report(error: unknown, where: string): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = failureWords(error);
     this.lastError = `${where}: ${message}`;
     const { roomId, roomName } = this.#birth;
     outsideWorld(() => this.#warn({ roomId, room: roomName, where, error: message }, "room code failed"));

@@ -34,6 +34,8 @@ export class SessionMachine implements Machine, SessionCommands {
   readonly rooms = new Map<string, RoomReplica>();
   readonly #host: SessionMachineHost;
   readonly #dirt = new Map<string, Dirt>();
+  /** Rooms with commands since the last drain: they may have something for their clients. */
+  readonly #spoken = new Set<RoomReplica>();
   #directory = new RoomDirectory();
   #directoryIndex = 0;
   /** The last command that was applied to anything: what a part that is saved now stands at. */
@@ -186,7 +188,8 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   drained(): void {
-    for (const replica of this.rooms.values()) replica.flushAcks(this.#host.encodeAck);
+    for (const replica of this.#spoken) replica.flushAcks(this.#host.encodeAck);
+    this.#spoken.clear();
   }
 
   // ---- checkpoints ------------------------------------------------------------------------------------------------
@@ -231,6 +234,7 @@ export class SessionMachine implements Machine, SessionCommands {
     if (context.index <= replica.index)
       return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
     this.#touch(roomId, context.index);
+    this.#spoken.add(replica);
     const result = act(replica);
     if (replica.disposed) {
       this.rooms.delete(roomId);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ApplyResult } from "../group/machine.ts";
 import { type CommandContext, command, defineMenu } from "../menu/menu.ts";
+import { type Message, messageCodec } from "./message-codec.ts";
 import type { Origin } from "./origins.ts";
 
 /** What a session machine does for each command; the menu only says what may be asked of it. */
@@ -84,7 +85,7 @@ export type Forget = z.infer<typeof forget>;
 export type Reserve = z.infer<typeof reserve>;
 export type Attach = z.infer<typeof attach>;
 export type Detach = z.infer<typeof detach>;
-export type Message = z.infer<typeof message>;
+export type { Message } from "./message-codec.ts";
 export type Call = z.infer<typeof call>;
 export type NodeLost = z.infer<typeof nodeLost>;
 
@@ -92,8 +93,10 @@ export type NodeLost = z.infer<typeof nodeLost>;
 export const sessionMenu = defineMenu({
   name: "session",
   commands: {
-    message: command(message, (machine: SessionCommands, argument, context) =>
-      machine.message(argument, context as SessionContext),
+    message: command(
+      message,
+      (machine: SessionCommands, argument, context) => machine.message(argument, context as SessionContext),
+      messageCodec,
     ),
     tick: command(z.null(), (machine: SessionCommands, argument, context) =>
       machine.tick(argument, context as SessionContext),

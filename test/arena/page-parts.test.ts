@@ -128,12 +128,12 @@ test("the own ship obeys at once, makes up for differences, and waits when no pa
   assert.equal([ship.pose.x, ship.pose.angle], [-500, 1], "a new place is taken at once");
 });
 
-const status = (node: string, appliedIndex: number, stateHash: string): NodeStatus =>
+const status = (node: string, hashIndex: number, stateHash: string): NodeStatus =>
   readStatus({
     node,
     pid: 1,
     groups: [],
-    rooms: [{ roomId: "r", name: "arena", group: 1, appliedIndex, stateHash }],
+    rooms: [{ roomId: "r", name: "arena", group: 1, appliedIndex: hashIndex + 7, stateHash, hashIndex }],
   });
 
 test("replica seals are compared at equal indexes only, and a difference is never painted over", () => {

@@ -69,6 +69,13 @@ export abstract class Cluster {
     if (child && child.exitCode === null && child.signalCode === null) await once(child, "exit");
   }
 
+  /** Starts a node that was killed; resolves once the cluster is whole again. */
+  async restart(node: number): Promise<void> {
+    await this.ended(node);
+    this.startNode(node);
+    await this.ready();
+  }
+
   /** Processor time of all nodes since they were started, in milliseconds (10 ms steps). */
   cpuMs(): number {
     return this.#children.reduce((sum, child) => sum + (child?.pid === undefined ? 0 : processCpuMs(child.pid)), 0);

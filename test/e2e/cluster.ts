@@ -189,7 +189,9 @@ export class Cluster {
     return this.#started
       .slice(-2 * this.plans.length)
       .map(({ id, process }) => {
-        const lines = process.lines.slice(-linesShown).map((line) => `  ${line.slice(0, lineLengthShown)}`);
+        // Stacks of room code fill the log; its first line says what it was.
+        const telling = process.lines.filter((line) => !/^\s+at /.test(line));
+        const lines = telling.slice(-linesShown).map((line) => `  ${line.slice(0, lineLengthShown)}`);
         return [`—— ${id} (pid ${process.pid}${process.isOver ? ", ended" : ""})`, ...lines].join("\n");
       })
       .join("\n");
@@ -221,7 +223,7 @@ export async function withCluster(options: ClusterOptions, run: (cluster: Cluste
   }
 }
 
-/** Waits until `look` gives something else than null or false. */
+/** Waits until `look` gives something else than null or false. @throws Error that says what, after 40 s */
 export async function until<T>(what: string, look: () => T | null | false | Promise<T | null | false>): Promise<T> {
   const endMs = performance.now() + patienceMs;
   for (;;) {

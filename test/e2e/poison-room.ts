@@ -78,6 +78,18 @@ export class PoisonRoom extends Room<{ state: PoisonState }> {
       })();
       return "sent";
     },
+    forgetsMicrotask: () => {
+      queueMicrotask(() => {
+        throw new Error("nobody waits for this microtask");
+      });
+      return "sent";
+    },
+    forgetsTick: () => {
+      process.nextTick(() => {
+        throw new Error("nobody waits for this tick");
+      });
+      return "sent";
+    },
     recurses: () => this.recurse(1),
     neverAnswers: () => new Promise<never>(() => {}),
     circular: () => {

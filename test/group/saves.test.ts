@@ -129,6 +129,23 @@ test("[G2] while one batch is in flight the next one gathers, for all groups", a
   );
 });
 
+test("[G2] a stop waits for the disk and not for a pipe that is closed already", async () => {
+  // As when a node is stopped between the end of a save and the turn that would hear of it.
+  const saver = new Saver({
+    storage: { save: () => Promise.resolve() } as unknown as Storage,
+    saved: () => undefined,
+    failed: (error) => {
+      throw error;
+    },
+  });
+  saver.gather(0, { entries: entries(1, 1) });
+  saver.flush();
+  await new Promise((resolve) => setImmediate(resolve));
+  const stopped = saver.settled().then(() => "stopped");
+  const hung = new Promise((resolve) => setImmediate(resolve, "hung"));
+  assert.is(await Promise.race([stopped, hung]), "stopped");
+});
+
 test("[G2] gathered entries that are cut off again do not reach the disk", () => {
   const { saver, batches, land } = manualSaver();
   void land;

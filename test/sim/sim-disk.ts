@@ -21,6 +21,7 @@ export class SimDisk {
   readonly #disk = new MemoryDisk();
   /** The mean time that a save takes. */
   saveMs = 1.5;
+  #failureKeeps = false;
 
   constructor(nodeId: string, parts: SimDiskParts) {
     this.#nodeId = nodeId;
@@ -38,22 +39,41 @@ export class SimDisk {
   }
 
   failNextSave(): void {
-    this.#disk.failSave({ error: new Error("EIO (simulated)"), keepUnfinished: this.#parts.chance.hits(0.5) });
+    this.#failureKeeps = this.#parts.chance.hits(0.5);
+    this.#disk.failSave({ error: new Error("EIO (simulated)"), keepUnfinished: this.#failureKeeps });
+  }
+
+  /** The save in flight ended, well or with the error that was asked for. */
+  settled(isKept: boolean): void {
+    this.#parts.laws.settled(this.#nodeId, isKept);
+  }
+
+  get failureKeeps(): boolean {
+    return this.#failureKeeps;
   }
 
   /** The disk as one process has it. */
   open(owner: Owner): Storage {
-    return new SimStorage(this.#nodeId, owner, this.#disk, this.#parts, () => this.saveMs);
+    return new SimStorage(this, { nodeId: this.#nodeId, owner, disk: this.#disk, parts: this.#parts });
   }
 }
 
+interface SimStorageParts {
+  readonly nodeId: string;
+  readonly owner: Owner;
+  readonly disk: MemoryDisk;
+  readonly parts: SimDiskParts;
+}
+
 class SimStorage implements Storage {
+  readonly #disk: SimDisk;
   readonly #nodeId: string;
   readonly #owner: Owner;
   readonly #parts: SimDiskParts;
   readonly #storage: MemoryStorage;
 
-  constructor(nodeId: string, owner: Owner, disk: MemoryDisk, parts: SimDiskParts, saveMs: () => number) {
+  constructor(simDisk: SimDisk, { nodeId, owner, disk, parts }: SimStorageParts) {
+    this.#disk = simDisk;
     this.#nodeId = nodeId;
     this.#owner = owner;
     this.#parts = parts;
@@ -62,7 +82,7 @@ class SimStorage implements Storage {
       disk,
       nodeId,
       random: (bytes) => chance.bytes(bytes),
-      complete: (done) => schedule.in(chance.wait(saveMs()), owner, done),
+      complete: (done) => schedule.in(chance.wait(simDisk.saveMs), owner, done),
     });
   }
 
@@ -86,8 +106,13 @@ class SimStorage implements Storage {
       trace.note(`${this.#nodeId} saves g${group}${what.join("")}`);
     }
     // The laws hear of it when it happens, in the continuation of the very promise that tells the node.
-    await this.#storage.save(batch);
-    laws.settled(this.#nodeId, true);
+    try {
+      await this.#storage.save(batch);
+      this.#disk.settled(true);
+    } catch (error) {
+      this.#disk.settled(this.#disk.failureKeeps);
+      throw error;
+    }
   }
 
   async readCheckpoints(group: number): Promise<ReadonlyMap<string, Checkpoint>> {

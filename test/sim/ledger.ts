@@ -1,0 +1,67 @@
+import { hold } from "./violation.ts";
+
+/** What is known of the fires of one seat. */
+export interface SeatAccount {
+  readonly sessionId: string;
+  readonly roomId: string;
+  readonly kind: "stock" | "wrapper";
+  /** Sent, or kept to be sent. */
+  invoked: number;
+  answered: number;
+  shotsMax: number;
+  /** The wrapper gave the seat up with commands unanswered: whether those were applied is unknown. */
+  abandoned: boolean;
+}
+
+/** What players asked for and were told, against what the rooms did. */
+export class Ledger {
+  readonly #seats = new Map<string, SeatAccount>();
+  /** Shots that were applied, by seat, and by whom last. */
+  readonly #applied = new Map<string, number>();
+  readonly #times = new WeakMap<object, { clockMs: number; dateMs: number; performanceMs: number }>();
+
+  open(account: Pick<SeatAccount, "sessionId" | "roomId" | "kind">): SeatAccount {
+    const opened = { ...account, invoked: 0, answered: 0, shotsMax: 0, abandoned: false };
+    this.#seats.set(account.sessionId, opened);
+    return opened;
+  }
+
+  fired(sessionId: string, shots: number): void {
+    const applied = this.#applied.get(sessionId) ?? 0;
+    hold(shots <= applied + 1, "X9", () => `seat ${sessionId} jumps from ${applied} to ${shots} shots`);
+    this.#applied.set(sessionId, Math.max(applied, shots));
+  }
+
+  answered(account: SeatAccount, shots: number): void {
+    const { sessionId, kind } = account;
+    account.answered += 1;
+    hold(shots > account.shotsMax, "X9", () => `seat ${sessionId} is told ${shots} shots after ${account.shotsMax}`);
+    account.shotsMax = shots;
+    hold(shots <= account.invoked, "X9", () => `seat ${sessionId} is told ${shots} shots of ${account.invoked}`);
+    hold(kind === "stock" || shots === account.answered, "X10", () => `answer ${account.answered} to ${sessionId} says ${shots} shots`);
+    const applied = this.#applied.get(sessionId) ?? 0;
+    hold(shots <= applied, "X9", () => `seat ${sessionId} is told ${shots} shots, ${applied} were applied`);
+  }
+
+  /** Room code's clocks only go forward, on each replica. */
+  time(room: object, roomId: string, now: { clockMs: number; dateMs: number; performanceMs: number }): void {
+    const before = this.#times.get(room);
+    if (before !== undefined) {
+      for (const name of ["clockMs", "dateMs", "performanceMs"] as const) {
+        hold(now[name] >= before[name], "X11", () => `${name} of room ${roomId} goes back from ${before[name]} to ${now[name]}`);
+      }
+    }
+    this.#times.set(room, now);
+  }
+
+  /** At the end, when nothing is under way any more. */
+  close(): void {
+    for (const { sessionId, kind, invoked, answered, abandoned } of this.#seats.values()) {
+      const applied = this.#applied.get(sessionId) ?? 0;
+      const isWithin = answered <= applied && applied <= invoked;
+      hold(isWithin, "X9", () => `seat ${sessionId} (${kind}) has ${applied} shots; ${answered} answered, ${invoked} fired`);
+      if (kind === "stock" || abandoned) continue;
+      hold(applied === invoked && answered === invoked, "X10", () => `the wrapper's seat ${sessionId} has ${applied} shots of ${invoked}, ${answered} answered`);
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import type { Log } from "../../server/cluster/log.ts";
+import { nodeDefaults, type NodeOptions } from "../../server/cluster/options.ts";
+import { RoomNode } from "../../server/colyseus/room-node.ts";
+import type { EngineOptions } from "../../server/group/engine-options.ts";
+import type { Machine } from "../../server/group/machine.ts";
+import type { SessionMachine } from "../../server/session/session-machine.ts";
+import type { Sessions } from "../../server/session/sessions.ts";
+import type { Chance } from "./chance.ts";
+import type { Owner, Schedule } from "./schedule.ts";
+import type { SimDisk } from "./sim-disk.ts";
+import type { SimNetwork } from "./sim-network.ts";
+import type { Trace } from "./trace.ts";
+
+/** Thrown where a real process would have ended. */
+export class ProcessEnded extends Error {}
+
+export interface SimProcessParts {
+  readonly nodeId: string;
+  readonly nodeIds: readonly string[];
+  readonly groups: number;
+  readonly engine: Partial<EngineOptions>;
+  readonly electionTimeoutBaseMs: number;
+  readonly schedule: Schedule;
+  readonly chance: Chance;
+  readonly trace: Trace;
+  readonly disk: SimDisk;
+  readonly network: SimNetwork;
+  readonly watch: (process: SimProcess, group: number, machine: SessionMachine) => Machine;
+  /** The process ends by itself, since the disk failed or something cannot be. */
+  readonly failed: (process: SimProcess, error: unknown) => void;
+}
+
+/** One start of a node, from its boot to its crash or stop. */
+export class SimProcess implements Owner {
+  readonly nodeId: string;
+  readonly rooms: RoomNode;
+  isAlive = true;
+  isPaused = false;
+  /** Its groups have leaders and its earlier starts' seats are detached. */
+  isReady = false;
+  /** Wall clock minus simulated time, ms. */
+  wallOffsetMs: number;
+  readonly #parts: SimProcessParts;
+  readonly #bootMs: number;
+  readonly #rate: number;
+  readonly #onEnd = new Set<() => void>();
+
+  constructor(parts: SimProcessParts) {
+    const { nodeId, schedule, chance } = parts;
+    this.nodeId = nodeId;
+    this.#parts = parts;
+    this.#bootMs = schedule.nowMs;
+    this.#rate = chance.between(0.97, 1.03);
+    this.wallOffsetMs = 1_700_000_000_000 + chance.between(-30_000, 30_000);
+    const log = this.#log();
+    this.rooms = new RoomNode({
+      options: this.#options(),
+      log,
+      fail: (error) => {
+        parts.failed(this, error);
+        throw new ProcessEnded(String(error));
+      },
+      parts: {
+        clock: {
+          now: () => this.#now(),
+          setTimer: (run, ms) => schedule.in(ms / this.#rate, this, run),
+          defer: (run) => void schedule.in(0, this, run),
+        },
+        randomBytes: (count) => chance.bytes(count),
+        storage: parts.disk.open(this),
+        network: (identity) => parts.network.attach(this, identity),
+        engine: parts.engine,
+      },
+      watch: (group, machine) => parts.watch(this, group, machine),
+    });
+  }
+
+  #options(): NodeOptions {
+    const { nodeId, nodeIds, groups, electionTimeoutBaseMs } = this.#parts;
+    const others = nodeIds.filter((id) => id !== nodeId);
+    return {
+      ...nodeDefaults,
+      id: nodeId,
+      publicUrl: `http://${nodeId}`,
+      peers: Object.fromEntries(others.map((id) => [id, `ws://${id}`])),
+      data: "/",
+      secret: "simulated",
+      linkDelayMs: {},
+      linkLoss: {},
+      groups,
+      electionTimeoutBaseMs,
+    };
+  }
+
+  #now(): { monotonicMs: number; wallMs: number } {
+    const sinceMs = this.#parts.schedule.nowMs - this.#bootMs;
+    return { monotonicMs: 20 + sinceMs * this.#rate, wallMs: this.wallOffsetMs + this.#parts.schedule.nowMs * this.#rate };
+  }
+
+  #log(): Log {
+    const line = (level: string) => (fields: { event?: string; [name: string]: unknown }, message: string) => {
+      if (!this.isAlive) return;
+      const error = fields["error"];
+      this.#parts.trace.note(`${this.nodeId} ${level}: ${message}${error === undefined ? "" : ` (${String(error)})`}`);
+    };
+    const log = { info: line("info"), warn: line("warn"), error: line("error"), fatal: line("fatal"), debug: () => {}, trace: () => {}, child: () => log };
+    return log as unknown as Log;
+  }
+
+  /** To be called in an event of this process. */
+  boot(): void {
+    const { trace } = this.#parts;
+    this.rooms
+      .start()
+      .then((sessions) => sessions.begin())
+      .then(
+        () => {
+          this.isReady = true;
+          trace.note(`${this.nodeId} is ready`);
+        },
+        (error: unknown) => {
+          if (this.isAlive && this.rooms.node.life.state !== "stopped" && this.rooms.node.life.state !== "draining") {
+            this.#parts.failed(this, error);
+          }
+        },
+      );
+  }
+
+  /** Where players are served; null: a socket would be refused, or nobody would answer. */
+  get serving(): Sessions | null {
+    return this.isAlive && this.isReady ? this.rooms.servingSessions : null;
+  }
+
+  /** Calls back once, when this process has ended. */
+  onEnd(listener: () => void): () => void {
+    this.#onEnd.add(listener);
+    return () => this.#onEnd.delete(listener);
+  }
+
+  /** Nothing of it happens any more; its rooms leave Colyseus's books, which all simulated nodes share. */
+  end(): void {
+    if (!this.isAlive) return;
+    this.isAlive = false;
+    for (const listener of [...this.#onEnd]) listener();
+    this.#onEnd.clear();
+    for (const replica of this.rooms.sessions?.rooms.values() ?? []) replica.discard();
+  }
+}

@@ -1,0 +1,376 @@
+import { Outbox } from "../../client/outbox.ts";
+import { SessionError } from "../../server/session/session-error.ts";
+import type { Sessions } from "../../server/session/sessions.ts";
+import { decodeSequenced } from "../../shared/wrapper-protocol.ts";
+import type { Chance } from "./chance.ts";
+import type { Coverage } from "./coverage.ts";
+import type { Ledger, SeatAccount } from "./ledger.ts";
+import { type Heard, joinedFrame, leaveFrame, messageFrame, readFrame, requestFrame } from "./player-frames.ts";
+import { PlayerSocket } from "./player-socket.ts";
+import type { Schedule } from "./schedule.ts";
+import type { SimProcess } from "./sim-node.ts";
+import type { Trace } from "./trace.ts";
+import { hold } from "./violation.ts";
+
+export interface SimPlayerParts {
+  readonly name: string;
+  readonly kind: "stock" | "wrapper";
+  readonly schedule: Schedule;
+  readonly chance: Chance;
+  readonly coverage: Coverage;
+  readonly ledger: Ledger;
+  readonly trace: Trace;
+  readonly processes: () => readonly SimProcess[];
+}
+
+interface Seat {
+  readonly roomId: string;
+  readonly account: SeatAccount;
+  readonly outbox: Outbox;
+  readonly pending: Map<number, string>;
+  token: string | null;
+  requestId: number;
+  /** The largest time that this player was ever told by the room. */
+  clockMs: number;
+  attaches: number;
+}
+
+type Phase = "away" | "joining" | "attaching" | "attached" | "waiting";
+
+const fatalReasons: ReadonlySet<string> = new Set(["SEAT_EXPIRED", "ROOM_NOT_FOUND", "TOKEN_REFUSED"]);
+const answerMsMax = 4_000;
+const silenceMsMax = 1_500;
+
+/** A player: joins, fires, drops, comes back on another node, leaves; with the stock SDK's habits or the wrapper's. */
+export class SimPlayer {
+  readonly #parts: SimPlayerParts;
+  #phase: Phase = "away";
+  #seat: Seat | null = null;
+  #socket: PlayerSocket | null = null;
+  #joins = 0;
+  #heardMs = 0;
+  #isResting = false;
+  /** Of what the player waits for; answers to earlier ones count for nothing. */
+  #turn = 0;
+
+  constructor(parts: SimPlayerParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#later(this.#parts.chance.wait(300), () => this.#act());
+  }
+
+  /** Nothing new is begun; what was begun is brought to its end. */
+  rest(): void {
+    this.#isResting = true;
+  }
+
+  get isQuiet(): boolean {
+    const seat = this.#seat;
+    if (seat === null) return this.#phase === "away";
+    return this.#phase === "attached" && seat.pending.size === 0 && seat.outbox.size === 0;
+  }
+
+  get description(): string {
+    const seat = this.#seat;
+    const open = seat === null ? "" : ` ${seat.account.sessionId} in ${seat.roomId}, ${seat.pending.size} pending, ${seat.outbox.size} kept`;
+    return `${this.#parts.name} (${this.#parts.kind}) is ${this.#phase}${open}`;
+  }
+
+  #later(ms: number, run: () => void): void {
+    this.#parts.schedule.in(ms, null, run);
+  }
+
+  #note(text: string): void {
+    this.#parts.trace.note(`${this.#parts.name} ${text}`);
+  }
+
+  /** The player's own doings, for ever. */
+  #act(): void {
+    const { chance } = this.#parts;
+    this.#later(chance.wait(this.#phase === "attached" ? 60 : 150), () => this.#act());
+    const seat = this.#seat;
+    if (this.#phase === "away") {
+      if (!this.#isResting) this.#join();
+      return;
+    }
+    if (this.#isSilent()) return this.#giveSocketUp();
+    if (seat === null || this.#isResting) return;
+    const dice = chance.fraction();
+    const mayPlay = this.#phase === "attached" || (this.#parts.kind === "wrapper" && seat.token !== null);
+    if (dice < 0.72) {
+      if (mayPlay) this.#fire(seat);
+    } else if (dice < 0.94) {
+      if (mayPlay) this.#play(seat);
+    } else if (dice < 0.975) {
+      if (this.#phase === "attached") this.#drop();
+    } else if (this.#phase === "attached" && seat.pending.size === 0 && seat.outbox.size === 0) {
+      this.#leave(seat);
+    }
+  }
+
+  // ── in the room ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #fire(seat: Seat): void {
+    seat.account.invoked += 1;
+    this.#request(seat, "fire", undefined);
+  }
+
+  #play(seat: Seat): void {
+    const { chance } = this.#parts;
+    const name = chance.pick(["roll", "slow", "throws", "rejects", "shout", "later", "closure"] as const);
+    const ms = chance.below(300);
+    if (name === "shout") this.#command(seat, messageFrame(name, "hello"), null);
+    else if (name === "later" || name === "closure") this.#command(seat, messageFrame(name, { ms }), null);
+    else this.#request(seat, name, name === "slow" ? { ms: ms / 4 } : undefined);
+  }
+
+  #request(seat: Seat, name: string, value: unknown): void {
+    const requestId = ++seat.requestId;
+    seat.pending.set(requestId, name);
+    this.#command(seat, requestFrame(requestId, name, value), requestId);
+  }
+
+  #command(seat: Seat, frame: Uint8Array, requestId: number | null): void {
+    if (this.#parts.kind === "stock") {
+      this.#socket?.tell(frame);
+      return;
+    }
+    const command = seat.outbox.add(frame, requestId);
+    if (this.#phase === "attached") this.#socket?.tell(seat.outbox.encode(command));
+  }
+
+  #leave(seat: Seat): void {
+    this.#parts.coverage.hit("leaves");
+    this.#note("leaves");
+    this.#socket?.tell(leaveFrame);
+    this.#forget(seat);
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#later(500, () => socket?.drop(1000));
+  }
+
+  #forget(seat: Seat): void {
+    if (this.#parts.kind === "stock") this.#unknown(seat);
+    if (seat.outbox.size > 0 || seat.pending.size > 0) seat.account.abandoned = true;
+    this.#seat = null;
+    this.#phase = "away";
+    this.#turn += 1;
+  }
+
+  /** What a stock client had in flight when its connection ended was applied, or was not. */
+  #unknown(seat: Seat): void {
+    const fires = [...seat.pending.values()].filter((name) => name === "fire").length;
+    this.#parts.coverage.hit("firesUnknown", fires);
+    seat.pending.clear();
+  }
+
+  // ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #isSilent(): boolean {
+    if (this.#socket === null) return false;
+    const limitMs = this.#phase === "attached" ? silenceMsMax : answerMsMax;
+    return this.#parts.schedule.nowMs - this.#heardMs > limitMs;
+  }
+
+  #giveSocketUp(): void {
+    this.#note("gives its silent connection up");
+    this.#socket?.drop(1006);
+    this.#closed(this.#turn, 1006, "silence");
+  }
+
+  #drop(): void {
+    this.#parts.coverage.hit("drops");
+    this.#note("drops");
+    this.#socket?.drop(1006);
+    this.#closed(this.#turn, 1006, "dropped");
+  }
+
+  #join(): void {
+    const { chance, name } = this.#parts;
+    const process = this.#anyProcess();
+    if (process === null) return;
+    this.#phase = "joining";
+    const turn = ++this.#turn;
+    const sessionId = `${name}-${++this.#joins}`;
+    const key = `key ${chance.below(3)}`;
+    const back = (run: () => void) =>
+      this.#later(chance.wait(5), () => {
+        if (turn === this.#turn && this.#phase === "joining") run();
+      });
+    const fail = (why: string) =>
+      back(() => {
+        this.#note(`cannot join: ${why}`);
+        this.#phase = "away";
+      });
+    process.onEnd(() => fail("the node ended"));
+    this.#later(answerMsMax, () => fail("no answer"));
+    this.#parts.schedule.in(chance.wait(5), process, () => {
+      const sessions = process.serving;
+      if (sessions === null) return fail("the node does not serve");
+      this.#matchmake(sessions, key, sessionId).then(
+        (roomId) => back(() => this.#reserved(process, roomId, sessionId)),
+        (error: unknown) => fail(String(error)),
+      );
+    });
+  }
+
+  /** As the matchmaker does: a room of the key, and another one if there is no seat in it. */
+  async #matchmake(sessions: Sessions, key: string, sessionId: string): Promise<string> {
+    const options = key === "key 2" ? { keepSeconds: 1, stepMs: 70 } : {};
+    let exclude: string | null = null;
+    for (let round = 0; round < 4; round++) {
+      const roomId: string = await sessions.allocate({ key, roomName: "sim", options, fresh: false, exclude });
+      if (await this.#reserve(sessions, roomId, sessionId)) return roomId;
+      exclude = roomId;
+    }
+    throw new SessionError("ROOM_FULL", "no seat in four rounds");
+  }
+
+  async #reserve(sessions: Sessions, roomId: string, sessionId: string): Promise<boolean> {
+    try {
+      return await sessions.reserve(roomId, { sessionId, options: {}, auth: null, seconds: 4 });
+    } catch (error) {
+      if (error instanceof SessionError && error.code === "ROOM_NOT_FOUND") return false;
+      throw error;
+    }
+  }
+
+  #reserved(process: SimProcess, roomId: string, sessionId: string): void {
+    const { ledger, kind } = this.#parts;
+    this.#note(`has seat ${sessionId} in ${roomId}`);
+    this.#seat = {
+      roomId,
+      account: ledger.open({ sessionId, roomId, kind }),
+      outbox: new Outbox({ commandsMax: 10_000, bytesMax: 1 << 22 }),
+      pending: new Map(),
+      token: null,
+      requestId: 0,
+      clockMs: 0,
+      attaches: 0,
+    };
+    this.#connect(process, this.#seat);
+  }
+
+  #connect(process: SimProcess, seat: Seat): void {
+    const { schedule, chance, kind } = this.#parts;
+    this.#phase = "attaching";
+    this.#heardMs = schedule.nowMs;
+    const turn = ++this.#turn;
+    const claim = { roomId: seat.roomId, sessionId: seat.account.sessionId, presentedToken: seat.token, wrapper: kind === "wrapper" };
+    this.#note(`connects to ${process.nodeId}`);
+    this.#socket = new PlayerSocket(process, claim, {
+      schedule,
+      chance,
+      listener: {
+        frame: (bytes) => {
+          if (turn === this.#turn) this.#heard(seat, bytes);
+        },
+        closed: (code, reason) => this.#closed(turn, code, reason),
+      },
+    });
+  }
+
+  #closed(turn: number, code: number, reason: string): void {
+    const seat = this.#seat;
+    if (turn !== this.#turn || seat === null) return;
+    this.#note(`lost its connection (${code} ${reason})`);
+    this.#socket = null;
+    this.#turn += 1;
+    if (this.#parts.kind === "stock") this.#unknown(seat);
+    // Only who never held the token may be told that it is not the seat's.
+    hold(reason !== "TOKEN_REFUSED", "X12", () => `${seat.account.sessionId} shows the token that it was given last, and is refused`);
+    if (seat.token === null || fatalReasons.has(reason) || code === 4000) {
+      this.#note(`gives seat ${seat.account.sessionId} up`);
+      if (seat.token !== null) this.#parts.coverage.hit("seatsExpired");
+      return this.#forget(seat);
+    }
+    this.#phase = "waiting";
+    this.#comeBack(this.#turn);
+  }
+
+  #comeBack(turn: number): void {
+    this.#later(10 + this.#parts.chance.wait(120), () => {
+      const seat = this.#seat;
+      if (turn !== this.#turn || seat === null) return;
+      const process = this.#anyProcess();
+      if (process === null) this.#comeBack(turn);
+      else this.#connect(process, seat);
+    });
+  }
+
+  #anyProcess(): SimProcess | null {
+    const alive = this.#parts.processes().filter((process) => process.isAlive);
+    return alive.length === 0 ? null : this.#parts.chance.pick(alive);
+  }
+
+  // ── what it hears ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #heard(seat: Seat, bytes: Uint8Array): void {
+    this.#heardMs = this.#parts.schedule.nowMs;
+    const sequenced = decodeSequenced(bytes);
+    if (sequenced !== null) {
+      hold(this.#parts.kind === "wrapper", "X10", () => "a stock client is told what only the wrapper knows");
+      seat.outbox.acknowledge(sequenced.sequence);
+      if (this.#phase === "attaching" && seat.attaches > 0) this.#attached(seat);
+      return;
+    }
+    const heard = readFrame(bytes);
+    switch (heard.type) {
+      case "joined":
+        return this.#joined(seat, heard.token);
+      case "response":
+        return this.#answered(seat, heard);
+      case "message":
+        return this.#message(seat, heard);
+      case "other":
+        return;
+    }
+  }
+
+  #joined(seat: Seat, token: string): void {
+    const { coverage, kind } = this.#parts;
+    seat.token = token;
+    seat.attaches += 1;
+    coverage.hit(seat.attaches === 1 ? "joins" : "reattachments");
+    this.#note(`is attached for the ${seat.attaches}. time`);
+    this.#socket?.tell(joinedFrame);
+    if (kind === "stock") this.#phase = "attached";
+  }
+
+  #attached(seat: Seat): void {
+    this.#phase = "attached";
+    const frames = seat.outbox.resend();
+    this.#parts.coverage.hit("commandsResent", frames.length);
+    for (const frame of frames) this.#socket?.tell(frame);
+  }
+
+  #answered(seat: Seat, { requestId, status, value }: Extract<Heard, { type: "response" }>): void {
+    const { coverage, ledger } = this.#parts;
+    const name = seat.pending.get(requestId);
+    if (name === undefined) {
+      // It was told before: a reply is kept until the wrapper's next requests push it out.
+      coverage.hit("repliesRemembered");
+      return;
+    }
+    seat.pending.delete(requestId);
+    seat.outbox.answered(requestId);
+    const isFailure = name === "throws" || name === "rejects";
+    hold((status !== 0) === isFailure, "X13", () => `request "${name}" of ${seat.account.sessionId} has status ${status}: ${JSON.stringify(value)}`);
+    if (name === "throws") coverage.hit("throwsInRooms");
+    if (name === "rejects") coverage.hit("rejectionsInRooms");
+    if (name !== "fire") return;
+    coverage.hit("firesAnswered");
+    const { shots } = value as { shots: number };
+    this.#note(`shot ${shots}`);
+    ledger.answered(seat.account, shots);
+  }
+
+  #message(seat: Seat, { name, value }: Extract<Heard, { type: "message" }>): void {
+    this.#parts.coverage.hit("broadcasts");
+    const { clockMs } = value as { clockMs: number };
+    hold(clockMs >= seat.clockMs, "X11", () => `"${name}" sets the clock of ${seat.account.sessionId} back from ${seat.clockMs} to ${clockMs}`);
+    seat.clockMs = clockMs;
+  }
+}

@@ -1,0 +1,177 @@
+import { type Client, Room } from "@colyseus/core";
+import { type SchemaType, schema, t } from "@colyseus/schema";
+import { currentWorld } from "../../server/session/sandbox.ts";
+
+export const SimSeat = schema(
+  {
+    shots: t.uint32().default(0),
+    online: t.boolean().default(true),
+    node: t.string().default(""),
+    returns: t.uint32().default(0),
+  },
+  "SimSeat",
+);
+type SimSeat = SchemaType<typeof SimSeat>;
+
+export const SimState = schema(
+  {
+    clockMs: t.float64().default(0),
+    ticks: t.uint32().default(0),
+    seats: t.map(SimSeat),
+    order: t.array("string"),
+  },
+  "SimState",
+);
+type SimState = SchemaType<typeof SimState>;
+
+/** What the simulation hears from inside the rooms, on every replica: not part of their state. */
+export interface RoomListener {
+  fired(roomId: string, sessionId: string, shots: number): void;
+  /** Time as room code sees it, on one replica. */
+  time(room: object, roomId: string, now: { readonly clockMs: number; readonly dateMs: number; readonly performanceMs: number }): void;
+  created(roomId: string): void;
+  disposed(roomId: string): void;
+}
+
+let listener: RoomListener | null = null;
+
+/** There is one at a time; null: nobody listens. */
+export function listenToRooms(next: RoomListener | null): void {
+  listener = next;
+}
+
+interface SimRoomOptions {
+  readonly keepSeconds?: number;
+  readonly stepMs?: number;
+}
+
+/** An ordinary Colyseus room with a little of everything that a game's room may do. */
+export class SimRoom extends Room<{ state: SimState }> {
+  override maxClients = 3;
+  override patchRate = 200;
+  override state = new SimState();
+  override seatReservationTimeout = 4;
+  readonly tallies = new Map<string, number>();
+  readonly names = new Set<string>();
+  readonly rolls: number[] = [];
+  readonly marks = new Map<string, { readonly atMs: number; readonly dateMs: number }>();
+  keepSeconds = 20;
+  beats = 0;
+  slow = 0;
+
+  override messages = {
+    fire: (client: Client) => {
+      const shots = (this.tallies.get(client.sessionId) ?? 0) + 1;
+      this.tallies.set(client.sessionId, shots);
+      const seat = this.state.seats.get(client.sessionId);
+      if (seat !== undefined) seat.shots = shots;
+      listener?.fired(this.roomId, client.sessionId, shots);
+      return { shots, clockMs: this.state.clockMs };
+    },
+    roll: (client: Client) => {
+      this.rolls.push(Math.floor(Math.random() * 1000));
+      if (this.rolls.length > 8) this.rolls.shift();
+      this.marks.set(client.sessionId, { atMs: this.clock.elapsedTime, dateMs: Date.now() });
+      return { roll: this.rolls.at(-1) };
+    },
+    slow: async (client: Client, { ms }: { ms: number }) => {
+      await Promise.resolve();
+      this.names.add(`slow ${client.sessionId}`);
+      await this.clock.duration(ms);
+      this.names.delete(`slow ${client.sessionId}`);
+      this.slow += 1;
+      return { slow: this.slow };
+    },
+    throws: (client: Client) => {
+      this.rolls.push(-1);
+      throw new Error(`thrown for ${client.sessionId}`);
+    },
+    rejects: async (client: Client) => {
+      await Promise.resolve();
+      this.rolls.push(-2);
+      await Promise.reject(new Error(`rejected for ${client.sessionId}`));
+    },
+    shout: (client: Client, text: string) => {
+      this.broadcast("shout", { from: client.sessionId, text, clockMs: this.state.clockMs });
+    },
+    later: (client: Client, { ms }: { ms: number }) => {
+      this.clock.setTimeout(this.respawn, ms, client.sessionId);
+    },
+    closure: (client: Client, { ms }: { ms: number }) => {
+      this.clock.setTimeout(() => {
+        this.rolls.push(Math.floor(Math.random() * 10));
+        client.send("closure", { clockMs: this.state.clockMs });
+      }, ms);
+    },
+  };
+
+  override onCreate(options: SimRoomOptions): void {
+    this.keepSeconds = options.keepSeconds ?? 20;
+    this.setTimestep((deltaMs) => this.step(deltaMs), options.stepMs ?? 100);
+    this.clock.setInterval(() => this.beat(), 500);
+    this.clock.setTimeout(() => this.names.add("warm"), 700);
+    listener?.created(this.roomId);
+  }
+
+  override async onJoin(client: Client): Promise<void> {
+    await Promise.resolve();
+    this.names.add(client.sessionId);
+    await Promise.resolve().then(() => this.state.order.push(client.sessionId));
+    const seat = new SimSeat();
+    seat.node = nodeOf(client);
+    this.state.seats.set(client.sessionId, seat);
+  }
+
+  override onDrop(client: Client): void {
+    const seat = this.state.seats.get(client.sessionId);
+    if (seat === undefined) return;
+    seat.online = false;
+    // Not awaited: the seat waits as data, and the room stays at rest.
+    this.allowReconnection(client, this.keepSeconds);
+  }
+
+  override onReconnect(client: Client): void {
+    const seat = this.state.seats.get(client.sessionId);
+    if (seat === undefined) return;
+    seat.online = true;
+    seat.node = nodeOf(client);
+    seat.returns += 1;
+  }
+
+  override async onLeave(client: Client): Promise<void> {
+    await Promise.resolve();
+    this.state.seats.delete(client.sessionId);
+    const at = this.state.order.indexOf(client.sessionId);
+    if (at >= 0) this.state.order.splice(at, 1);
+    this.names.delete(client.sessionId);
+  }
+
+  override onDispose(): void {
+    listener?.disposed(this.roomId);
+  }
+
+  respawn(sessionId: string): void {
+    const seat = this.state.seats.get(sessionId);
+    if (seat !== undefined) seat.returns += 100;
+    this.rolls.push(Math.floor(Math.random() * 100));
+    if (this.rolls.length > 8) this.rolls.shift();
+  }
+
+  private step(deltaMs: number): void {
+    this.state.clockMs += deltaMs;
+    this.state.ticks += 1;
+    if (currentWorld() !== null) {
+      const now = { clockMs: this.state.clockMs, dateMs: Date.now(), performanceMs: performance.now() };
+      listener?.time(this, this.roomId, now);
+    }
+  }
+
+  private beat(): void {
+    this.beats += 1;
+    this.broadcast("beat", { clockMs: this.state.clockMs, beats: this.beats });
+  }
+}
+
+function nodeOf(client: Client): string {
+  return (client as { node?: string }).node ?? "";
+}
