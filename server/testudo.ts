@@ -16,6 +16,7 @@ export class Testudo {
   readonly #transport: TestudoTransport;
   readonly #presence = new LocalPresence();
   readonly #handlers: AdminHandler[] = [];
+  #isStopping = false;
 
   /** @throws Error if the preload is missing */
   constructor(options: NodeOptions) {
@@ -46,8 +47,18 @@ export class Testudo {
       gracefullyShutdown: false,
       selectProcessIdToCreateRoom: async (name) =>
         isReplicated(matchMaker.getRoomClass(name)) ? creatorId : matchMaker.processId,
-      beforeListen: () => this.#start(),
+      beforeListen: () => this.#startUnlessStopped(),
     };
+  }
+
+  /** A stop that comes first is no failure: `listen` then goes no further, and the process ends with the stop. */
+  async #startUnlessStopped(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      if (!this.#isStopping) throw error;
+      await new Promise<never>(() => {});
+    }
   }
 
   async #start(): Promise<void> {
@@ -62,6 +73,7 @@ export class Testudo {
 
   /** Sends the clients to other nodes, hands over the lead, closes everything. */
   async stop(): Promise<void> {
+    this.#isStopping = true;
     await this.roomNode.stop(() => this.#transport.shutdown());
   }
 

@@ -1,5 +1,5 @@
 import type { Player } from "./arena-state.ts";
-import type { WatchedNode } from "./cluster-watch.ts";
+import type { Life, WatchedNode } from "./cluster-watch.ts";
 import { element, setText } from "./element.ts";
 import type { PeerStatus } from "./node-status.ts";
 import type { Colors } from "./palette.ts";
@@ -87,8 +87,9 @@ function showCard(card: Card, node: WatchedNode, scene: FormationScene): void {
     card.crowns,
     led.map(({ id }) => id),
   );
-  if (life.type === "standing") setText(card.state, own ? "you are here" : `ready · ${msText(life.roundTripMs)}`);
-  else setText(card.state, life.type === "fallen" ? "fallen" : "…");
+  setText(card.state, stateText(life, own));
+  // Beside the word, where there is room for it.
+  card.state.dataset["away"] = life.type === "standing" && !own ? ` · ${msText(life.roundTripMs)}` : "";
   showPeople(card.people, node.node, scene);
   const room = status?.rooms.find(({ roomId }) => roomId === scene.roomId);
   const hash = room?.stateHash ?? null;
@@ -98,6 +99,17 @@ function showCard(card: Card, node: WatchedNode, scene: FormationScene): void {
   );
   card.kill.disabled = life.type !== "standing";
   card.kill.hidden = status !== null && !status.development;
+}
+
+function stateText(life: Life, own: boolean): string {
+  switch (life.type) {
+    case "standing":
+      return own ? "you are here" : "ready";
+    case "fallen":
+      return "fallen";
+    case "unknown":
+      return "…";
+  }
 }
 
 function showCrowns(host: HTMLElement, groups: readonly string[]): void {

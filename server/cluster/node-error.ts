@@ -13,6 +13,8 @@ export type NodeErrorCode =
   /** --peers names other nodes than the cluster was founded with. */
   | "PEERS_DIFFER"
   | "PORT_IN_USE"
+  /** Its stop came before it served. */
+  | "NODE_STOPPED"
   /** The disk refused: nothing that depends on it may go on (design 4.4). */
   | "DISK"
   /** Anything that no part of the node expected. */

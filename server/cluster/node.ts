@@ -11,6 +11,7 @@ import { type Endpoint, Gossip } from "./gossip.ts";
 import { Handover } from "./handover.ts";
 import type { Fail, Log } from "./log.ts";
 import { NodeLife } from "./node-life.ts";
+import { NodeError } from "./node-error.ts";
 import { type NodeNetwork, type NodeParts, realNodeParts } from "./node-parts.ts";
 import type { NodeOptions } from "./options.ts";
 import { type LostPeer, PeerWatch } from "./peer-watch.ts";
@@ -61,6 +62,7 @@ export class TestudoNode {
   readonly #admitted = new Map<string, PeerIdentity>();
   #opened: Opened | null = null;
   #engine: GroupEngine | null = null;
+  #starting: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
 
   constructor(setup: TestudoNodeSetup) {
@@ -119,16 +121,21 @@ export class TestudoNode {
 
   /**
    * Opens the disk and the links; the founding and the groups follow by themselves (see `ready`).
-   * @throws what the disk says (STORAGE_…), PORT_IN_USE, PEERS_DIFFER, NOT_A_MEMBER; nothing is left open
+   * @throws what the disk says (STORAGE_…), PORT_IN_USE, PEERS_DIFFER, NOT_A_MEMBER, and NODE_STOPPED if a stop came
+   * first; nothing is left open
    */
-  async start(): Promise<void> {
-    assert(
-      this.life.state === "starting" && this.#opened === null,
-      `a node starts once; it is ${this.life.state}`,
-    );
+  start(): Promise<void> {
+    assert(this.#starting === null, `a node starts once; it is ${this.life.state}`);
+    this.#starting = this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
+    this.#checkGoesOn();
     this.life.send({ type: "open" });
     try {
       const { identity, groups } = await this.#parts.storage.open();
+      this.#checkGoesOn();
       const { nodeId, storeId, bootCount, founding } = identity;
       this.#opened = this.#assemble(identity, groups);
       this.#log.info(
@@ -148,23 +155,35 @@ export class TestudoNode {
         linkDown: (peerId) => this.#linkDown(peerId),
         message: (from, message) => this.#message(from, message),
       });
+      this.#checkGoesOn();
       this.#opened.gossip.start();
       this.#opened.founding.start();
     } catch (error) {
-      this.life.send({ type: "fail" });
-      await this.#closeAll();
+      // A stop waits for this, and closes everything itself.
+      if (this.#stopping === null) {
+        this.life.send({ type: "fail" });
+        await this.#closeAll();
+      }
       throw error;
     }
   }
 
-  /** Resolves once the node serves: the cluster is founded, and this node knows a leader of every group. */
+  /** @throws NODE_STOPPED */
+  #checkGoesOn(): void {
+    if (this.#stopping !== null) throw new NodeError("NODE_STOPPED", "the node was stopped while it started");
+  }
+
+  /**
+   * Resolves once the node serves: the cluster is founded, and this node knows a leader of every group.
+   * @throws NODE_STOPPED if it stops or fails before
+   */
   ready(): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = (): boolean => {
         const { state } = this.life;
         if (state === "serving") resolve();
         else if (state === "draining" || state === "stopped" || state === "failed")
-          reject(new Error(`the node is ${state}`));
+          reject(new NodeError("NODE_STOPPED", `the node is ${state}`));
         else return false;
         return true;
       };
@@ -328,6 +347,8 @@ export class TestudoNode {
     const { state } = this.life;
     if (state === "stopped" || state === "failed") return;
     this.life.send({ type: "stop" });
+    // What is being opened cannot be closed yet. Whether it opened is the business of whoever started it.
+    await this.#starting?.catch(() => undefined);
     if (this.#engine !== null) {
       const { clock } = this.#parts;
       await new Handover({

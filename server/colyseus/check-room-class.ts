@@ -36,6 +36,11 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
     [/\bthis\s*\.\s*setFixedTimestep\s*\(/, "it uses setFixedTimestep()", "Use setTimestep()."],
     [/\bthis\s*\.\s*allowRewindState\s*\(/, "it uses allowRewindState()", "Leave it a plain room."],
     [/\bnew\s+StateView\s*\(/, "it uses StateView", "Leave it a plain room."],
+    [
+      /^\s*(async\s+)?onAuth\s*=/m,
+      "it has onAuth as a field of the instance, which would run on every replica",
+      "Make it static: static async onAuth(token, options, context).",
+    ],
     [/^\s*plugins\s*=/m, "it uses plugins", "Call their code from the room's own hooks."],
     [
       /\bthis\s*\.\s*presence\s*\./,

@@ -1,8 +1,10 @@
-import { Clock, type Delayed } from "@colyseus/core";
-import { currentWorld } from "../session/sandbox.ts";
+import { Clock, type Delayed, type Room, TimedEventException } from "@colyseus/core";
+import { currentWorld, type World } from "../session/sandbox.ts";
+import { outsideLog } from "../session/session-error.ts";
 import { type Seam, seamIn } from "./seam.ts";
 
 type Callback = (...args: unknown[]) => unknown;
+type TimerName = "setTimeout" | "setInterval";
 
 /** Where a clock timer comes from: what a restored room matches it by (design 5.5). */
 export type DelayedOrigin =
@@ -28,6 +30,7 @@ interface ClockMethods {
   setTimeout(handler: Callback, time: number, ...args: unknown[]): Delayed;
   setInterval(handler: Callback, time: number, ...args: unknown[]): Delayed;
   duration(ms: number): Promise<void>;
+  clear(): void;
 }
 
 /** The room's own method under which this very function is found, or null. */
@@ -51,19 +54,56 @@ function closureSite(): string {
 }
 
 /** A timer's callback: a failure is a result, a promise is counted, and a method of the room is called on the room. */
-function guarded(seam: Seam, handler: Callback, origin: DelayedOrigin): Callback {
+function guarded(seam: Seam, handler: Callback, origin: DelayedOrigin, name: TimerName): Callback {
   return function (this: unknown, ...args: unknown[]) {
+    const failed = (error: unknown) => tell(seam, error, name, args);
     try {
       const result = handler.apply(origin.type === "method" ? seam.room : this, args);
       if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
-        seam.environment.track(result as PromiseLike<unknown>, "a clock timer");
+        seam.environment.track((result as PromiseLike<unknown>).then(undefined, failed), "a clock timer");
       }
       return result;
     } catch (error) {
-      seam.environment.report(error, "clock timer");
+      failed(error);
       return undefined;
     }
   };
+}
+
+/** To the room's own onUncaughtException if it has one, as the stock room would. */
+function tell(seam: Seam, error: unknown, name: TimerName, args: unknown[]): void {
+  if (!seam.catches) {
+    seam.environment.report(error, "clock timer");
+    return;
+  }
+  try {
+    const told = new TimedEventException(error as Error, (error as Error | null)?.message ?? String(error), ...args);
+    (seam.room as Room).onUncaughtException?.(told, name);
+  } catch (failure) {
+    seam.environment.report(failure, "onUncaughtException");
+  }
+}
+
+const worldOfClock = new WeakMap<object, World>();
+
+/** The clock is a replicated room's: timers are made on it inside of this world only. */
+export function ownClock(clock: object, world: World): void {
+  worldOfClock.set(clock, world);
+}
+
+function checkInside(clock: object, name: string): void {
+  const world = worldOfClock.get(clock);
+  if (world === undefined || world === currentWorld()) return;
+  throw outsideLog(`clock.${name}() of ${world.label} was called outside of the room`);
+}
+
+/**
+ * A stock room with onUncaughtException wraps its clock's methods in closures of its own, and a method of the room that
+ * is given to them loses its name. Here the timers themselves tell the room, so the wrappers can go.
+ */
+export function unwrapClock(clock: object, seam: Seam): void {
+  seam.catches = Object.hasOwn(clock, "setTimeout");
+  for (const name of ["setTimeout", "setInterval"]) Reflect.deleteProperty(clock, name);
 }
 
 let patched = false;
@@ -77,18 +117,25 @@ export function patchClock(): void {
     setTimeout: prototype.setTimeout,
     setInterval: prototype.setInterval,
     duration: prototype.duration,
+    clear: prototype.clear,
   };
   for (const name of ["setTimeout", "setInterval"] as const) {
     prototype[name] = function (this: ClockMethods, handler: Callback, time: number, ...args: unknown[]) {
+      checkInside(this, name);
       const seam = seamIn(currentWorld());
       if (seam === undefined) return stock[name].call(this, handler, time, ...args);
       const origin = originFor(seam, handler);
-      const delayed = stock[name].call(this, guarded(seam, handler, origin), time, ...args);
+      const delayed = stock[name].call(this, guarded(seam, handler, origin, name), time, ...args);
       origins.set(delayed, origin);
       return delayed;
     };
   }
+  prototype.clear = function (this: ClockMethods) {
+    checkInside(this, "clear");
+    stock.clear.call(this);
+  };
   prototype.duration = function (this: ClockMethods, ms: number) {
+    checkInside(this, "duration");
     const seam = seamIn(currentWorld());
     const waiting = stock.duration.call(this, ms);
     const delayed = this.delayed.at(-1);

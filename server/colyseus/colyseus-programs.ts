@@ -38,7 +38,7 @@ export class ColyseusPrograms implements RoomPrograms {
 
   async create(environment: RoomEnvironment): Promise<RoomProgram> {
     const { program, seam } = await this.#birth(environment as Environment);
-    this.#created(environment, seam);
+    this.#created(environment, seam, program.room);
     try {
       program.checkSavable();
     } catch (error) {
@@ -54,7 +54,7 @@ export class ColyseusPrograms implements RoomPrograms {
     seats: ReadonlyMap<string, Seat>,
   ): Promise<RoomProgram> {
     const { program, seam } = await this.#birth(environment as Environment);
-    this.#created(environment, seam);
+    this.#created(environment, seam, program.room);
     const { timers } = environment as Environment;
     await restoreRoom(
       { program, room: program.room, parts: partsOf(program.room), seam, timers, seats },
@@ -63,8 +63,9 @@ export class ColyseusPrograms implements RoomPrograms {
     return program;
   }
 
-  #created(environment: RoomEnvironment, seam: Seam): void {
+  #created(environment: RoomEnvironment, seam: Seam, room: Room): void {
     seam.creating = false;
+    seam.functions = new Map(Object.entries(room).filter(([, value]) => typeof value === "function"));
     environment.created();
   }
 
@@ -82,6 +83,8 @@ export class ColyseusPrograms implements RoomPrograms {
       leaves: [],
       clockOrdinal: 0,
       creating: true,
+      functions: new Map(),
+      catches: false,
       restoring: null,
     };
     listingsOf.set(seam, this.listings);
@@ -99,6 +102,12 @@ export class ColyseusPrograms implements RoomPrograms {
       offerSeam(null);
     }
     const room = seam.room as Room;
+    if (currentWorld() !== environment.world) {
+      // onCreate waited for something outside the log, and has come back long after the room was given up.
+      discardStockRoom(room);
+      this.listings.remove(birth.roomId);
+      throw new Error(`room ${birth.roomId} was given up: its onCreate went on outside of the log`);
+    }
     if (listing.roomId !== birth.roomId || room.roomId !== birth.roomId) {
       discardStockRoom(room);
       throw new Error(

@@ -1,4 +1,5 @@
 import { matchMaker, type Room } from "@colyseus/core";
+import { decode } from "@colyseus/schema";
 import { checkGraph, encodeGraph, hashGraph } from "../session/graph/graph.ts";
 import { GraphError } from "../session/graph/graph-error.ts";
 import type { RoomEnvironment, RoomProgram } from "../session/room-program.ts";
@@ -10,8 +11,6 @@ import { graphOf, graphOptions, keptClients } from "./room-graph.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import type { Seam } from "./seam.ts";
 
-/** RoomInternalState.DISPOSING of the stock room. */
-const disposing = 2;
 const joinRoomCode = 10;
 const requestCode = 21;
 const nobody: readonly never[] = Object.freeze([]);
@@ -25,6 +24,7 @@ export class ColyseusRoom implements RoomProgram {
   /** The last client of each seat, present or kept. */
   readonly #clients = new Map<string, LoggedClient>();
   #discarded = false;
+  #ended = false;
 
   constructor(
     room: Room,
@@ -35,6 +35,10 @@ export class ColyseusRoom implements RoomProgram {
     this.#seam = seam;
     this.#timers = environment.timers;
     this.#seats = environment.seats;
+    // Disconnecting is not the end yet: hooks that wait are waited for, and onDispose comes last.
+    partsOf(room)._events.once("dispose", () => {
+      this.#ended = true;
+    });
   }
 
   get #parts(): RoomParts {
@@ -60,6 +64,11 @@ export class ColyseusRoom implements RoomProgram {
   hasReservation(sessionId: string): boolean {
     const reserved = this.#parts._reservedSeats[sessionId];
     return reserved !== undefined && reserved[2] !== true && reserved[3] !== true;
+  }
+
+  get reservedSeats(): number {
+    return Object.values(this.#parts._reservedSeats).filter((reserved) => reserved[2] !== true && reserved[3] !== true)
+      .length;
   }
 
   join(
@@ -116,7 +125,8 @@ export class ColyseusRoom implements RoomProgram {
 
   repeat(seat: Seat, frame: Uint8Array): void {
     if (frame[0] !== requestCode) return;
-    for (const reply of seat.replies.values()) this.#seam.environment.deliver(seat, seat.epoch, reply);
+    const reply = seat.replies.get(decode.number(frame, { offset: 1 }));
+    if (reply !== undefined) this.#seam.environment.deliver(seat, seat.epoch, reply);
   }
 
   call(method: string, data: readonly unknown[]): unknown {
@@ -132,7 +142,7 @@ export class ColyseusRoom implements RoomProgram {
   }
 
   get disposed(): boolean {
-    return this.#discarded || (this.#parts._internalState === disposing && this.#parts.clients.length === 0);
+    return this.#discarded || this.#ended;
   }
 
   restlessBecause(): string | null {

@@ -10,7 +10,9 @@ import {
 } from "@colyseus/core";
 import { decode } from "@colyseus/schema";
 import type { RoomEnvironment } from "../session/room-program.ts";
+import { currentWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
+import { outsideLog } from "../session/session-error.ts";
 
 /** WebSocket's own readyState: the stock Room asks for OPEN in the middle of a reconnection. */
 const readyStateOpen = 1;
@@ -87,10 +89,12 @@ export class LoggedClient {
   }
 
   send(type: string | number, message?: unknown, options?: ISendOptions): void {
+    this.#checkInside("send");
     this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA, type, message), options);
   }
 
   sendBytes(type: string | number, bytes: Uint8Array, options?: ISendOptions): void {
+    this.#checkInside("sendBytes");
     this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA_BYTES, type, undefined, bytes), options);
   }
 
@@ -99,6 +103,7 @@ export class LoggedClient {
   }
 
   leave(code = 1000): void {
+    this.#checkInside("leave");
     if (this.seat.epoch === this.epoch) this.#room.leave(this, code);
   }
 
@@ -111,6 +116,12 @@ export class LoggedClient {
     if (this.readyState === readyStateClosed) return;
     this.readyState = readyStateClosed;
     this.ref.emit("close", code);
+  }
+
+  /** Another replica would neither send it nor let the client go. */
+  #checkInside(method: string): void {
+    const { world } = this.#room.environment;
+    if (currentWorld() !== world) throw outsideLog(`client.${method}() in ${world.label} was called outside of the room`);
   }
 
   toJSON(): object {

@@ -74,7 +74,7 @@ export class Matchmaking {
     },
     create: async (name: string, options: Options, context?: AuthContext) => {
       const auth = await authenticate(name, options, context);
-      const listing = await this.#allocate(name, options, { fresh: true, exclude: null });
+      const listing = await this.create(name, options);
       return (await this.#reserve(listing, options, auth)) ?? raise(full(listing.roomId));
     },
     joinById: async (roomId: string, options: Options, context?: AuthContext) => {
@@ -99,14 +99,16 @@ export class Matchmaking {
 
   /** A replicated room created by server code: `matchMaker.createRoom(name, options)`. */
   async create(name: string, options: Options): Promise<IRoomCache> {
-    return await this.#allocate(name, options, { fresh: true, exclude: null });
+    return await this.#listing(await this.#allocate(name, options, { fresh: true, exclude: null }));
   }
 
   async #seek(name: string, options: Options, auth: unknown, orCreate: boolean): Promise<SeatReservation> {
+    /** Rooms without a seat for this client; the last one of them that the key stood for is not to be had again. */
+    const without = new Set<string>();
     let exclude: string | null = null;
     for (let round = 0; round < roundsMax; round++) {
       let listing: IRoomCache | undefined = await matchMaker.findOneRoomAvailable(name, options);
-      if (listing?.roomId === exclude) listing = undefined;
+      if (listing && without.has(listing.roomId)) listing = undefined;
       if (listing === undefined || listing === null) {
         if (!orCreate) {
           if (round > 0) break;
@@ -114,10 +116,17 @@ export class Matchmaking {
           await Promise.all(this.#sessions.machines.map((_, group) => this.#sessions.caughtUp(group)));
           continue;
         }
-        listing = await this.#allocate(name, options, { fresh: false, exclude });
+        const roomId = await this.#allocate(name, options, { fresh: false, exclude });
+        listing = await this.#find(roomId);
+        // The key's room may have ended, or failed to begin, and not be forgotten yet; and a private one is by invitation.
+        if (listing === undefined || listing.private) {
+          exclude = roomId;
+          continue;
+        }
       }
       const reserved = await this.#reserve(listing, options, auth);
       if (reserved !== null) return reserved;
+      without.add(listing.roomId);
       exclude = listing.roomId;
     }
     if (orCreate)
@@ -132,12 +141,11 @@ export class Matchmaking {
     name: string,
     options: Options,
     how: { fresh: boolean; exclude: string | null },
-  ): Promise<IRoomCache> {
+  ): Promise<string> {
     const handler = matchMaker.getHandler(name);
     const filters = handler.getFilterOptions(options) as Record<string, unknown>;
     const key = JSON.stringify([name, ...Object.entries(filters).sort(([a], [b]) => (a < b ? -1 : 1))]);
-    const roomId = await this.#sessions.allocate({ key, roomName: name, options, ...how });
-    return await this.#listing(roomId);
+    return await this.#sessions.allocate({ key, roomName: name, options, ...how });
   }
 
   /** Null: no seat there (full, locked, or on its way out). */
@@ -172,13 +180,15 @@ export class Matchmaking {
   }
 
   async #listing(roomId: string): Promise<IRoomCache> {
+    const unknown = new ServerError(ErrorCode.MATCHMAKE_INVALID_ROOM_ID, `room "${roomId}" not found`);
+    return (await this.#find(roomId)) ?? raise(unknown);
+  }
+
+  async #find(roomId: string): Promise<IRoomCache | undefined> {
     const known = await matchMaker.driver.findOne({ roomId });
     if (known) return known;
     await this.#sessions.freshRoom(roomId);
-    return (
-      (await matchMaker.driver.findOne({ roomId })) ??
-      raise(new ServerError(ErrorCode.MATCHMAKE_INVALID_ROOM_ID, `room "${roomId}" not found`))
-    );
+    return (await matchMaker.driver.findOne({ roomId })) ?? undefined;
   }
 
   async #sessionOf(roomId: string, token: string): Promise<string | undefined> {

@@ -1,9 +1,9 @@
 import type { AuthContext, Client, Room } from "@colyseus/core";
 import { currentWorld, outsideWorld } from "../session/sandbox.ts";
-import { SessionError } from "../session/session-error.ts";
+import { outsideLog, SessionError } from "../session/session-error.ts";
 import { attachSocket } from "./attach-socket.ts";
 import { checkRoomClass } from "./check-room-class.ts";
-import { patchClock } from "./clock-patch.ts";
+import { ownClock, patchClock, unwrapClock } from "./clock-patch.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
 import { partsOf } from "./room-parts.ts";
@@ -50,6 +50,9 @@ export function replicated<Base extends RoomClass>(base: Base, options: Replicat
       const parts = partsOf(this);
       parts.clock.now = () => seam.environment.world.nowMs();
       parts.clock.currentTime = parts.clock.now();
+      ownClock(parts.clock, seam.environment.world);
+      unwrapClock(parts.clock, seam);
+      for (const hook of silencedHooks) silenceOwnHook(this, hook);
     }
   };
   Object.defineProperty(Replicated, "name", { value: base.name });
@@ -59,10 +62,7 @@ export function replicated<Base extends RoomClass>(base: Base, options: Replicat
 }
 
 function outside(room: string, what: string): SessionError {
-  return new SessionError(
-    "MUTATION_OUTSIDE_LOG",
-    `${room} ${what}; a change from outside must go through the log: await room.propose("method", ...data)`,
-  );
+  return outsideLog(`${room} ${what}`);
 }
 
 /** The seam if its room is being applied right now, else null. */
@@ -82,9 +82,13 @@ const changing = [
   "setPrivate",
   "setMatchmaking",
   "setState",
+  "setSerializer",
   "disconnect",
   "kickClient",
 ];
+
+/** What a room registers of its own: once it is made, only from within. */
+const registering = ["onMessage", "onMessageBytes", "setTimestep", "setSimulationInterval", "setPatchRate"];
 
 const notSupported: Record<string, string> = {
   setFixedTimestep: "use setTimestep()",
@@ -110,9 +114,43 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
     };
   }
   Object.assign(prototype, matchmakingMethods(stock), connectionMethods(stock), codeMethods(stock));
-  for (const hook of ["onJoin", "onDrop", "onLeave"]) {
+  for (const name of registering) {
+    const method = prototype[name];
+    prototype[name] = function (this: Room, ...args: unknown[]) {
+      if (seamOfRoom(this) !== undefined && applying(this) === null)
+        throw outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
+      return method?.apply(this, args);
+    };
+  }
+  for (const hook of silencedHooks) {
     if (stock[hook] !== undefined) prototype[hook] = restorableHook(hook, stock[hook]);
   }
+}
+
+const silencedHooks = ["onJoin", "onDrop", "onLeave"] as const;
+
+/** A hook may be an arrow function in a field, which hides the prototype's. */
+function silenceOwnHook(room: Room, name: (typeof silencedHooks)[number]): void {
+  if (!Object.hasOwn(room, name)) return;
+  const table = room as unknown as Record<string, Callback>;
+  const hook = table[name];
+  if (hook !== undefined) table[name] = restorableHook(name, hook);
+}
+
+/** Properties that do something when they are assigned; `state`, `maxClients` do it through methods in `changing`. */
+const acting = ["autoDispose", "patchRate", "unreliablePatchRate"] as const;
+
+function guardAssignment(room: Room, name: (typeof acting)[number]): void {
+  const stock = Object.getOwnPropertyDescriptor(room, name);
+  if (stock?.set === undefined) throw new Error(`the stock room has no setter for ${name}`);
+  const set = stock.set;
+  Object.defineProperty(room, name, {
+    ...stock,
+    set: (value: unknown) => {
+      if (applying(room) === null) throw outside(`${room.constructor.name}.${name}`, "was assigned outside of the room");
+      set.call(room, value);
+    },
+  });
 }
 
 /** While a room is restored its hooks only put the stock records back; else they are the user's. */
@@ -229,8 +267,8 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
 
 /** Where the stock room calls the user's code: promises are counted, so that a room is saved at rest only. */
 function codeMethods(stock: Record<string, Callback>): Record<string, Callback> {
-  return {
-    onMessage(this: Room, type: string | number, ...rest: unknown[]) {
+  const registering = (name: "onMessage" | "onMessageBytes"): Callback =>
+    function (this: Room, type: string | number, ...rest: unknown[]) {
       const handler = rest.at(-1) as Callback;
       const seam = seamOfRoom(this);
       const tracked: Callback = (...args) => {
@@ -238,8 +276,15 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
         if (isThenable(result)) seam?.environment.track(result, `the handler of "${type}"`);
         return result;
       };
-      return stock["onMessage"]?.call(this, type, ...rest.slice(0, -1), tracked);
+      return stock[name]?.call(this, type, ...rest.slice(0, -1), tracked);
+    };
+  return {
+    __init(this: Room) {
+      stock["__init"]?.call(this);
+      for (const name of acting) guardAssignment(this, name);
     },
+    onMessage: registering("onMessage"),
+    onMessageBytes: registering("onMessageBytes"),
     setTimestep(this: Room, step: Callback | undefined, delayMs?: number) {
       const seam = seamOfRoom(this);
       if (step === undefined || seam === undefined) return stock["setTimestep"]?.call(this, step, delayMs);

@@ -48,6 +48,7 @@ export function replaceChance(crypto: typeof nodeCrypto): void {
     randomBytes: crypto.randomBytes,
     randomInt: crypto.randomInt,
     randomFillSync: crypto.randomFillSync,
+    randomFill: crypto.randomFill,
   };
   const replaced = {
     randomUUID(...args: unknown[]) {
@@ -69,11 +70,24 @@ export function replaceChance(crypto: typeof nodeCrypto): void {
       const [low, high] = args.length === 1 ? [0, args[0] as number] : (args as [number, number]);
       return low + Math.floor(world.random() * (high - low));
     },
-    randomFillSync(view: ArrayBufferView, ...rest: unknown[]) {
+    randomFillSync(view: ArrayBufferView | ArrayBuffer, offset = 0, size?: number) {
       const world = currentWorld();
-      return world === null
-        ? (real.randomFillSync as (...all: unknown[]) => unknown)(view, ...rest)
-        : fill(world, view);
+      if (world === null) {
+        const rest = size === undefined ? [offset] : [offset, size];
+        return (real.randomFillSync as (...all: unknown[]) => unknown)(view, ...rest);
+      }
+      // In elements of the view, as Node counts them.
+      const unit = (view as { BYTES_PER_ELEMENT?: number }).BYTES_PER_ELEMENT ?? 1;
+      const bytes = ArrayBuffer.isView(view)
+        ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+        : new Uint8Array(view);
+      fill(world, bytes.subarray(offset * unit, size === undefined ? undefined : (offset + size) * unit));
+      return view;
+    },
+    randomFill(...args: unknown[]) {
+      const world = currentWorld();
+      if (world !== null) throw new Error(`crypto.randomFill in ${world.label}: use crypto.randomFillSync`);
+      return (real.randomFill as (...all: unknown[]) => unknown)(...args);
     },
   };
   Object.assign(crypto, replaced);

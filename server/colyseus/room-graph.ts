@@ -1,4 +1,4 @@
-import { type Delayed, type Room, Room as StockRoom } from "@colyseus/core";
+import { Delayed, type Room, Room as StockRoom } from "@colyseus/core";
 import type { Schema } from "@colyseus/schema";
 import type { GraphOptions } from "../session/graph/graph-options.ts";
 import { captureSchema } from "../session/graph/schema-restore.ts";
@@ -88,7 +88,6 @@ const stockFields = new Set<string>([
     "input",
   ],
 ]);
-const hookName = /^on[A-Z]/;
 /** The listing's fields that are this node's own. */
 const nodesOwn = new Set(["processId", "publicAddress", "roomId", "name"]);
 
@@ -97,8 +96,8 @@ export function userFields(room: Room, seam: Seam): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(room)) {
     if (stockFields.has(name) || transient.has(name)) continue;
-    // Arrow functions in fields are code, made again by the constructor.
-    if (typeof value === "function" || hookName.test(name)) continue;
+    // Functions that constructor and onCreate leave in fields are code, made again by them; later ones would be lost.
+    if (typeof value === "function" && seam.functions.get(name) === value) continue;
     fields[name] = value;
   }
   return fields;
@@ -188,10 +187,25 @@ export function activeDelayed(parts: RoomParts): Delayed[] {
   return parts.clock.delayed.filter((delayed) => delayed.active);
 }
 
+const spentName = "spent";
+
+/** A clock timer that has fired or was cleared, and that a field still holds, is no more than that: it does nothing. */
+class References extends Map<object, string> {
+  override get(object: object): string | undefined {
+    return super.get(object) ?? (object instanceof Delayed && !object.active ? spentName : undefined);
+  }
+}
+
+function spentDelayed(): Delayed {
+  const delayed = new Delayed(() => {}, [], 0, 1);
+  delayed.active = false;
+  return delayed;
+}
+
 /** How the graph's objects that are not data are named: the room, its clients, its clock, its timers. */
 export function graphOptions(room: Room, seam: Seam, clients: Iterable<LoggedClient>): GraphOptions {
   const parts = partsOf(room);
-  const references = new Map<object, string>([
+  const references = new References([
     [room, "room"],
     [parts.clock, "clock"],
     [parts.clients, "clients"],
@@ -205,7 +219,7 @@ export function graphOptions(room: Room, seam: Seam, clients: Iterable<LoggedCli
     classes: [...(seam.options.classes ?? [])],
     stateClasses: parts.state === undefined ? [] : [parts.state.constructor as never],
     references,
-    resolve: (name) => named.get(name),
+    resolve: (name) => (name === spentName ? spentDelayed() : named.get(name)),
     rootName: "room",
   };
 }

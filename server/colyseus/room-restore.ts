@@ -8,6 +8,7 @@ import type { ColyseusRoom } from "./colyseus-room.ts";
 import { LoggedClient } from "./logged-client.ts";
 import {
   graphOptions,
+  userFields,
   type RoomGraph,
   type SavedClient,
   type SavedDelayed,
@@ -43,6 +44,9 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
     clients.set(client.sessionId, loggedClient(restoration, seat, client));
   }
   const graph = decodeGraph(saved, sightedOptions(restoration, clients, delayed)) as RoomGraph;
+  delayed.forEach((each, at) => {
+    Object.assign(each, { args: graph.delayed[at]?.args ?? [] });
+  });
   const keepSeconds = new Map(
     graph.clients.flatMap(({ sessionId, left }) =>
       left === null ? [] : [[sessionId, left.timer === null ? Number.POSITIVE_INFINITY : 1] as const],
@@ -165,9 +169,8 @@ async function rejoin({ parts }: Restoration, client: LoggedClient, saved: Saved
 }
 
 async function layOver({ room, parts, seam }: Restoration, graph: RoomGraph): Promise<void> {
-  for (const name of Object.keys(room)) {
-    if (name in graph.fields) (room as unknown as Record<string, unknown>)[name] = graph.fields[name];
-  }
+  // Fields that were deleted since onCreate must not come back, and their order is part of what room code can see.
+  for (const name of Object.keys(userFields(room, seam))) Reflect.deleteProperty(room, name);
   for (const [name, value] of Object.entries(graph.fields))
     (room as unknown as Record<string, unknown>)[name] = value;
   if (graph.state !== undefined && graph.schema !== null) {
@@ -182,8 +185,8 @@ async function layOver({ room, parts, seam }: Restoration, graph: RoomGraph): Pr
   parts.seatReservationTimeout = flags.seatReservationTimeout;
   parts.maxMessagesPerSecond = flags.maxMessagesPerSecond;
   if (parts.autoDispose !== flags.autoDispose) parts.autoDispose = flags.autoDispose;
-  if (parts.patchRate !== flags.patchRate)
-    throw new Error("patchRate was changed after onCreate: such a room is never at rest");
+  // Another rate is another timer, and never at rest; but a room with a timestep may have stopped its patches.
+  if (parts.patchRate !== flags.patchRate) parts.patchRate = flags.patchRate;
   if (flags.locked !== parts.locked) await (flags.locked ? parts.lock(true) : parts.unlock(true));
   parts._lockedExplicitly = flags.lockedExplicitly;
   Object.assign(parts._listing, graph.listing);

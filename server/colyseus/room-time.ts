@@ -1,6 +1,6 @@
 import { currentWorld } from "../session/sandbox.ts";
 
-/** `Date` and `performance.now` inside a room read the log's stamps; outside they are what they were. */
+/** `Date`, `performance.now` and `process.hrtime` inside a room read the log's stamps; outside they are what they were. */
 export function replaceTime(): void {
   const RealDate = Date;
   const realNow = RealDate.now.bind(RealDate);
@@ -15,6 +15,19 @@ export function replaceTime(): void {
   });
   RealDate.prototype.constructor = RoomDate;
   globalThis.Date = RoomDate;
+
+  const realHrtime = process.hrtime;
+  const nanoseconds = () => {
+    const world = currentWorld();
+    return world === null ? null : BigInt(Math.round(world.nowMs() * 1e6));
+  };
+  const hrtime = (since?: [number, number]): [number, number] => {
+    const now = nanoseconds();
+    if (now === null) return realHrtime(since);
+    const passed = now - (since === undefined ? 0n : BigInt(since[0]) * 1_000_000_000n + BigInt(since[1]));
+    return [Number(passed / 1_000_000_000n), Number(passed % 1_000_000_000n)];
+  };
+  process.hrtime = Object.assign(hrtime, { bigint: () => nanoseconds() ?? realHrtime.bigint() });
 
   const realPerformanceNow = performance.now.bind(performance);
   performance.now = () => currentWorld()?.nowMs() ?? realPerformanceNow();

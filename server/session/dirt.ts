@@ -19,9 +19,12 @@ export class Dirt {
     this.#sinceSave = null;
   }
 
-  /** The checkpoint of `saving(index)` is durable; an older one's news changes nothing. */
+  /**
+   * What `saving(index)` gave is durable; an older one's news changes nothing. A part that is gone is saved as of the
+   * group's last entry, which may be past the machine's last command.
+   */
   saved(index: number): void {
-    if (index !== this.#savedAt) return;
+    if (this.#savedAt === null || index < this.#savedAt) return;
     this.#sinceDurable = this.#sinceSave;
     this.#savedAt = null;
   }

@@ -42,8 +42,9 @@ export class RoomDirectory {
     return pack(saved);
   }
 
-  get roomIds(): IterableIterator<string> {
-    return this.#rooms.keys();
+  /** Rooms that were made by entries up to `index`. */
+  *roomsMadeBy(index: number): Iterable<string> {
+    for (const [roomId, { createdAt }] of this.#rooms) if (createdAt <= index) yield roomId;
   }
 
   /** The room was created by the entry at `index` and by no other. */

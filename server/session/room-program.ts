@@ -45,6 +45,8 @@ export interface RoomProgram {
     readonly seconds: number;
   }): Promise<boolean>;
   hasReservation(sessionId: string): boolean;
+  /** Seats that are reserved and not yet taken. */
+  readonly reservedSeats: number;
   /** A first join, or a reconnection to a seat that was kept. The seat's epoch and token are already the new ones. */
   join(
     seat: Seat,

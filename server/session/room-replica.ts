@@ -1,6 +1,7 @@
 import { pack, unpack } from "msgpackr";
 import type { ApplyResult } from "../group/machine.ts";
 import { failureCode, failureWords } from "./failure.ts";
+import { GraphError } from "./graph/graph-error.ts";
 import { sessionLimits } from "./limits.ts";
 import { abnormalClosure, type LiveSocket, mayTryReconnect } from "./live-socket.ts";
 import { Origins, type OriginsState } from "./origins.ts";
@@ -26,18 +27,15 @@ export interface RoomHost {
 }
 
 /**
- * A room's graph hash is taken after so many commands, but not again within so much log time: at equal indexes on every
+ * A room's graph hash is taken by the first command of each so many milliseconds of log time: at equal indexes on every
  * replica, and at a cost that does not grow with the load.
  */
-const commandsPerHash = 32;
 const hashIntervalMs = 1_000;
 const checkpointVersion = 1;
 
 interface HashPoint {
   readonly index: number;
   readonly hash: string;
-  /** Log time. */
-  readonly atMs: number;
 }
 
 interface Saved {
@@ -47,7 +45,7 @@ interface Saved {
   readonly world: WorldState;
   readonly origins: OriginsState;
   readonly seats: SeatState[];
-  readonly commands: number;
+  readonly hashedInterval: number;
   readonly hashPoint: HashPoint | null;
   readonly program: Uint8Array;
 }
@@ -69,7 +67,9 @@ export class RoomReplica implements RoomEnvironment {
   readonly #origins: Origins;
   readonly #sockets = new SeatSockets();
   #program: RoomProgram | null = null;
-  #commands: number;
+  #hashedInterval: number;
+  /** Why the room could not be saved or hashed when it was tried last. */
+  #unsavable: string | null = null;
 
   private constructor(host: RoomHost, birth: RoomBirth, saved: Saved | null) {
     this.#host = host;
@@ -78,7 +78,7 @@ export class RoomReplica implements RoomEnvironment {
     this.index = birth.index;
     this.world = new RoomWorld(birth, (fields, message) => host.log.warn(fields, message));
     this.#origins = new Origins(saved?.origins);
-    this.#commands = saved?.commands ?? 0;
+    this.#hashedInterval = saved?.hashedInterval ?? 0;
     this.seats = new Map((saved?.seats ?? []).map((state) => [state.sessionId, Seat.from(state)]));
   }
 
@@ -137,10 +137,15 @@ export class RoomReplica implements RoomEnvironment {
 
   restlessBecause(): string | null {
     const open = this.world.openPromise;
-    return open === null ? this.program.restlessBecause() : `${open} has not finished`;
+    if (open !== null) return `${open} has not finished`;
+    return this.program.restlessBecause() ?? this.#unsavable;
   }
 
-  save(): Uint8Array {
+  /** Null: not at rest, or something in it cannot be saved; the older checkpoint and its log are kept (design 5.5). */
+  save(): Uint8Array | null {
+    if (this.world.openPromise !== null || this.program.restlessBecause() !== null) return null;
+    const program = this.#savable(() => this.program.save());
+    if (program === null) return null;
     const saved: Saved = {
       version: checkpointVersion,
       birth: this.birth,
@@ -148,9 +153,9 @@ export class RoomReplica implements RoomEnvironment {
       world: this.world.state,
       origins: this.#origins.state,
       seats: [...this.seats.values()].map((seat) => seat.state),
-      commands: this.#commands,
+      hashedInterval: this.#hashedInterval,
       hashPoint: this.hashPoint,
-      program: this.program.save(),
+      program,
     };
     return pack(saved);
   }
@@ -185,7 +190,7 @@ export class RoomReplica implements RoomEnvironment {
 
   reserve(argument: Reserve, context: SessionContext): ApplyResult {
     return this.#proposed(argument.sequence, context, () => {
-      if (this.seats.size >= sessionLimits.seatsMax) {
+      if (this.seats.size + this.program.reservedSeats >= sessionLimits.seatsMax) {
         const most = `a room has at most ${sessionLimits.seatsMax} seats: open another room`;
         return refusal("SEATS_TOO_MANY", most);
       }
@@ -203,7 +208,7 @@ export class RoomReplica implements RoomEnvironment {
       if (!(seat instanceof Seat)) return seat;
       const { nodeId, bootCount } = context.origin;
       this.#sockets.close(seat, mayTryReconnect, "attached elsewhere");
-      seat.attach({ nodeId, bootCount, attachId }, token);
+      seat.attach({ nodeId, bootCount, attachId }, { token, presentedToken });
       seat.wrapper = wrapper;
       this.seats.set(seat.sessionId, seat);
       if (nodeId === this.#host.nodeId && bootCount === this.#host.bootCount) this.#bind(seat, attachId);
@@ -234,6 +239,7 @@ export class RoomReplica implements RoomEnvironment {
   /** Seats that a lost node held are free to be taken again elsewhere. */
   nodeLost(argument: NodeLost, context: SessionContext): void {
     this.#begin(context);
+    if (this.disposed) return;
     for (const seat of [...this.seats.values()]) {
       const at = seat.attachment;
       if (at?.nodeId === argument.nodeId && at.bootCount <= argument.bootCountMax)
@@ -254,6 +260,7 @@ export class RoomReplica implements RoomEnvironment {
     const verdict = seat.take(stream, sequence);
     if (verdict === "gap") return { type: "gap" };
     this.#begin(context);
+    if (this.disposed) return done(this.#gone());
     const act = verdict === "new" ? this.program.message : this.program.repeat;
     this.world.run(() => act.call(this.program, seat, frame), "message");
     if (stream === "client") this.#sockets.acknowledge(seat);
@@ -300,9 +307,15 @@ export class RoomReplica implements RoomEnvironment {
     if (verdict === "expired")
       return done(refusal("SESSION_EXPIRED", "a later start of this node has spoken since"));
     this.#begin(context);
+    if (this.disposed) return done(this.#gone());
     const value = act();
     this.#end();
     return done(value);
+  }
+
+  /** A timer that fell due before the command has ended the room. */
+  #gone(): Refusal {
+    return refusal("ROOM_NOT_FOUND", `room "${this.roomId}" is not there, or no longer`);
   }
 
   #begin(context: SessionContext): void {
@@ -312,11 +325,25 @@ export class RoomReplica implements RoomEnvironment {
 
   #end(): void {
     this.#settleLeaves();
-    this.#commands++;
-    if (this.#commands % commandsPerHash !== 0 || this.disposed) return;
-    const atMs = this.world.nowMs();
-    if (this.hashPoint !== null && atMs < this.hashPoint.atMs + hashIntervalMs) return;
-    this.hashPoint = { index: this.index, hash: this.program.hash(), atMs };
+    const interval = Math.floor(this.world.nowMs() / hashIntervalMs);
+    if (interval === this.#hashedInterval || this.disposed) return;
+    this.#hashedInterval = interval;
+    const hash = this.#savable(() => this.program.hash());
+    this.hashPoint = hash === null ? null : { index: this.index, hash };
+  }
+
+  /** What room code puts into its fields is its own: that it cannot be saved is the room's failure, not the node's. */
+  #savable<T>(act: () => T): T | null {
+    try {
+      const result = act();
+      this.#unsavable = null;
+      return result;
+    } catch (error) {
+      if (!(error instanceof GraphError)) throw error;
+      if (error.message !== this.#unsavable) this.report(error, "checkpoint");
+      this.#unsavable = error.message;
+      return null;
+    }
   }
 
   /** Clients that room code sent away, and those that their leaving sends away in turn. */

@@ -75,10 +75,14 @@ export class Seat {
     };
   }
 
-  attach(attachment: Attachment, token: string): void {
+  /** What the client has shown is what it surely has: a token in between may never have reached it. */
+  attach(
+    attachment: Attachment,
+    { token, presentedToken }: { readonly token: string; readonly presentedToken: string | null },
+  ): void {
     this.epoch++;
     this.attachment = attachment;
-    this.previousToken = this.token === "" ? null : this.token;
+    this.previousToken = presentedToken;
     this.token = token;
     this.epochSequence = 0;
   }

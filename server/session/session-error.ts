@@ -30,6 +30,14 @@ export class SessionError extends Error {
   }
 }
 
+/** Something outside of a room's log tried to change it on this replica only. */
+export function outsideLog(what: string): SessionError {
+  return new SessionError(
+    "MUTATION_OUTSIDE_LOG",
+    `${what}; a change from outside must go through the log: await room.propose("method", ...data)`,
+  );
+}
+
 /** An error on its way through a result: plain data, so that it can be logged, remembered and compared. */
 export interface Refusal {
   readonly refused: SessionErrorCode;

@@ -48,12 +48,11 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
-    for (const replica of this.rooms.values()) {
-      this.#host.roomRemoved(replica);
-      replica.discard();
-    }
+    const replaced = [...this.rooms.values()];
+    for (const replica of replaced) replica.discard();
     this.rooms.clear();
     this.#dirt.clear();
+    this.#spoken.clear();
     this.#appliedIndex = 0;
     this.#nextTickMs = undefined;
     const directory = checkpoints.get(directoryKey);
@@ -66,6 +65,8 @@ export class SessionMachine implements Machine, SessionCommands {
       this.rooms.set(roomId, replica);
       this.#host.roomAdded(replica);
     }
+    // A room that lives on was never gone: this node goes on numbering what it proposes to it.
+    for (const replica of replaced) if (!this.rooms.has(replica.roomId)) this.#host.roomRemoved(replica);
   }
 
   apply(applied: AppliedCommand): ApplyResult {
@@ -121,9 +122,12 @@ export class SessionMachine implements Machine, SessionCommands {
     return { type: "done", value: null };
   }
 
-  /** Rooms that the directory still lists although they are gone: to be forgotten by a command. */
+  /**
+   * Rooms that the directory still lists although they are gone: to be forgotten by a command. The directory's
+   * checkpoint may be ahead of what has been applied since: a room that is still to be made again is not gone.
+   */
   *gone(): Iterable<string> {
-    for (const roomId of this.#directory.roomIds) if (!this.rooms.has(roomId)) yield roomId;
+    for (const roomId of this.#directory.roomsMadeBy(this.#appliedIndex)) if (!this.rooms.has(roomId)) yield roomId;
   }
 
   // ---- rooms ------------------------------------------------------------------------------------------------------
@@ -206,9 +210,10 @@ export class SessionMachine implements Machine, SessionCommands {
       return { index: this.#appliedIndex, bytes: this.#directory.save() };
     }
     const replica = this.rooms.get(key);
-    if (replica !== undefined && replica.restlessBecause() !== null) return null;
+    const bytes = replica?.save();
+    if (bytes === null) return null;
     dirt?.saving(this.#appliedIndex);
-    return replica === undefined ? "deleted" : { index: this.#appliedIndex, bytes: replica.save() };
+    return bytes === undefined ? "deleted" : { index: this.#appliedIndex, bytes };
   }
 
   saved(key: string, index: number): void {

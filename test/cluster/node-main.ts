@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { makeAdminHandler } from "../../server/admin/admin-handler.ts";
 import { failHard, makeLog, writeLastLine } from "../../server/cluster/log.ts";
 import { TestudoNode } from "../../server/cluster/node.ts";
-import { exitCodeOf, NodeError } from "../../server/cluster/node-error.ts";
+import { codeOf, exitCodeOf, NodeError } from "../../server/cluster/node-error.ts";
 import { readNodeOptions } from "../../server/cluster/options.ts";
 import { stopWithProcess } from "../../server/cluster/process-life.ts";
 import { SumMachine } from "./sum-machine.ts";
@@ -44,7 +44,8 @@ stopWithProcess({
   fail,
 });
 server.listen(options.port, options.host);
-node.start().catch(fail);
+// A stop that came first is no failure.
+node.start().catch((error: unknown) => codeOf(error) === "NODE_STOPPED" || fail(error));
 
 function parse() {
   try {

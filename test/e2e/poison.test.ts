@@ -253,10 +253,15 @@ poison("[E6] a closure in the room's clock: not at rest until it has fired, then
   await cluster.until("at rest again", async () => (await rests()).every((room) => room?.atRest && room.restlessBecause === null));
 });
 
+const outsideActs = [
+  ...["setField", "setChild", "clearMap", "broadcast", "lock", "disconnect", "leave", "send", "timer", "interval"],
+  ...["handler", "timestep", "setMetadata", "reconnection"],
+];
+
 poison("[E7] a change from outside is refused, and changes nothing anywhere", async (world) => {
   const before = await views(world);
   for (const id of cluster.ids) {
-    for (const name of ["setField", "setChild", "clearMap", "broadcast", "lock", "disconnect", "leave"]) {
+    for (const name of [...outsideActs]) {
       const answer = await world.act(id, name);
       assert.ok("error" in answer, `${name} on ${id} was let through: ${JSON.stringify(answer)}`);
       assert.is(answer.error.code, "MUTATION_OUTSIDE_LOG", `${name} on ${id}: ${answer.error.message}`);

@@ -142,17 +142,18 @@ export class SimNetwork {
   }
 
   #dial(one: string, other: string): void {
-    const ends = [this.#adapters.get(one), this.#adapters.get(other)] as const;
+    const dialer = this.#adapters.get(one);
+    const acceptor = this.#adapters.get(other);
     const pair = pairOf(one, other);
-    if (ends[0] === undefined || ends[1] === undefined || this.#links.has(pair)) return;
+    if (dialer === undefined || acceptor === undefined || this.#links.has(pair)) return;
     const isCut = this.#cuts.has(`${one}>${other}`) || this.#cuts.has(`${other}>${one}`);
-    if (isCut || ends.some(({ host }) => host.isPaused)) return this.#dialSoon(one, other, 100);
+    if (isCut || dialer.host.isPaused || acceptor.host.isPaused) return this.#dialSoon(one, other, 100);
     const { schedule, chance } = this.#parts;
     const make = (adapter: Adapter): End => {
       const { host } = adapter;
       return { host, adapter, state: "opening", lastArrivalMs: 0, bytesUnderWay: 0, stuck: [] };
     };
-    const link: Link = { ends: { [one]: make(ends[0]), [other]: make(ends[1]) }, ids: [one, other] };
+    const link: Link = { ends: { [one]: make(dialer), [other]: make(acceptor) }, ids: [one, other] };
     this.#links.set(pair, link);
     for (const [here, there] of [
       [one, other],

@@ -50,6 +50,8 @@ export class SimPlayer {
   #joins = 0;
   #heardMs = 0;
   #isResting = false;
+  /** The present connection was told that it has the seat. */
+  #isJoinedHere = false;
   /** Of what the player waits for; answers to earlier ones count for nothing. */
   #turn = 0;
 
@@ -256,6 +258,7 @@ export class SimPlayer {
   #connect(process: SimProcess, seat: Seat): void {
     const { schedule, chance, kind } = this.#parts;
     this.#phase = "attaching";
+    this.#isJoinedHere = false;
     this.#heardMs = schedule.nowMs;
     const turn = ++this.#turn;
     const claim = { roomId: seat.roomId, sessionId: seat.account.sessionId, presentedToken: seat.token, wrapper: kind === "wrapper" };
@@ -313,7 +316,7 @@ export class SimPlayer {
     if (sequenced !== null) {
       hold(this.#parts.kind === "wrapper", "X10", () => "a stock client is told what only the wrapper knows");
       seat.outbox.acknowledge(sequenced.sequence);
-      if (this.#phase === "attaching" && seat.attaches > 0) this.#attached(seat);
+      if (this.#phase === "attaching" && this.#isJoinedHere) this.#attached(seat);
       return;
     }
     const heard = readFrame(bytes);
@@ -333,6 +336,7 @@ export class SimPlayer {
     const { coverage, kind } = this.#parts;
     seat.token = token;
     seat.attaches += 1;
+    this.#isJoinedHere = true;
     coverage.hit(seat.attaches === 1 ? "joins" : "reattachments");
     this.#note(`is attached for the ${seat.attaches}. time`);
     this.#socket?.tell(joinedFrame);

@@ -1,0 +1,177 @@
+import type { EngineOptions } from "../../server/group/engine-options.ts";
+import type { PeerMessage } from "../../server/network/peer-message.ts";
+import type { Chance } from "./chance.ts";
+import type { Coverage } from "./coverage.ts";
+import type { Laws } from "./laws.ts";
+import { MachineWatch, type ReplicaBook } from "./machine-watch.ts";
+import type { Owner, Schedule } from "./schedule.ts";
+import { SimDisk } from "./sim-disk.ts";
+import { SimNetwork } from "./sim-network.ts";
+import { SimProcess } from "./sim-node.ts";
+import type { Trace } from "./trace.ts";
+
+export interface ClusterParts {
+  readonly nodes: number;
+  readonly groups: number;
+  readonly engine: Partial<EngineOptions>;
+  readonly electionTimeoutBaseMs: number;
+  readonly schedule: Schedule;
+  readonly chance: Chance;
+  readonly trace: Trace;
+  readonly laws: Laws;
+  readonly coverage: Coverage;
+  readonly book: ReplicaBook;
+  /** A node ended that had no reason to. */
+  readonly broken: (what: Error) => void;
+}
+
+export function nodeIdsOf(nodes: number): readonly string[] {
+  return Array.from({ length: nodes }, (_, at) => `n${at + 1}`);
+}
+
+interface Place {
+  readonly disk: SimDisk;
+  process: SimProcess | null;
+  readonly watches: MachineWatch[];
+  /** The next disk error is ours. */
+  diskFails: boolean;
+}
+
+/** All nodes of the simulated cluster: their disks, the network between them, and the processes that come and go. */
+export class Cluster {
+  readonly nodeIds: readonly string[];
+  readonly network: SimNetwork;
+  readonly groups: number;
+  readonly #parts: ClusterParts;
+  readonly #places: ReadonlyMap<string, Place>;
+
+  constructor(parts: ClusterParts) {
+    this.#parts = parts;
+    this.groups = parts.groups;
+    this.nodeIds = nodeIdsOf(parts.nodes);
+    this.network = new SimNetwork({ ...parts, sent: (from, message) => this.#sent(from, message) });
+    const place = (id: string): Place => ({ disk: new SimDisk(id, parts), process: null, watches: [], diskFails: false });
+    this.#places = new Map(this.nodeIds.map((id) => [id, place(id)]));
+    parts.schedule.after = (owner) => this.#observe(owner);
+  }
+
+  get processes(): readonly SimProcess[] {
+    return [...this.#places.values()].flatMap(({ process }) => process ?? []);
+  }
+
+  process(id: string): SimProcess | null {
+    return this.#place(id).process;
+  }
+
+  disk(id: string): SimDisk {
+    return this.#place(id).disk;
+  }
+
+  watches(id: string): readonly MachineWatch[] {
+    return this.#place(id).watches;
+  }
+
+  #place(id: string): Place {
+    const place = this.#places.get(id);
+    if (place === undefined) throw new Error(`there is no node ${id}`);
+    return place;
+  }
+
+  boot(id: string): void {
+    const place = this.#place(id);
+    if (place.process !== null) return;
+    const { laws, trace, schedule, book } = this.#parts;
+    trace.note(`${id} boots`);
+    laws.started(id);
+    place.watches.length = 0;
+    const process = new SimProcess({
+      ...this.#parts,
+      nodeId: id,
+      nodeIds: this.nodeIds,
+      disk: place.disk,
+      network: this.network,
+      watch: (_, group, machine) => {
+        const watch = new MachineWatch({ node: id, group, machine, laws, book });
+        place.watches[group] = watch;
+        return watch;
+      },
+      failed: (failing, error) => this.#failed(failing, error),
+    });
+    place.process = process;
+    schedule.in(0, process, () => process.boot());
+  }
+
+  /** The process ends here and now, as by kill -9 or a power cut. */
+  crash(id: string, { keepUnfinished, isSilent }: { keepUnfinished: boolean; isSilent: boolean }): void {
+    const place = this.#place(id);
+    const { process, disk } = place;
+    if (process === null) return;
+    const { coverage, trace } = this.#parts;
+    coverage.hit("crashes");
+    if (disk.isSaving) coverage.hit("crashesMidSave");
+    trace.note(`${id} crashes${disk.isSaving ? `, its save is ${keepUnfinished ? "kept" : "lost"}` : ""}`);
+    place.process = null;
+    process.end();
+    disk.crash(keepUnfinished);
+    this.network.crashed(id, isSilent);
+  }
+
+  /** As SIGTERM: hands over what it leads, and closes everything. */
+  stop(id: string, stopped: () => void): void {
+    const place = this.#place(id);
+    const { process } = place;
+    if (process === null || !process.isReady) return;
+    this.#parts.coverage.hit("cleanStops");
+    this.#parts.trace.note(`${id} stops`);
+    process.isReady = false;
+    const { schedule } = this.#parts;
+    schedule.in(0, process, () => {
+      process.rooms.stop().then(() => {
+        if (place.process !== process) return;
+        this.#parts.trace.note(`${id} has stopped`);
+        place.process = null;
+        process.end();
+        place.disk.crash(true);
+        stopped();
+      });
+    });
+  }
+
+  failDisk(id: string): void {
+    const place = this.#place(id);
+    if (place.process === null) return;
+    this.#parts.coverage.hit("diskErrors");
+    place.diskFails = true;
+    place.disk.failNextSave();
+  }
+
+  #failed(process: SimProcess, error: unknown): void {
+    const place = this.#place(process.nodeId);
+    const isExpected = place.diskFails && place.process === process;
+    this.#parts.trace.note(`${process.nodeId} ends: ${String(error)}`);
+    if (!isExpected) return this.#parts.broken(error instanceof Error ? error : new Error(String(error)));
+    place.diskFails = false;
+    this.crash(process.nodeId, { keepUnfinished: false, isSilent: false });
+    this.#parts.schedule.in(this.#parts.chance.between(50, 1_000), null, () => this.boot(process.nodeId));
+  }
+
+  #sent(from: string, message: PeerMessage): void {
+    if (message.type !== "raft") return;
+    const { laws, coverage } = this.#parts;
+    const { group, message: raft } = message;
+    if (raft.type === "appendEntries") {
+      laws.leads(from, group, raft.term);
+      let termBefore: number | null = raft.prevLogTerm;
+      for (const entry of raft.entries) {
+        laws.entry(group, entry, termBefore, from);
+        termBefore = entry.term;
+      }
+    } else if (raft.type === "installSnapshot") laws.leads(from, group, raft.term);
+    else if (raft.type === "timeoutNow") coverage.hit("transfers");
+  }
+
+  #observe(owner: Owner | null): void {
+    if (!(owner instanceof SimProcess) || !owner.isAlive) return;
+    this.#parts.laws.observe(owner.nodeId, owner.rooms.node.groups());
+  }
+}

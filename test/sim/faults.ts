@@ -1,0 +1,227 @@
+import type { Chance } from "./chance.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Coverage } from "./coverage.ts";
+import type { Schedule } from "./schedule.ts";
+import type { Trace } from "./trace.ts";
+
+const kinds = [
+  "crash",
+  "crashInSave",
+  "crashAll",
+  "stop",
+  "pause",
+  "isolate",
+  "oneSided",
+  "linkDrop",
+  "loss",
+  "doubling",
+  "delay",
+  "slowDisk",
+  "diskError",
+  "wallJump",
+  "transfer",
+] as const;
+
+type Kind = (typeof kinds)[number];
+
+export interface FaultParts {
+  readonly schedule: Schedule;
+  readonly chance: Chance;
+  readonly coverage: Coverage;
+  readonly trace: Trace;
+}
+
+/** Whatever may go wrong, at random, each seed with a mixture of its own: rare combinations come sooner that way. */
+export class Faults {
+  readonly #cluster: Cluster;
+  readonly #parts: FaultParts;
+  readonly #kinds: readonly Kind[];
+  readonly #meanMs: number;
+  #isOver = false;
+
+  constructor(cluster: Cluster, parts: FaultParts) {
+    this.#cluster = cluster;
+    this.#parts = parts;
+    const { chance } = parts;
+    const some = kinds.filter(() => chance.hits(0.6));
+    this.#kinds = some.length === 0 ? kinds : some;
+    this.#meanMs = chance.between(80, 700);
+  }
+
+  start(): void {
+    this.#parts.trace.note(`faults: ${this.#kinds.join(", ")}, every ${this.#meanMs.toFixed(0)} ms`);
+    this.#next();
+  }
+
+  #next(): void {
+    this.#later(this.#parts.chance.wait(this.#meanMs), () => {
+      this.#happen(this.#parts.chance.pick(this.#kinds));
+      this.#next();
+    });
+  }
+
+  /** Nothing once the faults are over. */
+  #later(ms: number, run: () => void): void {
+    this.#parts.schedule.in(ms, null, () => {
+      if (!this.#isOver) run();
+    });
+  }
+
+  /** Everything is as it should be from now on. */
+  end(): void {
+    this.#isOver = true;
+    this.#parts.trace.note("faults end");
+    this.#cluster.network.healAll();
+    for (const id of this.#cluster.nodeIds) {
+      this.#cluster.disk(id).saveMs = 1.5;
+      this.#resume(id);
+      // A process that just ended boots by itself, or here; never twice.
+      this.#cluster.boot(id);
+    }
+  }
+
+  #node(): string {
+    return this.#parts.chance.pick(this.#cluster.nodeIds);
+  }
+
+  #happen(kind: Kind): void {
+    const { chance, coverage, trace } = this.#parts;
+    const id = this.#node();
+    switch (kind) {
+      case "crash":
+        return this.#crash(id);
+      case "crashInSave":
+        return this.#crashInSave(id, 200);
+      case "crashAll":
+        if (chance.hits(0.6)) return;
+        coverage.hit("fullStops");
+        for (const each of this.#cluster.nodeIds) this.#crash(each);
+        return;
+      case "stop":
+        return this.#cluster.stop(id, () => this.#bootLater(id));
+      case "pause":
+        return this.#pause(id);
+      case "isolate":
+        return this.#isolate(id);
+      case "oneSided":
+        return this.#oneSided(id);
+      case "linkDrop":
+        coverage.hit("linkDrops");
+        return this.#cluster.network.dropLink(id, this.#otherThan(id));
+      case "loss":
+        return this.#burst((on) => {
+          this.#cluster.network.loss = on ? chance.between(0.01, 0.3) : 0;
+        });
+      case "doubling":
+        return this.#burst((on) => {
+          this.#cluster.network.doubling = on ? chance.between(0.01, 0.3) : 0;
+        });
+      case "delay":
+        return this.#burst((on) => {
+          this.#cluster.network.extraDelayMs = on ? chance.between(5, 120) : 0;
+        });
+      case "slowDisk":
+        coverage.hit("slowDisks");
+        return this.#burst((on) => {
+          this.#cluster.disk(id).saveMs = on ? chance.between(10, 400) : 1.5;
+        });
+      case "diskError":
+        if (chance.hits(0.4)) this.#cluster.failDisk(id);
+        return;
+      case "wallJump": {
+        const process = this.#cluster.process(id);
+        if (process === null) return;
+        coverage.hit("wallJumps");
+        process.wallOffsetMs += chance.between(-120_000, 120_000);
+        trace.note(`${id}'s wall clock jumps`);
+        return;
+      }
+      case "transfer":
+        return this.#transfer(id);
+    }
+  }
+
+  #otherThan(id: string): string {
+    return this.#parts.chance.pick(this.#cluster.nodeIds.filter((other) => other !== id));
+  }
+
+  #burst(set: (on: boolean) => void): void {
+    set(true);
+    this.#later(this.#parts.chance.between(50, 1_500), () => set(false));
+  }
+
+  #crash(id: string): void {
+    if (this.#cluster.process(id) === null) return;
+    const { chance } = this.#parts;
+    this.#resume(id);
+    this.#cluster.crash(id, { keepUnfinished: chance.hits(0.5), isSilent: chance.hits(0.3) });
+    this.#bootLater(id);
+  }
+
+  /** Between the begin and the end of a save, if one comes soon. */
+  #crashInSave(id: string, tries: number): void {
+    if (this.#cluster.process(id) === null || tries === 0) return;
+    if (this.#cluster.disk(id).isSaving) this.#crash(id);
+    else this.#later(this.#parts.chance.wait(0.5), () => this.#crashInSave(id, tries - 1));
+  }
+
+  #bootLater(id: string): void {
+    const { chance } = this.#parts;
+    this.#later(chance.hits(0.5) ? chance.between(20, 400) : chance.between(400, 3_500), () => this.#cluster.boot(id));
+  }
+
+  #pause(id: string): void {
+    const process = this.#cluster.process(id);
+    if (process === null || process.isPaused) return;
+    const { chance, coverage, trace } = this.#parts;
+    coverage.hit("pauses");
+    trace.note(`${id} pauses`);
+    process.isPaused = true;
+    this.#later(chance.hits(0.5) ? chance.between(20, 300) : chance.between(300, 2_500), () => {
+      if (this.#cluster.process(id) === process) this.#resume(id);
+    });
+  }
+
+  #resume(id: string): void {
+    const process = this.#cluster.process(id);
+    if (process === null || !process.isPaused) return;
+    this.#parts.trace.note(`${id} goes on`);
+    process.isPaused = false;
+    this.#parts.schedule.resume(process);
+  }
+
+  #isolate(id: string): void {
+    const { coverage } = this.#parts;
+    coverage.hit("partitions");
+    const others = this.#cluster.nodeIds.filter((other) => other !== id);
+    this.#cut(others.flatMap((other) => [[id, other] as const, [other, id] as const]), `${id} is cut off`);
+  }
+
+  #oneSided(id: string): void {
+    const { chance, coverage } = this.#parts;
+    coverage.hit("oneSidedPartitions");
+    const others = chance.hits(0.5) ? this.#cluster.nodeIds.filter((other) => other !== id) : [this.#otherThan(id)];
+    const isDeaf = chance.hits(0.5);
+    const directions = others.map((other) => (isDeaf ? ([other, id] as const) : ([id, other] as const)));
+    this.#cut(directions, `${id} is ${isDeaf ? "deaf" : "dumb"} towards ${others.join(", ")}`);
+  }
+
+  #cut(directions: readonly (readonly [string, string])[], what: string): void {
+    const { chance, trace } = this.#parts;
+    trace.note(what);
+    const { network } = this.#cluster;
+    for (const [from, to] of directions) network.cut(from, to);
+    this.#later(chance.hits(0.5) ? chance.between(30, 500) : chance.between(500, 3_000), () => {
+      trace.note(`no more: ${what}`);
+      for (const [from, to] of directions) network.heal(from, to);
+    });
+  }
+
+  #transfer(id: string): void {
+    const process = this.#cluster.process(id);
+    const { node } = process?.rooms ?? {};
+    for (const { id: group, role } of node?.groups() ?? []) {
+      if (role === "leader" && process?.isPaused === false) node?.engine.transferLeader(group, this.#otherThan(id));
+    }
+  }
+}

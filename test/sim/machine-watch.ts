@@ -1,0 +1,111 @@
+import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/machine.ts";
+import type { SessionMachine } from "../../server/session/session-machine.ts";
+import type { Checkpoint } from "../../server/storage/storage.ts";
+import type { Coverage } from "./coverage.ts";
+import type { Laws } from "./laws.ts";
+import { hold } from "./violation.ts";
+
+/** Every so many entries all rooms are compared, graph by graph. */
+const entriesPerComparison = 16;
+
+/** What the replicas of all rooms were at the indexes at which they are compared, by whoever came there first. */
+export class ReplicaBook {
+  readonly #known = new Map<string, { readonly node: string; readonly what: string }>();
+  readonly #coverage: Coverage;
+
+  constructor(coverage: Coverage) {
+    this.#coverage = coverage;
+  }
+
+  compare(key: string, node: string, what: string): void {
+    const known = this.#known.get(key);
+    if (known === undefined) {
+      this.#known.set(key, { node, what });
+      return;
+    }
+    this.#coverage.hit("hashesCompared");
+    hold(known.what === what, "X8", () => `${key} on ${node}: ${what}; on ${known.node}: ${known.what}`);
+  }
+}
+
+/** Looks over a group's shoulder: each command that is applied, and what the rooms are then. */
+export class MachineWatch implements Machine {
+  readonly #node: string;
+  readonly #group: number;
+  readonly #machine: SessionMachine;
+  readonly #laws: Laws;
+  readonly #book: ReplicaBook;
+  readonly #hashPoints = new Map<string, number>();
+  /** From here on every entry is compared. */
+  compareFrom = Number.POSITIVE_INFINITY;
+
+  constructor({ node, group, machine, laws, book }: { node: string; group: number; machine: SessionMachine; laws: Laws; book: ReplicaBook }) {
+    this.#node = node;
+    this.#group = group;
+    this.#machine = machine;
+    this.#laws = laws;
+    this.#book = book;
+  }
+
+  restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
+    this.#machine.restore(checkpoints);
+  }
+
+  apply(command: AppliedCommand): ApplyResult {
+    this.#laws.applied(this.#node, this.#group, command);
+    const result = this.#machine.apply(command);
+    const { index } = command;
+    for (const [roomId, { hashPoint }] of this.#machine.rooms) {
+      if (hashPoint === null || hashPoint.index === this.#hashPoints.get(roomId)) continue;
+      this.#hashPoints.set(roomId, hashPoint.index);
+      this.#book.compare(`hash point ${roomId} ${hashPoint.index}`, this.#node, hashPoint.hash);
+    }
+    if (index % entriesPerComparison === 0 || index >= this.compareFrom) this.compareRooms(index);
+    return result;
+  }
+
+  compareRooms(index: number): void {
+    const { rooms } = this.#machine;
+    // A room that was restored from a later checkpoint is ahead of the log.
+    const isWhole = [...rooms.values()].every((replica) => replica.index <= index);
+    if (!isWhole) return;
+    for (const [roomId, replica] of rooms) {
+      const compare = (what: string, value: string) =>
+        this.#book.compare(`${what} of room ${roomId} at ${index}`, this.#node, value);
+      for (const { state } of replica.seats.values()) {
+        const replies = state.replies.map(([requestId]) => requestId);
+        compare(`seat ${state.sessionId}`, JSON.stringify({ ...state, replies }));
+      }
+      const timers = replica.timers.live.map(({ id, dueMs, intervalMs }) => `${id} ${dueMs} ${intervalMs}`);
+      compare("timers", timers.sort().join());
+      compare("seats", [...replica.seats.keys()].join());
+      compare("time", `${replica.world.nowMs()} ${replica.world.wallMs()}`);
+      compare("graph", replica.program.hash());
+    }
+    this.#book.compare(`rooms of group ${this.#group} at ${index}`, this.#node, [...rooms.keys()].sort().join());
+  }
+
+  dirty(): Iterable<{ readonly key: string; readonly firstIndex: number }> {
+    return this.#machine.dirty();
+  }
+
+  save(key: string): Checkpoint | null | "deleted" {
+    return this.#machine.save(key);
+  }
+
+  saved(key: string, index: number): void {
+    this.#machine.saved(key, index);
+  }
+
+  nextTickMs(): number | null {
+    return this.#machine.nextTickMs();
+  }
+
+  tickCommand(): Uint8Array {
+    return this.#machine.tickCommand();
+  }
+
+  drained(): void {
+    this.#machine.drained();
+  }
+}

@@ -1,0 +1,235 @@
+import { defineRoom, LocalPresence, matchMaker } from "@colyseus/core";
+import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
+import { replicated } from "../../server/colyseus/replicated.ts";
+import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
+import { reportInWorld } from "../../server/session/sandbox.ts";
+import { Chance } from "./chance.ts";
+import { Cluster, nodeIdsOf } from "./cluster.ts";
+import { Coverage } from "./coverage.ts";
+import { Faults } from "./faults.ts";
+import { Laws } from "./laws.ts";
+import { Ledger } from "./ledger.ts";
+import { ReplicaBook } from "./machine-watch.ts";
+import { Schedule } from "./schedule.ts";
+import { ProcessEnded } from "./sim-node.ts";
+import { SimPlayer } from "./sim-player.ts";
+import { listenToRooms, SimRoom } from "./sim-room.ts";
+import { Trace } from "./trace.ts";
+import { hold } from "./violation.ts";
+
+export interface Outcome {
+  readonly seed: number;
+  /** Null: everything held. */
+  readonly failure: Error | null;
+  readonly coverage: Coverage;
+  /** Of all that happened, in order: equal for equal runs. */
+  readonly traceHash: string;
+  readonly events: number;
+  readonly simulatedMs: number;
+  tail(lines: number): readonly string[];
+}
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Every line of the trace, as it is written. */
+  readonly print?: (line: string) => void;
+}
+
+/** How long faults go on, and how long the cluster may take to come to rest after them, in simulated ms. */
+const faultsMs = { min: 2_500, max: 6_000 };
+const calmMsMax = 30_000;
+const eventsMax = 3_000_000;
+
+let isSetUp = false;
+
+async function setUp(): Promise<void> {
+  if (isSetUp) return;
+  isSetUp = true;
+  await matchMaker.setup(new LocalPresence(), new TestudoDriver(new ColyseusPrograms().listings), "");
+  const handler = defineRoom(replicated(SimRoom));
+  handler.name = "sim";
+  matchMaker.addRoomType(handler);
+}
+
+/** One seed, one run, in one macrotask: machines are never called from a promise's continuation. */
+export async function simulate(options: SimulationOptions): Promise<Outcome> {
+  await setUp();
+  return await new Promise((resolve, reject) => {
+    setImmediate(() => {
+      try {
+        resolve(new Simulation(options).run());
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+}
+
+class Simulation {
+  readonly #seed: number;
+  readonly #schedule = new Schedule();
+  readonly #chance: Chance;
+  readonly #coverage = new Coverage();
+  readonly #trace: Trace;
+  readonly #ledger = new Ledger();
+  readonly #laws: Laws;
+  readonly #cluster: Cluster;
+  readonly #faults: Faults;
+  readonly #players: readonly SimPlayer[];
+  #failure: Error | null = null;
+  #events = 0;
+
+  constructor({ seed, print }: SimulationOptions) {
+    this.#seed = seed;
+    this.#chance = new Chance(seed);
+    this.#trace = new Trace(() => this.#schedule.nowMs, print ?? null);
+    const chance = this.#chance;
+    const nodes = chance.hits(0.85) ? 3 : 5;
+    this.#laws = new Laws(nodeIdsOf(nodes), this.#coverage);
+    const parts = {
+      schedule: this.#schedule,
+      chance,
+      trace: this.#trace,
+      coverage: this.#coverage,
+      laws: this.#laws,
+      ledger: this.#ledger,
+      book: new ReplicaBook(this.#coverage),
+      broken: (error: Error) => this.#fail(error),
+    };
+    this.#cluster = new Cluster({ ...parts, nodes, groups: 1 + chance.below(2), ...this.#rhythm() });
+    this.#faults = new Faults(this.#cluster, parts);
+    this.#players = Array.from({ length: 3 + chance.below(4) }, (_, at) => {
+      const kind = chance.hits(0.5) ? "stock" : "wrapper";
+      return new SimPlayer({ ...parts, name: `p${at + 1}`, kind, processes: () => this.#cluster.processes });
+    });
+  }
+
+  /** Small limits, so that what is rare in a real cluster happens all the time. */
+  #rhythm() {
+    const chance = this.#chance;
+    const electionTimeoutBaseMs = chance.pick([50, 80]);
+    const engine = {
+      tickMs: chance.pick([10, 20]),
+      checkpointIntervalMs: chance.pick([60, 150, 400]),
+      checkpointPartsPerTurn: chance.pick([1, 2, 4]),
+      compactEntriesMin: chance.pick([1, 4, 16]),
+      logTailEntries: chance.pick([0, 2, 12]),
+      snapshotChunkBytes: chance.pick([128, 512, 4096]),
+      spreadStableMs: chance.pick([300, 3_000]),
+      raft: {
+        appendEntriesMax: chance.pick([1, 3, 64]),
+        catchUpBytesMax: chance.pick([0, 2_000, 100_000]),
+        snapshotPauseMs: 50,
+      },
+    };
+    return { electionTimeoutBaseMs, engine };
+  }
+
+  run(): Outcome {
+    const onRejection = (error: unknown) => {
+      if (error instanceof ProcessEnded || reportInWorld(error)) return;
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    };
+    process.on("unhandledRejection", onRejection);
+    listenToRooms({
+      fired: (_, sessionId, shots) => this.#ledger.fired(sessionId, shots),
+      time: (room, roomId, now) => this.#ledger.time(room, roomId, now),
+      created: () => this.#coverage.hit("roomsCreated"),
+      disposed: () => this.#coverage.hit("roomsDisposed"),
+    });
+    try {
+      this.#runAll();
+    } catch (error) {
+      this.#fail(error as Error);
+    } finally {
+      for (const each of this.#cluster.processes) each.end();
+      listenToRooms(null);
+      process.off("unhandledRejection", onRejection);
+    }
+    return {
+      seed: this.#seed,
+      failure: this.#failure,
+      coverage: this.#coverage,
+      traceHash: this.#trace.hash,
+      events: this.#events,
+      simulatedMs: this.#schedule.nowMs,
+      tail: (lines) => this.#trace.tail(lines),
+    };
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+  }
+
+  #runAll(): void {
+    for (const id of this.#cluster.nodeIds) this.#schedule.in(this.#chance.wait(100), null, () => this.#cluster.boot(id));
+    for (const player of this.#players) player.start();
+    this.#schedule.in(this.#chance.wait(800), null, () => this.#faults.start());
+    if (!this.#runUntil(this.#chance.between(faultsMs.min, faultsMs.max))) return;
+    this.#faults.end();
+    if (!this.#runUntil(this.#schedule.nowMs + 1_000)) return;
+    for (const player of this.#players) player.rest();
+    const deadlineMs = this.#schedule.nowMs + calmMsMax;
+    let isCalm = false;
+    while (!isCalm && this.#schedule.nowMs < deadlineMs) {
+      if (!this.#runUntil(this.#schedule.nowMs + 100)) return;
+      isCalm = this.#unrest() === null;
+    }
+    hold(isCalm, "X7", () => `${calmMsMax} ms after the last fault: ${this.#unrest()}`);
+    this.#compareAtTheEnd();
+    this.#ledger.close();
+  }
+
+  /** False: something failed. */
+  #runUntil(untilMs: number): boolean {
+    while (this.#schedule.nowMs < untilMs) {
+      hold(this.#events++ < eventsMax, "X7", () => `more than ${eventsMax} events`);
+      try {
+        if (!this.#schedule.step()) break;
+      } catch (error) {
+        if (!(error instanceof ProcessEnded)) throw error;
+      }
+      if (this.#failure !== null) return false;
+    }
+    return true;
+  }
+
+  /** Why the cluster is not at rest; null if it is. */
+  #unrest(): string | null {
+    for (const id of this.#cluster.nodeIds) {
+      const each = this.#cluster.process(id);
+      if (each === null || !each.isReady) return `${id} is ${each?.rooms.node.life.state ?? "down"}, not ready`;
+      for (const { id: group, leader, appliedIndex, servesFrom } of each.rooms.node.groups()) {
+        if (leader === null) return `${id} knows no leader of group ${group}`;
+        if (appliedIndex < servesFrom || appliedIndex + 50 < this.#laws.committedIndex(group)) return `${id} has applied ${appliedIndex} of ${this.#laws.committedIndex(group)} in group ${group}`;
+      }
+    }
+    const restless = this.#players.find((player) => !player.isQuiet);
+    return restless === undefined ? null : restless.description;
+  }
+
+  /** From an index that nobody has passed on, every replica is compared at every entry. */
+  #compareAtTheEnd(): void {
+    const from = Array.from({ length: this.#cluster.groups }, (_, group) => this.#laws.committedIndex(group) + 1);
+    for (const id of this.#cluster.nodeIds) {
+      for (const [group, watch] of this.#cluster.watches(id).entries()) watch.compareFrom = from[group] as number;
+    }
+    // Each group gets a command of its own, also one whose rooms do not tick.
+    const asked = this.#cluster.process(this.#cluster.nodeIds[0] as string);
+    hold(asked !== null, "X7", () => "a node is gone");
+    for (const group of from.keys()) {
+      this.#schedule.in(0, asked, () => void asked.rooms.node.engine.barrier(group));
+    }
+    const isThere = () =>
+      this.#cluster.processes.every(({ rooms }) => rooms.node.groups().every(({ id, appliedIndex }) => appliedIndex >= (from[id] as number)));
+    const deadlineMs = this.#schedule.nowMs + calmMsMax;
+    while (!isThere() && this.#schedule.nowMs < deadlineMs) if (!this.#runUntil(this.#schedule.nowMs + 50)) return;
+    hold(isThere(), "X7", () => "the replicas do not come to one index");
+    for (const id of this.#cluster.nodeIds) {
+      for (const [group, watch] of this.#cluster.watches(id).entries()) {
+        const status = this.#cluster.process(id)?.rooms.node.groups()[group];
+        if (status !== undefined) watch.compareRooms(status.appliedIndex);
+      }
+    }
+  }
+}
