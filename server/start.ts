@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { writeLastLine } from "./cluster/log.ts";
+import { paintLine } from "./cluster/log-line.ts";
 import { describeError, exitCodeOf } from "./cluster/node-error.ts";
 import { Starter } from "./cluster/starter.ts";
 import { readStarterOptions } from "./cluster/starter-options.ts";
@@ -20,12 +21,13 @@ async function start(): Promise<number> {
     process.stdout.write(parsed.text);
     return 0;
   }
+  const colors = process.stdout.isTTY && process.stdout.hasColors();
   const starter = new Starter({
     options: parsed.options,
     command: ["--import", pathToFileURL(preload).href, main],
     cwd: process.cwd(),
     preparePage: buildPage,
-    write: (line) => process.stdout.write(`${line}\n`),
+    write: (line) => process.stdout.write(`${colors ? paintLine(line) : line}\n`),
   });
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => starter.stop());
   return await starter.run();

@@ -4,8 +4,8 @@ const pollMs = 500;
 /** After a failed poll the next one comes sooner: a fallen shield should be seen to fall. */
 const pollAgainMs = 150;
 const pollTimeoutMs = 1_500;
-/** So many failed polls in a row are a fall. */
-const failuresMax = 2;
+/** So many failed polls in a row are a fall: fewer where nothing listens, for an answer may also be late. */
+const failuresMax = Object.freeze({ refused: 2, late: 5 });
 const endpointsMs = 5_000;
 
 /** Is the node there? `unknown`: it has not answered yet. */
@@ -18,6 +18,12 @@ export interface WatchedNode extends Endpoint {
   readonly life: Life;
 }
 
+interface Watched extends WatchedNode {
+  readonly failures: number;
+  /** Of the process that answered last. */
+  readonly pid: number | null;
+}
+
 export type ClusterEvent =
   | { readonly type: "fell"; readonly node: string }
   | { readonly type: "rose"; readonly node: string }
@@ -25,7 +31,7 @@ export type ClusterEvent =
 
 /** Asks every node for its status, twice a second, and tells what happened since. */
 export class ClusterWatch {
-  readonly #nodes = new Map<string, WatchedNode & { failures: number; pid: number | null }>();
+  readonly #nodes = new Map<string, Watched>();
   readonly #leaders = new Map<string, { readonly node: string; readonly term: number }>();
   readonly #listener: (event: ClusterEvent | { readonly type: "changed" }) => void;
   #fallen = 0;
@@ -38,7 +44,7 @@ export class ClusterWatch {
     return [...this.#nodes.values()].sort((a, b) => a.node.localeCompare(b.node, "en", { numeric: true }));
   }
 
-  /** How many falls this page has seen. */
+  /** How many ends of a process this page has seen. */
   get serversKilled(): number {
     return this.#fallen;
   }
@@ -88,17 +94,18 @@ export class ClusterWatch {
     if (watched === undefined) return;
     const startMs = performance.now();
     let status: NodeStatus | null = null;
+    let failure: keyof typeof failuresMax = "refused";
     try {
       const answer = await fetch(`${watched.url}/testudo/status`, {
         cache: "no-store",
         signal: AbortSignal.timeout(pollTimeoutMs),
       });
       if (answer.ok) status = readStatus(await answer.json());
-    } catch {
-      status = null;
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "TimeoutError") failure = "late";
     }
     const nowMs = performance.now();
-    if (status === null) this.#missed(watched, nowMs);
+    if (status === null) this.#missed(watched, nowMs, failuresMax[failure]);
     else this.#answered(watched, status, nowMs - startMs);
     this.#listener({ type: "changed" });
     const next = this.#nodes.get(node);
@@ -108,9 +115,9 @@ export class ClusterWatch {
     );
   }
 
-  #missed(watched: WatchedNode & { failures: number; pid: number | null }, nowMs: number): void {
+  #missed(watched: Watched, nowMs: number, max: number): void {
     const failures = watched.failures + 1;
-    const falls = watched.life.type === "standing" && failures >= failuresMax;
+    const falls = watched.life.type === "standing" && failures >= max;
     this.#nodes.set(watched.node, {
       ...watched,
       failures,
@@ -119,14 +126,12 @@ export class ClusterWatch {
     if (falls) this.#fell(watched.node);
   }
 
-  #answered(
-    watched: WatchedNode & { failures: number; pid: number | null },
-    status: NodeStatus,
-    roundTripMs: number,
-  ): void {
+  #answered(watched: Watched, status: NodeStatus, roundTripMs: number): void {
     // Another process under the same name: it fell and was up again between two polls.
     const missedFall = watched.life.type === "standing" && watched.pid !== status.pid;
     if (missedFall) this.#fell(watched.node);
+    // The same process after all: it was only silent.
+    if (watched.life.type === "fallen" && watched.pid === status.pid) this.#fallen -= 1;
     const rose = missedFall || watched.life.type === "fallen";
     this.#nodes.set(watched.node, {
       ...watched,

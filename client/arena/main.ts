@@ -140,7 +140,9 @@ class Match {
 
   /** The group of this page's room; "" until a node has told it. */
   get #ownGroup(): string {
-    const rooms = this.#watch.nodes.flatMap(({ life }) => (life.type === "standing" ? life.status.rooms : []));
+    const rooms = this.#watch.nodes.flatMap(({ life }) =>
+      life.type === "standing" ? life.status.rooms : [],
+    );
     return rooms.find(({ roomId }) => roomId === this.#session.room.roomId)?.group ?? "";
   }
 

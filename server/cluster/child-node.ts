@@ -107,5 +107,7 @@ export class ChildNode {
 /** The starter has read TESTUDO_… for all nodes; a node shall not read it once more. */
 function childEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const own = Object.entries(env).filter(([name]) => !name.startsWith("TESTUDO_"));
-  return { UV_THREADPOOL_SIZE: String(childDefaults.threads), ...Object.fromEntries(own) };
+  // Colyseus reads .env files by dotenv, which tells of it on stderr: that is for what went wrong.
+  const defaults = { UV_THREADPOOL_SIZE: String(childDefaults.threads), DOTENV_CONFIG_QUIET: "true" };
+  return { ...defaults, ...Object.fromEntries(own) };
 }

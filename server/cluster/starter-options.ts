@@ -76,7 +76,9 @@ export function readStarterOptions(inputs: OptionInputs): ParsedOptions<StarterO
     `--${flagName(name)}`,
     flagValue(values[name as keyof typeof values]),
   ]);
-  const { nodes, host, port, data, fresh, restartAfterMs, development, verbose, stopTimeoutMs } = values;
+  const { nodes, host, port, data, fresh, restartAfterMs, development, stopTimeoutMs } = values;
+  // Who asks the nodes for more wants to see it.
+  const verbose = values.verbose || values.logLevel === "debug" || values.logLevel === "trace";
   const ids = new Set(nodeIds(nodes));
   for (const option of ["linkDelayMs", "linkLoss"] as const) {
     const stranger = Object.keys(values[option]).find((id) => !ids.has(id));

@@ -138,7 +138,12 @@ export class Starter {
       }
       await new Promise((resolve) => setTimeout(resolve, readyPollMs));
     }
-    if (!this.#stopping) write(`Testudo is ready: ${plans.map(({ url }) => url).join(" ")}`);
+    if (this.#stopping) return;
+    write(`Testudo is ready: ${plans.map(({ url }) => url).join(" ")}`);
+    const pids = this.#places.map(({ plan, child }) => `${child?.pid ?? "-"} (${plan.id})`).join(", ");
+    write(
+      `Open one of them in two windows and play; then kill a server, from the page or by kill -9: ${pids}. Ctrl-C stops all.`,
+    );
   }
 }
 

@@ -9,8 +9,11 @@ interface TransportClient extends Client {
   readonly readyState: number;
 }
 
-interface BufferedRef {
-  readonly bufferedAmount?: number;
+/** What of a `ws` socket is used beside the transport. */
+interface SocketRef {
+  readonly bufferedAmount: number;
+  /** The TCP socket; null once it is gone. */
+  readonly _socket: { cork(): void; uncork(): void } | null;
 }
 
 const readyStateOpen = 1;
@@ -26,6 +29,7 @@ export function markWrapper(ref: object): void {
 /** The transport's client, as the session layer sends to it and closes it. */
 class TransportSocket implements LiveSocket {
   readonly #client: TransportClient;
+  #corked: SocketRef["_socket"] = null;
 
   constructor(client: TransportClient) {
     this.#client = client;
@@ -37,18 +41,35 @@ class TransportSocket implements LiveSocket {
 
   send(frame: Uint8Array): void {
     if (!this.isOpen) return;
-    if (
-      ((this.#client.ref as unknown as BufferedRef).bufferedAmount ?? 0) >
-      sessionLimits.socketBufferedBytesMax
-    ) {
+    if (this.#ref.bufferedAmount > sessionLimits.socketBufferedBytesMax) {
       this.close(tooSlow, "this client reads too slowly");
       return;
     }
+    this.#cork();
     // The encoder uses its buffer again for the next patch, while the socket may still hold this one.
     this.#client.raw(Uint8Array.prototype.slice.call(frame));
   }
 
+  flush(): void {
+    const corked = this.#corked;
+    this.#corked = null;
+    corked?.uncork();
+  }
+
+  get #ref(): SocketRef {
+    return this.#client.ref as unknown as SocketRef;
+  }
+
+  /** A system call a frame would be most of what a reply costs: what is sent in one turn leaves in one write. */
+  #cork(): void {
+    if (this.#corked !== null) return;
+    this.#corked = this.#ref._socket;
+    this.#corked?.cork();
+    setImmediate(() => this.flush());
+  }
+
   close(code: number, reason: string): void {
+    this.flush();
     // A close frame's reason has at most 123 bytes (RFC 6455 §5.5).
     if (this.isOpen) this.#client.leave(code, reason.slice(0, 120));
   }

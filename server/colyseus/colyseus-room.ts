@@ -7,7 +7,7 @@ import type { RoomTimers } from "../session/room-timers.ts";
 import type { Seat } from "../session/seat.ts";
 import { originOf } from "./clock-patch.ts";
 import { LoggedClient } from "./logged-client.ts";
-import { graphOf, graphOptions, keptClients } from "./room-graph.ts";
+import { graphOf, graphOptions, keptClients, type RoomGraph, type RoomGraphOptions } from "./room-graph.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import type { Seam } from "./seam.ts";
 
@@ -136,9 +136,9 @@ export class ColyseusRoom implements RoomProgram {
     return called.apply(this.room, data);
   }
 
-  takeLeaves(): readonly { seat: Seat; code: number }[] {
+  takeLeaves(): readonly { seat: Seat; code: number; reason: string }[] {
     if (this.#seam.leaves.length === 0) return nobody;
-    return this.#seam.leaves.splice(0).map(({ client, code }) => ({ seat: client.seat, code }));
+    return this.#seam.leaves.splice(0).map(({ client, code, reason }) => ({ seat: client.seat, code, reason }));
   }
 
   get disposed(): boolean {
@@ -163,16 +163,16 @@ export class ColyseusRoom implements RoomProgram {
   }
 
   save(): Uint8Array {
-    return encodeGraph(this.#graph(), this.#graphOptions());
+    return this.#withGraph(encodeGraph);
   }
 
   hash(): string {
-    return hashGraph(this.#graph(), this.#graphOptions());
+    return this.#withGraph(hashGraph);
   }
 
   /** @throws GraphError GRAPH_UNSAVABLE that lists paths and remedies */
   checkSavable(): void {
-    const problems = checkGraph(this.#graph(), this.#graphOptions());
+    const problems = this.#withGraph(checkGraph);
     if (problems.length === 0) return;
     const lines = problems.map(
       ({ path, what, remedy }) => `${path.replace("room.fields.", "room.")} is ${what} (remedy: ${remedy})`,
@@ -207,7 +207,7 @@ export class ColyseusRoom implements RoomProgram {
     const client = new LoggedClient(
       {
         environment: this.#seam.environment,
-        leave: (left, code) => this.#seam.leaves.push({ client: left, code }),
+        leave: (left, code, reason) => this.#seam.leaves.push({ client: left, code, reason }),
       },
       seat,
     );
@@ -221,12 +221,15 @@ export class ColyseusRoom implements RoomProgram {
     return keptClients(this.#clients, this.#seats, (seat) => this.isKept(seat));
   }
 
-  #graph() {
-    return graphOf(this.room, this.#seam, this.#timers, this.#kept());
-  }
-
-  #graphOptions() {
-    return graphOptions(this.room, this.#seam, this.#clients.values());
+  /** Past clients that room code still holds are found by walking the graph, and then belong to it. */
+  #withGraph<T>(act: (graph: RoomGraph, options: RoomGraphOptions) => T): T {
+    const kept = this.#kept();
+    for (let past: readonly LoggedClient[] = []; ; ) {
+      const options = graphOptions(this.room, this.#seam, this.#clients.values(), past);
+      const result = act(graphOf(this.room, this.#seam, this.#timers, kept, past), options);
+      if (options.past.length === past.length) return result;
+      past = options.past;
+    }
   }
 }
 

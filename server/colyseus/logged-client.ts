@@ -22,7 +22,7 @@ const readyStateClosed = 3;
 export interface LoggedClientRoom {
   readonly environment: RoomEnvironment;
   /** Room code wants this client to go. */
-  leave(client: LoggedClient, code: number): void;
+  leave(client: LoggedClient, code: number, reason: string): void;
 }
 
 /**
@@ -102,13 +102,13 @@ export class LoggedClient {
     this.raw(getMessageBytes[Protocol.ERROR](code, message));
   }
 
-  leave(code = 1000): void {
+  leave(code = 1000, reason = "left"): void {
     this.#checkInside("leave");
-    if (this.seat.epoch === this.epoch) this.#room.leave(this, code);
+    if (this.seat.epoch === this.epoch) this.#room.leave(this, code, reason);
   }
 
-  close(code?: number): void {
-    this.leave(code);
+  close(code?: number, reason?: string): void {
+    this.leave(code, reason);
   }
 
   /** The connection is gone, as agreed: what a socket's close event is to the stock Room. */

@@ -50,6 +50,8 @@ export class Matchmaking {
           ? await this.#knows(name)
           : isReplicated(matchMaker.getRoomClass(name));
       if (act === undefined || !isOurs) return await stock.call(controller, method, name, options, auth);
+      if (typeof options !== "object" || options === null || Array.isArray(options))
+        throw new ServerError(ErrorCode.MATCHMAKE_UNHANDLED, "join options must be an object");
       try {
         return (await act(name, options as Options, auth)) as never;
       } catch (error) {

@@ -5,7 +5,7 @@ import { captureSchema } from "../session/graph/schema-restore.ts";
 import type { RoomTimer, RoomTimers } from "../session/room-timers.ts";
 import type { Seat } from "../session/seat.ts";
 import { type DelayedOrigin, originOf } from "./clock-patch.ts";
-import type { LoggedClient } from "./logged-client.ts";
+import { LoggedClient } from "./logged-client.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import type { Seam } from "./seam.ts";
 
@@ -29,6 +29,17 @@ export interface SavedClient {
   readonly messageCountResetsAt: number;
   /** Of a seat that is kept for a reconnection: how it was left, and until when. */
   readonly left: { readonly code: number | null; readonly timer: SavedTimer | null } | null;
+}
+
+/** A client of an earlier attachment, or of a player who is gone, that room code still holds. */
+export interface PastClient {
+  readonly sessionId: string;
+  readonly epoch: number;
+  readonly node: string;
+  readonly token: string;
+  readonly state: number;
+  readonly auth: unknown;
+  readonly userData: unknown;
 }
 
 export interface SavedDelayed {
@@ -69,6 +80,7 @@ export interface RoomGraph extends Record<string, unknown> {
   }[];
   /** In the order of `room.clients`, then the kept ones. */
   readonly clients: SavedClient[];
+  readonly past: PastClient[];
 }
 
 /** What an instance of the stock Room has by itself, or gets later: never the user's. */
@@ -125,12 +137,21 @@ function savedClient(client: LoggedClient, left: SavedClient["left"]): SavedClie
   };
 }
 
-/** The whole room as one graph. `kept`: the last client of each seat that waits for a reconnection. */
+function pastClient(client: LoggedClient): PastClient {
+  const { sessionId, epoch, node, reconnectionToken: token, state, auth, userData } = client;
+  return { sessionId, epoch, node, token, state, auth, userData };
+}
+
+/**
+ * The whole room as one graph. `kept`: the last client of each seat that waits for a reconnection; `past`: those that
+ * `graphOptions` has found.
+ */
 export function graphOf(
   room: Room,
   seam: Seam,
   timers: RoomTimers,
   kept: ReadonlyMap<string, LoggedClient>,
+  past: readonly LoggedClient[],
 ): RoomGraph {
   const parts = partsOf(room);
   const encoder = parts._serializer.encoder;
@@ -180,6 +201,7 @@ export function graphOf(
         }),
       ),
     ],
+    past: past.map(pastClient),
   };
 }
 
@@ -189,11 +211,29 @@ export function activeDelayed(parts: RoomParts): Delayed[] {
 
 const spentName = "spent";
 
-/** A clock timer that has fired or was cleared, and that a field still holds, is no more than that: it does nothing. */
+/** The names of what is in the graph but is not data. What room code alone still holds is found on the way. */
 class References extends Map<object, string> {
+  readonly past: LoggedClient[] = [];
+
   override get(object: object): string | undefined {
-    return super.get(object) ?? (object instanceof Delayed && !object.active ? spentName : undefined);
+    const name = super.get(object);
+    if (name !== undefined) return name;
+    // A clock timer that has fired or was cleared, and that a field still holds, is no more than that: it does nothing.
+    if (object instanceof Delayed && !object.active) return spentName;
+    if (!(object instanceof LoggedClient)) return undefined;
+    this.addPast(object);
+    return super.get(object);
   }
+
+  addPast(client: LoggedClient): void {
+    this.set(client, `past:${this.past.length}`);
+    this.past.push(client);
+  }
+}
+
+export interface RoomGraphOptions extends GraphOptions {
+  /** Past clients: those that were given, then those that a walk through the graph has found since. */
+  readonly past: readonly LoggedClient[];
 }
 
 function spentDelayed(): Delayed {
@@ -203,7 +243,12 @@ function spentDelayed(): Delayed {
 }
 
 /** How the graph's objects that are not data are named: the room, its clients, its clock, its timers. */
-export function graphOptions(room: Room, seam: Seam, clients: Iterable<LoggedClient>): GraphOptions {
+export function graphOptions(
+  room: Room,
+  seam: Seam,
+  clients: Iterable<LoggedClient>,
+  past: readonly LoggedClient[] = [],
+): RoomGraphOptions {
   const parts = partsOf(room);
   const references = new References([
     [room, "room"],
@@ -214,6 +259,7 @@ export function graphOptions(room: Room, seam: Seam, clients: Iterable<LoggedCli
   activeDelayed(parts).forEach((delayed, at) => {
     references.set(delayed, `delayed:${at}`);
   });
+  for (const client of past) references.addPast(client);
   const named = new Map<string, object>([...references].map(([object, name]) => [name, object]));
   return {
     classes: [...(seam.options.classes ?? [])],
@@ -221,6 +267,7 @@ export function graphOptions(room: Room, seam: Seam, clients: Iterable<LoggedCli
     references,
     resolve: (name) => (name === spentName ? spentDelayed() : named.get(name)),
     rootName: "room",
+    past: references.past,
   };
 }
 

@@ -2,12 +2,13 @@ import { ClientState, type Delayed, type Room } from "@colyseus/core";
 import { decodeGraph, restoreSchema } from "../session/graph/graph.ts";
 import type { GraphOptions } from "../session/graph/graph-options.ts";
 import type { RoomTimer, RoomTimers } from "../session/room-timers.ts";
-import type { Seat } from "../session/seat.ts";
+import { Seat } from "../session/seat.ts";
 import { originOf, setOrigin } from "./clock-patch.ts";
 import type { ColyseusRoom } from "./colyseus-room.ts";
 import { LoggedClient } from "./logged-client.ts";
 import {
   graphOptions,
+  type PastClient,
   userFields,
   type RoomGraph,
   type SavedClient,
@@ -43,7 +44,11 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
     if (seat === undefined) throw new Error(`the checkpoint has a client ${client.sessionId} without a seat`);
     clients.set(client.sessionId, loggedClient(restoration, seat, client));
   }
-  const graph = decodeGraph(saved, sightedOptions(restoration, clients, delayed)) as RoomGraph;
+  const past = outline.past.map((client) => loggedClient(restoration, pastSeat(client), client));
+  const graph = decodeGraph(saved, sightedOptions(restoration, clients, past, delayed)) as RoomGraph;
+  past.forEach((client, at) => {
+    layOverPast(client, graph.past[at] as PastClient);
+  });
   delayed.forEach((each, at) => {
     Object.assign(each, { args: graph.delayed[at]?.args ?? [] });
   });
@@ -79,21 +84,32 @@ function blindOptions({ room, seam }: Restoration): GraphOptions {
 function sightedOptions(
   { room, seam }: Restoration,
   clients: ReadonlyMap<string, LoggedClient>,
+  past: readonly LoggedClient[],
   delayed: readonly Delayed[],
 ): GraphOptions {
-  const options = graphOptions(room, seam, clients.values());
+  const options = graphOptions(room, seam, clients.values(), past);
   const resolve = (name: string) =>
     name.startsWith("delayed:") ? delayed[Number(name.slice("delayed:".length))] : options.resolve(name);
   return { ...options, resolve };
 }
 
-function loggedClient({ seam }: Restoration, seat: Seat, saved: SavedClient): LoggedClient {
+/** A past client does nothing any more: it needs no more of its seat than the name. */
+function pastSeat({ sessionId, epoch }: PastClient): Seat {
+  return Object.assign(new Seat(sessionId), { epoch });
+}
+
+function layOverPast(client: LoggedClient, { state, auth, userData }: PastClient): void {
+  delete client._enqueuedMessages;
+  Object.assign(client, { readyState: 3, state, auth, userData });
+}
+
+function loggedClient({ seam }: Restoration, seat: Seat, saved: SavedClient | PastClient): LoggedClient {
   const attachedThen = Object.create(seat, {
     epoch: { value: saved.epoch },
     token: { value: saved.token },
   }) as Seat;
   const client = new LoggedClient(
-    { environment: seam.environment, leave: (left, code) => seam.leaves.push({ client: left, code }) },
+    { environment: seam.environment, leave: (left, code, reason) => seam.leaves.push({ client: left, code, reason }) },
     attachedThen,
   );
   Object.defineProperties(client, { seat: { value: seat }, node: { value: saved.node, enumerable: true } });

@@ -26,7 +26,7 @@ export interface Seam {
   room: object;
   readonly options: ReplicatedOptions;
   readonly sessions: () => Sessions;
-  readonly leaves: { readonly client: LoggedClient; readonly code: number }[];
+  readonly leaves: { readonly client: LoggedClient; readonly code: number; readonly reason: string }[];
   /** How many clock timers were made while the room was being created. */
   clockOrdinal: number;
   creating: boolean;

@@ -16,6 +16,8 @@ export class ApplyStage {
   /** Which group goes first, in turn. */
   #first = 0;
   #cancelDue: (() => void) | null = null;
+  /** When the timer will fire, on the monotonic clock. */
+  #dueAtMs = Number.POSITIVE_INFINITY;
 
   constructor(options: ApplyStageOptions) {
     this.#options = options;
@@ -49,18 +51,27 @@ export class ApplyStage {
       ticks.propose(now);
       proposed = true;
     }
-    this.#armDue(nextMs);
+    this.#armDue(now.monotonicMs, nextMs);
     return proposed;
   }
 
-  #armDue(inMs: number): void {
+  /** Asked at the end of every turn: a timer that fires too early is left alone, it only looks again. */
+  #armDue(nowMs: number, inMs: number): void {
+    if (nowMs + inMs >= this.#dueAtMs) return;
     this.stop();
-    if (inMs === Number.POSITIVE_INFINITY) return;
-    this.#cancelDue = this.#options.clock.setTimer(() => this.#options.wake(), Math.max(1, Math.ceil(inMs)));
+    const waitMs = Math.max(1, Math.ceil(inMs));
+    this.#dueAtMs = nowMs + waitMs;
+    const fire = () => {
+      this.#cancelDue = null;
+      this.#dueAtMs = Number.POSITIVE_INFINITY;
+      this.#options.wake();
+    };
+    this.#cancelDue = this.#options.clock.setTimer(fire, waitMs);
   }
 
   stop(): void {
     this.#cancelDue?.();
     this.#cancelDue = null;
+    this.#dueAtMs = Number.POSITIVE_INFINITY;
   }
 }

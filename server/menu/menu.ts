@@ -105,7 +105,10 @@ export function defineMenu<
     try {
       const { codec } = definition.commands[name] as AnyCommand;
       const rest = bytes.subarray(1);
-      return { name, argument: codec === undefined ? (unpack(rest) as unknown) : (codec.decode(rest) as unknown) };
+      return {
+        name,
+        argument: codec === undefined ? (unpack(rest) as unknown) : (codec.decode(rest) as unknown),
+      };
     } catch (cause) {
       throw new MenuError(
         "MENU_GARBLED",
@@ -127,7 +130,8 @@ export function defineMenu<
         );
       const one = definition.commands[name] as AnyCommand;
       const bytes =
-        one.codec?.encode(argument, 1) ?? behindHeadroom(pack(validated(one, argument, `${definition.name}.${name}`)));
+        one.codec?.encode(argument, 1) ??
+        behindHeadroom(pack(validated(one, argument, `${definition.name}.${name}`)));
       if (bytes.length > commandBytesMax) {
         throw new MenuError(
           "MENU_TOO_LONG",

@@ -1,7 +1,9 @@
 /** A client's connection to this node, as far as the session layer needs it. */
 export interface LiveSocket {
-  /** Sends one frame, or closes a client that reads too slowly. */
+  /** Sends one frame, or closes a client that reads too slowly. It may wait for others, until the end of the turn at most. */
   send(frame: Uint8Array): void;
+  /** Sends what waits now. */
+  flush?(): void;
   close(code: number, reason: string): void;
   readonly isOpen: boolean;
 }

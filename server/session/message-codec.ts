@@ -29,7 +29,9 @@ export const messageCodec = Object.freeze({
     assert(roomBytes >= 1 && roomBytes <= idBytesMax, "a room's id has 1 to 255 bytes");
     assert(sessionBytes >= 1 && sessionBytes <= idBytesMax, "a seat's id has 1 to 255 bytes");
     // Not from the pool: a small command must not keep a whole slab alive for as long as the log remembers it.
-    const bytes = Buffer.allocUnsafeSlow(headroom + numbersBytes + 2 + roomBytes + sessionBytes + frame.length);
+    const bytes = Buffer.allocUnsafeSlow(
+      headroom + numbersBytes + 2 + roomBytes + sessionBytes + frame.length,
+    );
     bytes[headroom] = stream === "epoch" ? 0 : 1;
     bytes.writeUInt32LE(epoch, headroom + 1);
     bytes.writeDoubleLE(sequence, headroom + 5);
@@ -50,7 +52,12 @@ export const messageCodec = Object.freeze({
     const sequence = bytes.readDoubleLE(5);
     const roomEnd = numbersBytes + 1 + bytes.readUInt8(numbersBytes);
     const sessionEnd = roomEnd + 1 + bytes.readUInt8(roomEnd);
-    if (stream === undefined || sessionEnd > bytes.length || !Number.isSafeInteger(sequence) || sequence < 1) {
+    if (
+      stream === undefined ||
+      sessionEnd > bytes.length ||
+      !Number.isSafeInteger(sequence) ||
+      sequence < 1
+    ) {
       throw new RangeError(`a message of ${bytes.length} bytes is cut short or garbled`);
     }
     return {

@@ -65,7 +65,7 @@ export interface RoomProgram {
   repeat(seat: Seat, frame: Uint8Array): void;
   call(method: string, data: readonly unknown[]): unknown;
   /** Clients that room code asked to leave since the last call, in order. */
-  takeLeaves(): readonly { readonly seat: Seat; readonly code: number }[];
+  takeLeaves(): readonly { readonly seat: Seat; readonly code: number; readonly reason: string }[];
   readonly disposed: boolean;
   /** Null while at rest, else why the room cannot be saved now. */
   restlessBecause(): string | null;

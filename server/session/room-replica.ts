@@ -257,6 +257,9 @@ export class RoomReplica implements RoomEnvironment {
       return done(
         refusal("EPOCH_PAST", `the seat is in epoch ${seat.epoch}, the frame is of epoch ${epoch}`),
       );
+    // The stock room hears nothing from a client that is gone: the frame must not count as taken, so that it can be
+    // sent again from where the client is next.
+    if (seat.attachment === null) return done(refusal("EPOCH_PAST", `epoch ${epoch} of the seat has ended`));
     const verdict = seat.take(stream, sequence);
     if (verdict === "gap") return { type: "gap" };
     this.#begin(context);
@@ -349,8 +352,8 @@ export class RoomReplica implements RoomEnvironment {
   /** Clients that room code sent away, and those that their leaving sends away in turn. */
   #settleLeaves(): void {
     for (let leaves = this.program.takeLeaves(); leaves.length > 0; leaves = this.program.takeLeaves()) {
-      for (const { seat, code } of leaves) {
-        this.#sockets.close(seat, code, "left");
+      for (const { seat, code, reason } of leaves) {
+        this.#sockets.close(seat, code, reason);
         this.#detach(seat, code);
       }
     }

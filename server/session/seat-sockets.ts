@@ -7,6 +7,8 @@ export class SeatSockets {
   readonly #sockets = new Map<string, { readonly socket: LiveSocket; readonly epoch: number }>();
   /** What a wrapper client is to be told: its last command that is committed and applied. */
   readonly #acks = new Map<string, number>();
+  /** Sockets that were sent something since the last drain. */
+  readonly #unflushed = new Set<LiveSocket>();
 
   set(seat: Seat, socket: LiveSocket): void {
     this.#sockets.set(seat.sessionId, { socket, epoch: seat.epoch });
@@ -24,7 +26,9 @@ export class SeatSockets {
 
   deliver(seat: Seat, epoch: number, frame: Uint8Array): void {
     const here = this.#sockets.get(seat.sessionId);
-    if (here !== undefined && here.epoch === epoch) outsideWorld(() => here.socket.send(frame));
+    if (here === undefined || here.epoch !== epoch) return;
+    this.#unflushed.add(here.socket);
+    outsideWorld(() => here.socket.send(frame));
   }
 
   close(seat: Seat, code: number, reason: string): void {
@@ -45,11 +49,16 @@ export class SeatSockets {
     if (this.has(seat)) this.#acks.set(seat.sessionId, seat.clientSequence);
   }
 
-  /** One acknowledgement a client and drain, however many commands were applied. */
+  /** One acknowledgement, and one write, a client and drain, however many commands were applied. */
   flushAcks(encode: (sequence: number) => Uint8Array): void {
     for (const [sessionId, sequence] of this.#acks) {
-      this.#sockets.get(sessionId)?.socket.send(encode(sequence));
+      const socket = this.#sockets.get(sessionId)?.socket;
+      if (socket === undefined) continue;
+      this.#unflushed.add(socket);
+      socket.send(encode(sequence));
     }
     this.#acks.clear();
+    for (const socket of this.#unflushed) socket.flush?.();
+    this.#unflushed.clear();
   }
 }

@@ -1,6 +1,6 @@
 import { Client, type FailoverRoom } from "../../client/testudo-client.ts";
-import { nodesCount, sleep } from "./cluster.ts";
 import type { BenchState, PulseRoom } from "./bench-room.ts";
+import { nodesCount, sleep } from "./cluster.ts";
 import type { TestudoCluster } from "./testudo-cluster.ts";
 
 const sendEveryMs = 10;
@@ -33,6 +33,9 @@ export async function measureAttachment(cluster: TestudoCluster, kills: number):
     answers.push(room.request("add").then(count, () => {}));
   }, sendEveryMs);
   const gapsMs: number[] = [];
+  // The SDK tells the console of each reconnection.
+  const { info } = console;
+  console.info = () => {};
   try {
     for (let kill = 0; kill < kills; kill++) {
       await sleep(500);
@@ -43,6 +46,7 @@ export async function measureAttachment(cluster: TestudoCluster, kills: number):
     }
   } finally {
     clearInterval(sending);
+    console.info = info;
   }
   await Promise.race([Promise.all(answers), sleep(patienceMs)]);
   await sleep(500);
@@ -65,7 +69,10 @@ async function killUntilPatch(
   listen: (listener: () => void) => void,
 ): Promise<number> {
   return await new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`no patch for ${patienceMs} ms after a kill`)), patienceMs);
+    const late = setTimeout(
+      () => reject(new Error(`no patch for ${patienceMs} ms after a kill`)),
+      patienceMs,
+    );
     const killedMs = cluster.kill(attached);
     listen(() => {
       // What the dead node had still sent is no news.

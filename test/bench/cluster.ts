@@ -47,7 +47,9 @@ export abstract class Cluster {
       if (await this.isReady().catch(() => false)) return;
       const ended = this.#children.findIndex((child) => child !== null && child.exitCode !== null);
       if (ended >= 0 || performance.now() > untilMs) {
-        throw new Error(`the cluster does not come up:\n${(this.#lastLines[Math.max(0, ended)] ?? []).join("")}`);
+        throw new Error(
+          `the cluster does not come up:\n${(this.#lastLines[Math.max(0, ended)] ?? []).join("")}`,
+        );
       }
       await sleep(50);
     }
@@ -78,7 +80,10 @@ export abstract class Cluster {
 
   /** Processor time of all nodes since they were started, in milliseconds (10 ms steps). */
   cpuMs(): number {
-    return this.#children.reduce((sum, child) => sum + (child?.pid === undefined ? 0 : processCpuMs(child.pid)), 0);
+    return this.#children.reduce(
+      (sum, child) => sum + (child?.pid === undefined ? 0 : processCpuMs(child.pid)),
+      0,
+    );
   }
 
   async stop(): Promise<void> {

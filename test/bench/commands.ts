@@ -1,7 +1,7 @@
-import type { EtcdCluster } from "./etcd-cluster.ts";
-import { LoadProcess } from "./load-process.ts";
-import type { LoadResult } from "./load-job.ts";
 import { nodesCount } from "./cluster.ts";
+import type { EtcdCluster } from "./etcd-cluster.ts";
+import type { LoadResult } from "./load-job.ts";
+import { LoadProcess } from "./load-process.ts";
 import type { TestudoCluster } from "./testudo-cluster.ts";
 
 /** One measurement of a cluster under load. */
@@ -36,7 +36,12 @@ function lane({ name, cluster, load, inFlight }: LaneParts): Lane {
       const result: LoadResult = await load.run(inFlight, durationMs);
       const { commands, seconds, p50Ms } = result;
       const nodesCpuUs = ((cluster.cpuMs() - cpuMs) * 1000) / commands;
-      return { perSecond: commands / seconds, p50Ms, nodesCpuUs, loadCpuUs: (result.cpuMs * 1000) / commands };
+      return {
+        perSecond: commands / seconds,
+        p50Ms,
+        nodesCpuUs,
+        loadCpuUs: (result.cpuMs * 1000) / commands,
+      };
     },
     end: () => load.end(),
     kill: () => load.kill(),

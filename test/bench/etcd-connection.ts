@@ -128,7 +128,8 @@ export class EtcdConnection implements Connection {
     if (call === undefined) return;
     // A call that failed has trailers only: its status and no message.
     if (type === frameTypes.data) call.answered = true;
-    const isOver = type === frameTypes.reset || (type === frameTypes.headers && (flag & flags.endStream) !== 0);
+    const isOver =
+      type === frameTypes.reset || (type === frameTypes.headers && (flag & flags.endStream) !== 0);
     if (!isOver) return;
     this.#streams.delete(stream);
     if (call.answered && type !== frameTypes.reset) this.replied(call.sentMs);

@@ -1,7 +1,7 @@
-import type { Connection } from "./connection.ts";
 import { nodesCount, sleep } from "./cluster.ts";
-import { EtcdConnection } from "./etcd-connection.ts";
+import type { Connection } from "./connection.ts";
 import type { EtcdCluster } from "./etcd-cluster.ts";
+import { EtcdConnection } from "./etcd-connection.ts";
 import { RoomConnection } from "./room-connection.ts";
 import { groupOf, type TestudoCluster } from "./testudo-cluster.ts";
 
@@ -25,7 +25,10 @@ async function gapMs(connection: Connection, kill: () => number): Promise<number
       setTimeout(() => {
         killedMs = kill();
       }, 500);
-      setTimeout(() => reject(new Error(`no command was committed for ${patienceMs} ms`)), patienceMs).unref();
+      setTimeout(
+        () => reject(new Error(`no command was committed for ${patienceMs} ms`)),
+        patienceMs,
+      ).unref();
     });
   } finally {
     clearInterval(sending);

@@ -9,7 +9,10 @@ import { RoomConnection } from "./room-connection.ts";
 const opensAtOnce = 8;
 let connections: Connection[] = [];
 
-async function openAll<T>(places: readonly T[], open: (place: T, at: number) => Promise<Connection>): Promise<void> {
+async function openAll<T>(
+  places: readonly T[],
+  open: (place: T, at: number) => Promise<Connection>,
+): Promise<void> {
   for (let at = 0; at < places.length; at += opensAtOnce) {
     const some = places.slice(at, at + opensAtOnce);
     connections.push(...(await Promise.all(some.map((place, k) => open(place, at + k)))));

@@ -1,6 +1,9 @@
 /** Of ascending values, by nearest rank. */
 export function quantile(ascending: readonly number[], part: number): number {
-  return ascending[Math.min(ascending.length - 1, Math.max(0, Math.ceil(ascending.length * part) - 1))] ?? Number.NaN;
+  return (
+    ascending[Math.min(ascending.length - 1, Math.max(0, Math.ceil(ascending.length * part) - 1))] ??
+    Number.NaN
+  );
 }
 
 export interface Spread {

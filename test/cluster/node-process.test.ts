@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { eventually, freePort, Spawned } from "./spawned.ts";
@@ -194,6 +195,35 @@ test("[C12] in development a page of the cluster kills a node, a foreign page do
   }
   assert.equal(await (await kill(`http://127.0.0.1:${port}`)).json(), { killed: "n1", pid: node.pid });
   assert.equal(await node.ended, { code: null, signal: "SIGKILL" });
+});
+
+const product = "../../server/main.ts";
+const preload = pathToFileURL(join(import.meta.dirname, "../../server/colyseus/register.ts")).href;
+
+test("[C18] a stop that comes while a node opens, founds or joins is clean: exit code 0, nothing on stderr", async () => {
+  const { args } = await world(["n1", "n2"]);
+  const lone = await world(["n1"]);
+  const run = (given: readonly string[]) => {
+    const spawned = new Spawned(product, given, {
+      env: { NODE_OPTIONS: `--import=${preload}`, DOTENV_CONFIG_QUIET: "true" },
+    });
+    running.push(spawned);
+    return spawned;
+  };
+  const first = run(lone.args("n1"));
+  await first.line(serving);
+  assert.equal(await first.end("SIGTERM"), { code: 0, signal: null });
+  for (const [given, state] of [
+    [args("n1"), "recovering"],
+    [args("n1"), "founding"],
+    [lone.args("n1"), "joining"],
+    [lone.args("n1"), "recovering"],
+  ] as const) {
+    const node = run(given);
+    await node.line(new RegExp(`"event":"${state}"`));
+    assert.equal(await node.end("SIGTERM"), { code: 0, signal: null }, state);
+    assert.equal(node.stderr, [], state);
+  }
 });
 
 test.run();

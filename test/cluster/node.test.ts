@@ -195,4 +195,29 @@ test("[C10] ready is refused by a node that stops before it serves, and a stop b
   await stop(make("n2"));
 });
 
+test("[C18] a node that is stopped while it opens its disk, or at any moment later on, closes it and says why it did not start", async () => {
+  const make = await world(["n1"]);
+  for (const delayMs of [-1, 0, 1, 2, 4, 8, 16, 32]) {
+    const node = make("n1");
+    const started = node.start().then(() => "started", codeOf);
+    const ready = node.ready().then(() => "ready", codeOf);
+    if (delayMs >= 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    await stop(node);
+    assert.is(node.life.state, "stopped");
+    if (delayMs < 0) assert.is(await started, "NODE_STOPPED");
+    assert.ok(["started", "NODE_STOPPED"].includes(await started));
+    assert.ok(["ready", "NODE_STOPPED"].includes(await ready));
+  }
+  const again = make("n1");
+  await again.start();
+  await again.ready();
+});
+
+test("[C18] a node that was stopped is not started any more", async () => {
+  const node = (await world(["n1"]))("n1");
+  await stop(node);
+  assert.is(await node.start().then(() => null, codeOf), "NODE_STOPPED");
+  assert.is(node.life.state, "stopped");
+});
+
 test.run();

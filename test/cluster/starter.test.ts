@@ -2,10 +2,11 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { childDefaults, RestartPolicy } from "../../server/cluster/child-node.ts";
-import { showLine } from "../../server/cluster/log-line.ts";
+import { paintLine, showLine } from "../../server/cluster/log-line.ts";
 import { OptionError } from "../../server/cluster/option-error.ts";
 import { readNodeOptions } from "../../server/cluster/options.ts";
 import { prepareFolder } from "../../server/cluster/starter-folder.ts";
@@ -162,8 +163,28 @@ test("[C16] of the nodes' lines warnings and their life are shown, the rest only
   assert.is(quiet({ level: 40 }), "03:04:05.678 warning: text");
   assert.is(quiet({ level: 60 }), "03:04:05.678 fatal: text");
   assert.is(showLine(line({}), { verbose: true }), "03:04:05.678 text");
-  for (const other of ["a room's own words", "{ not json", '{"a":1}', ""])
-    assert.is(showLine(other, { verbose: false }), other);
+  for (const other of ["a room's own words", "{ not json", '{"a":1}', ""]) {
+    assert.is(showLine(other, { verbose: false }), null);
+    assert.is(showLine(other, { verbose: true }), other);
+  }
+  assert.equal(
+    [[], ["--verbose"], ["--log-level=debug"], ["--log-level=warn"]].map((argv) => read(...argv).verbose),
+    [false, true, true, false],
+  );
+});
+
+test("[C16] in a terminal each line is as it was, but for its colours", () => {
+  for (const line of [
+    "Testudo is ready: http://localhost:1",
+    "Testudo: starting 3 nodes",
+    "n1 | 03:04:05.678 node n1 is serving",
+    "n12 | 03:04:05.678 warning: node n2 is lost",
+    "n3 | 03:04:05.678 fatal: the disk",
+  ]) {
+    const painted = paintLine(line);
+    assert.is.not(painted, line);
+    assert.is(stripVTControlCharacters(painted), line);
+  }
 });
 
 interface Run {

@@ -1,5 +1,7 @@
 /** A session machine without a cluster: commands go in as if they were committed. */
-import { defineRoom, LocalPresence, matchMaker, type Room } from "@colyseus/core";
+import { defineRoom, getMessageBytes, LocalPresence, matchMaker, Protocol, type Room } from "@colyseus/core";
+import { decode, encode } from "@colyseus/schema";
+import { pack, unpack } from "msgpackr";
 import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import type { ReplicatedOptions } from "../../server/colyseus/seam.ts";
@@ -9,12 +11,15 @@ import type { LiveSocket } from "../../server/session/live-socket.ts";
 import { SessionMachine } from "../../server/session/session-machine.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
-import { encodeAck } from "../../shared/wrapper-protocol.ts";
+import { decodeSequenced, encodeAck, TESTUDO_CODE } from "../../shared/wrapper-protocol.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: any room
 type AnyRoom = new (...args: any[]) => Room;
 
 let isSetUp = false;
+
+// The stock room prints what hooks and handlers throw; tests look at results.
+console.error = () => {};
 
 /** Registers a room class under `name`, replicated. */
 export async function defineTestRoom(
@@ -64,6 +69,8 @@ export interface LoggedCommand {
   readonly logTimeMs: number;
   readonly wallTimeMs: number;
   readonly nodeId: string;
+  /** The proposer's start; 1. */
+  readonly bootCount?: number;
   readonly command: Uint8Array;
 }
 
@@ -72,30 +79,42 @@ export class Replica {
   readonly programs = new ColyseusPrograms();
   readonly sockets = new Map<number, RecordingSocket>();
   readonly warnings: object[] = [];
+  readonly orphans: { roomId: string; sessionId: string; epoch: number }[] = [];
   readonly nodeId: string;
 
-  constructor(nodeId: string) {
+  constructor(nodeId: string, bootCount = 1) {
     this.nodeId = nodeId;
     this.machine = new SessionMachine({
       nodeId,
-      bootCount: 1,
+      bootCount,
       programs: this.programs,
       encodeAck,
       log: { warn: (fields) => this.warnings.push(fields) },
       takeSocket: (attachId) => this.sockets.get(attachId) ?? null,
-      orphaned: () => {},
+      orphaned: (roomId, sessionId, epoch) => this.orphans.push({ roomId, sessionId, epoch }),
       roomAdded: () => {},
       roomRemoved: () => {},
     });
   }
 
-  apply({ index, logTimeMs, wallTimeMs, nodeId, command }: LoggedCommand): ApplyResult {
+  /** The stock room behind a replica. */
+  room<R extends Room = Room>(roomId: string): R {
+    const replica = this.machine.rooms.get(roomId);
+    if (replica === undefined) throw new Error(`${this.nodeId} has no room ${roomId}`);
+    return (replica.program as unknown as { room: R }).room;
+  }
+
+  hash(roomId: string): string | null {
+    return this.machine.rooms.get(roomId)?.program.hash() ?? null;
+  }
+
+  apply({ index, logTimeMs, wallTimeMs, nodeId, bootCount = 1, command }: LoggedCommand): ApplyResult {
     const result = this.machine.apply({
       index,
       term: 1,
       logTimeMs,
       wallTimeMs,
-      id: { nodeId, bootCount: 1, sequence: index },
+      id: { nodeId, bootCount, sequence: index },
       command,
     });
     this.machine.drained();
@@ -154,11 +173,18 @@ export class LogWriter {
     return sequence;
   }
 
-  allocate(nodeId: string, roomId: string, roomName: string, options: object = {}): LoggedCommand {
+  allocate(
+    nodeId: string,
+    roomId: string,
+    roomName: string,
+    options: object = {},
+    how: { key?: string; fresh?: boolean; exclude?: string | null } = {},
+  ): LoggedCommand {
     const wish = {
       key: roomName,
       fresh: true,
       exclude: null,
+      ...how,
       roomId,
       roomName,
       options,
@@ -167,8 +193,26 @@ export class LogWriter {
     return this.next(nodeId, "allocate", wish, "directory");
   }
 
-  reserve(nodeId: string, roomId: string, sessionId: string, options: object = {}): LoggedCommand {
-    return this.next(nodeId, "reserve", { roomId, sessionId, options, auth: null, seconds: 15 }, roomId);
+  forget(nodeId: string, roomId: string): LoggedCommand {
+    return this.next(nodeId, "forget", { roomId }, "directory");
+  }
+
+  reserve(
+    nodeId: string,
+    roomId: string,
+    sessionId: string,
+    options: object = {},
+    { auth = null, seconds = 15 }: { auth?: unknown; seconds?: number } = {},
+  ): LoggedCommand {
+    return this.next(nodeId, "reserve", { roomId, sessionId, options, auth, seconds }, roomId);
+  }
+
+  call(nodeId: string, roomId: string, method: string, ...data: unknown[]): LoggedCommand {
+    return this.next(nodeId, "call", { roomId, method, data }, roomId);
+  }
+
+  nodeLost(nodeId: string, lostNodeId: string, bootCountMax = 1): LoggedCommand {
+    return this.next(nodeId, "nodeLost", { nodeId: lostNodeId, bootCountMax });
   }
 
   attach(
@@ -211,5 +255,63 @@ export class LogWriter {
 
 /** Client frames of Colyseus's protocol. */
 export function joinAck(): Uint8Array {
-  return Uint8Array.of(10);
+  return Uint8Array.of(Protocol.JOIN_ROOM);
+}
+
+export function leaveFrame(): Uint8Array {
+  return Uint8Array.of(Protocol.LEAVE_ROOM);
+}
+
+export function messageFrame(type: string, payload?: unknown): Uint8Array {
+  return Uint8Array.from(getMessageBytes.raw(Protocol.ROOM_DATA, type, payload));
+}
+
+export function bytesFrame(type: string, bytes: Uint8Array): Uint8Array {
+  return Uint8Array.from(getMessageBytes.raw(Protocol.ROOM_DATA_BYTES, type, undefined, bytes));
+}
+
+export function requestFrame(requestId: number, type: string, payload?: unknown): Uint8Array {
+  const bytes = Buffer.alloc(1024);
+  const it = { offset: 0 };
+  bytes[it.offset++] = Protocol.ROOM_REQUEST;
+  encode.number(bytes, requestId, it);
+  encode.string(bytes, type, it);
+  const head = bytes.subarray(0, it.offset);
+  return Uint8Array.from(payload === undefined ? head : Buffer.concat([head, pack(payload)]));
+}
+
+/** What a client reads of a frame: messages by type, replies by request id, everything else by its code. */
+export type ReadFrame =
+  | { readonly type: "message"; readonly name: string | number; readonly payload: unknown }
+  | { readonly type: "reply"; readonly id: number; readonly status: number; readonly payload: unknown }
+  | { readonly type: "error"; readonly code: number; readonly message: string }
+  | { readonly type: "ack"; readonly sequence: number }
+  | { readonly type: "joined"; readonly token: string }
+  | { readonly type: "other"; readonly code: number };
+
+export function readFrame(frame: Uint8Array): ReadFrame {
+  const it = { offset: 1 };
+  const payload = () => (frame.length > it.offset ? (unpack(frame.subarray(it.offset)) as unknown) : undefined);
+  switch (frame[0]) {
+    case Protocol.ROOM_DATA: {
+      const isText = decode.stringCheck(frame, it);
+      const name = isText ? decode.string(frame, it) : decode.number(frame, it);
+      return { type: "message", name, payload: payload() };
+    }
+    case Protocol.ROOM_RESPONSE: {
+      const id = decode.number(frame, it);
+      const status = frame[it.offset++] ?? -1;
+      return { type: "reply", id, status, payload: payload() };
+    }
+    case Protocol.ERROR:
+      return { type: "error", code: decode.number(frame, it), message: decode.string(frame, it) };
+    case Protocol.JOIN_ROOM: {
+      const length = frame[it.offset++] ?? 0;
+      return { type: "joined", token: Buffer.from(frame.subarray(it.offset, it.offset + length)).toString() };
+    }
+    case TESTUDO_CODE:
+      return { type: "ack", sequence: decodeSequenced(frame)?.sequence ?? -1 };
+    default:
+      return { type: "other", code: frame[0] ?? -1 };
+  }
 }

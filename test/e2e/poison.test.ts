@@ -20,7 +20,7 @@ type Player = Room<unknown, { readonly ticks: number; readonly count: number }>;
 let cluster: Cluster;
 
 test.before(async () => {
-  cluster = await Cluster.plan({ main: "test/e2e/poison-main.ts" });
+  cluster = await Cluster.plan({ main: "test/e2e/rooms-main.ts" });
   cluster.launchAll();
   await cluster.ready().catch((error: unknown) => {
     // uvu itself says nothing of a failure here.

@@ -8,6 +8,7 @@ export const covered = [
   "cleanStops",
   "diskErrors",
   "pauses",
+  "busySpells",
   "partitions",
   "oneSidedPartitions",
   "linkDrops",

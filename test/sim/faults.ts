@@ -10,6 +10,7 @@ const kinds = [
   "crashAll",
   "stop",
   "pause",
+  "busy",
   "isolate",
   "oneSided",
   "linkDrop",
@@ -74,6 +75,8 @@ export class Faults {
     this.#cluster.network.healAll();
     for (const id of this.#cluster.nodeIds) {
       this.#cluster.disk(id).saveMs = 1.5;
+      const process = this.#cluster.process(id);
+      if (process !== null) process.busyMs = 0;
       this.#resume(id);
       // A process that just ended boots by itself, or here; never twice.
       this.#cluster.boot(id);
@@ -99,6 +102,14 @@ export class Faults {
         return;
       case "stop":
         return this.#cluster.stop(id, () => this.#bootLater(id));
+      case "busy": {
+        const process = this.#cluster.process(id);
+        if (process === null) return;
+        coverage.hit("busySpells");
+        return this.#burst((on) => {
+          process.busyMs = on ? chance.between(0.5, 4) : 0;
+        });
+      }
       case "pause":
         return this.#pause(id);
       case "isolate":
@@ -167,6 +178,7 @@ export class Faults {
 
   #bootLater(id: string): void {
     const { chance } = this.#parts;
+    if (this.#isOver) return this.#cluster.boot(id);
     this.#later(chance.hits(0.5) ? chance.between(20, 400) : chance.between(400, 3_500), () => this.#cluster.boot(id));
   }
 

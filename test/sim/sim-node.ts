@@ -40,9 +40,12 @@ export class SimProcess implements Owner {
   isReady = false;
   /** Wall clock minus simulated time, ms. */
   wallOffsetMs: number;
+  /** Each look at the clock finds it up to this much later: work that takes time, within one event. */
+  busyMs = 0;
   readonly #parts: SimProcessParts;
   readonly #bootMs: number;
   readonly #rate: number;
+  #monotonicMs = 0;
   readonly #onEnd = new Set<() => void>();
 
   constructor(parts: SimProcessParts) {
@@ -94,7 +97,9 @@ export class SimProcess implements Owner {
 
   #now(): { monotonicMs: number; wallMs: number } {
     const sinceMs = this.#parts.schedule.nowMs - this.#bootMs;
-    return { monotonicMs: 20 + sinceMs * this.#rate, wallMs: this.wallOffsetMs + this.#parts.schedule.nowMs * this.#rate };
+    const spentMs = this.busyMs === 0 ? 0 : this.#parts.chance.fraction() * this.busyMs;
+    this.#monotonicMs = Math.max(this.#monotonicMs + spentMs, 20 + sinceMs * this.#rate);
+    return { monotonicMs: this.#monotonicMs, wallMs: this.wallOffsetMs + this.#parts.schedule.nowMs * this.#rate };
   }
 
   #log(): Log {

@@ -76,7 +76,7 @@ export class SimPlayer {
 
   get description(): string {
     const seat = this.#seat;
-    const open = seat === null ? "" : ` ${seat.account.sessionId} in ${seat.roomId}, ${seat.pending.size} pending, ${seat.outbox.size} kept`;
+    const open = seat === null ? "" : ` ${seat.account.sessionId} in ${seat.roomId}, waits for [${[...seat.pending.values()].join()}], ${seat.outbox.size} kept`;
     return `${this.#parts.name} (${this.#parts.kind}) is ${this.#phase}${open}`;
   }
 

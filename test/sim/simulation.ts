@@ -36,7 +36,7 @@ export interface SimulationOptions {
 }
 
 /** How long faults go on, and how long the cluster may take to come to rest after them, in simulated ms. */
-const faultsMs = { min: 2_500, max: 6_000 };
+const faultsMs = { min: 2_000, max: 5_000 };
 const calmMsMax = 30_000;
 const eventsMax = 3_000_000;
 
@@ -167,7 +167,7 @@ class Simulation {
     this.#schedule.in(this.#chance.wait(800), null, () => this.#faults.start());
     if (!this.#runUntil(this.#chance.between(faultsMs.min, faultsMs.max))) return;
     this.#faults.end();
-    if (!this.#runUntil(this.#schedule.nowMs + 1_000)) return;
+    if (!this.#runUntil(this.#schedule.nowMs + 600)) return;
     for (const player of this.#players) player.rest();
     const deadlineMs = this.#schedule.nowMs + calmMsMax;
     let isCalm = false;

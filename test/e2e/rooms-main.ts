@@ -1,8 +1,9 @@
-/** One node with the poison room: what server/main.ts is to the sample game, and a route that changes a room from outside. */
+/** One node with rooms for tests: what server/main.ts is to the sample game, and a route that changes a room from outside. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { defineRoom, defineServer, matchMaker } from "@colyseus/core";
 import { replicated, startTestudo } from "../../server/index.ts";
 import { PoisonRoom } from "./poison-room.ts";
+import { StrictRoom } from "./strict-room.ts";
 
 type Act = (room: PoisonRoom) => unknown;
 
@@ -53,6 +54,6 @@ function answer(request: IncomingMessage, response: ServerResponse): boolean {
 }
 
 const testudo = startTestudo();
-const server = defineServer({ ...testudo.serverOptions, rooms: { poison: defineRoom(replicated(PoisonRoom)) } });
+const server = defineServer({ ...testudo.serverOptions, rooms: { poison: defineRoom(replicated(PoisonRoom)), strict: defineRoom(replicated(StrictRoom)) } });
 testudo.handleFirst(answer);
 await server.listen(undefined as never);
