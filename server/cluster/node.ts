@@ -7,6 +7,7 @@ import type { PeerMessage } from "../network/peer-message.ts";
 import type { Founding } from "../raft/founding.ts";
 import type { GroupContents, Identity } from "../storage/storage.ts";
 import { FoundingProtocol } from "./founding.ts";
+import { fractionSource } from "./fraction.ts";
 import { type Endpoint, Gossip } from "./gossip.ts";
 import { Handover } from "./handover.ts";
 import type { Fail, Log } from "./log.ts";
@@ -46,7 +47,6 @@ interface Opened {
 const quorumTimeoutBases = 4;
 const bootIdBytes = 8;
 const clusterIdBytes = 8;
-const fractionsAtOnce = 256;
 
 /** One node of a cluster: its disk, its links, its part in the founding, and its groups. Starts once, stops once. */
 export class TestudoNode {
@@ -65,8 +65,6 @@ export class TestudoNode {
   #engine: GroupEngine | null = null;
   #starting: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
-  /** Drawn and not used yet. */
-  #chance: number[] = [];
 
   constructor(setup: TestudoNodeSetup) {
     const { options, log } = setup;
@@ -296,7 +294,7 @@ export class TestudoNode {
       network,
       machineFor: this.#setup.machineFor,
       clock,
-      random: () => this.#fraction(),
+      random: fractionSource((count) => this.#parts.randomBytes(count)),
       log: this.#setup.log.child({ part: "group" }),
       fail: (error: unknown) => this.#fail(error),
       options: {
@@ -386,16 +384,5 @@ export class TestudoNode {
 
   #hex(bytes: number): string {
     return Buffer.from(this.#parts.randomBytes(bytes)).toString("hex");
-  }
-
-  /** 0 ≤ x < 1 */
-  #fraction(): number {
-    // Every sign of life from a leader draws one: a system call each would be felt.
-    if (this.#chance.length === 0) {
-      const bytes = this.#parts.randomBytes(4 * fractionsAtOnce);
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-      this.#chance = Array.from({ length: fractionsAtOnce }, (_, at) => view.getUint32(4 * at) / 2 ** 32);
-    }
-    return this.#chance.pop() as number;
   }
 }

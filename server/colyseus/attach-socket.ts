@@ -1,7 +1,7 @@
 import { type Client, ErrorCode, getMessageBytes, Protocol, ServerError } from "@colyseus/core";
 import { sessionLimits } from "../session/limits.ts";
-import type { LiveSocket } from "../session/live-socket.ts";
-import { SessionError } from "../session/session-error.ts";
+import { type LiveSocket, mayTryReconnect } from "../session/live-socket.ts";
+import { isTransient, SessionError } from "../session/session-error.ts";
 import type { Sessions } from "../session/sessions.ts";
 
 /** The client of Colyseus's WebSocket transport, with the socket as `ref`. */
@@ -82,8 +82,12 @@ const colyseusCodes: Partial<Record<SessionError["code"], number>> = {
   ROOM_CREATE_FAILED: ErrorCode.MATCHMAKE_UNHANDLED,
 };
 
+/** HTTP's own "not now": another node may answer. */
+const unavailable = 503;
+
 /** A refusal in the form that Colyseus sends to its clients. */
 export function serverError(error: unknown): unknown {
+  if (isTransient(error)) return new ServerError(unavailable, (error as Error).message);
   if (!(error instanceof SessionError)) return error;
   const code = error.colyseusCode ?? colyseusCodes[error.code] ?? ErrorCode.MATCHMAKE_UNHANDLED;
   return new ServerError(code, error.message);
@@ -126,6 +130,8 @@ export async function attachSocket(
       skipHandshake: connection.skipHandshake === true,
     });
   } catch (error) {
+    // Before the transport ends it with a code for good: the seat is there, only the way to it is not.
+    if (isTransient(error)) socket.close(mayTryReconnect, (error as Error).message);
     throw serverError(error);
   }
   if (closeCode !== null) attached.closed(closeCode);

@@ -1,4 +1,5 @@
 import { LobbyRoom, QueueRoom, RelayRoom, Room } from "@colyseus/core";
+import { firstPrivateName } from "../session/graph/private-name.ts";
 import { SessionError } from "../session/session-error.ts";
 import type { ReplicatedOptions } from "./seam.ts";
 
@@ -6,6 +7,22 @@ const optionNames = new Set(["classes", "transient"]);
 
 function refuse(name: string, what: string, remedy: string): never {
   throw new SessionError("NOT_SUPPORTED", `${name} cannot be replicated: ${what}. ${remedy}`);
+}
+
+/** A field, not a method: methods are code, and need no saving. */
+const privateField = /(?:^|[{};])\s*(#[\p{ID_Start}$_][\p{ID_Continue}$]*)\s*(?:=(?!=)|;|$)/mu;
+
+/** Of the class and of those that it extends, up to the stock Room. */
+function sourceOf(roomClass: object): string {
+  const sources: string[] = [];
+  for (
+    let at = roomClass;
+    typeof at === "function" && at !== Room;
+    at = Object.getPrototypeOf(at) as object
+  ) {
+    sources.push(Function.prototype.toString.call(at));
+  }
+  return sources.join("\n");
 }
 
 /**
@@ -30,7 +47,15 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
       "Make it static: static async onAuth(token, options, context).",
     );
   }
-  const source = Function.prototype.toString.call(roomClass);
+  const source = sourceOf(roomClass);
+  const hidden = firstPrivateName(source) === null ? null : privateField.exec(source);
+  if (hidden !== null) {
+    refuse(
+      name,
+      `it keeps ${hidden[1]} where nobody can see and save it`,
+      `Make it an ordinary field: private ${hidden[1]?.slice(1)}.`,
+    );
+  }
   const unsupported: [RegExp, string, string][] = [
     [/\bthis\s*\.\s*defineInput\s*\(/, "it uses defineInput()", "Use messages."],
     [/\bthis\s*\.\s*setFixedTimestep\s*\(/, "it uses setFixedTimestep()", "Use setTimestep()."],

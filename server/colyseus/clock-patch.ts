@@ -77,7 +77,11 @@ function tell(seam: Seam, error: unknown, name: TimerName, args: unknown[]): voi
     return;
   }
   try {
-    const told = new TimedEventException(error as Error, (error as Error | null)?.message ?? String(error), ...args);
+    const told = new TimedEventException(
+      error as Error,
+      (error as Error | null)?.message ?? String(error),
+      ...args,
+    );
     (seam.room as Room).onUncaughtException?.(told, name);
   } catch (failure) {
     seam.environment.report(failure, "onUncaughtException");

@@ -67,8 +67,9 @@ export class ColyseusRoom implements RoomProgram {
   }
 
   get reservedSeats(): number {
-    return Object.values(this.#parts._reservedSeats).filter((reserved) => reserved[2] !== true && reserved[3] !== true)
-      .length;
+    return Object.values(this.#parts._reservedSeats).filter(
+      (reserved) => reserved[2] !== true && reserved[3] !== true,
+    ).length;
   }
 
   join(
@@ -138,7 +139,9 @@ export class ColyseusRoom implements RoomProgram {
 
   takeLeaves(): readonly { seat: Seat; code: number; reason: string }[] {
     if (this.#seam.leaves.length === 0) return nobody;
-    return this.#seam.leaves.splice(0).map(({ client, code, reason }) => ({ seat: client.seat, code, reason }));
+    return this.#seam.leaves
+      .splice(0)
+      .map(({ client, code, reason }) => ({ seat: client.seat, code, reason }));
   }
 
   get disposed(): boolean {

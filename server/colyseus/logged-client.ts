@@ -121,7 +121,8 @@ export class LoggedClient {
   /** Another replica would neither send it nor let the client go. */
   #checkInside(method: string): void {
     const { world } = this.#room.environment;
-    if (currentWorld() !== world) throw outsideLog(`client.${method}() in ${world.label} was called outside of the room`);
+    if (currentWorld() !== world)
+      throw outsideLog(`client.${method}() in ${world.label} was called outside of the room`);
   }
 
   toJSON(): object {

@@ -1,4 +1,4 @@
-import type { AuthContext, Client, Room } from "@colyseus/core";
+import { type AuthContext, type Client, ClientState, type Room } from "@colyseus/core";
 import { currentWorld, outsideWorld } from "../session/sandbox.ts";
 import { outsideLog, SessionError } from "../session/session-error.ts";
 import { attachSocket } from "./attach-socket.ts";
@@ -147,7 +147,8 @@ function guardAssignment(room: Room, name: (typeof acting)[number]): void {
   Object.defineProperty(room, name, {
     ...stock,
     set: (value: unknown) => {
-      if (applying(room) === null) throw outside(`${room.constructor.name}.${name}`, "was assigned outside of the room");
+      if (applying(room) === null)
+        throw outside(`${room.constructor.name}.${name}`, "was assigned outside of the room");
       set.call(room, value);
     },
   });
@@ -249,6 +250,7 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
       const seam = applying(this);
       if (seam === null)
         throw outside(`${this.constructor.name}.allowReconnection()`, "was called outside of the room");
+      letRejoin(client as unknown as LoggedClient);
       const deferred = stock["allowReconnection"]?.call(this, client, seconds) as PromiseLike<unknown>;
       // A rejection is the ordinary end of the wait: without a handler of the room's own it is nobody's error.
       deferred.then(
@@ -263,6 +265,14 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
       if (seam?.environment.isHere(client.seat)) stock["sendFullState"]?.call(this, client);
     },
   };
+}
+
+/**
+ * A seat that was attached again had been kept, so its player had joined: a connection that ends before its client could
+ * acknowledge it must not cost the seat. The stock room looks at each connection for itself, and would refuse.
+ */
+function letRejoin(client: LoggedClient): void {
+  if (client.epoch > 1 && client.state === ClientState.LEAVING) delete client._enqueuedMessages;
 }
 
 /** Where the stock room calls the user's code: promises are counted, so that a room is saved at rest only. */

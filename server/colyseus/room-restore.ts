@@ -9,11 +9,11 @@ import { LoggedClient } from "./logged-client.ts";
 import {
   graphOptions,
   type PastClient,
-  userFields,
   type RoomGraph,
   type SavedClient,
   type SavedDelayed,
   type SavedTimer,
+  userFields,
 } from "./room-graph.ts";
 import type { RoomParts } from "./room-parts.ts";
 import type { Seam } from "./seam.ts";
@@ -109,7 +109,10 @@ function loggedClient({ seam }: Restoration, seat: Seat, saved: SavedClient | Pa
     token: { value: saved.token },
   }) as Seat;
   const client = new LoggedClient(
-    { environment: seam.environment, leave: (left, code, reason) => seam.leaves.push({ client: left, code, reason }) },
+    {
+      environment: seam.environment,
+      leave: (left, code, reason) => seam.leaves.push({ client: left, code, reason }),
+    },
     attachedThen,
   );
   Object.defineProperties(client, { seat: { value: seat }, node: { value: saved.node, enumerable: true } });

@@ -9,7 +9,7 @@ import { type EngineOptions, engineOptions } from "./engine-options.ts";
 import { startingContents } from "./founding-contents.ts";
 import { Group } from "./group.ts";
 import { groupHeartbeats } from "./group-heartbeats.ts";
-import type { GroupHost } from "./group-host.ts";
+import { groupHost } from "./group-host.ts";
 import type { GroupStatus, LeaderChange, PeerPulse } from "./group-status.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import { LeadKeeper } from "./lead-keeper.ts";
@@ -57,7 +57,15 @@ export class GroupEngine {
       failed: (error) => this.#fail(error),
     });
     this.#keeper = new LeadKeeper(this.#options);
-    const host = this.#host();
+    const host = groupHost(construction, {
+      engine: this.#options,
+      saver: this.#saver,
+      settlements: this.#settlements,
+      now: () => this.#now,
+      isUp: (nodeId) => this.#heartbeats.isUp(nodeId),
+      push: (event) => this.#pipe.push(event),
+      failed: (error) => this.#fail(error),
+    });
     const ids = Array.from({ length: founding.groups }, (_, id) => id);
     this.#groups = ids.map((id) => {
       const { contents, isNew } = startingContents(persisted.get(id), founding.members);
@@ -71,29 +79,6 @@ export class GroupEngine {
       budgetMs: this.#options.applyBudgetMs,
       wake,
     });
-  }
-
-  #host(): GroupHost {
-    const { self, bootCount, random, log, network, storage } = this.#construction;
-    return {
-      self,
-      bootCount,
-      engine: this.#options,
-      random,
-      log,
-      saver: this.#saver,
-      settlements: this.#settlements,
-      now: () => this.#now,
-      isUp: (nodeId) => this.#heartbeats.isUp(nodeId),
-      send: (nodeId, message) => network.send(nodeId, message),
-      bufferedBytes: (nodeId) => network.bufferedBytes(nodeId),
-      readCheckpoints: (group, snapshotId) => {
-        storage.readCheckpoints(group).then(
-          (checkpoints) => this.#pipe.push({ type: "checkpointsRead", group, snapshotId, checkpoints }),
-          (error: unknown) => this.#fail(error),
-        );
-      },
-    };
   }
 
   #fail(error: unknown): void {

@@ -1,6 +1,8 @@
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Member } from "../raft/configuration.ts";
 import type { Now } from "../raft/ready.ts";
+import type { EngineConstruction } from "./engine-construction.ts";
+import type { EngineEvent } from "./engine-event.ts";
 import type { EngineOptions } from "./engine-options.ts";
 import type { Log } from "./log.ts";
 import type { Saver } from "./saver.ts";
@@ -22,4 +24,31 @@ export interface GroupHost {
   readonly bufferedBytes: (nodeId: string) => number;
   /** The answer comes back through the pipe, into `checkpointsRead`. */
   readonly readCheckpoints: (group: number, snapshotId: number) => void;
+}
+
+/** The engine's own parts, as its groups see them. */
+interface HostParts extends Pick<GroupHost, "engine" | "saver" | "settlements" | "now" | "isUp"> {
+  readonly push: (event: EngineEvent) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export function groupHost(
+  construction: EngineConstruction,
+  { push, failed, ...parts }: HostParts,
+): GroupHost {
+  const { self, bootCount, random, log, network, storage } = construction;
+  return {
+    ...parts,
+    self,
+    bootCount,
+    random,
+    log,
+    send: (nodeId, message) => network.send(nodeId, message),
+    bufferedBytes: (nodeId) => network.bufferedBytes(nodeId),
+    readCheckpoints: (group, snapshotId) => {
+      storage
+        .readCheckpoints(group)
+        .then((checkpoints) => push({ type: "checkpointsRead", group, snapshotId, checkpoints }), failed);
+    },
+  };
 }

@@ -32,6 +32,8 @@ export class Attached {
   #clientSequenceMax: number;
   #inFlight = 0;
   #closed = false;
+  /** The socket is being closed from here: what it still brings would go on past what was left out. */
+  #ended = false;
 
   constructor(
     route: MessageRoute,
@@ -48,7 +50,7 @@ export class Attached {
 
   /** A frame from the client, Colyseus's own or the wrapper's. */
   receive(bytes: Uint8Array): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#ended) return;
     if (bytes.length > sessionLimits.frameBytesMax) {
       this.#refuse(
         `a message has at most ${sessionLimits.frameBytesMax} bytes, this one has ${bytes.length}: send less at once`,
@@ -93,7 +95,7 @@ export class Attached {
     });
     if (sent === null) {
       // Nothing was lost yet: the client goes on from here, or from another node, and sends again what it has.
-      this.#socket.close(mayTryReconnect, "OVERLOADED: too much is waiting to be agreed");
+      this.#end(mayTryReconnect, "OVERLOADED: too much is waiting to be agreed");
       return;
     }
     if (stream === "epoch") this.#epochSequence = sequence;
@@ -102,17 +104,22 @@ export class Attached {
     sent.then(
       (result) => {
         this.#inFlight--;
-        if (isRefusal(result) && !this.#closed) this.#socket.close(mayTryReconnect, result.refused);
+        if (isRefusal(result) && !this.#closed) this.#end(mayTryReconnect, result.refused);
       },
       () => {
         this.#inFlight--;
         // No answer in time: whether it was applied is unknown, so this attachment must not go on as if it were.
-        this.#socket.close(mayTryReconnect, "no leader answered in time: go on elsewhere");
+        this.#end(mayTryReconnect, "no leader answered in time: go on elsewhere");
       },
     );
   }
 
   #refuse(reason: string): void {
-    this.#socket.close(withError, reason);
+    this.#end(withError, reason);
+  }
+
+  #end(code: number, reason: string): void {
+    this.#ended = true;
+    this.#socket.close(code, reason);
   }
 }

@@ -10,6 +10,8 @@ export const sessionLimits = Object.freeze({
   framesInFlightMax: 512,
   /** Frames that may wait on a socket while its attach is being agreed. */
   framesBeforeAttachMax: 16,
+  /** Reconnection tokens of a seat that are good besides its newest: more attempts than that are not on their way. */
+  tokensKeptMax: 16,
   /** Replies kept for a wrapper client that may ask again. */
   repliesKeptMax: 64,
   /** Rooms of one group. */

@@ -1,37 +1,25 @@
 import { pack, unpack } from "msgpackr";
 import type { ApplyResult } from "../group/machine.ts";
-import { failureCode, failureWords } from "./failure.ts";
 import { GraphError } from "./graph/graph-error.ts";
 import { sessionLimits } from "./limits.ts";
-import { abnormalClosure, type LiveSocket, mayTryReconnect } from "./live-socket.ts";
+import { abnormalClosure, mayTryReconnect } from "./live-socket.ts";
 import { Origins, type OriginsState } from "./origins.ts";
-import type { RoomBirth, RoomEnvironment, RoomProgram, RoomPrograms } from "./room-program.ts";
+import type { RoomHost } from "./room-host.ts";
+import type { RoomBirth, RoomEnvironment, RoomProgram } from "./room-program.ts";
 import type { RoomTimers } from "./room-timers.ts";
 import { RoomWorld, type WorldState } from "./room-world.ts";
 import { settledOutside } from "./sandbox.ts";
 import { Seat, type SeatState } from "./seat.ts";
 import { SeatSockets } from "./seat-sockets.ts";
-import { type Refusal, refusal } from "./session-error.ts";
+import { failureRefusal, type Refusal, refusal } from "./session-error.ts";
 import type { Attach, Call, Detach, Message, NodeLost, Reserve, SessionContext } from "./session-menu.ts";
-
-/** What a replica needs from its node. */
-export interface RoomHost {
-  readonly nodeId: string;
-  readonly bootCount: number;
-  readonly programs: RoomPrograms;
-  /** The socket that waits for this attachment, if it is this node's; handed out once. */
-  takeSocket(attachId: number): LiveSocket | null;
-  /** This node's client had given up before its attach was applied. */
-  orphaned(roomId: string, sessionId: string, epoch: number): void;
-  log: { warn(fields: object, message: string): void };
-}
 
 /**
  * A room's graph hash is taken by the first command of each so many milliseconds of log time: at equal indexes on every
  * replica, and at a cost that does not grow with the load.
  */
 const hashIntervalMs = 1_000;
-const checkpointVersion = 1;
+const checkpointVersion = 2;
 
 interface HashPoint {
   readonly index: number;
@@ -91,7 +79,7 @@ export class RoomReplica implements RoomEnvironment {
       return replica;
     }
     replica.discard();
-    if (made.state === "failed") return asRefusal("ROOM_CREATE_FAILED", made.error);
+    if (made.state === "failed") return failureRefusal("ROOM_CREATE_FAILED", made.error);
     const waits = `onCreate of "${birth.roomName}" waits for something outside the log: it must finish by itself`;
     return refusal("ROOM_CREATE_FAILED", waits);
   }
@@ -195,7 +183,7 @@ export class RoomReplica implements RoomEnvironment {
         return refusal("SEATS_TOO_MANY", most);
       }
       const reserved = this.world.settle(() => this.program.reserve(argument));
-      if (reserved.state === "failed") return asRefusal("APPLICATION", reserved.error);
+      if (reserved.state === "failed") return failureRefusal("APPLICATION", reserved.error);
       return reserved.state === "done" && reserved.value;
     });
   }
@@ -215,7 +203,7 @@ export class RoomReplica implements RoomEnvironment {
       const joined = this.world.settle(() => this.program.join(seat, { skipHandshake, reconnecting }));
       if (joined.state === "failed") {
         this.#sockets.forget(seat);
-        return asRefusal("APPLICATION", joined.error);
+        return failureRefusal("APPLICATION", joined.error);
       }
       if (joined.state === "done") this.#resume(seat);
       else joined.promise.then(() => this.#resume(seat)).catch(() => {});
@@ -274,7 +262,7 @@ export class RoomReplica implements RoomEnvironment {
   call(argument: Call, context: SessionContext): ApplyResult {
     return this.#proposed(argument.sequence, context, () => {
       const called = this.world.settle(async () => this.program.call(argument.method, argument.data));
-      if (called.state === "failed") return asRefusal("APPLICATION", called.error);
+      if (called.state === "failed") return failureRefusal("APPLICATION", called.error);
       return called.state === "done" ? called.value : settledOutside(called.promise);
     });
   }
@@ -401,8 +389,4 @@ export class RoomReplica implements RoomEnvironment {
 
 function done(value: unknown): ApplyResult {
   return { type: "done", value };
-}
-
-function asRefusal(code: Refusal["refused"], error: unknown): Refusal {
-  return refusal(code, failureWords(error), failureCode(error));
 }

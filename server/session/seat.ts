@@ -14,7 +14,7 @@ export interface SeatState {
   readonly epoch: number;
   readonly attachment: Attachment | null;
   readonly token: string;
-  readonly previousToken: string | null;
+  readonly earlierTokens: readonly string[];
   readonly wrapper: boolean;
   readonly epochSequence: number;
   readonly clientSequence: number;
@@ -33,8 +33,12 @@ export class Seat {
   attachment: Attachment | null = null;
   /** The reconnection token that the client was given last. */
   token = "";
-  /** The one before: good until the client has acknowledged the new one, for the node may die between commit and send. */
-  previousToken: string | null = null;
+  /**
+   * Those before it that the client may still have, oldest first: the one that it showed last, and what it was given
+   * since. Good until it acknowledges the newest, for a node may die between commit and send, and an attempt that the
+   * client gave up may be applied after the one that reached it.
+   */
+  #earlierTokens: readonly string[] = [];
   /** Its client numbers its commands itself (the wrapper). */
   wrapper = false;
   /** Frames without a number of their own: counted by the attached node, from 1 in each epoch. */
@@ -53,7 +57,7 @@ export class Seat {
     seat.epoch = state.epoch;
     seat.attachment = state.attachment;
     seat.token = state.token;
-    seat.previousToken = state.previousToken;
+    seat.#earlierTokens = state.earlierTokens;
     seat.wrapper = state.wrapper;
     seat.epochSequence = state.epochSequence;
     seat.clientSequence = state.clientSequence;
@@ -67,7 +71,7 @@ export class Seat {
       epoch: this.epoch,
       attachment: this.attachment,
       token: this.token,
-      previousToken: this.previousToken,
+      earlierTokens: this.#earlierTokens,
       wrapper: this.wrapper,
       epochSequence: this.epochSequence,
       clientSequence: this.clientSequence,
@@ -75,25 +79,31 @@ export class Seat {
     };
   }
 
-  /** What the client has shown is what it surely has: a token in between may never have reached it. */
+  /** What the client has shown is what it surely has; a token in between may have reached it, or not. */
   attach(
     attachment: Attachment,
     { token, presentedToken }: { readonly token: string; readonly presentedToken: string | null },
   ): void {
     this.epoch++;
     this.attachment = attachment;
-    this.previousToken = presentedToken;
+    this.#earlierTokens = presentedToken === null ? [] : this.#since(presentedToken);
     this.token = token;
     this.epochSequence = 0;
   }
 
-  /** The client has the new token: the one before is used up. */
+  /** The client has the new token: those before are used up. */
   tokenAcknowledged(): void {
-    this.previousToken = null;
+    this.#earlierTokens = [];
   }
 
   accepts(token: string): boolean {
-    return token !== "" && (token === this.token || token === this.previousToken);
+    return token !== "" && (token === this.token || this.#earlierTokens.includes(token));
+  }
+
+  #since(shown: string): readonly string[] {
+    const given = [...this.#earlierTokens, this.token];
+    const [first, ...later] = given.slice(given.indexOf(shown));
+    return first === undefined ? [] : [first, ...later.slice(1 - sessionLimits.tokensKeptMax)];
   }
 
   take(stream: "epoch" | "client", sequence: number): SequenceVerdict {

@@ -1,3 +1,5 @@
+import { failureCode, failureWords } from "./failure.ts";
+
 /** Why a session refused something; `code` is for programs, `message` for people. */
 export type SessionErrorCode =
   | "ROOM_NOT_FOUND"
@@ -38,6 +40,17 @@ export function outsideLog(what: string): SessionError {
   );
 }
 
+const transient = new Set<unknown>([
+  ...["NO_LEADER", "OVERLOADED", "APPLIED_RESULT_FORGOTTEN", "SESSION_EXPIRED"],
+  // The groups' own: see ProposalError.
+  ...["TIMEOUT", "STOPPED"],
+]);
+
+/** No refusal: nothing was decided, or nobody knows what. Another attempt, here or elsewhere, may well succeed. */
+export function isTransient(error: unknown): boolean {
+  return error instanceof Error && transient.has((error as { code?: unknown }).code);
+}
+
 /** An error on its way through a result: plain data, so that it can be logged, remembered and compared. */
 export interface Refusal {
   readonly refused: SessionErrorCode;
@@ -47,6 +60,11 @@ export interface Refusal {
 
 export function refusal(code: SessionErrorCode, message: string, colyseusCode?: number): Refusal {
   return colyseusCode === undefined ? { refused: code, message } : { refused: code, message, colyseusCode };
+}
+
+/** What room code threw, as a refusal. */
+export function failureRefusal(code: SessionErrorCode, failure: unknown): Refusal {
+  return refusal(code, failureWords(failure), failureCode(failure));
 }
 
 export function isRefusal(value: unknown): value is Refusal {

@@ -2,7 +2,8 @@ import type { AppliedCommand, ApplyResult, Machine } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import { Dirt } from "./dirt.ts";
 import { RoomDirectory } from "./room-directory.ts";
-import { type RoomHost, RoomReplica } from "./room-replica.ts";
+import type { RoomHost } from "./room-host.ts";
+import { RoomReplica } from "./room-replica.ts";
 import { isRefusal, refusal } from "./session-error.ts";
 import type {
   Allocate,
@@ -127,7 +128,8 @@ export class SessionMachine implements Machine, SessionCommands {
    * checkpoint may be ahead of what has been applied since: a room that is still to be made again is not gone.
    */
   *gone(): Iterable<string> {
-    for (const roomId of this.#directory.roomsMadeBy(this.#appliedIndex)) if (!this.rooms.has(roomId)) yield roomId;
+    for (const roomId of this.#directory.roomsMadeBy(this.#appliedIndex))
+      if (!this.rooms.has(roomId)) yield roomId;
   }
 
   // ---- rooms ------------------------------------------------------------------------------------------------------

@@ -8,12 +8,6 @@ const preload = pathToFileURL(join(root, "server/colyseus/register.ts")).href;
 const main = join(root, "test/bench/bench-main.ts");
 const peerPortOffset = 100;
 
-/** Where a client takes its seat. */
-export interface SeatPlan {
-  readonly url: string;
-  readonly roomId: string;
-}
-
 interface Reservation {
   readonly roomId: string;
   readonly sessionId: string;

@@ -291,7 +291,8 @@ export type ReadFrame =
 
 export function readFrame(frame: Uint8Array): ReadFrame {
   const it = { offset: 1 };
-  const payload = () => (frame.length > it.offset ? (unpack(frame.subarray(it.offset)) as unknown) : undefined);
+  const payload = () =>
+    frame.length > it.offset ? (unpack(frame.subarray(it.offset)) as unknown) : undefined;
   switch (frame[0]) {
     case Protocol.ROOM_DATA: {
       const isText = decode.stringCheck(frame, it);

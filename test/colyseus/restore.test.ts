@@ -101,6 +101,12 @@ test("[D1, Y1] restored replicas equal one that never was, for 400 entries on, w
         restoredOnceAt = scene.entries.length;
       const hashes = await inMacrotask(() => scene.hashes());
       assert.equal(hashes, [hashes[0], hashes[0], hashes[0]], `seed ${seed}, entry ${scene.entries.length}`);
+      const points = scene.replicas.map(({ machine }) => machine.rooms.get(scene.roomId)?.hashPoint);
+      assert.equal(
+        points,
+        [points[0], points[0], points[0]],
+        `seed ${seed}, entry ${scene.entries.length}: hash point`,
+      );
       const listings = scene.replicas.map(({ programs }) => {
         const [listing] = programs.listings.query({ roomId: scene.roomId });
         return [listing?.clients, listing?.locked, listing?.maxClients, listing?.metadata];

@@ -12,7 +12,14 @@ const test = suite("bad input");
 type Strict = Room<unknown, { readonly count: number }>;
 
 /** Colyseus's codes for what matchmaking refuses. */
-const codes = { noHandler: 520, noCriteria: 521, noRoom: 522, unhandled: 523, expired: 524, application: 526 };
+const codes = {
+  noHandler: 520,
+  noCriteria: 521,
+  noRoom: 522,
+  unhandled: 523,
+  expired: 524,
+  application: 526,
+};
 const secret = "0123456789abcdef";
 const level = { level: 1 };
 const magic = "TSTD";
@@ -38,7 +45,11 @@ test.after(async () => {
 /** What the nodes have to stand: afterwards they live, and an honest player's room has lost nothing. */
 function bad(name: string, run: () => Promise<void>): void {
   test(name, async () => {
-    assert.equal(cluster.ids.filter((id) => cluster.process(id).isOver), [], "all nodes live");
+    assert.equal(
+      cluster.ids.filter((id) => cluster.process(id).isOver),
+      [],
+      "all nodes live",
+    );
     try {
       const honest = await create();
       assert.is(await honest.request("add", { by: 3 }), 3);
@@ -50,7 +61,11 @@ function bad(name: string, run: () => Promise<void>): void {
       process.stderr.write(`\n==== ${name}\n${cluster.tail()}\n`);
       throw error;
     }
-    assert.equal(cluster.ids.filter((id) => cluster.process(id).isOver), [], "all nodes live");
+    assert.equal(
+      cluster.ids.filter((id) => cluster.process(id).isOver),
+      [],
+      "all nodes live",
+    );
   });
 }
 
@@ -90,7 +105,10 @@ function left(room: Strict): Promise<{ code: number; reason: string }> {
 
 /** A process beside the cluster. @param args after those that keep it away from everything else */
 function lone(args: readonly string[]): NodeProcess {
-  const process = new NodeProcess(join(import.meta.dirname, "../../server/main.ts"), ["--config=none", ...args]);
+  const process = new NodeProcess(join(import.meta.dirname, "../../server/main.ts"), [
+    "--config=none",
+    ...args,
+  ]);
   others.push(process);
   return process;
 }
@@ -117,7 +135,10 @@ bad("[E8] a wrong option, wherever it stands, ends the process with 2 and one li
     [[`--config=${file}`], /peerport.*perhaps peerPort/],
   ] as const;
   const data = `--data=${join(cluster.data, "never")}`;
-  for (const { process, words } of cases.map(([args, words]) => ({ process: lone([data, ...args]), words }))) {
+  for (const { process, words } of cases.map(([args, words]) => ({
+    process: lone([data, ...args]),
+    words,
+  }))) {
     assert.equal(await endOf(process), { code: 2, signal: null }, process.lines.join("\n"));
     assert.is(lastLines(process).length, 1, process.lines.join("\n"));
     assert.match(lastLines(process)[0] ?? "", words);
@@ -134,49 +155,72 @@ bad("[E8] a port that another node serves is refused with 2 and one line", async
     const process = lone([...free, taken, `--data=${join(cluster.data, `twin-${which}`)}`]);
     assert.equal(await endOf(process), { code: 2, signal: null }, process.lines.join("\n"));
     assert.is(lastLines(process).length, 1);
-    assert.match(lastLines(process)[0] ?? "", new RegExp(`PORT_IN_USE.*${which === "client" ? port : peerPort}`));
+    assert.match(
+      lastLines(process)[0] ?? "",
+      new RegExp(`PORT_IN_USE.*${which === "client" ? port : peerPort}`),
+    );
   }
 });
 
-bad("[E8] a data folder that is open, or another node's, is refused, and is none the worse for it", async () => {
-  const { port, peerPort, args } = cluster.planOf("n1");
-  const free = [`--port=${port + 51}`, `--peer-port=${peerPort + 51}`];
-  const data = args.find((arg) => arg.startsWith("--data=")) ?? "";
-  const open = lone([`--id=n1`, ...free, data]);
-  const { code } = await endOf(open);
-  assert.ok(code !== 0 && code !== null, `exit code ${code}`);
-  assert.match(lastLines(open)[0] ?? "", /STORAGE_LOCKED/);
+bad(
+  "[E8] a data folder that is open, or another node's, is refused, and is none the worse for it",
+  async () => {
+    const { port, peerPort, args } = cluster.planOf("n1");
+    const free = [`--port=${port + 51}`, `--peer-port=${peerPort + 51}`];
+    const data = args.find((arg) => arg.startsWith("--data=")) ?? "";
+    const open = lone([`--id=n1`, ...free, data]);
+    const { code } = await endOf(open);
+    assert.ok(code !== 0 && code !== null, `exit code ${code}`);
+    assert.match(lastLines(open)[0] ?? "", /STORAGE_LOCKED/);
 
-  const folder = join(cluster.data, "moved");
-  mkdirSync(folder);
-  const first = lone(["--id=first", ...free, `--data=${folder}`]);
-  await cluster.until("the first node serves", () => first.lines.some((line) => line.includes('"serving"')));
-  assert.equal(await first.end("SIGTERM"), { code: 0, signal: null });
-  const second = lone(["--id=second", ...free, `--data=${folder}`]);
-  assert.equal(await endOf(second), { code: 3, signal: null }, second.lines.join("\n"));
-  assert.match(lastLines(second)[0] ?? "", /STORAGE_FOREIGN.*first/);
-  const again = lone(["--id=first", ...free, `--data=${folder}`]);
-  await cluster.until("the first node serves again", () => again.lines.some((line) => line.includes('"serving"')));
-  assert.equal(await again.end("SIGTERM"), { code: 0, signal: null });
-});
+    const folder = join(cluster.data, "moved");
+    mkdirSync(folder);
+    const first = lone(["--id=first", ...free, `--data=${folder}`]);
+    await cluster.until("the first node serves", () =>
+      first.lines.some((line) => line.includes('"serving"')),
+    );
+    assert.equal(await first.end("SIGTERM"), { code: 0, signal: null });
+    const second = lone(["--id=second", ...free, `--data=${folder}`]);
+    assert.equal(await endOf(second), { code: 3, signal: null }, second.lines.join("\n"));
+    assert.match(lastLines(second)[0] ?? "", /STORAGE_FOREIGN.*first/);
+    const again = lone(["--id=first", ...free, `--data=${folder}`]);
+    await cluster.until("the first node serves again", () =>
+      again.lines.some((line) => line.includes('"serving"')),
+    );
+    assert.equal(await again.end("SIGTERM"), { code: 0, signal: null });
+  },
+);
 
-bad("[E8] a node with another secret never belongs to the cluster; both sides say why; the real one is let in", async () => {
-  await cluster.process("n3").end("SIGTERM");
-  const args = cluster.planOf("n3").args.filter((arg) => !/^--(secret|data)/.test(arg));
-  const impostor = lone([...args, "--secret=quite-another-secret", `--data=${join(cluster.data, "impostor")}`]);
-  await cluster.until("the impostor is told", () => impostor.lines.some((line) => line.includes("SECRET_WRONG")));
-  await cluster.until("the cluster says so", () => cluster.process("n1").lines.some((line) => line.includes("SECRET_WRONG")));
-  const answer = await fetch(`${cluster.url("n3")}/testudo/ready`).catch(() => null);
-  assert.ok(answer === null || answer.status === 503, "the impostor does not serve");
-  await impostor.end("SIGKILL");
-  cluster.launch("n3");
-  await cluster.ready();
-});
+bad(
+  "[E8] a node with another secret never belongs to the cluster; both sides say why; the real one is let in",
+  async () => {
+    await cluster.process("n3").end("SIGTERM");
+    const args = cluster.planOf("n3").args.filter((arg) => !/^--(secret|data)/.test(arg));
+    const impostor = lone([
+      ...args,
+      "--secret=quite-another-secret",
+      `--data=${join(cluster.data, "impostor")}`,
+    ]);
+    await cluster.until("the impostor is told", () =>
+      impostor.lines.some((line) => line.includes("SECRET_WRONG")),
+    );
+    await cluster.until("the cluster says so", () =>
+      cluster.process("n1").lines.some((line) => line.includes("SECRET_WRONG")),
+    );
+    const answer = await fetch(`${cluster.url("n3")}/testudo/ready`).catch(() => null);
+    assert.ok(answer === null || answer.status === 503, "the impostor does not serve");
+    await impostor.end("SIGKILL");
+    cluster.launch("n3");
+    await cluster.ready();
+  },
+);
 
 // ---- the port for other nodes ---------------------------------------------------------------------------------------
 
 /** A stranger at a node's peer port, who says this; how the node ends it. */
-async function strangerSays(words: (challenge: Buffer) => Buffer | string): Promise<{ code: number; text: string }> {
+async function strangerSays(
+  words: (challenge: Buffer) => Buffer | string,
+): Promise<{ code: number; text: string }> {
   const socket = new WebSocket(`ws://127.0.0.1:${cluster.planOf("n1").peerPort}`);
   socket.on("error", () => {});
   const ended = new Promise<{ code: number; text: string }>((resolve) => {
@@ -189,7 +233,10 @@ async function strangerSays(words: (challenge: Buffer) => Buffer | string): Prom
 bad("[E9] a peer of another version, a garbled frame and one too long are refused by name", async () => {
   for (const [words, reason] of [
     // The head of a hello: magic, version, step.
-    [() => Buffer.concat([Buffer.from(magic), Buffer.from([99, 2]), Buffer.alloc(80)]), /^VERSION_DIFFERS: .*99/],
+    [
+      () => Buffer.concat([Buffer.from(magic), Buffer.from([99, 2]), Buffer.alloc(80)]),
+      /^VERSION_DIFFERS: .*99/,
+    ],
     [() => Buffer.from("GET / HTTP/1.1"), /^HANDSHAKE_GARBLED: /],
     [() => "text", /^HANDSHAKE_GARBLED: /],
     [() => Buffer.alloc(0), /^HANDSHAKE_GARBLED: /],
@@ -222,35 +269,51 @@ for (const type of ["unheard of", "constructor", "__proto__", "toString"]) {
   });
 }
 
-bad("[E10] an argument that does not fit its schema: a request is told what, a message ends the connection", async () => {
-  const room = await create();
-  for (const argument of [undefined, null, {}, { by: 0 }, { by: 11 }, { by: "1" }, { by: Number.NaN }, [1], "add"]) {
-    const { message } = await rejected(room.request("add", argument));
-    assert.match(message, /by|expected|Invalid/i, JSON.stringify(argument));
-  }
-  assert.is(await room.request("count"), 0);
-  const gone = left(room);
-  room.send("add", { by: 11 });
-  assert.is((await gone).code, CloseCode.WITH_ERROR);
-});
-
-bad("[E10] a message that is too big ends the connection, in words or by the protocol's own code", async () => {
-  for (const [bytes, expected] of [
-    [50_000, { code: CloseCode.WITH_ERROR, reason: /at most 49152 bytes/ }],
-    // Past this the frame is not even read.
-    [100_000, { code: 1009, reason: /^/ }],
-  ] as const) {
+bad(
+  "[E10] an argument that does not fit its schema: a request is told what, a message ends the connection",
+  async () => {
     const room = await create();
+    for (const argument of [
+      undefined,
+      null,
+      {},
+      { by: 0 },
+      { by: 11 },
+      { by: "1" },
+      { by: Number.NaN },
+      [1],
+      "add",
+    ]) {
+      const { message } = await rejected(room.request("add", argument));
+      assert.match(message, /by|expected|Invalid/i, JSON.stringify(argument));
+    }
+    assert.is(await room.request("count"), 0);
     const gone = left(room);
-    room.send("text", "x".repeat(bytes));
-    const { code, reason } = await gone;
-    assert.is(code, expected.code, reason);
-    assert.match(reason, expected.reason);
-  }
-  const room = await create();
-  assert.is(await room.request("text", "x".repeat(48_000)), 48_000);
-  await room.leave();
-});
+    room.send("add", { by: 11 });
+    assert.is((await gone).code, CloseCode.WITH_ERROR);
+  },
+);
+
+bad(
+  "[E10] a message that is too big ends the connection, in words or by the protocol's own code",
+  async () => {
+    for (const [bytes, expected] of [
+      [50_000, { code: CloseCode.WITH_ERROR, reason: /at most 49152 bytes/ }],
+      // Past this the frame is not even read.
+      [100_000, { code: 1009, reason: /^/ }],
+    ] as const) {
+      const room = await create();
+      const gone = left(room);
+      room.send("text", "x".repeat(bytes));
+      const { code, reason } = await gone;
+      assert.is(code, expected.code, reason);
+      assert.match(reason, expected.reason);
+    }
+    const room = await create();
+    assert.is(await room.request("text", "x".repeat(48_000)), 48_000);
+    await room.leave();
+  },
+);
 
 bad("[E10] too many messages: past the room's rate, and past what may be on its way", async () => {
   const quick = await create();
@@ -277,13 +340,22 @@ bad("[E11] a full room: joinById is told, joinOrCreate finds another", async () 
   assert.is.not(elsewhere.roomId, first.roomId);
   await second.leave();
   // Who leaves makes room, on every node.
-  const third = await cluster.until("a seat is free", async () => await joinById(first.roomId, 2).catch(() => null));
+  const third = await cluster.until(
+    "a seat is free",
+    async () => await joinById(first.roomId, 2).catch(() => null),
+  );
   for (const room of [elsewhere, third, first]) await room.leave();
 });
 
 bad("[E11] a seat that nobody took in time is gone, and the room is not full for it", async () => {
   const room = await create();
-  const seat = (await (await fetch(`${url()}/matchmake/joinById/${room.roomId}`, { method: "POST", body: JSON.stringify(level), headers: { "content-type": "application/json" } })).json()) as never;
+  const seat = (await (
+    await fetch(`${url()}/matchmake/joinById/${room.roomId}`, {
+      method: "POST",
+      body: JSON.stringify(level),
+      headers: { "content-type": "application/json" },
+    })
+  ).json()) as never;
   await sleep(1_500);
   const error = await rejected(new Client(url()).consumeSeatReservation(seat));
   assert.is(error.code, codes.expired, error.message);
@@ -294,11 +366,15 @@ bad("[E11] a seat that nobody took in time is gone, and the room is not full for
 
 /** A socket of one's own to a seat, with this token: what the node says. */
 async function forced(room: Strict, token: string): Promise<string> {
-  const socket = new WebSocket(`${url(1).replace("http", "ws")}/testudo/${room.roomId}?sessionId=${room.sessionId}&reconnectionToken=${token}`);
+  const socket = new WebSocket(
+    `${url(1).replace("http", "ws")}/testudo/${room.roomId}?sessionId=${room.sessionId}&reconnectionToken=${token}`,
+  );
   const said: string[] = [];
   socket.on("error", (error) => said.push(error.message));
   socket.on("message", (data: Buffer) => said.push(data.toString("latin1")));
-  const [code] = await new Promise<[number]>((resolve) => socket.once("close", (closed) => resolve([closed])));
+  const [code] = await new Promise<[number]>((resolve) =>
+    socket.once("close", (closed) => resolve([closed])),
+  );
   return `${code} ${said.join(" ")}`;
 }
 
@@ -306,7 +382,12 @@ bad("[E11] a token that is forged, or of another seat, opens nothing, and its ow
   const room = await create();
   const other = await create();
   const [, token = ""] = room.reconnectionToken.split(":");
-  for (const forged of [`${room.roomId}:forged`, `${other.roomId}:${token}`, `${room.roomId}:${"x".repeat(200)}`, "no-such-room:token"]) {
+  for (const forged of [
+    `${room.roomId}:forged`,
+    `${other.roomId}:${token}`,
+    `${room.roomId}:${"x".repeat(200)}`,
+    "no-such-room:token",
+  ]) {
     for (const at of [0, 1]) {
       const error = await rejected(new Client(url(at)).reconnect(forged));
       assert.ok(typeof error.code === "number", `${forged}: ${error.message}`);
@@ -372,7 +453,10 @@ bad("[E11] a room that there is not, by id and by name, on every node", async ()
   }
   const gone = await create();
   await gone.leave();
-  const error = await cluster.until("the room is disposed of", async () => await rejected(joinById(gone.roomId, 2)).catch(() => null));
+  const error = await cluster.until(
+    "the room is disposed of",
+    async () => await rejected(joinById(gone.roomId, 2)).catch(() => null),
+  );
   assert.is(error.code, codes.noRoom);
 });
 
@@ -385,7 +469,11 @@ bad("[E11] join options that the room refuses: told, and no seat is taken", asyn
   const second = await joinById(room.roomId);
   for (const one of [second, room]) await one.leave();
   for (const body of ["{", "[]", "7", "null", '{"level":', "x".repeat(10_000)]) {
-    const answer = await fetch(`${url()}/matchmake/create/strict`, { method: "POST", body, headers: { "content-type": "application/json" } });
+    const answer = await fetch(`${url()}/matchmake/create/strict`, {
+      method: "POST",
+      body,
+      headers: { "content-type": "application/json" },
+    });
     assert.ok(answer.status >= 400, `${body.slice(0, 20)}: ${answer.status} ${await answer.text()}`);
   }
 });

@@ -20,13 +20,16 @@ export async function buildPage(): Promise<void> {
   );
 }
 
+const flagsAdded: readonly string[] = [
+  "--disable-background-networking",
+  // Without a graphics card, putting the page together by WebGL costs eight times what the canvas itself does.
+  "--disable-gpu-compositing",
+];
+
 export async function openBrowser(): Promise<Browser> {
   return await playwright.launch({
     executablePath: await chromium.executablePath(),
-    args: [
-      ...chromium.args.filter((flag) => !flagsLeftOut.includes(flag)),
-      "--disable-background-networking",
-    ],
+    args: [...chromium.args.filter((flag) => !flagsLeftOut.includes(flag)), ...flagsAdded],
     headless: true,
   });
 }
@@ -78,8 +81,9 @@ function watchFrames(): void {
     const now = window.testudo;
     if (now === undefined) return;
     frames.seen += 1;
-    if (now.clockMs !== last.clockMs || steppedAtMs === 0) steppedAtMs = atMs;
+    if (steppedAtMs === 0) steppedAtMs = atMs;
     frames.stillMsMax = Math.max(frames.stillMsMax, atMs - steppedAtMs);
+    if (now.clockMs !== last.clockMs) steppedAtMs = atMs;
     for (const name of ["clockMs", "score", "shotsInMatch"] as const) {
       if (!(now[name] >= last[name])) frames.lower.push(`${name}: ${last[name]}, then ${now[name]}`);
       last[name] = now[name];

@@ -3,7 +3,6 @@ import type { Browser } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ArenaPage, buildPage, openBrowser, type Told } from "./browser-page.ts";
-import { savePicture } from "./browser-picture.ts";
 import { type Cluster, withCluster } from "./cluster.ts";
 
 const test = suite("two browsers in one match, under which every server is killed");
@@ -119,11 +118,7 @@ test("[E4] the server under a page, the room's leader and the third are killed: 
       "each on the node that serves it",
     );
 
-    await killUnder({ cluster, pages }, "n1", {
-      meanwhile: async () => {
-        if (process.env["ARENA_SCREENSHOT"] === "1") await savePicture({ browser, cluster, page: one });
-      },
-    });
+    await killUnder({ cluster, pages }, "n1");
     const leader = await leaderOf(cluster, roomId);
     await killUnder({ cluster, pages }, leader);
     const third = cluster.ids.find((id) => id !== "n1" && id !== leader) ?? "n3";

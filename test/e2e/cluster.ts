@@ -7,9 +7,9 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { StatusJson } from "../../server/admin/status.ts";
-import type { RoomStatus } from "../../server/colyseus/room-status.ts";
 import { prepareFolder } from "../../server/cluster/starter-folder.ts";
 import { type NodePlan, planNodes, readStarterOptions } from "../../server/cluster/starter-options.ts";
+import type { RoomStatus } from "../../server/colyseus/room-status.ts";
 import { freePort } from "../cluster/spawned.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -44,7 +44,10 @@ export class NodeProcess {
       lines.on("line", (line) => this.lines.push(line));
       return once(lines, "close");
     });
-    this.ended = Promise.all([once(this.#child, "exit"), ...read]).then(([[code, signal]]) => ({ code, signal }));
+    this.ended = Promise.all([once(this.#child, "exit"), ...read]).then(([[code, signal]]) => ({
+      code,
+      signal,
+    }));
   }
 
   get pid(): number {
@@ -82,7 +85,12 @@ export class Cluster {
   /** Every process that was ever started, the last one of each node last. */
   readonly #started: { readonly id: string; readonly process: NodeProcess }[] = [];
 
-  private constructor(given: { plans: readonly NodePlan[]; data: string; main: string; extra: readonly string[] }) {
+  private constructor(given: {
+    plans: readonly NodePlan[];
+    data: string;
+    main: string;
+    extra: readonly string[];
+  }) {
     this.plans = given.plans;
     this.data = given.data;
     this.#main = given.main;
@@ -144,7 +152,9 @@ export class Cluster {
   /** Null if the node does not answer. */
   async status(id: string): Promise<StatusJson | null> {
     try {
-      const answer = await fetch(`${this.url(id)}/testudo/status`, { signal: AbortSignal.timeout(statusAnswerMs) });
+      const answer = await fetch(`${this.url(id)}/testudo/status`, {
+        signal: AbortSignal.timeout(statusAnswerMs),
+      });
       return answer.ok ? ((await answer.json()) as StatusJson) : null;
     } catch {
       return null;
@@ -168,8 +178,15 @@ export class Cluster {
         for (const other of ids) this.#mustRun(other);
         const status = await this.status(id);
         if (status?.state !== "serving" || status.groups.length === 0) return false;
-        const linked = ids.every((other) => other === id || status.peers.some(({ node, state }) => node === other && state === "up"));
-        return linked && status.groups.every((group) => group.leader !== null && group.appliedIndex >= (goal.get(group.id) ?? 0));
+        const linked = ids.every(
+          (other) => other === id || status.peers.some(({ node, state }) => node === other && state === "up"),
+        );
+        return (
+          linked &&
+          status.groups.every(
+            (group) => group.leader !== null && group.appliedIndex >= (goal.get(group.id) ?? 0),
+          )
+        );
       });
     }
   }
@@ -199,7 +216,9 @@ export class Cluster {
 
   /** All lines that any process of any node ever wrote and that match. */
   linesLike(pattern: RegExp): string[] {
-    return this.#started.flatMap(({ id, process }) => process.lines.filter((line) => pattern.test(line)).map((line) => `${id} | ${line}`));
+    return this.#started.flatMap(({ id, process }) =>
+      process.lines.filter((line) => pattern.test(line)).map((line) => `${id} | ${line}`),
+    );
   }
 
   async end(): Promise<void> {
@@ -209,7 +228,10 @@ export class Cluster {
 }
 
 /** Runs `run` with a cluster that is ready, and leaves nothing behind; when it fails the nodes' last lines are shown. */
-export async function withCluster(options: ClusterOptions, run: (cluster: Cluster) => Promise<void>): Promise<void> {
+export async function withCluster(
+  options: ClusterOptions,
+  run: (cluster: Cluster) => Promise<void>,
+): Promise<void> {
   const cluster = await Cluster.plan(options);
   try {
     cluster.launchAll();
@@ -224,7 +246,10 @@ export async function withCluster(options: ClusterOptions, run: (cluster: Cluste
 }
 
 /** Waits until `look` gives something else than null or false. @throws Error that says what, after 40 s */
-export async function until<T>(what: string, look: () => T | null | false | Promise<T | null | false>): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => T | null | false | Promise<T | null | false>,
+): Promise<T> {
   const endMs = performance.now() + patienceMs;
   for (;;) {
     const found = await look();

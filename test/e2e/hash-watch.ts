@@ -30,7 +30,10 @@ export class HashWatch {
   get differing(): string[] {
     return [...this.#seen]
       .filter(([, hashes]) => hashes.size > 1)
-      .map(([point, hashes]) => `${point}: ${[...hashes].map(([hash, ids]) => `${[...ids].join(", ")} ${hash}`).join("; ")}`);
+      .map(
+        ([point, hashes]) =>
+          `${point}: ${[...hashes].map(([hash, ids]) => `${[...ids].join(", ")} ${hash}`).join("; ")}`,
+      );
   }
 
   async stop(): Promise<void> {

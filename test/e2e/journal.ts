@@ -1,12 +1,36 @@
 /** What the load process writes, a JSON line each: see load.ts. Times are the machine's wall clock, ms. */
 export type Line =
-  | { readonly type: "joined"; readonly player: string; readonly kind: "stock" | "wrapper"; readonly sessionId: string; readonly roomId: string }
+  | {
+      readonly type: "joined";
+      readonly player: string;
+      readonly kind: "stock" | "wrapper";
+      readonly sessionId: string;
+      readonly roomId: string;
+    }
   | { readonly type: "invoke"; readonly player: string; readonly n: number; readonly atMs: number }
-  | { readonly type: "ok"; readonly player: string; readonly n: number; readonly atMs: number; readonly shots: number }
+  | {
+      readonly type: "ok";
+      readonly player: string;
+      readonly n: number;
+      readonly atMs: number;
+      readonly shots: number;
+    }
   /** The request was rejected: it may or may not have been applied. */
-  | { readonly type: "unknown"; readonly player: string; readonly n: number; readonly atMs: number; readonly error: string }
+  | {
+      readonly type: "unknown";
+      readonly player: string;
+      readonly n: number;
+      readonly atMs: number;
+      readonly error: string;
+    }
   /** The match clock, or this player's shots, went back. */
-  | { readonly type: "lower"; readonly player: string; readonly what: string; readonly before: number; readonly after: number }
+  | {
+      readonly type: "lower";
+      readonly player: string;
+      readonly what: string;
+      readonly before: number;
+      readonly after: number;
+    }
   /** The player is attached again after a drop. */
   | { readonly type: "moved"; readonly player: string; readonly atMs: number; readonly url: string }
   /** The player has lost its seat for good. */

@@ -20,7 +20,9 @@ const frozenMs = 3_000;
 interface Arena {
   readonly clockMs: number;
   readonly players: {
-    get(sessionId: string): { readonly shots: number; readonly score: number; readonly online: boolean } | undefined;
+    get(
+      sessionId: string,
+    ): { readonly shots: number; readonly score: number; readonly online: boolean } | undefined;
     has(sessionId: string): boolean;
     forEach(each: (player: { readonly shots: number }, sessionId: string) => void): void;
   };
@@ -49,7 +51,8 @@ async function underFire(
 async function joined(url: string): Promise<Room<unknown, Arena>> {
   const room = (await new Client(url).joinOrCreate("arena", { name: "witness" })) as Room<unknown, Arena>;
   room.onMessage("*", () => {});
-  if (room.state?.players === undefined) await new Promise<void>((resolve) => room.onStateChange.once(() => resolve()));
+  if (room.state?.players === undefined)
+    await new Promise<void>((resolve) => room.onStateChange.once(() => resolve()));
   return room;
 }
 
@@ -57,7 +60,9 @@ async function joined(url: string): Promise<Room<unknown, Arena>> {
 async function finalShots(url: string, journal: Journal): Promise<Map<string, number | undefined>> {
   const witness = await joined(url);
   try {
-    return new Map(journal.players().map(({ sessionId }) => [sessionId, witness.state.players.get(sessionId)?.shots]));
+    return new Map(
+      journal.players().map(({ sessionId }) => [sessionId, witness.state.players.get(sessionId)?.shots]),
+    );
   } finally {
     await witness.leave();
   }
@@ -67,6 +72,8 @@ async function finalShots(url: string, journal: Journal): Promise<Map<string, nu
 async function checkShots(cluster: Cluster, load: Load): Promise<void> {
   await load.order("pause");
   const journal = load.journal();
+  assert.equal(journal.ofType("left"), []);
+  assert.equal(journal.ofType("lower"), []);
   for (const url of cluster.urls) {
     const shots = await finalShots(url, journal);
     for (const player of journal.players()) {
@@ -77,12 +84,14 @@ async function checkShots(cluster: Cluster, load: Load): Promise<void> {
       if (player.kind === "wrapper") {
         assert.is(player.unknown, 0, told);
         // Each shot once, and in the order in which it was fired.
-        assert.equal(player.shots, Array.from(player.shots, (_, at) => at + 1), told);
+        assert.equal(
+          player.shots,
+          Array.from(player.shots, (_, at) => at + 1),
+          told,
+        );
       }
     }
   }
-  assert.equal(journal.ofType("left"), []);
-  assert.equal(journal.ofType("lower"), []);
   await load.order("resume");
 }
 
@@ -105,7 +114,10 @@ test("[E1] a node killed every second, twenty times: no shot lost, none doubled,
     const { roomId } = load;
     let leaderKills = 0;
     for (let kill = 0; kill < kills || leaderKills < leaderKillsMin; kill++) {
-      assert.ok(kill < killsMax, `only ${leaderKills} of ${kill / 2} leaders were killed with shots in flight`);
+      assert.ok(
+        kill < killsMax,
+        `only ${leaderKills} of ${kill / 2} leaders were killed with shots in flight`,
+      );
       const leader = await leaderOf(cluster, roomId);
       const others = cluster.ids.filter((id) => id !== leader);
       // Every other time the leader, else any of the others; now and then both, and the majority with them.
@@ -126,7 +138,9 @@ test("[E1] a node killed every second, twenty times: no shot lost, none doubled,
     assert.ok(watch.compared >= 2 * kills, `only ${watch.compared} hashes were compared`);
     assert.ok(journal.ofType("moved").length >= kills, "players have moved");
     const players = journal.players().map(({ name, ok, unknown }) => `${name} ok ${ok} unknown ${unknown}`);
-    process.stdout.write(`${players.join(", ")}; ${leaderKills} leaders killed with shots in flight, ${watch.compared} hashes compared\n`);
+    process.stdout.write(
+      `${players.join(", ")}; ${leaderKills} leaders killed with shots in flight, ${watch.compared} hashes compared\n`,
+    );
   });
 });
 
@@ -155,7 +169,10 @@ for (const { how, signal, code } of [
       const clockMs = await clockOf(first);
       await load.order("burst");
       const ends = await Promise.all(cluster.ids.map((id) => cluster.process(id).end(signal)));
-      assert.equal(ends, cluster.ids.map(() => ({ code, signal: code === null ? signal : null })));
+      assert.equal(
+        ends,
+        cluster.ids.map(() => ({ code, signal: code === null ? signal : null })),
+      );
       cluster.launchAll();
       await cluster.ready();
       const back = (await new Client(second).reconnect(seat.token)) as Room<unknown, Arena>;
@@ -169,7 +186,12 @@ for (const { how, signal, code } of [
       // The players of the load found their way back by themselves.
       const since = load.journal().lines.length;
       await cluster.until("every player fires again", () => {
-        const answered = new Set(load.journal().lines.slice(since).flatMap((line) => (line.type === "ok" ? [line.player] : [])));
+        const answered = new Set(
+          load
+            .journal()
+            .lines.slice(since)
+            .flatMap((line) => (line.type === "ok" ? [line.player] : [])),
+        );
         return answered.size === 2;
       });
       await checkShots(cluster, load);
@@ -197,16 +219,27 @@ test("[E3] a frozen node: its players go on elsewhere, and when it thaws it is n
       const frozenAtMs = Date.now();
       cluster.process(id).signal("SIGSTOP");
       await sleep(frozenMs);
-      const meanwhile = load.journal().ofType("ok").filter(({ atMs }) => atMs > frozenAtMs + frozenMs / 2);
+      const meanwhile = load
+        .journal()
+        .ofType("ok")
+        .filter(({ atMs }) => atMs > frozenAtMs + frozenMs / 2);
       cluster.process(id).signal("SIGCONT");
       for (const player of here.filter((name) => name.startsWith("wrapper"))) {
-        assert.ok(meanwhile.some((line) => line.player === player), `${player} went on while ${id} was frozen`);
+        assert.ok(
+          meanwhile.some((line) => line.player === player),
+          `${player} went on while ${id} was frozen`,
+        );
       }
       assert.ok(meanwhile.length > 0, "the match went on");
       await cluster.ready();
       const since = load.journal().lines.length;
       await cluster.until("every player fires again", () => {
-        const answered = new Set(load.journal().lines.slice(since).flatMap((line) => (line.type === "ok" ? [line.player] : [])));
+        const answered = new Set(
+          load
+            .journal()
+            .lines.slice(since)
+            .flatMap((line) => (line.type === "ok" ? [line.player] : [])),
+        );
         return answered.size === 6;
       });
     }
@@ -220,7 +253,8 @@ test("[E3] a frozen node: its players go on elsewhere, and when it thaws it is n
 function whereabouts(journal: Journal, cluster: Cluster): Map<string, string> {
   const at = new Map<string, string>();
   for (const line of journal.lines) {
-    if (line.type === "joined") at.set(line.player, cluster.urls[Number(line.player.split(" ")[1]) % cluster.urls.length] ?? "");
+    if (line.type === "joined")
+      at.set(line.player, cluster.urls[Number(line.player.split(" ")[1]) % cluster.urls.length] ?? "");
     if (line.type === "moved") at.set(line.player, line.url);
   }
   return at;

@@ -23,12 +23,18 @@ export class Load {
 
   private constructor(cluster: Cluster, { stock, wrapper }: { stock: number; wrapper: number }) {
     this.#file = join(cluster.data, "journal.jsonl");
-    this.#child = spawn(process.execPath, [script, this.#file, cluster.urls.join(","), String(stock), String(wrapper)], {
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
-    });
+    this.#child = spawn(
+      process.execPath,
+      [script, this.#file, cluster.urls.join(","), String(stock), String(wrapper)],
+      {
+        stdio: ["ignore", "pipe", "pipe", "ipc"],
+      },
+    );
     this.#child.on("message", (message) => this.#answers.push(message));
     for (const stream of ["stdout", "stderr"] as const) {
-      createInterface({ input: this.#child[stream] as Readable }).on("line", (line) => this.#lines.push(line));
+      createInterface({ input: this.#child[stream] as Readable }).on("line", (line) =>
+        this.#lines.push(line),
+      );
     }
   }
 

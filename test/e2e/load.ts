@@ -4,7 +4,7 @@
  * by IPC, every player fires at once what it may have in flight; told `pause`, all wait for what they asked.
  */
 import { closeSync, openSync, writeSync } from "node:fs";
-import { Client as StockClient, type Room } from "@colyseus/sdk";
+import { type Room, Client as StockClient } from "@colyseus/sdk";
 import { Client as WrapperClient } from "../../client/testudo-client.ts";
 import type { Line } from "./journal.ts";
 
@@ -36,6 +36,7 @@ class Player {
   #n = 0;
   #open = 0;
   #clockMs = 0;
+  #lastError = "";
   #shots = 0;
 
   constructor(name: string, kind: "stock" | "wrapper", room: Room<unknown, ArenaView>) {
@@ -44,7 +45,12 @@ class Player {
     const { sessionId, roomId } = room;
     write({ type: "joined", player: name, kind, sessionId, roomId });
     room.onStateChange((state) => this.#look(state));
-    room.onLeave((code, reason) => write({ type: "left", player: name, code, reason: reason ?? "" }));
+    room.onError((code, message) => {
+      this.#lastError = `${code} ${message}`;
+    });
+    room.onLeave((code, reason) =>
+      write({ type: "left", player: name, code, reason: reason || this.#lastError }),
+    );
   }
 
   get open(): number {
@@ -60,25 +66,47 @@ class Player {
       .request<undefined, { shots: number }>("fire", undefined, { timeout: answerMsMax })
       .then(
         ({ shots }) => write({ type: "ok", player: this.name, n, atMs: Date.now(), shots }),
-        (error: Error) => write({ type: "unknown", player: this.name, n, atMs: Date.now(), error: `${error.name}: ${error.message}` }),
+        (error: Error) =>
+          write({
+            type: "unknown",
+            player: this.name,
+            n,
+            atMs: Date.now(),
+            error: `${error.name}: ${error.message}`,
+          }),
       )
       .finally(() => this.#open--);
   }
 
   #look(state: ArenaView): void {
-    if (state.clockMs < this.#clockMs) write({ type: "lower", player: this.name, what: "clockMs", before: this.#clockMs, after: state.clockMs });
+    if (state.clockMs < this.#clockMs)
+      write({
+        type: "lower",
+        player: this.name,
+        what: "clockMs",
+        before: this.#clockMs,
+        after: state.clockMs,
+      });
     this.#clockMs = state.clockMs;
     const shots = state.players.get(this.room.sessionId)?.shots ?? 0;
-    if (shots < this.#shots) write({ type: "lower", player: this.name, what: "shots", before: this.#shots, after: shots });
+    if (shots < this.#shots)
+      write({ type: "lower", player: this.name, what: "shots", before: this.#shots, after: shots });
     this.#shots = shots;
   }
 }
 
 /** A stock client that goes on at the next node, with what the SDK itself offers for it. */
 async function stock(k: number): Promise<Player> {
-  const room = (await new StockClient(urls[k % urls.length] ?? "").joinOrCreate("arena", { name: `stock ${k}` })) as Room<unknown, ArenaView>;
+  const room = (await new StockClient(urls[k % urls.length] ?? "").joinOrCreate("arena", {
+    name: `stock ${k}`,
+  })) as Room<unknown, ArenaView>;
   let at = k;
-  Object.assign(room.reconnection, { minUptime: 0, maxRetries: Number.POSITIVE_INFINITY, minDelay: retryMs, backoff: () => retryMs });
+  Object.assign(room.reconnection, {
+    minUptime: 0,
+    maxRetries: Number.POSITIVE_INFINITY,
+    minDelay: retryMs,
+    backoff: () => retryMs,
+  });
   room.onDrop(() => {
     const next = new URL(urls[++at % urls.length] ?? "");
     const url = new URL(room.connection.url ?? "");
@@ -86,13 +114,19 @@ async function stock(k: number): Promise<Player> {
     room.connection.url = url.toString();
   });
   const player = new Player(`stock ${k}`, "stock", room);
-  room.onReconnect(() => write({ type: "moved", player: player.name, atMs: Date.now(), url: urls[at % urls.length] ?? "" }));
+  room.onReconnect(() =>
+    write({ type: "moved", player: player.name, atMs: Date.now(), url: urls[at % urls.length] ?? "" }),
+  );
   return player;
 }
 
 async function wrapper(k: number): Promise<Player> {
   const from = k % urls.length;
-  const client = new WrapperClient([...urls.slice(from), ...urls.slice(0, from)], { pingIntervalMs: 200, silenceMs: 800, moveMsMax });
+  const client = new WrapperClient([...urls.slice(from), ...urls.slice(0, from)], {
+    pingIntervalMs: 200,
+    silenceMs: 800,
+    moveMsMax,
+  });
   const room = await client.joinOrCreate("arena", { name: `wrapper ${k}` });
   const player = new Player(`wrapper ${k}`, "wrapper", room as unknown as Room<unknown, ArenaView>);
   room.onFailover(({ to }) => write({ type: "moved", player: player.name, atMs: Date.now(), url: to.url }));

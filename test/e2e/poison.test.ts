@@ -13,7 +13,9 @@ interface View {
   readonly players: readonly string[];
 }
 
-type Answer = { readonly value: unknown } | { readonly error: { readonly name: string; readonly code?: string; readonly message: string } };
+type Answer =
+  | { readonly value: unknown }
+  | { readonly error: { readonly name: string; readonly code?: string; readonly message: string } };
 
 type Player = Room<unknown, { readonly ticks: number; readonly count: number }>;
 
@@ -55,7 +57,11 @@ async function act(id: string, name: string, roomId: string): Promise<Answer> {
 function poison(name: string, run: (world: World) => Promise<void>): void {
   test(name, async () => {
     // A node that an earlier test has brought down is not this one's.
-    assert.equal(cluster.ids.filter((id) => cluster.process(id).isOver), [], "all nodes live");
+    assert.equal(
+      cluster.ids.filter((id) => cluster.process(id).isOver),
+      [],
+      "all nodes live",
+    );
     const pids = cluster.ids.map((id) => cluster.process(id).pid);
     const [first = "", ...others] = cluster.urls;
     try {
@@ -72,7 +78,10 @@ function poison(name: string, run: (world: World) => Promise<void>): void {
       process.stderr.write(`\n==== ${name}\n${cluster.tail()}\n`);
       throw error;
     }
-    assert.equal(cluster.ids.map((id) => [cluster.process(id).pid, cluster.process(id).isOver]), pids.map((pid) => [pid, false]));
+    assert.equal(
+      cluster.ids.map((id) => [cluster.process(id).pid, cluster.process(id).isOver]),
+      pids.map((pid) => [pid, false]),
+    );
   });
 }
 
@@ -91,7 +100,8 @@ async function checkAlive(roomId: string): Promise<void> {
 }
 
 async function stateOf(player: Player): Promise<Player["state"]> {
-  if (player.state?.ticks === undefined) await new Promise<void>((resolve) => player.onStateChange.once(() => resolve()));
+  if (player.state?.ticks === undefined)
+    await new Promise<void>((resolve) => player.onStateChange.once(() => resolve()));
   return player.state;
 }
 
@@ -104,7 +114,11 @@ async function replicasAgree(roomId: string): Promise<void> {
     const points = new Set(now.map((room) => room?.hashIndex));
     const [index] = points;
     if (points.size !== 1 || typeof index !== "number" || index < from) return false;
-    assert.is(new Set(now.map((room) => room?.stateHash)).size, 1, `at ${index}: ${now.map((room) => room?.stateHash).join(", ")}`);
+    assert.is(
+      new Set(now.map((room) => room?.stateHash)).size,
+      1,
+      `at ${index}: ${now.map((room) => room?.stateHash).join(", ")}`,
+    );
     return true;
   });
 }
@@ -130,7 +144,9 @@ async function views(world: World): Promise<View[]> {
 }
 
 async function stainsAre(world: World, stains: number): Promise<void> {
-  await cluster.until(`${stains} stains on every node`, async () => (await views(world)).every((view) => view.stains === stains));
+  await cluster.until(`${stains} stains on every node`, async () =>
+    (await views(world)).every((view) => view.stains === stains),
+  );
 }
 
 for (const [type, expected] of [
@@ -141,32 +157,41 @@ for (const [type, expected] of [
   ["recurses", { name: "RangeError", message: /call stack/ }],
   ["wrongChild", { name: "Error", message: /Counter/ }],
 ] as const) {
-  poison(`[E4] a handler that fails (${type}): the requester is told, the others go on`, async ({ players: [poisoner, other] }) => {
-    assert.ok(poisoner && other);
-    for (let time = 0; time < 3; time++) {
-      const [error, answer] = await Promise.all([rejected(poisoner.request(type)), other.request("add", { by: 1 })]);
-      assert.is(error.name, expected.name);
-      assert.match(error.message, expected.message);
-      assert.equal(answer, { count: time + 1, own: time + 1 });
-      // As a message there is nobody to tell, and nothing else either.
-      poisoner.send(type);
-    }
-    assert.equal(await poisoner.request("add", { by: 1 }), { count: 4, own: 1 });
-  });
+  poison(
+    `[E4] a handler that fails (${type}): the requester is told, the others go on`,
+    async ({ players: [poisoner, other] }) => {
+      assert.ok(poisoner && other);
+      for (let time = 0; time < 3; time++) {
+        const [error, answer] = await Promise.all([
+          rejected(poisoner.request(type)),
+          other.request("add", { by: 1 }),
+        ]);
+        assert.is(error.name, expected.name);
+        assert.match(error.message, expected.message);
+        assert.equal(answer, { count: time + 1, own: time + 1 });
+        // As a message there is nobody to tell, and nothing else either.
+        poisoner.send(type);
+      }
+      assert.equal(await poisoner.request("add", { by: 1 }), { count: 4, own: 1 });
+    },
+  );
 }
 
 for (const type of ["throwsBareObject", "throwsTrap", "circular", "answersFunction", "neverAnswers"]) {
-  poison(`[E4] a handler whose failure or answer cannot be told (${type}) hurts nobody else`, async ({ players: [poisoner, other] }) => {
-    assert.ok(poisoner && other);
-    poisoner.send(type);
-    const outcome = poisoner.request(type, undefined, { timeout: 1_000 }).then(
-      () => {},
-      () => {},
-    );
-    assert.equal(await other.request("add", { by: 1 }), { count: 1, own: 1 });
-    await outcome;
-    assert.equal(await poisoner.request("add", { by: 1 }), { count: 2, own: 1 });
-  });
+  poison(
+    `[E4] a handler whose failure or answer cannot be told (${type}) hurts nobody else`,
+    async ({ players: [poisoner, other] }) => {
+      assert.ok(poisoner && other);
+      poisoner.send(type);
+      const outcome = poisoner.request(type, undefined, { timeout: 1_000 }).then(
+        () => {},
+        () => {},
+      );
+      assert.equal(await other.request("add", { by: 1 }), { count: 1, own: 1 });
+      await outcome;
+      assert.equal(await poisoner.request("add", { by: 1 }), { count: 2, own: 1 });
+    },
+  );
 }
 
 poison("[E5] what a handler had changed before it failed stays, everywhere", async (world) => {
@@ -188,7 +213,10 @@ poison("[E4] a rejection that nobody waits for is a line in the log, at once and
   ] as const) {
     assert.is(await poisoner.request(type), "sent");
     for (const id of cluster.ids) {
-      await cluster.until(`${id} tells of "${words}"`, async () => (await cluster.room(id, world.roomId))?.lastError?.endsWith(words) ?? false);
+      await cluster.until(
+        `${id} tells of "${words}"`,
+        async () => (await cluster.room(id, world.roomId))?.lastError?.endsWith(words) ?? false,
+      );
     }
   }
 });
@@ -198,7 +226,10 @@ poison("[E4] a timestep that throws in every tick, until it is mended", async ({
   assert.ok(poisoner && other);
   await poisoner.request("breakTick");
   for (const id of cluster.ids) {
-    await cluster.until(`${id} tells of it`, async () => (await cluster.room(id, roomId))?.lastError?.startsWith("timestep: ") ?? false);
+    await cluster.until(
+      `${id} tells of it`,
+      async () => (await cluster.room(id, roomId))?.lastError?.startsWith("timestep: ") ?? false,
+    );
   }
   assert.equal(await other.request("add", { by: 1 }), { count: 1, own: 1 });
   await replicasAgree(roomId);
@@ -224,7 +255,10 @@ poison("[E4] a timer that throws or rejects", async (world) => {
   ] as const) {
     await poisoner.request(type);
     for (const id of cluster.ids) {
-      await cluster.until(`${id} tells of it`, async () => (await cluster.room(id, world.roomId))?.lastError?.endsWith(`: ${words}`) ?? false);
+      await cluster.until(
+        `${id} tells of it`,
+        async () => (await cluster.room(id, world.roomId))?.lastError?.endsWith(`: ${words}`) ?? false,
+      );
     }
   }
 });
@@ -245,16 +279,34 @@ for (const [type, remedy] of [
 poison("[E6] a closure in the room's clock: not at rest until it has fired, then at rest", async (world) => {
   const [poisoner] = world.players;
   assert.ok(poisoner);
-  const rests = async () => await Promise.all(cluster.ids.map(async (id) => await cluster.room(id, world.roomId)));
+  const rests = async () =>
+    await Promise.all(cluster.ids.map(async (id) => await cluster.room(id, world.roomId)));
   await cluster.until("at rest", async () => (await rests()).every((room) => room?.atRest));
   await poisoner.request("timerClosure");
-  await cluster.until("not at rest, and why", async () => (await rests()).every((room) => room?.atRest === false && /poison-room\.ts:\d+/.test(room.restlessBecause ?? "")));
+  await cluster.until("not at rest, and why", async () =>
+    (await rests()).every(
+      (room) => room?.atRest === false && /poison-room\.ts:\d+/.test(room.restlessBecause ?? ""),
+    ),
+  );
   await stainsAre(world, 100);
-  await cluster.until("at rest again", async () => (await rests()).every((room) => room?.atRest && room.restlessBecause === null));
+  await cluster.until("at rest again", async () =>
+    (await rests()).every((room) => room?.atRest && room.restlessBecause === null),
+  );
 });
 
 const outsideActs = [
-  ...["setField", "setChild", "clearMap", "broadcast", "lock", "disconnect", "leave", "send", "timer", "interval"],
+  ...[
+    "setField",
+    "setChild",
+    "clearMap",
+    "broadcast",
+    "lock",
+    "disconnect",
+    "leave",
+    "send",
+    "timer",
+    "interval",
+  ],
   ...["handler", "timestep", "setMetadata", "reconnection"],
 ];
 
@@ -269,61 +321,79 @@ poison("[E7] a change from outside is refused, and changes nothing anywhere", as
     }
   }
   const after = await views(world);
-  assert.equal(after.map(({ ticks, ...rest }) => rest), before.map(({ ticks, ...rest }) => rest));
+  assert.equal(
+    after.map(({ ticks, ...rest }) => rest),
+    before.map(({ ticks, ...rest }) => rest),
+  );
 });
 
-poison("[E7] a change from outside that is proposed happens everywhere, once; its failure comes back", async (world) => {
-  for (const [at, id] of cluster.ids.entries()) {
-    assert.equal(await world.act(id, "propose"), { value: 5 * (at + 1) });
-    for (const [name, message] of [
-      ["proposeThrow", /^exploded$/],
-      ["proposeReject", /^exploded later$/],
-      ["proposeNothing", /no such method/],
-    ] as const) {
-      const answer = await world.act(id, name);
-      assert.ok("error" in answer, name);
-      assert.match(answer.error.message, message);
-    }
-  }
-  await stainsAre(world, 5 * cluster.ids.length);
-});
-
-for (const curse of ["onJoin", "onDrop", "onLeave", "onReconnect"] as const) {
-  poison(`[E4] ${curse} throws for one player; the seat is free again and the others never notice`, async (world) => {
-    const { roomId } = world;
-    const [, other] = world.players;
-    assert.ok(other);
-    const url = cluster.urls[1] ?? "";
-    if (curse === "onJoin") {
-      const error = await rejected(join(url, roomId, { curse }));
-      assert.match(error.message, /cursed in onJoin/);
-    } else {
-      const victim = await join(url, roomId, { curse });
-      const left = new Promise((resolve) => victim.onLeave(resolve));
-      if (curse === "onLeave") await victim.leave();
-      else victim.connection.close();
-      await left;
-      if (curse === "onReconnect") {
-        const back = await new Client(url).reconnect(victim.reconnectionToken).catch((error: Error) => error);
-        if (!(back instanceof Error)) await (back as Player).leave();
+poison(
+  "[E7] a change from outside that is proposed happens everywhere, once; its failure comes back",
+  async (world) => {
+    for (const [at, id] of cluster.ids.entries()) {
+      assert.equal(await world.act(id, "propose"), { value: 5 * (at + 1) });
+      for (const [name, message] of [
+        ["proposeThrow", /^exploded$/],
+        ["proposeReject", /^exploded later$/],
+        ["proposeNothing", /no such method/],
+      ] as const) {
+        const answer = await world.act(id, name);
+        assert.ok("error" in answer, name);
+        assert.match(answer.error.message, message);
       }
     }
-    assert.equal(await other.request("add", { by: 1 }), { count: 1, own: 1 });
-    const expected = curse === "onDrop" || curse === "onLeave" || curse === "onJoin";
-    if (expected) await cluster.until("three seats", async () => (await cluster.room(cluster.ids[0] ?? "", roomId))?.seats === 3);
-  });
+    await stainsAre(world, 5 * cluster.ids.length);
+  },
+);
+
+for (const curse of ["onJoin", "onDrop", "onLeave", "onReconnect"] as const) {
+  poison(
+    `[E4] ${curse} throws for one player; the seat is free again and the others never notice`,
+    async (world) => {
+      const { roomId } = world;
+      const [, other] = world.players;
+      assert.ok(other);
+      const url = cluster.urls[1] ?? "";
+      if (curse === "onJoin") {
+        const error = await rejected(join(url, roomId, { curse }));
+        assert.match(error.message, /cursed in onJoin/);
+      } else {
+        const victim = await join(url, roomId, { curse });
+        const left = new Promise((resolve) => victim.onLeave(resolve));
+        if (curse === "onLeave") await victim.leave();
+        else victim.connection.close();
+        await left;
+        if (curse === "onReconnect") {
+          const back = await new Client(url)
+            .reconnect(victim.reconnectionToken)
+            .catch((error: Error) => error);
+          if (!(back instanceof Error)) await (back as Player).leave();
+        }
+      }
+      assert.equal(await other.request("add", { by: 1 }), { count: 1, own: 1 });
+      const expected = curse === "onDrop" || curse === "onLeave" || curse === "onJoin";
+      if (expected)
+        await cluster.until(
+          "three seats",
+          async () => (await cluster.room(cluster.ids[0] ?? "", roomId))?.seats === 3,
+        );
+    },
+  );
 }
 
-poison("[E4] a room that throws away its own state: it may be lost, its neighbours and the nodes are not", async (world) => {
-  const [poisoner] = world.players;
-  assert.ok(poisoner);
-  const neighbour = (await new Client(cluster.urls[2] ?? "").create("poison")) as Player;
-  await poisoner.request("loseState", undefined, { timeout: 1_000 }).catch(() => {});
-  await sleep(300);
-  assert.equal(await neighbour.request("add", { by: 1 }), { count: 1, own: 1 });
-  await checkAlive(neighbour.roomId);
-  await replicasAgree(neighbour.roomId);
-  await neighbour.leave();
-});
+poison(
+  "[E4] a room that throws away its own state: it may be lost, its neighbours and the nodes are not",
+  async (world) => {
+    const [poisoner] = world.players;
+    assert.ok(poisoner);
+    const neighbour = (await new Client(cluster.urls[2] ?? "").create("poison")) as Player;
+    await poisoner.request("loseState", undefined, { timeout: 1_000 }).catch(() => {});
+    await sleep(300);
+    assert.equal(await neighbour.request("add", { by: 1 }), { count: 1, own: 1 });
+    await checkAlive(neighbour.roomId);
+    await replicasAgree(neighbour.roomId);
+    await neighbour.leave();
+  },
+);
 
 test.run();

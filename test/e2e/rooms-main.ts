@@ -9,7 +9,12 @@ type Act = (room: PoisonRoom) => unknown;
 
 /** What a developer might do to a room from a route of their own. */
 const acts: Readonly<Record<string, Act>> = {
-  look: ({ state: { count, ticks, stains, players } }) => ({ count, ticks, stains, players: [...players.keys()].sort() }),
+  look: ({ state: { count, ticks, stains, players } }) => ({
+    count,
+    ticks,
+    stains,
+    players: [...players.keys()].sort(),
+  }),
   setField: (room) => {
     room.state.count = 4_711;
   },
@@ -35,7 +40,10 @@ const acts: Readonly<Record<string, Act>> = {
 };
 
 function proposed(room: PoisonRoom, method: string, ...data: unknown[]): Promise<unknown> {
-  return (room as unknown as { propose(method: string, ...data: unknown[]): Promise<unknown> }).propose(method, ...data);
+  return (room as unknown as { propose(method: string, ...data: unknown[]): Promise<unknown> }).propose(
+    method,
+    ...data,
+  );
 }
 
 /** `/test/ACT/ROOM` */
@@ -45,15 +53,20 @@ function answer(request: IncomingMessage, response: ServerResponse): boolean {
   const reply = (body: unknown): void => {
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
   };
-  const perform = async (): Promise<unknown> => await acts[act]?.(matchMaker.getLocalRoomById(roomId) as unknown as PoisonRoom);
+  const perform = async (): Promise<unknown> =>
+    await acts[act]?.(matchMaker.getLocalRoomById(roomId) as unknown as PoisonRoom);
   perform().then(
     (value) => reply({ value: value ?? null }),
-    (error: Error & { code?: unknown }) => reply({ error: { name: error.name, code: error.code, message: error.message } }),
+    (error: Error & { code?: unknown }) =>
+      reply({ error: { name: error.name, code: error.code, message: error.message } }),
   );
   return true;
 }
 
 const testudo = startTestudo();
-const server = defineServer({ ...testudo.serverOptions, rooms: { poison: defineRoom(replicated(PoisonRoom)), strict: defineRoom(replicated(StrictRoom)) } });
+const server = defineServer({
+  ...testudo.serverOptions,
+  rooms: { poison: defineRoom(replicated(PoisonRoom)), strict: defineRoom(replicated(StrictRoom)) },
+});
 testudo.handleFirst(answer);
 await server.listen(undefined as never);

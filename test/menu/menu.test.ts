@@ -28,11 +28,14 @@ const slow: StandardSchemaV1<unknown, number> = {
 const menu = defineMenu({
   name: "tally",
   commands: {
-    add: command(z.object({ by: z.number().int(), note: z.string().optional() }), (state: Tally, { by }, context) => {
-      state.total += by;
-      state.indexes.push(context.index);
-      return state.total;
-    }),
+    add: command(
+      z.object({ by: z.number().int(), note: z.string().optional() }),
+      (state: Tally, { by }, context) => {
+        state.total += by;
+        state.indexes.push(context.index);
+        return state.total;
+      },
+    ),
     addEven: command(evenNumber, (state: Tally, by) => {
       state.total += by;
       return state.total;
@@ -113,16 +116,22 @@ test("[M6] the order of a menu is its numbers: commands added at the end leave t
   const noted = z.null();
   const one = (name: string) => command(noted, (state: string[]) => state.push(name));
   const before = defineMenu({ name: "m", commands: { first: one("first"), second: one("second") } });
-  const after = defineMenu({ name: "m", commands: { first: one("first"), second: one("second"), third: one("third") } });
+  const after = defineMenu({
+    name: "m",
+    commands: { first: one("first"), second: one("second"), third: one("third") },
+  });
   const state: string[] = [];
-  for (const bytes of [before.encode("second", null), before.encode("first", null)]) after.apply(state, bytes, context);
+  for (const bytes of [before.encode("second", null), before.encode("first", null)])
+    after.apply(state, bytes, context);
   assert.equal(state, ["second", "first"]);
   assert.is(after.encode("third", null)[0], 2);
 });
 
 test("[M6] a menu has 1 to 255 commands", () => {
   assert.throws(() => defineMenu({ name: "empty", commands: {} }), /1 to 255/);
-  const many = Object.fromEntries(Array.from({ length: 256 }, (_, at) => [`c${at}`, command(z.null(), () => 0)]));
+  const many = Object.fromEntries(
+    Array.from({ length: 256 }, (_, at) => [`c${at}`, command(z.null(), () => 0)]),
+  );
   assert.throws(() => defineMenu({ name: "many", commands: many }), /has 256/);
 });
 

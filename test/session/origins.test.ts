@@ -31,7 +31,13 @@ test("[D6] what is saved judges like what was saved", () => {
   origins.take(from("B", 1, 1));
   origins.take(from("B", 1, 2));
   const restored = new Origins(JSON.parse(JSON.stringify(origins.state)));
-  for (const origin of [from("A", 3, 1), from("A", 2, 1), from("B", 1, 3), from("B", 1, 5), from("C", 1, 1)]) {
+  for (const origin of [
+    from("A", 3, 1),
+    from("A", 2, 1),
+    from("B", 1, 3),
+    from("B", 1, 5),
+    from("C", 1, 1),
+  ]) {
     assert.is(restored.take(origin), origins.take(origin));
   }
 });

@@ -41,7 +41,8 @@ test("[D5] numbers lie in [0, 1), evenly in every sixteenth, and every bit is se
     for (let bit = 0; bit < 32; bit++) bits[bit] = (bits[bit] ?? 0) + ((word >>> bit) & 1);
   }
   // Six standard deviations; the sequence is fixed, so this holds for good or never.
-  for (const count of buckets) assert.ok(Math.abs(count - draws / 16) < 6 * Math.sqrt(draws / 16), `${buckets}`);
+  for (const count of buckets)
+    assert.ok(Math.abs(count - draws / 16) < 6 * Math.sqrt(draws / 16), `${buckets}`);
   for (const count of bits) assert.ok(Math.abs(count - draws / 2) < 6 * Math.sqrt(draws / 4), `${bits}`);
 });
 

@@ -13,7 +13,10 @@ test("[D11] a key stands for one room: the second to ask gets the first one's", 
   const directory = new RoomDirectory();
   assert.equal(directory.allocate(wish("one"), 5), { roomId: "one" });
   assert.equal(directory.allocate(wish("two"), 6), { roomId: "one" });
-  assert.equal([directory.createdBy("one", 5), directory.createdBy("one", 6), directory.createdBy("two", 6)], [true, false, false]);
+  assert.equal(
+    [directory.createdBy("one", 5), directory.createdBy("one", 6), directory.createdBy("two", 6)],
+    [true, false, false],
+  );
   assert.equal(directory.allocate(wish("other", { key: "k2" }), 7), { roomId: "other" });
 });
 
@@ -45,7 +48,8 @@ test("[D11] a forgotten room frees its key, unless the key has moved on", () => 
 
 test("[D11] past its number of rooms a group refuses, and a key that has a room still gets it", () => {
   const directory = new RoomDirectory();
-  for (let at = 1; at <= sessionLimits.roomsPerGroupMax; at++) directory.allocate(wish(`r${at}`, { key: `k${at}` }), at);
+  for (let at = 1; at <= sessionLimits.roomsPerGroupMax; at++)
+    directory.allocate(wish(`r${at}`, { key: `k${at}` }), at);
   const refused = directory.allocate(wish("more", { key: "new" }), 20_000) as { refused?: string };
   assert.is(refused.refused, "ROOMS_TOO_MANY");
   assert.equal(directory.allocate(wish("more", { key: "k1" }), 20_001), { roomId: "r1" });

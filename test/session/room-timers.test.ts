@@ -40,7 +40,8 @@ test("[D2] the order is total: for random timers, advancing in one step or in ma
       });
     }
     one.timers.advance(60, one.run);
-    for (let atMs = 0; atMs <= 60; atMs += 1 + Math.floor(random.next() * 9)) many.timers.advance(atMs, many.run);
+    for (let atMs = 0; atMs <= 60; atMs += 1 + Math.floor(random.next() * 9))
+      many.timers.advance(atMs, many.run);
     many.timers.advance(60, many.run);
     assert.equal(many.fired, one.fired);
   }
@@ -104,7 +105,8 @@ test("[D4] an endless delay never fires; none, a negative one and NaN are 1 ms, 
   const { timers, fired, make, run } = scene();
   make("never", Number.POSITIVE_INFINITY);
   assert.is(timers.nextDueMs(), null);
-  for (const delayMs of [0, -5, Number.NaN, Number.NEGATIVE_INFINITY]) assert.is(make("now", delayMs).dueMs, 1);
+  for (const delayMs of [0, -5, Number.NaN, Number.NEGATIVE_INFINITY])
+    assert.is(make("now", delayMs).dueMs, 1);
   timers.advance(1e12, run);
   assert.equal(fired, ["now", "now", "now", "now"]);
   assert.is(timers.live.length, 1);

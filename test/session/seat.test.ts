@@ -9,7 +9,10 @@ test("[D7] each attachment raises the epoch; frames without numbers of their own
   const seat = new Seat("s");
   seat.attach(at("A"), { token: "t1", presentedToken: null });
   assert.is(seat.epoch, 1);
-  assert.equal([seat.take("epoch", 1), seat.take("epoch", 1), seat.take("epoch", 3)], ["new", "duplicate", "gap"]);
+  assert.equal(
+    [seat.take("epoch", 1), seat.take("epoch", 1), seat.take("epoch", 3)],
+    ["new", "duplicate", "gap"],
+  );
   seat.attach(at("B"), { token: "t2", presentedToken: "t1" });
   assert.is(seat.epoch, 2);
   assert.is(seat.take("epoch", 1), "new");
@@ -21,7 +24,10 @@ test("[D7] the wrapper's stream goes on over epochs", () => {
   assert.is(seat.take("client", 1), "new");
   assert.is(seat.take("client", 2), "new");
   seat.attach(at("B"), { token: "t2", presentedToken: "t1" });
-  assert.equal([seat.take("client", 2), seat.take("client", 4), seat.take("client", 3)], ["duplicate", "gap", "new"]);
+  assert.equal(
+    [seat.take("client", 2), seat.take("client", 4), seat.take("client", 3)],
+    ["duplicate", "gap", "new"],
+  );
 });
 
 test("[D8] the token that was shown stays good until the new one is acknowledged, then it is refused", () => {
@@ -40,7 +46,39 @@ test("[D8] a client that never got its new token, twice over, still comes in wit
   seat.attach(at("A"), { token: "t1", presentedToken: null });
   seat.attach(at("B"), { token: "t2", presentedToken: "t1" });
   seat.attach(at("C"), { token: "t3", presentedToken: "t1" });
-  assert.equal([seat.accepts("t1"), seat.accepts("t2"), seat.accepts("t3")], [true, false, true]);
+  assert.equal([seat.accepts("t1"), seat.accepts("t2"), seat.accepts("t3")], [true, true, true]);
+});
+
+test("[D8] an attempt that was given up and is applied late does not shut out the token that reached the client", () => {
+  const seat = new Seat("s");
+  seat.attach(at("A"), { token: "t1", presentedToken: null });
+  seat.tokenAcknowledged();
+  // The client has t2; an older attempt of its own, which showed t1, comes after it and takes the seat.
+  seat.attach(at("B"), { token: "t2", presentedToken: "t1" });
+  seat.attach(at("C"), { token: "t3", presentedToken: "t1" });
+  seat.attach(at("B"), { token: "t4", presentedToken: "t2" });
+  // What it has shown is newer than t1: that one is used up.
+  assert.equal(
+    ["t1", "t2", "t3", "t4"].map((token) => seat.accepts(token)),
+    [false, true, true, true],
+  );
+  seat.tokenAcknowledged();
+  assert.equal(
+    ["t2", "t3", "t4"].map((token) => seat.accepts(token)),
+    [false, false, true],
+  );
+});
+
+test("[D8] of the tokens that a client may have, the one that it showed and the newest are kept", () => {
+  const seat = new Seat("s");
+  seat.attach(at("A"), { token: "t0", presentedToken: null });
+  const last = sessionLimits.tokensKeptMax + 5;
+  for (let n = 1; n <= last; n++) seat.attach(at("A"), { token: `t${n}`, presentedToken: "t0" });
+  assert.equal(
+    [seat.accepts("t0"), seat.accepts("t1"), seat.accepts(`t${last - 1}`), seat.accepts(`t${last}`)],
+    [true, false, true, true],
+  );
+  assert.is(seat.state.earlierTokens.length, sessionLimits.tokensKeptMax);
 });
 
 test("[D9] replies are remembered by request, the newest ones only", () => {

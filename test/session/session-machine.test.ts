@@ -3,12 +3,19 @@ import { type Client, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { RoomRandom } from "../../server/session/random.ts";
+import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { SessionMachine } from "../../server/session/session-machine.ts";
-import { encodeAck } from "../../shared/wrapper-protocol.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
-import { defineTestRoom, inMacrotask, LogWriter, messageFrame, Replica, requestFrame } from "../colyseus/machine-harness.ts";
+import { encodeAck } from "../../shared/wrapper-protocol.ts";
+import {
+  defineTestRoom,
+  inMacrotask,
+  LogWriter,
+  messageFrame,
+  Replica,
+  requestFrame,
+} from "../colyseus/machine-harness.ts";
 import { Scene } from "../colyseus/scene.ts";
 
 const Tally = schema({ shots: t.number() }, "Tally");
@@ -47,7 +54,10 @@ test("[D11] asked from two nodes at once, one room is made, by the first command
   const log = new LogWriter();
   const replicas = [new Replica("A"), new Replica("B")];
   const how = { key: "tally:ctf", fresh: false };
-  const both = [log.allocate("A", "twin0001A", "tally", {}, how), log.allocate("B", "twin0002A", "tally", {}, how)];
+  const both = [
+    log.allocate("A", "twin0001A", "tally", {}, how),
+    log.allocate("B", "twin0002A", "tally", {}, how),
+  ];
   for (const replica of replicas) {
     for (const command of both) {
       assert.equal(await inMacrotask(() => replica.value(command)), { roomId: "twin0001A" });
@@ -59,7 +69,9 @@ test("[D11] asked from two nodes at once, one room is made, by the first command
 test("[D14] a room whose onCreate throws does not exist, says why, and is to be forgotten", async () => {
   const log = new LogWriter();
   const replica = new Replica("A");
-  const refused = await inMacrotask(() => replica.value(log.allocate("A", "failing01", "tally", { fails: true })));
+  const refused = await inMacrotask(() =>
+    replica.value(log.allocate("A", "failing01", "tally", { fails: true })),
+  );
   assert.equal(refusedWith(refused), "ROOM_CREATE_FAILED");
   assert.match((refused as { message: string }).message, "the map is missing");
   assert.equal([...replica.machine.gone()], ["failing01"]);
@@ -111,7 +123,11 @@ test("[D16] frames of an older epoch are refused: what a dead node had in flight
   const scene = new Scene();
   await scene.create("tally");
   const player = await scene.join("s1", "A");
-  const inFlight = { stream: "epoch" as const, sequence: player.epochSequence + 1, frame: messageFrame("fire") };
+  const inFlight = {
+    stream: "epoch" as const,
+    sequence: player.epochSequence + 1,
+    frame: messageFrame("fire"),
+  };
   const epoch = player.epoch;
   await scene.reconnect("s1", "B");
   assert.is(refusedWith(await scene.frameAs("s1", { ...inFlight, epoch })), "EPOCH_PAST");
@@ -131,7 +147,11 @@ test("[D16] a seat that attaches on another node is let go on the old one, whose
   assert.is(player.socket.closed, null);
   assert.equal(scene.seat("s1")?.attachment?.nodeId, "B");
   const late = scene.log.detach("A", scene.roomId, "s1", 1);
-  assert.is(refusedWith(await scene.value(late)), "EPOCH_PAST", "the old node's own news of its socket comes too late");
+  assert.is(
+    refusedWith(await scene.value(late)),
+    "EPOCH_PAST",
+    "the old node's own news of its socket comes too late",
+  );
   assert.is(scene.room().clients.length, 1);
 });
 
@@ -176,7 +196,10 @@ test("[D17] a lost node's seats are detached, those of its later starts are not"
   await scene.apply(scene.log.nodeLost("A", "B", 0));
   assert.is(scene.room().clients.length, 2);
   await scene.apply(scene.log.nodeLost("A", "B", 1));
-  assert.equal([...scene.room().clients].map((client) => client.sessionId), ["s1"]);
+  assert.equal(
+    [...scene.room().clients].map((client) => client.sessionId),
+    ["s1"],
+  );
   assert.is(scene.player("s2").socket.closed?.code, 4010, "if the node lives, its clients are sent on");
   assert.is((await scene.reconnect("s2", "C")) !== null, true);
   assert.is(scene.room().clients.length, 2);
@@ -209,7 +232,12 @@ test("[D19] commands at or below a part's checkpoint are passed over, for each p
   // The room as of its checkpoint, the directory as of the end: as after a crash between two saves.
   const directory = (await inMacrotask(() => scene.first.save())).get("") as Checkpoint;
   await inMacrotask(() =>
-    late.restore(new Map([["", directory], [scene.roomId, saved.get(scene.roomId) as Checkpoint]])),
+    late.restore(
+      new Map([
+        ["", directory],
+        [scene.roomId, saved.get(scene.roomId) as Checkpoint],
+      ]),
+    ),
   );
   assert.equal([...late.machine.gone()], [], "what is still to be made again is not gone");
   for (const entry of scene.entries) await inMacrotask(() => late.apply(entry));
@@ -228,11 +256,17 @@ test("[D20] a room that ends while its checkpoint is under way stays dirty until
   await scene.call("end");
   assert.is(scene.isGone, true);
   machine.saved(roomId, (checkpoint as Checkpoint).index);
-  assert.ok([...machine.dirty()].some(({ key }) => key === roomId), "the old checkpoint is still on the disk");
+  assert.ok(
+    [...machine.dirty()].some(({ key }) => key === roomId),
+    "the old checkpoint is still on the disk",
+  );
   assert.is(machine.save(roomId), "deleted");
   // A no-op of a new leader came last: machines never see it, but the group counts it.
   machine.saved(roomId, scene.log.index + 1);
-  assert.is([...machine.dirty()].some(({ key }) => key === roomId), false);
+  assert.is(
+    [...machine.dirty()].some(({ key }) => key === roomId),
+    false,
+  );
 });
 
 test("[D20] whatever is saved and lands in between, a restart from what is durable ends in the same rooms", async () => {
@@ -259,7 +293,9 @@ test("[D20] whatever is saved and lands in between, a restart from what is durab
         await inMacrotask(() => {
           const saves: [string, Checkpoint | "deleted"][] = [];
           const dirty = [...live.machine.dirty()].map(({ key }) => key);
-          for (const key of dirty.sort((a, b) => (a === "" ? -1 : b === "" ? 1 : 0)).filter((key) => key === "" || chance(0.6))) {
+          for (const key of dirty
+            .sort((a, b) => (a === "" ? -1 : b === "" ? 1 : 0))
+            .filter((key) => key === "" || chance(0.6))) {
             const saved = live.machine.save(key);
             if (saved !== null) saves.push([key, saved]);
           }
@@ -279,8 +315,13 @@ test("[D20] whatever is saved and lands in between, a restart from what is durab
     const restarted = new Replica("A");
     const expected = ids.map((roomId) => live.hash(roomId));
     await inMacrotask(() => restarted.restore(durable));
-    for (const entry of entries.filter(({ index }) => index > floor)) await inMacrotask(() => restarted.apply(entry));
-    assert.equal(ids.map((roomId) => restarted.hash(roomId)), expected, `round ${round}, floor ${floor} of ${log.index}`);
+    for (const entry of entries.filter(({ index }) => index > floor))
+      await inMacrotask(() => restarted.apply(entry));
+    assert.equal(
+      ids.map((roomId) => restarted.hash(roomId)),
+      expected,
+      `round ${round}, floor ${floor} of ${log.index}`,
+    );
     const last = log.tick("A", 1);
     for (const replica of [live, restarted]) await inMacrotask(() => replica.apply(last));
     assert.equal([...restarted.machine.gone()].sort(), [...live.machine.gone()].sort(), `round ${round}`);

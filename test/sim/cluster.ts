@@ -50,7 +50,12 @@ export class Cluster {
     this.groups = parts.groups;
     this.nodeIds = nodeIdsOf(parts.nodes);
     this.network = new SimNetwork({ ...parts, sent: (from, message) => this.#sent(from, message) });
-    const place = (id: string): Place => ({ disk: new SimDisk(id, parts), process: null, watches: [], diskFails: false });
+    const place = (id: string): Place => ({
+      disk: new SimDisk(id, parts),
+      process: null,
+      watches: [],
+      diskFails: false,
+    });
     this.#places = new Map(this.nodeIds.map((id) => [id, place(id)]));
     parts.schedule.after = (owner) => this.#observe(owner);
   }
@@ -126,14 +131,17 @@ export class Cluster {
     process.isReady = false;
     const { schedule } = this.#parts;
     schedule.in(0, process, () => {
-      process.rooms.stop().then(() => {
-        if (place.process !== process) return;
-        this.#parts.trace.note(`${id} has stopped`);
-        place.process = null;
-        process.end();
-        place.disk.crash(true);
-        stopped();
-      });
+      process.rooms.stop().then(
+        () => {
+          if (place.process !== process) return;
+          this.#parts.trace.note(`${id} has stopped`);
+          place.process = null;
+          process.end();
+          place.disk.crash(true);
+          stopped();
+        },
+        (error: unknown) => this.#failed(process, error),
+      );
     });
   }
 

@@ -21,6 +21,7 @@ const kinds = [
   "diskError",
   "wallJump",
   "transfer",
+  "hunt",
 ] as const;
 
 type Kind = (typeof kinds)[number];
@@ -149,6 +150,8 @@ export class Faults {
       }
       case "transfer":
         return this.#transfer(id);
+      case "hunt":
+        return this.#hunt(chance.between(200, 1_200), new Set());
     }
   }
 
@@ -179,7 +182,9 @@ export class Faults {
   #bootLater(id: string): void {
     const { chance } = this.#parts;
     if (this.#isOver) return this.#cluster.boot(id);
-    this.#later(chance.hits(0.5) ? chance.between(20, 400) : chance.between(400, 3_500), () => this.#cluster.boot(id));
+    this.#later(chance.hits(0.5) ? chance.between(20, 400) : chance.between(400, 3_500), () =>
+      this.#cluster.boot(id),
+    );
   }
 
   #pause(id: string): void {
@@ -206,13 +211,18 @@ export class Faults {
     const { coverage } = this.#parts;
     coverage.hit("partitions");
     const others = this.#cluster.nodeIds.filter((other) => other !== id);
-    this.#cut(others.flatMap((other) => [[id, other] as const, [other, id] as const]), `${id} is cut off`);
+    this.#cut(
+      others.flatMap((other) => [[id, other] as const, [other, id] as const]),
+      `${id} is cut off`,
+    );
   }
 
   #oneSided(id: string): void {
     const { chance, coverage } = this.#parts;
     coverage.hit("oneSidedPartitions");
-    const others = chance.hits(0.5) ? this.#cluster.nodeIds.filter((other) => other !== id) : [this.#otherThan(id)];
+    const others = chance.hits(0.5)
+      ? this.#cluster.nodeIds.filter((other) => other !== id)
+      : [this.#otherThan(id)];
     const isDeaf = chance.hits(0.5);
     const directions = others.map((other) => (isDeaf ? ([other, id] as const) : ([id, other] as const)));
     this.#cut(directions, `${id} is ${isDeaf ? "deaf" : "dumb"} towards ${others.join(", ")}`);
@@ -229,11 +239,47 @@ export class Faults {
     });
   }
 
+  /** Whoever begins to lead is cut off or killed soon after: entries of many terms, each on few disks (Raft figure 8). */
+  #hunt(leftMs: number, known: Set<string>): void {
+    const { chance, coverage } = this.#parts;
+    for (const process of this.#cluster.processes) {
+      for (const { id: group, role, term } of process.rooms.node.groups()) {
+        const key = `${group} ${term}`;
+        if (role !== "leader" || known.has(key)) continue;
+        known.add(key);
+        coverage.hit("huntedLeaders");
+        this.#later(chance.wait(6), () => {
+          if (this.#cluster.process(process.nodeId) === process) this.#bringDown(process.nodeId);
+        });
+      }
+    }
+    if (leftMs > 0) this.#later(3, () => this.#hunt(leftMs - 3, known));
+  }
+
+  #bringDown(id: string): void {
+    const { chance } = this.#parts;
+    if (chance.hits(0.5)) {
+      this.#cluster.crash(id, { keepUnfinished: chance.hits(0.5), isSilent: false });
+      this.#later(chance.between(10, 300), () => this.#cluster.boot(id));
+      return;
+    }
+    const { network } = this.#cluster;
+    const others = this.#cluster.nodeIds.filter((other) => other !== id);
+    for (const other of others) {
+      if (chance.hits(0.7)) network.cut(id, other);
+      network.dropLink(id, other);
+    }
+    this.#later(chance.between(50, 400), () => {
+      for (const other of others) network.heal(id, other);
+    });
+  }
+
   #transfer(id: string): void {
     const process = this.#cluster.process(id);
     const { node } = process?.rooms ?? {};
     for (const { id: group, role } of node?.groups() ?? []) {
-      if (role === "leader" && process?.isPaused === false) node?.engine.transferLeader(group, this.#otherThan(id));
+      if (role === "leader" && process?.isPaused === false)
+        node?.engine.transferLeader(group, this.#otherThan(id));
     }
   }
 }

@@ -66,13 +66,21 @@ export class Laws {
         const next = save.hardState;
         hold(next.term >= hardState.term, "X2", () => `${node}'s term of group ${id} goes back on disk`);
         const same = next.term === hardState.term && hardState.votedFor !== null;
-        hold(!same || next.votedFor?.nodeId === hardState.votedFor?.nodeId, "X2", () => `${node} votes twice in term ${next.term} of group ${id}`);
+        hold(
+          !same || next.votedFor?.nodeId === hardState.votedFor?.nodeId,
+          "X2",
+          () => `${node} votes twice in term ${next.term} of group ${id}`,
+        );
       }
       after.save(save, (index, term) => {
         this.#coverage.hit("truncations");
         const lost = group.committed[index - 1] === term && (save.base?.index ?? 0) < index;
         const kept = save.entries?.find((entry) => entry.index === index)?.term === term;
-        hold(!lost || kept, "X6", () => `${node} cuts entry ${index} (term ${term}) of group ${id}, which is committed`);
+        hold(
+          !lost || kept,
+          "X6",
+          () => `${node} cuts entry ${index} (term ${term}) of group ${id}, which is committed`,
+        );
       });
       if (save.base !== undefined) this.#coverage.hit(save.reset ? "installs" : "compactions");
       this.#pending.set(key, after);
@@ -108,9 +116,18 @@ export class Laws {
       entries.set(key, { digest, termBefore });
       return;
     }
-    hold(known.digest === digest, "X3", () => `${node} has another entry at (index, term) ${key} of group ${id}`);
+    hold(
+      known.digest === digest,
+      "X3",
+      () => `${node} has another entry at (index, term) ${key} of group ${id}`,
+    );
     const agrees = known.termBefore === null || termBefore === null || known.termBefore === termBefore;
-    hold(agrees, "X3", () => `${node} has an entry of term ${termBefore} before ${key} of group ${id}, others ${known.termBefore}`);
+    hold(
+      agrees,
+      "X3",
+      () =>
+        `${node} has an entry of term ${termBefore} before ${key} of group ${id}, others ${known.termBefore}`,
+    );
     known.termBefore ??= termBefore;
   }
 
@@ -124,7 +141,12 @@ export class Laws {
       const term = committed[index - 1] as number;
       if (term >= entry.term) break;
       const own = log.termAt(index);
-      hold(index < entry.index && own === term, "X5", () => `${node} leads term ${entry.term} of group ${id} with term ${own} at ${index}, where term ${term} is committed`);
+      hold(
+        index < entry.index && own === term,
+        "X5",
+        () =>
+          `${node} leads term ${entry.term} of group ${id} with term ${own} at ${index}, where term ${term} is committed`,
+      );
     }
   }
 
@@ -137,7 +159,11 @@ export class Laws {
       this.#coverage.hit("elections");
       leaderOfTerm.set(term, node);
     }
-    hold(known === undefined || known === node, "X1", () => `${known} and ${node} lead term ${term} of group ${id}`);
+    hold(
+      known === undefined || known === node,
+      "X1",
+      () => `${known} and ${node} lead term ${term} of group ${id}`,
+    );
   }
 
   started(node: string): void {
@@ -172,16 +198,29 @@ export class Laws {
       hold(term !== null, "X6", () => `${node} applies ${index} of group ${id} before it is on its own disk`);
       const known = committed[index - 1];
       if (known !== undefined) {
-        hold(known === term, "X4", () => `${node} applies the entry of term ${term} at ${index} of group ${id}, others that of ${known}`);
+        hold(
+          known === term,
+          "X4",
+          () =>
+            `${node} applies the entry of term ${term} at ${index} of group ${id}, others that of ${known}`,
+        );
         continue;
       }
-      hold(index === committed.length + 1, "X4", () => `${node} applies ${index} of group ${id} before ${committed.length + 1}`);
+      hold(
+        index === committed.length + 1,
+        "X4",
+        () => `${node} applies ${index} of group ${id} before ${committed.length + 1}`,
+      );
       committed.push(term);
       const holders = this.#nodeIds.filter((each) => {
         const log = this.#durable.get(`${each} ${id}`);
         return log !== undefined && (log.baseIndex >= index || log.termAt(index) === term);
       });
-      hold(holders.length * 2 > this.#nodeIds.length, "X6", () => `entry ${index} of group ${id} is applied with ${holders.length} disks that hold it`);
+      hold(
+        holders.length * 2 > this.#nodeIds.length,
+        "X6",
+        () => `entry ${index} of group ${id} is applied with ${holders.length} disks that hold it`,
+      );
     }
   }
 
@@ -191,7 +230,11 @@ export class Laws {
     const digest = `${term} ${logTimeMs} ${wallTimeMs} ${from.nodeId} ${from.bootCount} ${from.sequence} ${checksum(command.command)}`;
     const known = applied.get(index);
     if (known === undefined) applied.set(index, digest);
-    hold(known === undefined || known === digest, "X4", () => `${node} applies ${digest} at ${index} of group ${id}, others ${known}`);
+    hold(
+      known === undefined || known === digest,
+      "X4",
+      () => `${node} applies ${digest} at ${index} of group ${id}, others ${known}`,
+    );
   }
 }
 

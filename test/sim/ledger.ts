@@ -18,6 +18,8 @@ export class Ledger {
   readonly #seats = new Map<string, SeatAccount>();
   /** Shots that were applied, by seat, and by whom last. */
   readonly #applied = new Map<string, number>();
+  /** What was brought into rooms from outside, by room. */
+  readonly #deposits = new Map<string, { invoked: number; answered: number; applied: number }>();
   readonly #times = new WeakMap<object, { clockMs: number; dateMs: number; performanceMs: number }>();
 
   open(account: Pick<SeatAccount, "sessionId" | "roomId" | "kind">): SeatAccount {
@@ -35,12 +37,57 @@ export class Ledger {
   answered(account: SeatAccount, shots: number): void {
     const { sessionId, kind } = account;
     account.answered += 1;
-    hold(shots > account.shotsMax, "X9", () => `seat ${sessionId} is told ${shots} shots after ${account.shotsMax}`);
+    hold(
+      shots > account.shotsMax,
+      "X9",
+      () => `seat ${sessionId} is told ${shots} shots after ${account.shotsMax}`,
+    );
     account.shotsMax = shots;
-    hold(shots <= account.invoked, "X9", () => `seat ${sessionId} is told ${shots} shots of ${account.invoked}`);
-    hold(kind === "stock" || shots === account.answered, "X10", () => `answer ${account.answered} to ${sessionId} says ${shots} shots`);
+    hold(
+      shots <= account.invoked,
+      "X9",
+      () => `seat ${sessionId} is told ${shots} shots of ${account.invoked}`,
+    );
+    hold(
+      kind === "stock" || shots === account.answered,
+      "X10",
+      () => `answer ${account.answered} to ${sessionId} says ${shots} shots`,
+    );
     const applied = this.#applied.get(sessionId) ?? 0;
     hold(shots <= applied, "X9", () => `seat ${sessionId} is told ${shots} shots, ${applied} were applied`);
+  }
+
+  #depositsOf(roomId: string): { invoked: number; answered: number; applied: number } {
+    let deposits = this.#deposits.get(roomId);
+    if (deposits === undefined) {
+      deposits = { invoked: 0, answered: 0, applied: 0 };
+      this.#deposits.set(roomId, deposits);
+    }
+    return deposits;
+  }
+
+  depositing(roomId: string): void {
+    this.#depositsOf(roomId).invoked += 1;
+  }
+
+  deposited(roomId: string, total: number): void {
+    const deposits = this.#depositsOf(roomId);
+    hold(
+      total <= deposits.applied + 1,
+      "X9",
+      () => `room ${roomId} jumps from ${deposits.applied} to ${total} deposits`,
+    );
+    deposits.applied = Math.max(deposits.applied, total);
+  }
+
+  depositAnswered(roomId: string, total: number): void {
+    const deposits = this.#depositsOf(roomId);
+    deposits.answered += 1;
+    hold(
+      total <= deposits.applied,
+      "X9",
+      () => `room ${roomId} is said to have ${total} deposits, it has ${deposits.applied}`,
+    );
   }
 
   /** Room code's clocks only go forward, on each replica. */
@@ -48,7 +95,11 @@ export class Ledger {
     const before = this.#times.get(room);
     if (before !== undefined) {
       for (const name of ["clockMs", "dateMs", "performanceMs"] as const) {
-        hold(now[name] >= before[name], "X11", () => `${name} of room ${roomId} goes back from ${before[name]} to ${now[name]}`);
+        hold(
+          now[name] >= before[name],
+          "X11",
+          () => `${name} of room ${roomId} goes back from ${before[name]} to ${now[name]}`,
+        );
       }
     }
     this.#times.set(room, now);
@@ -56,12 +107,28 @@ export class Ledger {
 
   /** At the end, when nothing is under way any more. */
   close(): void {
+    for (const [roomId, { invoked, answered, applied }] of this.#deposits) {
+      const isWithin = answered <= applied && applied <= invoked;
+      hold(
+        isWithin,
+        "X9",
+        () => `room ${roomId} has ${applied} deposits; ${answered} answered, ${invoked} made`,
+      );
+    }
     for (const { sessionId, kind, invoked, answered, abandoned } of this.#seats.values()) {
       const applied = this.#applied.get(sessionId) ?? 0;
       const isWithin = answered <= applied && applied <= invoked;
-      hold(isWithin, "X9", () => `seat ${sessionId} (${kind}) has ${applied} shots; ${answered} answered, ${invoked} fired`);
+      hold(
+        isWithin,
+        "X9",
+        () => `seat ${sessionId} (${kind}) has ${applied} shots; ${answered} answered, ${invoked} fired`,
+      );
       if (kind === "stock" || abandoned) continue;
-      hold(applied === invoked && answered === invoked, "X10", () => `the wrapper's seat ${sessionId} has ${applied} shots of ${invoked}, ${answered} answered`);
+      hold(
+        applied === invoked && answered === invoked,
+        "X10",
+        () => `the wrapper's seat ${sessionId} has ${applied} shots of ${invoked}, ${answered} answered`,
+      );
     }
   }
 }

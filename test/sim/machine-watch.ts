@@ -37,10 +37,18 @@ export class MachineWatch implements Machine {
   readonly #book: ReplicaBook;
   readonly #hashPoints = new Map<string, number>();
   #wholeFrom = 0;
+  /** A room that was disposed later in the log may be gone from the disk already. */
+  #listedFrom = 0;
   /** From here on every entry is compared. */
   compareFrom = Number.POSITIVE_INFINITY;
 
-  constructor({ node, group, machine, laws, book }: { node: string; group: number; machine: SessionMachine; laws: Laws; book: ReplicaBook }) {
+  constructor({
+    node,
+    group,
+    machine,
+    laws,
+    book,
+  }: { node: string; group: number; machine: SessionMachine; laws: Laws; book: ReplicaBook }) {
     this.#node = node;
     this.#group = group;
     this.#machine = machine;
@@ -50,6 +58,7 @@ export class MachineWatch implements Machine {
 
   restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
     this.#wholeFrom = Math.max(0, ...[...checkpoints.values()].map(({ index }) => index));
+    this.#listedFrom = Math.max(this.#wholeFrom, this.#laws.committedIndex(this.#group));
     this.#machine.restore(checkpoints);
   }
 
@@ -68,7 +77,7 @@ export class MachineWatch implements Machine {
 
   compareRooms(index: number): void {
     const { rooms } = this.#machine;
-    // Parts that were restored from a later checkpoint are ahead of the log, or gone already.
+    // Parts that were restored from a later checkpoint are ahead of the log.
     if (index < this.#wholeFrom) return;
     for (const [roomId, replica] of rooms) {
       const compare = (what: string, value: string) =>
@@ -83,7 +92,12 @@ export class MachineWatch implements Machine {
       compare("time", `${replica.world.nowMs()} ${replica.world.wallMs()}`);
       compare("graph", replica.program.hash());
     }
-    this.#book.compare(`rooms of group ${this.#group} at ${index}`, this.#node, [...rooms.keys()].sort().join());
+    if (index < this.#listedFrom) return;
+    this.#book.compare(
+      `rooms of group ${this.#group} at ${index}`,
+      this.#node,
+      [...rooms.keys()].sort().join(),
+    );
   }
 
   dirty(): Iterable<{ readonly key: string; readonly firstIndex: number }> {

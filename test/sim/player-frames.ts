@@ -5,7 +5,12 @@ import { pack, unpack } from "msgpackr";
 /** What a client of Colyseus's protocol reads, as far as a simulated player cares. */
 export type Heard =
   | { readonly type: "joined"; readonly token: string }
-  | { readonly type: "response"; readonly requestId: number; readonly status: number; readonly value: unknown }
+  | {
+      readonly type: "response";
+      readonly requestId: number;
+      readonly status: number;
+      readonly value: unknown;
+    }
   | { readonly type: "message"; readonly name: string; readonly value: unknown }
   | { readonly type: "other"; readonly code: number };
 
@@ -46,7 +51,11 @@ export function readFrame(bytes: Uint8Array): Heard {
       return { type: "response", requestId, status, value };
     }
     case Protocol.ROOM_DATA: {
-      const name = String(decode.stringCheck(buffer as never, it) ? decode.string(buffer as never, it) : decode.number(buffer as never, it));
+      const name = String(
+        decode.stringCheck(buffer as never, it)
+          ? decode.string(buffer as never, it)
+          : decode.number(buffer as never, it),
+      );
       const value: unknown = buffer.length > it.offset ? unpack(buffer.subarray(it.offset)) : undefined;
       return { type: "message", name, value };
     }

@@ -41,7 +41,11 @@ export class PlayerSocket implements LiveSocket {
   #arrivesHereMs = 0;
   #arrivesThereMs = 0;
 
-  constructor(process: SimProcess, claim: SeatClaim, parts: { schedule: Schedule; chance: Chance; listener: SocketListener }) {
+  constructor(
+    process: SimProcess,
+    claim: SeatClaim,
+    parts: { schedule: Schedule; chance: Chance; listener: SocketListener },
+  ) {
     this.#process = process;
     this.#schedule = parts.schedule;
     this.#chance = parts.chance;
@@ -49,7 +53,9 @@ export class PlayerSocket implements LiveSocket {
     this.#claim = claim;
     this.#latencyMs = parts.chance.between(0.5, 15);
     // A killed process resets its sockets; from a machine that lost its power nothing comes any more.
-    this.#forget = process.onEnd(() => this.#toPlayer(() => this.#playerClosed(1006, "reset"), this.#chance.hits(0.8) ? 0 : 900));
+    this.#forget = process.onEnd(() =>
+      this.#toPlayer(() => this.#playerClosed(1006, "reset"), this.#chance.hits(0.8) ? 0 : 900),
+    );
     this.#toNode(() => this.#arrive());
   }
 
@@ -82,7 +88,10 @@ export class PlayerSocket implements LiveSocket {
       return this.close(unavailable, "NOT_SERVING");
     }
     const room = serving.room(roomId);
-    const isKnown = presentedToken === null ? room?.program.hasReservation(sessionId) : room?.seats.get(sessionId)?.accepts(presentedToken);
+    const isKnown =
+      presentedToken === null
+        ? room?.program.hasReservation(sessionId)
+        : room?.seats.get(sessionId)?.accepts(presentedToken);
     // As the transport's gate: what is not known here is asked about first.
     if (isKnown === true) return this.#attach(serving);
     serving.caughtUp(group).then(
@@ -145,12 +154,18 @@ export class PlayerSocket implements LiveSocket {
   // ── the way between ──────────────────────────────────────────────────────────────────────────────────────────────
 
   #toPlayer(run: () => void, extraMs = 0): void {
-    this.#arrivesThereMs = Math.max(this.#arrivesThereMs, this.#schedule.nowMs + extraMs + this.#chance.wait(this.#latencyMs));
+    this.#arrivesThereMs = Math.max(
+      this.#arrivesThereMs,
+      this.#schedule.nowMs + extraMs + this.#chance.wait(this.#latencyMs),
+    );
     this.#schedule.at(this.#arrivesThereMs, null, run);
   }
 
   #toNode(run: () => void, extraMs = 0): void {
-    this.#arrivesHereMs = Math.max(this.#arrivesHereMs, this.#schedule.nowMs + extraMs + this.#chance.wait(this.#latencyMs));
+    this.#arrivesHereMs = Math.max(
+      this.#arrivesHereMs,
+      this.#schedule.nowMs + extraMs + this.#chance.wait(this.#latencyMs),
+    );
     this.#schedule.at(this.#arrivesHereMs, this.#process, run);
   }
 }

@@ -1,10 +1,14 @@
 /**
- * Runs the simulator: `npm run simulate -- --seeds 5000 --first 1 [--verbose] [--workers 2]`.
+ * Runs the simulator: `npm run simulate -- --seeds 5000 --first 1 [--failures 5] [--verbose]`.
  * Exits with 1 when a seed fails, and says how to replay it.
  */
 import { parseArgs } from "node:util";
 import { Coverage, covered } from "./coverage.ts";
-import { type Outcome, simulate } from "./simulation.ts";
+import type { Outcome } from "./simulation.ts";
+
+// The preload goes before everything that may capture time or chance.
+await import("../../server/colyseus/register.ts");
+const { simulate } = await import("./simulation.ts");
 
 const tailLines = 60;
 
@@ -51,9 +55,14 @@ for (let seed = first; seed < first + seeds && failed.length < failuresMax; seed
     const seconds = (performance.now() - begunMs) / 1000;
     process.stdout.write(`${ran} seeds, ${events} events, ${seconds.toFixed(0)} s\n`);
   }
-  if (values.verbose) process.stdout.write(`trace ${outcome.traceHash}, ${outcome.events} events, ${outcome.simulatedMs.toFixed(0)} ms\n`);
+  if (values.verbose)
+    process.stdout.write(
+      `trace ${outcome.traceHash}, ${outcome.events} events, ${outcome.simulatedMs.toFixed(0)} ms\n`,
+    );
 }
 const seconds = (performance.now() - begunMs) / 1000;
 for (const name of covered) process.stdout.write(`  ${name.padEnd(22)} ${coverage.counts[name]}\n`);
-process.stdout.write(`${ran} seeds in ${seconds.toFixed(1)} s, ${failed.length} failed${failed.length > 0 ? `: ${failed.join(", ")}` : ""}\n`);
+process.stdout.write(
+  `${ran} seeds in ${seconds.toFixed(1)} s, ${failed.length} failed${failed.length > 0 ? `: ${failed.join(", ")}` : ""}\n`,
+);
 process.exit(failed.length === 0 ? 0 : 1);

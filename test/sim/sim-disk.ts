@@ -1,5 +1,11 @@
 import { MemoryDisk, MemoryStorage } from "../../server/storage/memory-storage.ts";
-import type { Checkpoint, GroupContents, Identity, SaveBatch, Storage } from "../../server/storage/storage.ts";
+import type {
+  Checkpoint,
+  GroupContents,
+  Identity,
+  SaveBatch,
+  Storage,
+} from "../../server/storage/storage.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
@@ -88,7 +94,8 @@ class SimStorage implements Storage {
 
   async open(): Promise<{ identity: Identity; groups: ReadonlyMap<number, GroupContents> }> {
     const opened = await this.#storage.open();
-    for (const { checkpoints } of opened.groups.values()) this.#parts.coverage.hit("restores", checkpoints.size);
+    for (const { checkpoints } of opened.groups.values())
+      this.#parts.coverage.hit("restores", checkpoints.size);
     return opened;
   }
 
@@ -101,7 +108,9 @@ class SimStorage implements Storage {
         entries === undefined ? "" : ` entries ${entries[0]?.index}-${entries.at(-1)?.index}`,
         hardState === undefined ? "" : ` term ${hardState.term} vote ${hardState.votedFor?.nodeId ?? "-"}`,
         base === undefined ? "" : `${reset ? " reset" : ""} base ${base.index}`,
-        checkpoints === undefined ? "" : ` checkpoints ${[...checkpoints].map(([key, each]) => `${key}@${each?.index ?? "gone"}`).join(",")}`,
+        checkpoints === undefined
+          ? ""
+          : ` checkpoints ${[...checkpoints].map(([key, each]) => `${key}@${each?.index ?? "gone"}`).join(",")}`,
       ];
       trace.note(`${this.#nodeId} saves g${group}${what.join("")}`);
     }

@@ -66,13 +66,15 @@ export class SimNetwork {
 
   started(adapter: Adapter): void {
     this.#adapters.set(adapter.nodeId, adapter);
-    for (const other of this.#adapters.keys()) if (other !== adapter.nodeId) this.#dialSoon(adapter.nodeId, other, 5);
+    for (const other of this.#adapters.keys())
+      if (other !== adapter.nodeId) this.#dialSoon(adapter.nodeId, other, 5);
   }
 
   stopped(adapter: Adapter): void {
     if (this.#adapters.get(adapter.nodeId) !== adapter) return;
     this.#adapters.delete(adapter.nodeId);
-    for (const link of this.#linksOf(adapter.nodeId)) this.#otherEnds(link, adapter.nodeId, this.#parts.chance.between(0.2, 3));
+    for (const link of this.#linksOf(adapter.nodeId))
+      this.#otherEnds(link, adapter.nodeId, this.#parts.chance.between(0.2, 3));
   }
 
   linkTo(adapter: Adapter, nodeId: string): End | null {
@@ -110,7 +112,8 @@ export class SimNetwork {
     const { schedule, chance } = this.#parts;
     const here = link.ends[from] as End;
     const there = link.ends[to] as End;
-    const arrivalMs = schedule.nowMs + 0.1 + chance.wait(this.#latency(from, to)) + chance.wait(this.extraDelayMs);
+    const arrivalMs =
+      schedule.nowMs + 0.1 + chance.wait(this.#latency(from, to)) + chance.wait(this.extraDelayMs);
     here.lastArrivalMs = Math.max(here.lastArrivalMs, arrivalMs);
     here.bytesUnderWay += bytes.length;
     schedule.at(here.lastArrivalMs, there.host, () => {
@@ -312,7 +315,10 @@ class Adapter implements NodeNetwork {
 
   peers(): ReturnType<NodeNetwork["peers"]> {
     const others = this.#network.ids.filter((id) => id !== this.nodeId);
-    return others.map((nodeId) => ({ nodeId, state: this.#network.linkTo(this, nodeId)?.state === "up" ? "up" : "down" }));
+    return others.map((nodeId) => ({
+      nodeId,
+      state: this.#network.linkTo(this, nodeId)?.state === "up" ? "up" : "down",
+    }));
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Log } from "../../server/cluster/log.ts";
-import { nodeDefaults, type NodeOptions } from "../../server/cluster/options.ts";
+import { type NodeOptions, nodeDefaults } from "../../server/cluster/options.ts";
 import { RoomNode } from "../../server/colyseus/room-node.ts";
 import type { EngineOptions } from "../../server/group/engine-options.ts";
 import type { Machine } from "../../server/group/machine.ts";
@@ -99,16 +99,30 @@ export class SimProcess implements Owner {
     const sinceMs = this.#parts.schedule.nowMs - this.#bootMs;
     const spentMs = this.busyMs === 0 ? 0 : this.#parts.chance.fraction() * this.busyMs;
     this.#monotonicMs = Math.max(this.#monotonicMs + spentMs, 20 + sinceMs * this.#rate);
-    return { monotonicMs: this.#monotonicMs, wallMs: this.wallOffsetMs + this.#parts.schedule.nowMs * this.#rate };
+    return {
+      monotonicMs: this.#monotonicMs,
+      wallMs: this.wallOffsetMs + this.#parts.schedule.nowMs * this.#rate,
+    };
   }
 
   #log(): Log {
-    const line = (level: string) => (fields: { event?: string; [name: string]: unknown }, message: string) => {
-      if (!this.isAlive) return;
-      const error = fields["error"];
-      this.#parts.trace.note(`${this.nodeId} ${level}: ${message}${error === undefined ? "" : ` (${String(error)})`}`);
+    const line =
+      (level: string) => (fields: { event?: string; [name: string]: unknown }, message: string) => {
+        if (!this.isAlive) return;
+        const error = fields["error"];
+        this.#parts.trace.note(
+          `${this.nodeId} ${level}: ${message}${error === undefined ? "" : ` (${String(error)})`}`,
+        );
+      };
+    const log = {
+      info: line("info"),
+      warn: line("warn"),
+      error: line("error"),
+      fatal: line("fatal"),
+      debug: () => {},
+      trace: () => {},
+      child: () => log,
     };
-    const log = { info: line("info"), warn: line("warn"), error: line("error"), fatal: line("fatal"), debug: () => {}, trace: () => {}, child: () => log };
     return log as unknown as Log;
   }
 
@@ -124,7 +138,11 @@ export class SimProcess implements Owner {
           trace.note(`${this.nodeId} is ready`);
         },
         (error: unknown) => {
-          if (this.isAlive && this.rooms.node.life.state !== "stopped" && this.rooms.node.life.state !== "draining") {
+          if (
+            this.isAlive &&
+            this.rooms.node.life.state !== "stopped" &&
+            this.rooms.node.life.state !== "draining"
+          ) {
             this.#parts.failed(this, error);
           }
         },

@@ -1,13 +1,19 @@
 import { Outbox } from "../../client/outbox.ts";
-import { SessionError } from "../../server/session/session-error.ts";
-import type { Sessions } from "../../server/session/sessions.ts";
 import { decodeSequenced } from "../../shared/wrapper-protocol.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Ledger, SeatAccount } from "./ledger.ts";
-import { type Heard, joinedFrame, leaveFrame, messageFrame, readFrame, requestFrame } from "./player-frames.ts";
+import {
+  type Heard,
+  joinedFrame,
+  leaveFrame,
+  messageFrame,
+  readFrame,
+  requestFrame,
+} from "./player-frames.ts";
 import { PlayerSocket } from "./player-socket.ts";
 import type { Schedule } from "./schedule.ts";
+import { findSeat } from "./seat-search.ts";
 import type { SimProcess } from "./sim-node.ts";
 import type { Trace } from "./trace.ts";
 import { hold } from "./violation.ts";
@@ -76,7 +82,10 @@ export class SimPlayer {
 
   get description(): string {
     const seat = this.#seat;
-    const open = seat === null ? "" : ` ${seat.account.sessionId} in ${seat.roomId}, waits for [${[...seat.pending.values()].join()}], ${seat.outbox.size} kept`;
+    const open =
+      seat === null
+        ? ""
+        : ` ${seat.account.sessionId} in ${seat.roomId}, waits for [${[...seat.pending.values()].join()}], ${seat.outbox.size} kept`;
     return `${this.#parts.name} (${this.#parts.kind}) is ${this.#phase}${open}`;
   }
 
@@ -211,32 +220,11 @@ export class SimPlayer {
     this.#parts.schedule.in(chance.wait(5), process, () => {
       const sessions = process.serving;
       if (sessions === null) return fail("the node does not serve");
-      this.#matchmake(sessions, key, sessionId).then(
+      findSeat(sessions, { key, sessionId }).then(
         (roomId) => back(() => this.#reserved(process, roomId, sessionId)),
         (error: unknown) => fail(String(error)),
       );
     });
-  }
-
-  /** As the matchmaker does: a room of the key, and another one if there is no seat in it. */
-  async #matchmake(sessions: Sessions, key: string, sessionId: string): Promise<string> {
-    const options = key === "key 2" ? { keepSeconds: 1, stepMs: 70 } : {};
-    let exclude: string | null = null;
-    for (let round = 0; round < 4; round++) {
-      const roomId: string = await sessions.allocate({ key, roomName: "sim", options, fresh: false, exclude });
-      if (await this.#reserve(sessions, roomId, sessionId)) return roomId;
-      exclude = roomId;
-    }
-    throw new SessionError("ROOM_FULL", "no seat in four rounds");
-  }
-
-  async #reserve(sessions: Sessions, roomId: string, sessionId: string): Promise<boolean> {
-    try {
-      return await sessions.reserve(roomId, { sessionId, options: {}, auth: null, seconds: 4 });
-    } catch (error) {
-      if (error instanceof SessionError && error.code === "ROOM_NOT_FOUND") return false;
-      throw error;
-    }
   }
 
   #reserved(process: SimProcess, roomId: string, sessionId: string): void {
@@ -261,7 +249,12 @@ export class SimPlayer {
     this.#isJoinedHere = false;
     this.#heardMs = schedule.nowMs;
     const turn = ++this.#turn;
-    const claim = { roomId: seat.roomId, sessionId: seat.account.sessionId, presentedToken: seat.token, wrapper: kind === "wrapper" };
+    const claim = {
+      roomId: seat.roomId,
+      sessionId: seat.account.sessionId,
+      presentedToken: seat.token,
+      wrapper: kind === "wrapper",
+    };
     this.#note(`connects to ${process.nodeId}`);
     this.#socket = new PlayerSocket(process, claim, {
       schedule,
@@ -283,7 +276,11 @@ export class SimPlayer {
     this.#turn += 1;
     if (this.#parts.kind === "stock") this.#unknown(seat);
     // Only who never held the token may be told that it is not the seat's.
-    hold(reason !== "TOKEN_REFUSED", "X12", () => `${seat.account.sessionId} shows the token that it was given last, and is refused`);
+    hold(
+      reason !== "TOKEN_REFUSED",
+      "X12",
+      () => `${seat.account.sessionId} shows the token that it was given last, and is refused`,
+    );
     if (seat.token === null || fatalReasons.has(reason) || code === 4000) {
       this.#note(`gives seat ${seat.account.sessionId} up`);
       if (seat.token !== null) this.#parts.coverage.hit("seatsExpired");
@@ -361,7 +358,11 @@ export class SimPlayer {
     seat.pending.delete(requestId);
     seat.outbox.answered(requestId);
     const isFailure = name === "throws" || name === "rejects";
-    hold((status !== 0) === isFailure, "X13", () => `request "${name}" of ${seat.account.sessionId} has status ${status}: ${JSON.stringify(value)}`);
+    hold(
+      (status !== 0) === isFailure,
+      "X13",
+      () => `request "${name}" of ${seat.account.sessionId} has status ${status}: ${JSON.stringify(value)}`,
+    );
     if (name === "throws") coverage.hit("throwsInRooms");
     if (name === "rejects") coverage.hit("rejectionsInRooms");
     if (name !== "fire") return;
@@ -374,7 +375,11 @@ export class SimPlayer {
   #message(seat: Seat, { name, value }: Extract<Heard, { type: "message" }>): void {
     this.#parts.coverage.hit("broadcasts");
     const { clockMs } = value as { clockMs: number };
-    hold(clockMs >= seat.clockMs, "X11", () => `"${name}" sets the clock of ${seat.account.sessionId} back from ${seat.clockMs} to ${clockMs}`);
+    hold(
+      clockMs >= seat.clockMs,
+      "X11",
+      () => `"${name}" sets the clock of ${seat.account.sessionId} back from ${seat.clockMs} to ${clockMs}`,
+    );
     seat.clockMs = clockMs;
   }
 }

@@ -2,7 +2,7 @@ import { type Client, Room } from "@colyseus/core";
 import { type SchemaType, schema, t } from "@colyseus/schema";
 import { currentWorld } from "../../server/session/sandbox.ts";
 
-export const SimSeat = schema(
+const SimSeat = schema(
   {
     shots: t.uint32().default(0),
     online: t.boolean().default(true),
@@ -11,9 +11,8 @@ export const SimSeat = schema(
   },
   "SimSeat",
 );
-type SimSeat = SchemaType<typeof SimSeat>;
 
-export const SimState = schema(
+const SimState = schema(
   {
     clockMs: t.float64().default(0),
     ticks: t.uint32().default(0),
@@ -27,8 +26,13 @@ type SimState = SchemaType<typeof SimState>;
 /** What the simulation hears from inside the rooms, on every replica: not part of their state. */
 export interface RoomListener {
   fired(roomId: string, sessionId: string, shots: number): void;
+  deposited(roomId: string, total: number): void;
   /** Time as room code sees it, on one replica. */
-  time(room: object, roomId: string, now: { readonly clockMs: number; readonly dateMs: number; readonly performanceMs: number }): void;
+  time(
+    room: object,
+    roomId: string,
+    now: { readonly clockMs: number; readonly dateMs: number; readonly performanceMs: number },
+  ): void;
   created(roomId: string): void;
   disposed(roomId: string): void;
 }
@@ -57,6 +61,7 @@ export class SimRoom extends Room<{ state: SimState }> {
   readonly marks = new Map<string, { readonly atMs: number; readonly dateMs: number }>();
   keepSeconds = 20;
   beats = 0;
+  deposits = 0;
   slow = 0;
 
   override messages = {
@@ -155,6 +160,13 @@ export class SimRoom extends Room<{ state: SimState }> {
     if (seat !== undefined) seat.returns += 100;
     this.rolls.push(Math.floor(Math.random() * 100));
     if (this.rolls.length > 8) this.rolls.shift();
+  }
+
+  /** For room.propose(): from outside of the room, through the log. */
+  deposit(amount: number): number {
+    this.deposits += amount;
+    listener?.deposited(this.roomId, this.deposits);
+    return this.deposits;
   }
 
   private step(deltaMs: number): void {

@@ -133,6 +133,7 @@ class Simulation {
     process.on("unhandledRejection", onRejection);
     listenToRooms({
       fired: (_, sessionId, shots) => this.#ledger.fired(sessionId, shots),
+      deposited: (roomId, total) => this.#ledger.deposited(roomId, total),
       time: (room, roomId, now) => this.#ledger.time(room, roomId, now),
       created: () => this.#coverage.hit("roomsCreated"),
       disposed: () => this.#coverage.hit("roomsDisposed"),
@@ -162,8 +163,10 @@ class Simulation {
   }
 
   #runAll(): void {
-    for (const id of this.#cluster.nodeIds) this.#schedule.in(this.#chance.wait(100), null, () => this.#cluster.boot(id));
+    for (const id of this.#cluster.nodeIds)
+      this.#schedule.in(this.#chance.wait(100), null, () => this.#cluster.boot(id));
     for (const player of this.#players) player.start();
+    this.#depositSometimes();
     this.#schedule.in(this.#chance.wait(800), null, () => this.#faults.start());
     if (!this.#runUntil(this.#chance.between(faultsMs.min, faultsMs.max))) return;
     this.#faults.end();
@@ -178,6 +181,29 @@ class Simulation {
     hold(isCalm, "X7", () => `${calmMsMax} ms after the last fault: ${this.#unrest()}`);
     this.#compareAtTheEnd();
     this.#ledger.close();
+  }
+
+  /** Server code that changes a room from outside, on any node, through the log. */
+  #depositSometimes(): void {
+    const chance = this.#chance;
+    this.#schedule.in(chance.wait(150), null, () => {
+      this.#depositSometimes();
+      const process = chance.pick(this.#cluster.nodeIds.map((id) => this.#cluster.process(id)));
+      const sessions = process?.isPaused === false ? process.serving : null;
+      const roomIds = [...(sessions?.rooms.keys() ?? [])];
+      if (process === null || sessions === null || roomIds.length === 0) return;
+      const roomId = chance.pick(roomIds);
+      this.#schedule.in(0, process, () => {
+        this.#ledger.depositing(roomId);
+        sessions.call(roomId, "deposit", [1]).then(
+          (total) => {
+            this.#coverage.hit("depositsAnswered");
+            this.#ledger.depositAnswered(roomId, total as number);
+          },
+          (error: unknown) => this.#trace.note(`a deposit in ${roomId} is unanswered: ${String(error)}`),
+        );
+      });
+    });
   }
 
   /** False: something failed. */
@@ -198,10 +224,12 @@ class Simulation {
   #unrest(): string | null {
     for (const id of this.#cluster.nodeIds) {
       const each = this.#cluster.process(id);
-      if (each === null || !each.isReady) return `${id} is ${each?.rooms.node.life.state ?? "down"}, not ready`;
+      if (each === null || !each.isReady)
+        return `${id} is ${each?.rooms.node.life.state ?? "down"}, not ready`;
       for (const { id: group, leader, appliedIndex, servesFrom } of each.rooms.node.groups()) {
         if (leader === null) return `${id} knows no leader of group ${group}`;
-        if (appliedIndex < servesFrom || appliedIndex + 50 < this.#laws.committedIndex(group)) return `${id} has applied ${appliedIndex} of ${this.#laws.committedIndex(group)} in group ${group}`;
+        if (appliedIndex < servesFrom || appliedIndex + 50 < this.#laws.committedIndex(group))
+          return `${id} has applied ${appliedIndex} of ${this.#laws.committedIndex(group)} in group ${group}`;
       }
     }
     const restless = this.#players.find((player) => !player.isQuiet);
@@ -210,9 +238,13 @@ class Simulation {
 
   /** From an index that nobody has passed on, every replica is compared at every entry. */
   #compareAtTheEnd(): void {
-    const from = Array.from({ length: this.#cluster.groups }, (_, group) => this.#laws.committedIndex(group) + 1);
+    const from = Array.from(
+      { length: this.#cluster.groups },
+      (_, group) => this.#laws.committedIndex(group) + 1,
+    );
     for (const id of this.#cluster.nodeIds) {
-      for (const [group, watch] of this.#cluster.watches(id).entries()) watch.compareFrom = from[group] as number;
+      for (const [group, watch] of this.#cluster.watches(id).entries())
+        watch.compareFrom = from[group] as number;
     }
     // Each group gets a command of its own, also one whose rooms do not tick.
     const asked = this.#cluster.process(this.#cluster.nodeIds[0] as string);
@@ -221,9 +253,12 @@ class Simulation {
       this.#schedule.in(0, asked, () => void asked.rooms.node.engine.barrier(group));
     }
     const isThere = () =>
-      this.#cluster.processes.every(({ rooms }) => rooms.node.groups().every(({ id, appliedIndex }) => appliedIndex >= (from[id] as number)));
+      this.#cluster.processes.every(({ rooms }) =>
+        rooms.node.groups().every(({ id, appliedIndex }) => appliedIndex >= (from[id] as number)),
+      );
     const deadlineMs = this.#schedule.nowMs + calmMsMax;
-    while (!isThere() && this.#schedule.nowMs < deadlineMs) if (!this.#runUntil(this.#schedule.nowMs + 50)) return;
+    while (!isThere() && this.#schedule.nowMs < deadlineMs)
+      if (!this.#runUntil(this.#schedule.nowMs + 50)) return;
     hold(isThere(), "X7", () => "the replicas do not come to one index");
     for (const id of this.#cluster.nodeIds) {
       for (const [group, watch] of this.#cluster.watches(id).entries()) {

@@ -1,0 +1,14 @@
+import type { LiveSocket } from "./live-socket.ts";
+import type { RoomPrograms } from "./room-program.ts";
+
+/** What a replica needs from its node. */
+export interface RoomHost {
+  readonly nodeId: string;
+  readonly bootCount: number;
+  readonly programs: RoomPrograms;
+  /** The socket that waits for this attachment, if it is this node's; handed out once. */
+  takeSocket(attachId: number): LiveSocket | null;
+  /** This node's client had given up before its attach was applied. */
+  orphaned(roomId: string, sessionId: string, epoch: number): void;
+  log: { warn(fields: object, message: string): void };
+}

@@ -1,0 +1,238 @@
+// test-run: seconds=60 node=--import=./server/colyseus/register.ts
+import { EventEmitter } from "node:events";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import {
+  type Client,
+  ClientState,
+  Clock,
+  CloseCode,
+  type Delayed,
+  LocalDriver,
+  matchMaker,
+  Protocol,
+  Room,
+  SchemaSerializer,
+} from "@colyseus/core";
+import { $changes, Encoder, schema, t } from "@colyseus/schema";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { partsOf } from "../../server/colyseus/room-parts.ts";
+import { TESTUDO_CODE } from "../../shared/wrapper-protocol.ts";
+import { defineTestRoom } from "./machine-harness.ts";
+import { Scene } from "./scene.ts";
+
+const Pact = schema({ n: t.number(), names: t.map("string") }, "Pact");
+
+class PactRoom extends Room<{ state: InstanceType<typeof Pact> }> {
+  override state = new Pact();
+  override onCreate() {
+    this.autoDispose = false;
+  }
+  override onDrop(client: Client) {
+    this.allowReconnection(client, 5);
+  }
+}
+await defineTestRoom("pact", PactRoom);
+
+const version = (name: string): string => {
+  const manifest = readFileSync(new URL(`../../node_modules/${name}/package.json`, import.meta.url), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
+};
+
+test("[Y24] the versions that the seam was made for are the ones that are installed, once", () => {
+  const manifest = createRequire(import.meta.url)("../../package.json") as Record<
+    string,
+    Record<string, string>
+  >;
+  assert.is(version("@colyseus/core"), "0.18.17");
+  assert.is(version("@colyseus/core"), manifest["devDependencies"]?.["@colyseus/core"]);
+  assert.is(version("@colyseus/schema"), manifest["dependencies"]?.["@colyseus/schema"]);
+  assert.is(version("@colyseus/ws-transport"), manifest["dependencies"]?.["@colyseus/ws-transport"]);
+  const lock = JSON.parse(readFileSync(new URL("../../package-lock.json", import.meta.url), "utf8")) as {
+    packages: Record<string, unknown>;
+  };
+  for (const name of ["@colyseus/core", "@colyseus/schema", "@colyseus/timer"]) {
+    const copies = Object.keys(lock.packages).filter((path) => path.endsWith(`node_modules/${name}`));
+    assert.equal(copies, [`node_modules/${name}`]);
+  }
+});
+
+test("[Y24] the stock Room has what the seam reaches for, in the form that it expects", async () => {
+  const scene = new Scene(["A"]);
+  await scene.create("pact");
+  await scene.reserve("reserved", { a: 1 }, { auth: { b: 2 } });
+  await scene.join("present");
+  await scene.join("kept");
+  await scene.drop("kept");
+  const parts = partsOf(scene.room());
+  for (const method of [
+    "_reserveSeat",
+    "_reserveMultipleSeats",
+    "_onJoin",
+    "_onMessage",
+    "_onLeave",
+    "__init",
+    "allowReconnection",
+    "checkReconnectionToken",
+    "hasReservedSeat",
+    "resetAutoDisposeTimeout",
+    "sendFullState",
+    "setSerializer",
+    "onBeforeShutdown",
+    "broadcast",
+    "broadcastBytes",
+    "broadcastPatch",
+    "lock",
+    "unlock",
+    "setMetadata",
+    "setPrivate",
+    "setMatchmaking",
+    "setState",
+    "disconnect",
+    "kickClient",
+    "onMessage",
+    "onMessageBytes",
+    "setTimestep",
+    "setSimulationInterval",
+    "setFixedTimestep",
+    "allowRewindState",
+    "defineInput",
+  ]) {
+    assert.type((Room.prototype as unknown as Record<string, unknown>)[method], "function", method);
+  }
+  assert.equal(parts._reservedSeats["reserved"], [{ a: 1 }, { b: 2 }, false, false]);
+  assert.equal([parts._reservedSeats["kept"]?.[3], parts._reservedSeats["kept"]?.[2]], [true, false]);
+  assert.is(parts._reservedSeats["present"], undefined);
+  assert.equal(Object.keys(parts._reservedSeatTimeouts).sort(), ["kept", "reserved"]);
+  const [[token, kept] = []] = Object.entries(parts._reconnections);
+  assert.is(token, scene.player("kept").token);
+  assert.is(kept?.[0], "kept");
+  assert.type((kept?.[1] as { reject: unknown } | undefined)?.reject, "function");
+  assert.instance(parts._events, EventEmitter);
+  assert.equal([parts._internalState, parts._lockedExplicitly, parts.locked], [1, false, false]);
+  assert.is(parts._listing.clients, 3);
+  assert.instance(parts._serializer, SchemaSerializer);
+  assert.instance(parts._serializer.encoder, Encoder);
+  for (const name of ["autoDispose", "patchRate", "unreliablePatchRate", "maxClients", "state"]) {
+    assert.type(Object.getOwnPropertyDescriptor(scene.room(), name)?.set, "function", name);
+  }
+});
+
+test("[Y24] the stock Room ends its creation with one listener of its own for its end, before the matchmaker's", () => {
+  const events = partsOf(new Room() as never)._events;
+  assert.is(events.listeners("dispose").length, 1);
+  assert.equal(events.eventNames(), ["dispose"]);
+});
+
+test("[Y24] onUncaughtException as a method makes the stock Room wrap its clock, and nothing else does", () => {
+  class Catching extends Room {
+    override onUncaughtException() {}
+  }
+  assert.equal(
+    [Object.hasOwn(new Catching().clock, "setTimeout"), Object.hasOwn(new Catching().clock, "setInterval")],
+    [true, true],
+  );
+  assert.is(Object.hasOwn(new Room().clock, "setTimeout"), false);
+});
+
+test("[Y24] clock and Delayed have the fields that a checkpoint keeps", () => {
+  const clock = new Clock() as Clock & { now(): number; delayed: Delayed[] };
+  assert.equal(
+    [clock.currentTime, clock.elapsedTime, clock.deltaTime].map((each) => typeof each),
+    ["number", "number", "number"],
+  );
+  assert.type(clock.now, "function");
+  const timeout = clock.setTimeout(() => {}, 100, "arg");
+  const interval = clock.setInterval(() => {}, 100);
+  const fields = ({
+    active,
+    paused,
+    elapsedTime,
+    time,
+    type,
+    args,
+  }: Delayed & { type?: number; args?: unknown }) => ({
+    active,
+    paused,
+    elapsedTime,
+    time,
+    type,
+    args,
+  });
+  assert.equal(fields(timeout as never), {
+    active: true,
+    paused: false,
+    elapsedTime: 0,
+    time: 100,
+    type: 1,
+    args: ["arg"],
+  });
+  assert.equal(fields(interval as never), {
+    active: true,
+    paused: false,
+    elapsedTime: 0,
+    time: 100,
+    type: 0,
+    args: [],
+  });
+  assert.equal(clock.delayed, [timeout, interval]);
+  void clock.duration(5).catch(() => {});
+  assert.is(clock.delayed.length, 3);
+  assert.is((clock.delayed[2] as unknown as { type: number }).type, 2);
+});
+
+test("[Y24] the matchmaker has the doors that the seam goes through", () => {
+  for (const name of [
+    "handleCreateRoom",
+    "getRoomClass",
+    "getHandler",
+    "getLocalRoomById",
+    "findOneRoomAvailable",
+  ]) {
+    assert.type((matchMaker as unknown as Record<string, unknown>)[name], "function", name);
+  }
+  assert.type(matchMaker.controller.invokeMethod, "function");
+  assert.type(matchMaker.stats.local.ccu, "number");
+  for (const name of [
+    "has",
+    "query",
+    "findOne",
+    "findByIds",
+    "remove",
+    "update",
+    "persist",
+    "insert",
+    "clear",
+  ]) {
+    assert.type((LocalDriver.prototype as unknown as Record<string, unknown>)[name], "function", name);
+  }
+});
+
+test("[Y24] the protocol's numbers are what the seam reads, and the wrapper's is free", () => {
+  const { JOIN_ROOM, ERROR, LEAVE_ROOM, ROOM_DATA, ROOM_REQUEST, ROOM_RESPONSE, PING } = Protocol;
+  assert.equal([JOIN_ROOM, ERROR, LEAVE_ROOM, ROOM_DATA, ROOM_REQUEST], [10, 11, 12, 13, 21]);
+  assert.not([...Object.values(Protocol), ROOM_RESPONSE, PING].includes(TESTUDO_CODE as never));
+  assert.equal([CloseCode.CONSENTED, CloseCode.MAY_TRY_RECONNECT, CloseCode.WITH_ERROR], [4000, 4010, 4002]);
+  assert.equal(
+    [ClientState.JOINING, ClientState.JOINED].map((state) => typeof state),
+    ["number", "number"],
+  );
+});
+
+test("[Y24] schema's change trees have the methods that are guarded", () => {
+  const pact = new Pact();
+  const tree = Object.getPrototypeOf((pact as unknown as Record<symbol, object>)[$changes]) as Record<
+    string,
+    unknown
+  >;
+  for (const name of ["change", "delete", "indexedOperation"]) assert.type(tree[name], "function", name);
+  const encoder = new Encoder(pact);
+  assert.is((pact as unknown as Record<symbol, { root: unknown }>)[$changes]?.root, encoder.root);
+});
+
+test("[Y24] Node has the drain that entries are ended with", () => {
+  assert.type((process as unknown as { _tickCallback: unknown })._tickCallback, "function");
+});
+
+test.run();

@@ -1,0 +1,242 @@
+// test-run: seconds=60 node=--import=./server/colyseus/register.ts
+import { randomBytes } from "node:crypto";
+import { type Client, defineRoom, type IRoomCache, matchMaker, Room } from "@colyseus/core";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
+import { Matchmaking } from "../../server/colyseus/matchmaking.ts";
+import { replicated } from "../../server/colyseus/replicated.ts";
+import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
+import { Sessions } from "../../server/session/sessions.ts";
+import { defineTestRoom, inMacrotask, joinAck, RecordingSocket } from "./machine-harness.ts";
+
+class LobbyLike extends Room {
+  static asked: unknown[] = [];
+  static override async onAuth(token: string | undefined, options: { user?: string }) {
+    LobbyLike.asked.push([token, options]);
+    if (options.user === "banned") return false;
+    return { user: options.user ?? "nobody" };
+  }
+
+  override maxClients = 2;
+  auths: unknown[] = [];
+
+  override onCreate(options: { fails?: boolean }) {
+    if (options.fails === true) throw new Error("the map is missing");
+    this.autoDispose = false;
+  }
+
+  override onJoin(client: Client) {
+    this.auths.push(client.auth);
+  }
+
+  end() {
+    void this.disconnect();
+  }
+
+  hide() {
+    void this.setPrivate(true);
+  }
+
+  close() {
+    void this.lock();
+  }
+
+  shut() {
+    this.maxClients = 100_000;
+  }
+}
+
+await defineTestRoom("unused", class extends Room {});
+const handler = defineRoom(replicated(LobbyLike)).filterBy(["mode"]);
+handler.name = "lobby";
+matchMaker.addRoomType(handler);
+
+const programs = new ColyseusPrograms();
+matchMaker.setup(undefined as never, new TestudoDriver(programs.listings), "");
+const sessions = new Sessions({
+  nodeId: "A",
+  bootCount: 1,
+  groups: 2,
+  programs,
+  isLost: () => false,
+  log: { info: () => {}, warn: () => {} },
+  random: randomBytes,
+  clock: {
+    setTimer: (act: () => void, ms: number) => {
+      const timer = setTimeout(act, ms);
+      return () => clearTimeout(timer);
+    },
+  },
+});
+
+/** One node alone: what is proposed is committed, in order, each in a macrotask of its own. */
+let index = 0;
+let last = Promise.resolve<unknown>(null);
+sessions.bind({
+  propose: (group, command) => {
+    const applied = last.then(() =>
+      inMacrotask(() => {
+        index++;
+        const stamps = { logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10 };
+        const id = { nodeId: "A", bootCount: 1, sequence: index };
+        const result = sessions.machines[group]?.apply({ index, term: 1, ...stamps, id, command });
+        if (result?.type !== "done") throw new Error("a gap");
+        // Promises in results are wrapped, as in the product: this one must not be waited for here.
+        return { value: result.value };
+      }),
+    );
+    last = applied.catch(() => {});
+    return applied.then(({ value }) => value);
+  },
+  accepts: () => true,
+  barrier: async () => {
+    await last;
+  },
+  isLeader: () => true,
+  leaderlessMs: () => null,
+});
+programs.bind(sessions);
+new Matchmaking(sessions).intercept();
+
+interface Reservation {
+  roomId: string;
+  sessionId: string;
+}
+const ask = async (method: string, name: string, options: object = {}): Promise<Reservation> => {
+  const context = { token: "a token", headers: new Headers(), ip: "" };
+  return (await matchMaker.controller.invokeMethod(
+    method as never,
+    name,
+    options as never,
+    context as never,
+  )) as never;
+};
+const refusal = async (promise: Promise<unknown>): Promise<string> =>
+  await promise.then(
+    () => "nothing was thrown",
+    (error: Error) => error.message,
+  );
+
+let modes = 0;
+const newMode = () => `mode${++modes}`;
+
+test("[Y26] joinOrCreate, asked many times at once, makes one room and fills it before the next", async () => {
+  const mode = newMode();
+  const seats = await Promise.all([1, 2, 3, 4, 5].map(() => ask("joinOrCreate", "lobby", { mode })));
+  const perRoom = new Map<string, number>();
+  for (const { roomId } of seats) perRoom.set(roomId, (perRoom.get(roomId) ?? 0) + 1);
+  assert.equal([...perRoom.values()].sort(), [1, 2, 2]);
+});
+
+test("[Y26] the static onAuth runs once, on the node that was asked; its result is logged, the token is not", async () => {
+  LobbyLike.asked = [];
+  const mode = newMode();
+  const { roomId, sessionId } = await ask("joinOrCreate", "lobby", { mode, user: "ada" });
+  assert.equal(LobbyLike.asked, [["a token", { mode, user: "ada" }]]);
+  const socket = new RecordingSocket();
+  const attached = await sessions.attach(roomId, socket, {
+    sessionId,
+    presentedToken: null,
+    wrapper: false,
+    skipHandshake: false,
+  });
+  attached.receive(joinAck());
+  await last;
+  const room = matchMaker.getLocalRoomById(roomId) as LobbyLike;
+  assert.equal(room.auths, [{ user: "ada" }]);
+  assert.is(LobbyLike.asked.length, 1);
+  assert.match(await refusal(ask("joinOrCreate", "lobby", { mode, user: "banned" })), "onAuth failed");
+  assert.match(await refusal(ask("joinById", roomId, { user: "banned" })), "onAuth failed");
+});
+
+test("[Y26] join finds rooms and makes none, create always makes one, joinById takes that very one until it is full", async () => {
+  const mode = newMode();
+  assert.match(await refusal(ask("join", "lobby", { mode })), "no rooms found");
+  const first = await ask("create", "lobby", { mode });
+  const second = await ask("create", "lobby", { mode });
+  assert.is.not(first.roomId, second.roomId);
+  assert.is((await ask("joinById", second.roomId)).roomId, second.roomId);
+  assert.match(await refusal(ask("joinById", second.roomId)), "is full or locked");
+  assert.is((await ask("join", "lobby", { mode })).roomId, first.roomId);
+  assert.match(await refusal(ask("joinById", "unknown00")), /not found|disposed|unknown00/);
+});
+
+test("[Y26] a room that has just ended is passed over: whoever comes then gets a new one", async () => {
+  const mode = newMode();
+  const { roomId } = await ask("joinOrCreate", "lobby", { mode });
+  await sessions.call(roomId, "end", []);
+  assert.is(sessions.room(roomId), undefined);
+  assert.is.not((await ask("joinOrCreate", "lobby", { mode })).roomId, roomId);
+});
+
+test("[Y26] a room that failed to begin tells each who asks why, and stands in nobody's way", async () => {
+  const mode = newMode();
+  for (let time = 0; time < 2; time++) {
+    assert.match(await refusal(ask("joinOrCreate", "lobby", { mode, fails: true })), "the map is missing");
+  }
+  assert.match((await ask("joinOrCreate", "lobby", { mode })).roomId, /^[\w-]{9}$/);
+});
+
+test("[Y26] a private or locked room is no one's by chance, although its key still stands for it", async () => {
+  for (const method of ["hide", "close"]) {
+    const mode = newMode();
+    const { roomId } = await ask("joinOrCreate", "lobby", { mode });
+    await sessions.call(roomId, method, []);
+    const other = await ask("joinOrCreate", "lobby", { mode });
+    assert.is.not(other.roomId, roomId, method);
+    assert.is((await ask("joinOrCreate", "lobby", { mode })).roomId, other.roomId, method);
+  }
+});
+
+test("[Y26] rooms past the number of seats that a room has are passed over, however many there are", async () => {
+  const mode = newMode();
+  const full: string[] = [];
+  for (let room = 0; room < 3; room++) {
+    const { roomId } = await ask("joinOrCreate", "lobby", { mode });
+    assert.not(full.includes(roomId));
+    full.push(roomId);
+    await sessions.call(roomId, "shut", []);
+    for (let seat = 0; seat < 99; seat++) {
+      assert.is(
+        await sessions.reserve(roomId, { sessionId: `x${seat}`, options: {}, auth: null, seconds: 1_000 }),
+        true,
+      );
+    }
+  }
+  assert.not(full.includes((await ask("joinOrCreate", "lobby", { mode })).roomId));
+});
+
+test("[D14] rooms that are gone are forgotten by the leader's sweep", async () => {
+  const mode = newMode();
+  const { roomId } = await ask("joinOrCreate", "lobby", { mode });
+  await sessions.call(roomId, "end", []);
+  const gone = () => sessions.machines.flatMap((machine) => [...machine.gone()]);
+  assert.ok(gone().includes(roomId));
+  sessions.sweep();
+  await last;
+  assert.equal(gone(), []);
+});
+
+test("[Y26] reconnect wants a token that the seat accepts", async () => {
+  const mode = newMode();
+  const { roomId, sessionId } = await ask("joinOrCreate", "lobby", { mode });
+  const socket = new RecordingSocket();
+  await sessions.attach(roomId, socket, {
+    sessionId,
+    presentedToken: null,
+    wrapper: false,
+    skipHandshake: false,
+  });
+  const token = sessions.room(roomId)?.seats.get(sessionId)?.token;
+  assert.is((await ask("reconnect", roomId, { reconnectionToken: token })).sessionId, sessionId);
+  assert.match(
+    await refusal(ask("reconnect", roomId, { reconnectionToken: "forged" })),
+    "invalid or expired",
+  );
+  assert.match(await refusal(ask("reconnect", roomId)), "must be provided");
+  const listing = matchMaker.driver.query({ roomId }) as IRoomCache[];
+  assert.is(listing[0]?.clients, 1);
+});
+
+test.run();
