@@ -56,6 +56,8 @@ export function guardOutside(): void {
     "execFileSync",
     "fork",
   ]);
+  // The same entry would end every replica, and end it again on replay.
+  guard(process, "process", ["exit", "abort", "kill"]);
   guard(workerThreads, "worker_threads", ["Worker"]);
   const reading = ["readFile", "readdir", "stat", "open", "access"];
   guard(fs, "fs", [...reading, ...reading.map((name) => `${name}Sync`), "createReadStream", "existsSync"]);

@@ -135,7 +135,7 @@ test("[E1] a node killed every second, twenty times: no shot lost, none doubled,
     await checkShots(cluster, load);
     const journal = load.journal();
     assert.equal(watch.differing, []);
-    assert.ok(watch.compared >= 2 * kills, `only ${watch.compared} hashes were compared`);
+    assert.ok(watch.compared >= kills, `only ${watch.compared} hashes were compared`);
     assert.ok(journal.ofType("moved").length >= kills, "players have moved");
     const players = journal.players().map(({ name, ok, unknown }) => `${name} ok ${ok} unknown ${unknown}`);
     process.stdout.write(
