@@ -1,4 +1,4 @@
-import { Application, Container } from "pixi.js";
+import { Application, Container, type WebGLRenderer } from "pixi.js";
 import type { Missile } from "../../shared/arena/missile.ts";
 import type { Player } from "./arena-state.ts";
 import { type View, viewOf } from "./camera.ts";
@@ -12,6 +12,10 @@ import type { Frame } from "./timeline.ts";
 
 /** A ship that is this far from where it was a frame ago was struck and came back elsewhere. */
 const jump = 90;
+
+/** Where no graphics card draws but the processor, it shall have time left for the servers on the same machine. */
+const softwareFramesPerSecondMax = 20;
+const softwareNames = /swiftshader|llvmpipe|software|basic render/i;
 
 /** The canvas: draws one frame after the other, and knows nothing of where they come from. */
 export class Stage {
@@ -40,6 +44,7 @@ export class Stage {
     });
     app.canvas.setAttribute("aria-label", "The arena");
     host.append(app.canvas);
+    if (isSoftware(app)) app.ticker.maxFPS = softwareFramesPerSecondMax;
     return new Stage(app, colors, ownKey);
   }
 
@@ -131,6 +136,12 @@ export class Stage {
       bolt.rotation = missile.angle;
     }
   }
+}
+
+function isSoftware(app: Application): boolean {
+  const { gl } = app.renderer as WebGLRenderer;
+  const info = gl?.getExtension("WEBGL_debug_renderer_info") ?? null;
+  return info !== null && softwareNames.test(String(gl.getParameter(info.UNMASKED_RENDERER_WEBGL)));
 }
 
 /** A pilum in flight. */

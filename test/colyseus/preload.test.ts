@@ -51,6 +51,7 @@ const outside: Record<string, () => unknown> = {
   "an imported readFileSync": () => readFileSync("package.json"),
   "fs/promises": () => readFile("package.json"),
   "child_process.spawn": () => childProcess.spawn("true"),
+  "process.exit": () => process.exit(1),
   Worker: () => new Worker("process.exit()", { eval: true }),
   "crypto.randomFill": () => crypto.randomFill(new Uint8Array(4), () => {}),
   "crypto.randomBytes with a callback": () => crypto.randomBytes(4, () => {}),
