@@ -117,13 +117,14 @@ export class ClusterWatch {
 
   #missed(watched: Watched, nowMs: number, max: number): void {
     const failures = watched.failures + 1;
-    const falls = watched.life.type === "standing" && failures >= max;
+    const falls = watched.life.type !== "fallen" && failures >= max;
     this.#nodes.set(watched.node, {
       ...watched,
       failures,
       ...(falls ? { life: { type: "fallen", sinceMs: nowMs } } : {}),
     });
-    if (falls) this.#fell(watched.node);
+    // Whoever was down before this page came was not seen to fall.
+    if (falls && watched.life.type === "standing") this.#fell(watched.node);
   }
 
   #answered(watched: Watched, status: NodeStatus, roundTripMs: number): void {

@@ -21,6 +21,8 @@ export interface TestudoWindow {
   readonly shots: number;
   readonly acknowledged: number;
   readonly unknown: number;
+  /** Why the last one was left in doubt; null if none was. */
+  readonly doubt: string | null;
   /** Confirmed and missing in the match; in the match and never fired. */
   readonly shotsLost: number;
   readonly shotsDoubled: number;

@@ -48,6 +48,7 @@ class Match {
   #frames = 0;
   #node = "";
   #steered = { angle: 0, thrust: 0, atMs: 0 };
+  #doubt: string | null = null;
 
   constructor(session: Session, stage: Stage, colors: Colors, hud: Hud, endpoints: readonly Endpoint[]) {
     const key = session.room.sessionId;
@@ -98,6 +99,9 @@ class Match {
       },
       get unknown() {
         return match.#shots.unknown;
+      },
+      get doubt() {
+        return match.#doubt;
       },
       get shotsLost() {
         return match.#shots.lost;
@@ -232,7 +236,10 @@ class Match {
     this.#shots.fired();
     this.#session.fire().then(
       ({ shots }) => this.#shots.confirmed(shots, performance.now()),
-      () => this.#shots.failed(),
+      (error: unknown) => {
+        this.#shots.failed();
+        this.#doubt = String(error);
+      },
     );
   }
 

@@ -45,6 +45,7 @@ interface Telling {
   readonly shots: number;
   readonly acknowledged: number;
   readonly unknown: number;
+  readonly doubt: string | null;
   readonly shotsLost: number;
   readonly shotsDoubled: number;
   readonly shotsInMatch: number;
@@ -60,30 +61,24 @@ declare const window: {
   frames: Frames;
 };
 declare const document: { getElementById(id: string): { readonly hidden: boolean } | null };
-declare function requestAnimationFrame(callback: (atMs: number) => void): void;
+declare function requestAnimationFrame(callback: () => void): void;
 
 /** What was seen in every single frame since the page was opened. */
 export interface Frames {
   readonly seen: number;
   /** Times at which the clock, the score or the shots of the match went back, in words. */
   readonly lower: readonly string[];
-  /** The longest time without a step of the clock, from frame to frame. */
-  readonly stillMsMax: number;
 }
 
 /** Runs in the page, before anything of it: looks in each frame, whoever else is drawing in it. */
 function watchFrames(): void {
-  const frames = { seen: 0, lower: [] as string[], stillMsMax: 0 };
+  const frames = { seen: 0, lower: [] as string[] };
   const last = { clockMs: 0, score: 0, shotsInMatch: 0 };
-  let steppedAtMs = 0;
-  const look = (atMs: number): void => {
+  const look = (): void => {
     requestAnimationFrame(look);
     const now = window.testudo;
     if (now === undefined) return;
     frames.seen += 1;
-    if (steppedAtMs === 0) steppedAtMs = atMs;
-    frames.stillMsMax = Math.max(frames.stillMsMax, atMs - steppedAtMs);
-    if (now.clockMs !== last.clockMs) steppedAtMs = atMs;
     for (const name of ["clockMs", "score", "shotsInMatch"] as const) {
       if (!(now[name] >= last[name])) frames.lower.push(`${name}: ${last[name]}, then ${now[name]}`);
       last[name] = now[name];
@@ -134,11 +129,12 @@ export class ArenaPage {
     return await this.page.evaluate(() => {
       const now = window.testudo;
       if (now === undefined) throw new Error("the page has not entered");
-      const { room, sessionId, node, clockMs, patches, frames, score, shots, acknowledged, unknown } = now;
+      const { room, sessionId, node, clockMs, patches, frames, score, shots, acknowledged, unknown, doubt } =
+        now;
       const { shotsLost, shotsDoubled, shotsInMatch, worstGapMs, serversKilled } = now;
       return {
         roomId: room.roomId,
-        ...{ sessionId, node, clockMs, patches, frames, score, shots, acknowledged, unknown },
+        ...{ sessionId, node, clockMs, patches, frames, score, shots, acknowledged, unknown, doubt },
         ...{ shotsLost, shotsDoubled, shotsInMatch, worstGapMs, serversKilled },
       };
     });

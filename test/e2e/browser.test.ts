@@ -27,6 +27,9 @@ async function underFire(
         await page.page.keyboard.down("w");
         await page.page.keyboard.down("Space");
       }
+      for (const page of pages)
+        for (const id of cluster.ids)
+          await page.page.waitForSelector(`[data-node="${id}"][data-life="standing"]`);
       await run({ cluster, pages });
     } finally {
       await browser.close();
@@ -51,7 +54,7 @@ async function leaderOf(cluster: Cluster, roomId: string): Promise<string> {
 async function checkShots(page: ArenaPage, before: Told): Promise<void> {
   await page.page.keyboard.up("Space");
   const now = await page.answered();
-  assert.is(now.unknown, 0, "every shot was answered");
+  assert.is(now.unknown, 0, `every shot was answered, but: ${now.doubt}`);
   assert.is(now.acknowledged, now.shots);
   assert.is(now.shotsInMatch, now.shots, "shots in the match");
   assert.ok(now.shots > before.shots, "it fired on");
@@ -120,7 +123,7 @@ test("[E4] the server under a page, the room's leader and the third are killed: 
 
 /** The clock was looked at in every frame, and never went back; what is drawn changes. */
 async function checkFrames(page: ArenaPage, name: string): Promise<void> {
-  const { seen, lower, stillMsMax } = await page.frames();
+  const { seen, lower } = await page.frames();
   assert.ok(seen > onward.frames);
   assert.equal(lower, []);
   assert.equal(page.errors, []);
@@ -129,9 +132,7 @@ async function checkFrames(page: ArenaPage, name: string): Promise<void> {
   await page.goesOn(told, onward);
   assert.not.ok((await page.drawn()).equals(drawn), "the canvas goes on");
   assert.is(told.serversKilled, 3);
-  process.stdout.write(
-    `${name}: longest gap around a kill ${Math.round(told.worstGapMs ?? 0)} ms, longest time without a step of the clock ${Math.round(stillMsMax)} ms\n`,
-  );
+  process.stdout.write(`${name}: longest gap around a kill ${Math.round(told.worstGapMs ?? 0)} ms\n`);
 }
 
 /** While one node is down, the page that another one serves leads into the same match. */

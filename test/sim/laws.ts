@@ -19,6 +19,8 @@ class GroupLaws {
   readonly entries = new Map<string, Known>();
   /** The term of the entry that was applied at each index. */
   readonly committed: number[] = [];
+  /** The term of who applied it first: it was committed in that one or an earlier one. */
+  readonly committedIn: number[] = [];
   readonly applied = new Map<number, string>();
   readonly openedTerms = new Set<number>();
 }
@@ -139,7 +141,8 @@ export class Laws {
     const { committed } = group;
     for (let index = log.baseIndex + 1; index <= committed.length; index++) {
       const term = committed[index - 1] as number;
-      if (term >= entry.term) break;
+      // A leader that comes late, of a term that has passed already, need not have what was committed since.
+      if ((group.committedIn[index - 1] as number) >= entry.term) continue;
       const own = log.termAt(index);
       hold(
         index < entry.index && own === term,
@@ -183,15 +186,19 @@ export class Laws {
       }
       if (role === "leader") this.leads(node, id, term);
       if (seen === undefined || appliedIndex !== seen.appliedIndex || term !== seen.term) {
-        this.#advanced(node, id, seen?.appliedIndex ?? 0, appliedIndex);
+        this.#advanced(node, id, { from: seen?.appliedIndex ?? 0, to: appliedIndex, termNow: term });
         this.#seen.set(key, { term, appliedIndex });
       }
     }
   }
 
   /** Whatever anybody applies is the same everywhere, durable here, and on a majority's disks when it is first applied. */
-  #advanced(node: string, id: number, from: number, to: number): void {
-    const { committed } = this.#group(id);
+  #advanced(
+    node: string,
+    id: number,
+    { from, to, termNow }: { from: number; to: number; termNow: number },
+  ): void {
+    const { committed, committedIn } = this.#group(id);
     const own = this.#durable.get(`${node} ${id}`) ?? new LogShadow();
     for (let index = Math.max(from, own.baseIndex) + 1; index <= to; index++) {
       const term = own.termAt(index);
@@ -212,6 +219,7 @@ export class Laws {
         () => `${node} applies ${index} of group ${id} before ${committed.length + 1}`,
       );
       committed.push(term);
+      committedIn.push(termNow);
       const holders = this.#nodeIds.filter((each) => {
         const log = this.#durable.get(`${each} ${id}`);
         return log !== undefined && (log.baseIndex >= index || log.termAt(index) === term);
