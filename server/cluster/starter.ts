@@ -18,6 +18,8 @@ export interface StarterSetup {
 
 const readyPollMs = 50;
 const readyAnswerMsMax = 2000;
+/** A terminal's Ctrl-C reaches this process directly and through npm: only a later one is another one. */
+const stopAgainAfterMs = 500;
 /** On top of what the nodes themselves allow for a stop. */
 const stopGraceMs = 1000;
 
@@ -33,6 +35,7 @@ export class Starter {
   readonly #setup: StarterSetup;
   #places: readonly Place[] = [];
   #stopping = false;
+  #stoppingSinceMs = 0;
   #exitCode: number = exitCodes.stopped;
   #finish: (code: number) => void = () => {};
 
@@ -63,16 +66,20 @@ export class Starter {
     }));
     for (const place of this.#places) this.#start(place);
     this.#tellWhenReady(plans).catch((error: unknown) => write(`Testudo: ${String(error)}`));
-    return await finished;
+    const exitCode = await finished;
+    if (exitCode === exitCodes.stopped) write("Testudo: stopped; the next start goes on from here");
+    return exitCode;
   }
 
-  /** Asks all nodes to stop; the second time, and when they take too long, ends them. */
+  /** Asks all nodes to stop; a second time, and when they take too long, ends them. */
   stop(exitCode: number = exitCodes.stopped): void {
     if (this.#stopping) {
+      if (performance.now() - this.#stoppingSinceMs < stopAgainAfterMs) return;
       for (const { child } of this.#places) child?.kill("SIGKILL");
       return;
     }
     this.#stopping = true;
+    this.#stoppingSinceMs = performance.now();
     this.#exitCode = exitCode;
     for (const place of this.#places) {
       if (place.restart !== null) clearTimeout(place.restart);

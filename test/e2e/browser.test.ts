@@ -93,7 +93,7 @@ async function killUnder(
   for (const page of pages) await page.page.waitForSelector(`[data-node="${victim}"][data-life="standing"]`);
 }
 
-test("[E4] the server under a page, the room's leader and the third are killed: seat, score, shots and clock stay", async () => {
+test("[E12] the server under a page, the room's leader and the third are killed: seat, score, shots and clock stay", async () => {
   await underFire(async ({ cluster, pages }) => {
     const [one, two] = pages;
     const told = await Promise.all(pages.map((page) => page.tell()));
