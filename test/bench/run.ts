@@ -163,9 +163,7 @@ async function bench(): Promise<void> {
     write(
       `etcd ${version}: three members, its own defaults (fsync on), KV.Put of 32 bytes by gRPC to the leader over 16`,
     );
-    write(
-      "connections of 16 in flight (its fastest of those tried), from a client as light as the one for Testudo.",
-    );
+    write("connections of 16 in flight, from a client as light as the one for Testudo.");
   }
   write("Testudo: three nodes, fsync on, one room in each of 4 groups, clients spread over nodes and rooms.");
   const testudo = await TestudoCluster.make([]);
