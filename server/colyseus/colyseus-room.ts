@@ -107,9 +107,10 @@ export class ColyseusRoom implements RoomProgram {
     // As a rule everybody is here, and every command asks.
     if (clients.length === this.#seats.size) return nobody;
     const present = new Set<unknown>(clients);
-    return [...this.#seats.values()].filter(
-      (seat) => !present.has(this.#clients.get(seat.sessionId)) && !this.isKept(seat),
-    );
+    return [...this.#seats.values()].filter((seat) => {
+      const client = this.#clients.get(seat.sessionId);
+      return !present.has(client) && client?.isLeaving !== true && !this.isKept(seat);
+    });
   }
 
   isPresent(seat: Seat): boolean {

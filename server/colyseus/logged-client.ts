@@ -50,6 +50,8 @@ export class LoggedClient {
   _pendingFrameClients?: (Client & ClientPrivate)[];
   /** The code with which its connection ended; for the checkpoint of a seat that is kept. */
   leaveCode: number | null = null;
+  /** Its onDrop or onLeave has not finished: it may still call allowReconnection(). The room is not at rest meanwhile. */
+  isLeaving = false;
   readonly #room: LoggedClientRoom;
   #token: string;
   #tokenGiven = false;

@@ -242,8 +242,12 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
       if (seam === null)
         throw outside(`${this.constructor.name}._onLeave()`, "was called outside of the room");
       client.leaveCode = code ?? null;
+      client.isLeaving = true;
       const left = stock["_onLeave"]?.call(this, client, code) as Promise<unknown>;
-      seam.environment.track(left, "onLeave");
+      const hasLeft = () => {
+        client.isLeaving = false;
+      };
+      seam.environment.track(left.then(hasLeft, hasLeft), "onLeave");
       return left;
     },
     allowReconnection(this: Room, client: Client, seconds: number | "manual") {

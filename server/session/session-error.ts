@@ -51,15 +51,20 @@ export function isTransient(error: unknown): boolean {
   return error instanceof Error && transient.has((error as { code?: unknown }).code);
 }
 
+const isRefused: unique symbol = Symbol("a refusal");
+
 /** An error on its way through a result: plain data, so that it can be logged, remembered and compared. */
 export interface Refusal {
+  /** Room code's own results may look like anything. */
+  readonly [isRefused]: true;
   readonly refused: SessionErrorCode;
   readonly message: string;
   readonly colyseusCode?: number;
 }
 
 export function refusal(code: SessionErrorCode, message: string, colyseusCode?: number): Refusal {
-  return colyseusCode === undefined ? { refused: code, message } : { refused: code, message, colyseusCode };
+  const refused: Refusal = { [isRefused]: true, refused: code, message };
+  return colyseusCode === undefined ? refused : { ...refused, colyseusCode };
 }
 
 /** What room code threw, as a refusal. */
@@ -68,7 +73,7 @@ export function failureRefusal(code: SessionErrorCode, failure: unknown): Refusa
 }
 
 export function isRefusal(value: unknown): value is Refusal {
-  return typeof value === "object" && value !== null && "refused" in value;
+  return typeof value === "object" && value !== null && isRefused in value;
 }
 
 /** @throws SessionError if the result of a command is a refusal. */

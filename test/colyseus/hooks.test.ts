@@ -266,6 +266,33 @@ test("[Y9] client.leave() and disconnect() in a handler close the sockets with t
   for (const replica of scene.replicas) assert.is(replica.machine.rooms.has(scene.roomId), false);
 });
 
+class LateRoom extends Room {
+  override autoDispose = false;
+
+  override async onDrop(client: Client) {
+    await this.clock.duration(100);
+    if (client.sessionId !== "unwanted") void this.allowReconnection(client, 20);
+  }
+}
+
+await defineTestRoom("late", LateRoom);
+
+test("[Y9] a seat whose onDrop decides later is kept until it has decided", async () => {
+  const scene = new Scene();
+  await scene.create("late");
+  await scene.join("s1");
+  await scene.join("unwanted");
+  await scene.drop("s1");
+  await scene.drop("unwanted");
+  await scene.tick(50);
+  assert.ok(scene.seat("s1"), "nothing is decided yet");
+  await scene.tick(200);
+  await scene.tick(50);
+  assert.is(scene.seat("unwanted"), undefined);
+  await scene.reconnect("s1", "B");
+  assert.equal(scene.seat("s1")?.attachment?.nodeId, "B");
+});
+
 test("[Y10] an empty room is disposed by the log's time, on every replica at the same command, once", async () => {
   DiaryRoom.disposed = [];
   const { scene } = await diaryScene({});
