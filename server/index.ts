@@ -7,7 +7,7 @@ import { type NodeOptions, readNodeOptions } from "./cluster/options.ts";
 import { stopWithProcess } from "./cluster/process-life.ts";
 import { Testudo } from "./testudo.ts";
 
-export { replicated } from "./colyseus/replicated.ts";
+export { type ReplicatedRoom, replicated } from "./colyseus/replicated.ts";
 export type { ReplicatedOptions } from "./colyseus/seam.ts";
 export { command, defineMenu, MenuError } from "./menu/menu.ts";
 export { SessionError } from "./session/session-error.ts";

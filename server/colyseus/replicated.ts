@@ -15,6 +15,18 @@ type RoomClass = new (...args: any[]) => Room;
 // biome-ignore lint/suspicious/noExplicitAny: methods of the stock room are replaced by name, whatever they take
 type Callback = (this: any, ...args: any[]) => any;
 
+/** What a replicated room has beyond an ordinary one. */
+export interface ReplicatedRoom {
+  /**
+   * Runs a method of the room on every replica, through the log: the way for changes from outside (a route, an event bus).
+   * @param data plain data
+   * @returns what the method returns or resolves with; rejects with what it throws
+   */
+  propose(method: string, ...data: unknown[]): Promise<unknown>;
+}
+// biome-ignore lint/suspicious/noExplicitAny: as of a mixin's base
+type Proposing = new (...args: any[]) => ReplicatedRoom;
+
 const replicatedClasses = new WeakMap<object, ReplicatedOptions>();
 
 /** True for a class that `replicated()` made. */
@@ -32,7 +44,10 @@ export function replicatedOptions(roomClass: unknown): ReplicatedOptions {
  * tick goes through the log first, and then runs on every replica.
  * @throws SessionError NOT_SUPPORTED, with the name of what this version cannot replicate yet
  */
-export function replicated<Base extends RoomClass>(base: Base, options: ReplicatedOptions = {}): Base {
+export function replicated<Base extends RoomClass>(
+  base: Base,
+  options: ReplicatedOptions = {},
+): Base & Proposing {
   checkRoomClass(base, options);
   patchClock();
   guardMutations();
@@ -58,7 +73,7 @@ export function replicated<Base extends RoomClass>(base: Base, options: Replicat
   Object.defineProperty(Replicated, "name", { value: base.name });
   defineSeamMethods(Replicated.prototype as unknown as Record<string, Callback>, base);
   replicatedClasses.set(Replicated, options);
-  return Replicated;
+  return Replicated as unknown as Base & Proposing; // `propose` is put on the prototype by name
 }
 
 function outside(room: string, what: string): SessionError {
