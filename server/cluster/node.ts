@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { GroupEngine } from "../group/engine.ts";
+import type { GroupEngine } from "../group/engine.ts";
 import type { GroupStatus, LeaderChange } from "../group/group-status.ts";
 import type { Machine } from "../group/machine.ts";
 import type { PeerIdentity } from "../network/network.ts";
@@ -7,10 +7,10 @@ import type { PeerMessage } from "../network/peer-message.ts";
 import type { Founding } from "../raft/founding.ts";
 import type { GroupContents, Identity } from "../storage/storage.ts";
 import { FoundingProtocol } from "./founding.ts";
-import { fractionSource } from "./fraction.ts";
 import { type Endpoint, Gossip } from "./gossip.ts";
 import { Handover } from "./handover.ts";
 import type { Fail, Log } from "./log.ts";
+import { nodeEngine } from "./node-engine.ts";
 import { NodeError } from "./node-error.ts";
 import { NodeLife } from "./node-life.ts";
 import { type NodeNetwork, type NodeParts, realNodeParts } from "./node-parts.ts";
@@ -43,8 +43,6 @@ interface Opened {
   readonly gossip: Gossip;
 }
 
-/** A leader that heard from no majority for so many T steps down. */
-const quorumTimeoutBases = 4;
 const bootIdBytes = 8;
 const clusterIdBytes = 8;
 
@@ -282,30 +280,17 @@ export class TestudoNode {
       );
     }
     network.setClusterId(clusterId);
-    const { clock, storage, engine } = this.#parts;
-    const baseMs = this.options.electionTimeoutBaseMs;
-    this.#engine = new GroupEngine({
-      self: { nodeId: identity.nodeId, storeId: identity.storeId },
+    this.#engine = nodeEngine({
+      identity,
       bootId: this.bootId,
-      bootCount: identity.bootCount,
       founding,
       persisted: contents,
-      storage,
       network,
+      parts: this.#parts,
+      electionBaseMs: this.options.electionTimeoutBaseMs,
       machineFor: this.#setup.machineFor,
-      clock,
-      random: fractionSource((count) => this.#parts.randomBytes(count)),
       log: this.#setup.log.child({ part: "group" }),
       fail: (error: unknown) => this.#fail(error),
-      options: {
-        heartbeatIntervalMs: baseMs,
-        ...engine,
-        raft: {
-          electionBaseMs: baseMs,
-          quorumTimeoutMs: quorumTimeoutBases * baseMs,
-          ...engine?.raft,
-        },
-      },
     });
     this.#engine.onChange((change) => this.#leaderChanged(change));
     this.#engine.start();

@@ -13,6 +13,7 @@ import { groupHost } from "./group-host.ts";
 import type { GroupStatus, LeaderChange, PeerPulse } from "./group-status.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import { LeadKeeper } from "./lead-keeper.ts";
+import { PeerInbox } from "./peer-inbox.ts";
 import { Pipe } from "./pipe.ts";
 import { ProposalError } from "./proposal-error.ts";
 import { type Gathering, Saver } from "./saver.ts";
@@ -27,6 +28,7 @@ export class GroupEngine {
   readonly #settlements = new Settlements();
   readonly #heartbeats: Heartbeats;
   readonly #keeper: LeadKeeper;
+  readonly #inbox: PeerInbox;
   readonly #applyStage: ApplyStage;
   readonly #groups: readonly Group[];
   readonly #listeners = new Set<(change: LeaderChange) => void>();
@@ -72,6 +74,11 @@ export class GroupEngine {
       return new Group({ id, persisted: contents, isNew, machine: construction.machineFor(id), host });
     });
     this.#heartbeats = groupHeartbeats(this.#groups, construction.network);
+    this.#inbox = new PeerInbox({
+      groups: this.#groups,
+      heartbeats: this.#heartbeats,
+      log: construction.log,
+    });
     const wake = () => this.#pipe.wake();
     this.#applyStage = new ApplyStage({
       groups: this.#groups,
@@ -194,7 +201,7 @@ export class GroupEngine {
   #refusal(group: Group): ProposalError | null {
     if (this.#state === "stopped") return new ProposalError("STOPPED", "this node has stopped");
     this.#now = this.#construction.clock.now();
-    return group.refusal();
+    return group.admission.refusal();
   }
 
   /** Asks this node, if it leads the group, to hand the lead over as soon as `to` has everything. */
@@ -260,13 +267,13 @@ export class GroupEngine {
         for (const group of this.#groups) group.linkDown(event.nodeId);
         return;
       case "message":
-        this.#message(event.from, event.message);
+        this.#inbox.receive(event.from, event.message, this.#now.monotonicMs);
         return;
       case "saved":
         this.#saved(event.gathering);
         return;
       case "checkpointsRead":
-        this.#group(event.group).checkpointsRead(event.snapshotId, event.checkpoints);
+        this.#group(event.group).snapshots.checkpointsRead(event.snapshotId, event.checkpoints);
         return;
       case "transferLeader":
         this.#group(event.group).step({ type: "transferLeader", to: event.to });
@@ -279,38 +286,6 @@ export class GroupEngine {
     if (this.#isRestored) return;
     this.#isRestored = true;
     for (const group of this.#groups) group.start();
-  }
-
-  #message(from: string, message: PeerMessage): void {
-    const nowMs = this.#now.monotonicMs;
-    switch (message.type) {
-      case "raft":
-        this.#known(from, message.group)?.message(from, message.message);
-        return;
-      case "heartbeat":
-        this.#heartbeats.heard(from, message, nowMs);
-        return;
-      case "leads":
-        this.#heartbeats.heardLeads(from, message.groups);
-        return;
-      case "propose":
-        this.#known(from, message.group)?.router.receive(from, message.proposals);
-        return;
-      case "proposeRefused":
-        this.#known(from, message.group)?.proposeRefused(from);
-        return;
-      case "found":
-      case "founded":
-      case "gossip":
-        return;
-    }
-  }
-
-  #known(from: string, id: number): Group | null {
-    const group = this.#groups[id];
-    if (group !== undefined) return group;
-    this.#construction.log.warn({ from, group: id }, "a message for a group that there is not");
-    return null;
   }
 
   #saved(gathering: Gathering): void {

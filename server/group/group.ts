@@ -1,19 +1,19 @@
+import assert from "node:assert";
 import type { Base, HardState } from "../raft/entry.ts";
 import type { RaftMessage } from "../raft/message.ts";
 import { Raft } from "../raft/raft.ts";
 import type { RaftEvent, Ready } from "../raft/ready.ts";
-import type { Checkpoint, GroupContents } from "../storage/storage.ts";
+import type { GroupContents, GroupSave } from "../storage/storage.ts";
+import { Admission } from "./admission.ts";
 import { AppendGate } from "./append-gate.ts";
 import { Applier } from "./applier.ts";
 import { Compactor } from "./compactor.ts";
 import type { GroupHost } from "./group-host.ts";
+import { GroupSnapshots } from "./group-snapshots.ts";
 import type { GroupStatus, LeaderChange } from "./group-status.ts";
 import type { Machine } from "./machine.ts";
-import { ProposalError } from "./proposal-error.ts";
 import { type Destination, ProposalRouter } from "./proposal-router.ts";
 import type { Saver } from "./saver.ts";
-import { type ReceivedChunk, SnapshotReceiver } from "./snapshot-receiver.ts";
-import { SnapshotSender } from "./snapshot-sender.ts";
 import { TickProposer } from "./tick-proposer.ts";
 
 interface GroupConstruction {
@@ -35,16 +35,15 @@ export class Group {
   readonly compactor: Compactor;
   readonly gate: AppendGate;
   readonly ticks: TickProposer;
+  readonly admission: Admission;
+  readonly snapshots: GroupSnapshots;
   readonly #host: GroupHost;
-  readonly #sender: SnapshotSender;
-  readonly #receiver: SnapshotReceiver;
   readonly #persisted: GroupContents;
   readonly #isNew: boolean;
   #hardState: HardState;
   #logTimeMs: number;
   #lead: LeaderChange;
   #leaderlessSinceMs: number | null;
-  #logFullLoggedMs = Number.NEGATIVE_INFINITY;
 
   constructor({ id, persisted, isNew, machine, host }: GroupConstruction) {
     const { self, random, engine, settlements } = host;
@@ -83,24 +82,23 @@ export class Group {
       persisted.base.index,
     );
     this.ticks = new TickProposer({ machine, raft: this.raft, proposals });
-    this.#sender = this.#makeSender();
-    this.#receiver = new SnapshotReceiver(engine);
-    this.compactor = this.#makeCompactor(persisted.base);
-  }
-
-  #makeSender(): SnapshotSender {
-    const { engine, bufferedBytes, readCheckpoints, log } = this.#host;
-    return new SnapshotSender({
-      ...engine,
+    this.snapshots = new GroupSnapshots({
+      group: id,
+      host,
       base: () => this.compactor.base,
-      readCheckpoints: (snapshotId) => readCheckpoints(this.id, snapshotId),
-      bufferedBytes,
       step: (event) => this.step(event),
-      tooLarge: (bytes) =>
-        log.error(
-          { group: this.id, bytes, bytesMax: engine.snapshotBytesMax },
-          "a snapshot is too large to be sent",
-        ),
+      swapIn: (save, done) => this.#swapIn(save, done),
+      swappedIn: (base, checkpoints) => this.applier.restore(checkpoints, base.index),
+    });
+    this.compactor = this.#makeCompactor(persisted.base);
+    const { applier, gate, compactor } = this;
+    this.admission = new Admission({
+      group: id,
+      host,
+      applier,
+      gate,
+      compactor,
+      isLeader: () => this.isLeader,
     });
   }
 
@@ -112,7 +110,7 @@ export class Group {
       engine,
       random,
       configuration: () => this.raft.configuration,
-      pinnedIndex: () => this.#sender.pinnedIndex,
+      pinnedIndex: () => this.snapshots.pinnedIndex,
       gather: (save: Parameters<Saver["gather"]>[1], done: () => void) => saver.gather(this.id, save, done),
       compacted: (durable: Base) => this.step({ type: "compacted", base: durable }),
     };
@@ -156,7 +154,7 @@ export class Group {
   tick(): void {
     this.step({ type: "tick" });
     this.router.tick(this.#nowMs);
-    this.#sender.poll();
+    this.snapshots.poll();
     this.compactor.tick(this.#nowMs);
   }
 
@@ -196,43 +194,6 @@ export class Group {
 
   // ── proposals ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Why nothing new is taken just now; null if it is. */
-  refusal(): ProposalError | null {
-    const { engine } = this.#host;
-    if (this.isLogFull) {
-      this.#logFull();
-      return new ProposalError(
-        "OVERLOADED",
-        `group ${this.id}'s log has reached its limit`,
-        engine.retryAfterMs,
-      );
-    }
-    if (this.isLeader && this.gate.isPast(this.applier.queue)) {
-      const waiting = this.applier.queue.length;
-      return new ProposalError(
-        "OVERLOADED",
-        `${waiting} committed commands wait to be applied`,
-        engine.retryAfterMs,
-      );
-    }
-    return null;
-  }
-
-  get isLogFull(): boolean {
-    return this.applier.logBytes > this.#host.engine.groupLogBytesMax;
-  }
-
-  #logFull(): void {
-    if (this.#nowMs - this.#logFullLoggedMs < logFullEveryMs) return;
-    this.#logFullLoggedMs = this.#nowMs;
-    const { index, heldBy } = this.compactor.floor();
-    const facts = { group: this.id, logBytes: this.applier.logBytes, floor: index, heldBy };
-    this.#host.log.warn(
-      facts,
-      "the log has reached its limit; proposals are refused until these parts come to rest",
-    );
-  }
-
   proposeRefused(from: string): void {
     // Of a node that is no longer the one that they were sent to: they have gone elsewhere since.
     if (from === this.raft.leaderId) this.router.refused(this.#nowMs);
@@ -262,8 +223,7 @@ export class Group {
 
   routeProposals(): void {
     if (!this.router.hasWork(this.#nowMs)) return;
-    const refuseForwarded = this.isLeader && (this.isLogFull || this.gate.isPast(this.applier.queue));
-    if (refuseForwarded && this.isLogFull) this.#logFull();
+    const refuseForwarded = this.admission.refusesForwarded;
     this.router.route(this.#destination(), { nowMs: this.#nowMs, refuseForwarded });
   }
 
@@ -294,57 +254,24 @@ export class Group {
     this.applier.push(committed);
     const lastCommitted = committed.at(-1);
     if (lastCommitted !== undefined) this.#logTimeMs = lastCommitted.logTimeMs;
-    this.#sender.ended(ready.snapshotsEnded);
-    for (const wanted of ready.chunksWanted) this.#sender.want(wanted);
-    for (const received of ready.chunksReceived) this.#receive(received);
+    this.snapshots.carryOut(ready);
+  }
+
+  #swapIn(save: GroupSave, done: () => void): void {
+    const { base } = save;
+    assert(base !== undefined, "a snapshot comes with its base");
+    const hardState = { ...this.#hardState, commitIndex: base.index };
+    this.#hardState = hardState;
+    this.compactor.suspend();
+    this.#host.saver.gather(this.id, { ...save, hardState }, () => {
+      this.#logTimeMs = base.logTimeMs;
+      this.compactor.reset(base);
+      done();
+    });
   }
 
   sendAll(envelopes: Ready["messages"]): void {
     for (const { to, message } of envelopes) this.#host.send(to, { type: "raft", group: this.id, message });
-  }
-
-  // ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  checkpointsRead(snapshotId: number, checkpoints: ReadonlyMap<string, Checkpoint>): void {
-    this.#sender.read(snapshotId, checkpoints);
-  }
-
-  #receive(received: ReceivedChunk): void {
-    const { from, snapshotId, chunk, base } = received;
-    const outcome = this.#receiver.receive(received);
-    switch (outcome.type) {
-      case "received":
-        this.step({ type: "chunkStored", from, snapshotId, chunk, base, status: "received" });
-        return;
-      case "refused":
-        this.#host.log.warn(
-          { group: this.id, from, chunk, reason: outcome.reason },
-          "a snapshot was refused",
-        );
-        this.step({ type: "chunkStored", from, snapshotId, chunk, base, status: "refused" });
-        return;
-      case "complete":
-        this.#swapIn(received, outcome.checkpoints);
-        return;
-    }
-  }
-
-  /** One batch replaces the old state by the new one; memory follows once it is durable. */
-  #swapIn(
-    { from, snapshotId, chunk, base }: ReceivedChunk,
-    checkpoints: ReadonlyMap<string, Checkpoint>,
-  ): void {
-    const hardState = { ...this.#hardState, commitIndex: base.index };
-    this.#hardState = hardState;
-    this.compactor.suspend();
-    this.#host.saver.gather(this.id, { reset: true, base, checkpoints, hardState }, () => {
-      this.#logTimeMs = base.logTimeMs;
-      this.compactor.reset(base);
-      this.step({ type: "chunkStored", from, snapshotId, chunk, base, status: "installed" });
-      this.applier.restore(checkpoints, base.index);
-      const facts = { group: this.id, from, baseIndex: base.index, servesFrom: this.applier.servesFrom };
-      this.#host.log.info(facts, "a snapshot was installed");
-    });
   }
 
   status(): GroupStatus {
@@ -366,5 +293,3 @@ export class Group {
     };
   }
 }
-
-const logFullEveryMs = 10_000;

@@ -1,12 +1,13 @@
 import { check } from "./check.ts";
+import { Compaction } from "./compaction.ts";
 import type { Configuration, Member } from "./configuration.ts";
 import { Election } from "./election.ts";
 import type { Base, PersistedState } from "./entry.ts";
+import { Inbox } from "./inbox.ts";
 import { Lead } from "./lead.ts";
 import { LogReceiver } from "./log-receiver.ts";
-import type { RaftMessage } from "./message.ts";
-import type { Progress } from "./progress.ts";
 import { completeRaftOptions, type RaftOptions } from "./raft-options.ts";
+import { followerStatus, type RaftStatus } from "./raft-status.ts";
 import type { Now, ProposeResult, RaftEvent, Ready, Role } from "./ready.ts";
 import { Replica } from "./replica.ts";
 import { Replication } from "./replication.ts";
@@ -16,33 +17,6 @@ export interface RaftConstruction extends Partial<RaftOptions> {
   readonly self: Member;
   /** Uniform in [0, 1); the only source of chance. */
   readonly random: () => number;
-}
-
-export interface FollowerStatus {
-  readonly nodeId: string;
-  readonly storeId: string;
-  readonly state: Progress["state"]["type"];
-  readonly matchIndex: number;
-  /** null while a snapshot is being installed. */
-  readonly nextIndex: number | null;
-  readonly inFlightEntries: number;
-  readonly inFlightBytes: number;
-  /** Since it last confirmed this leader's term. */
-  readonly silentMs: number;
-}
-
-export interface RaftStatus {
-  readonly role: Role;
-  readonly term: number;
-  readonly leaderId: string | null;
-  readonly votedFor: Member | null;
-  readonly commitIndex: number;
-  readonly lastIndex: number;
-  readonly durableIndex: number;
-  readonly baseIndex: number;
-  readonly transferTo: string | null;
-  /** Empty but on a leader. */
-  readonly followers: readonly FollowerStatus[];
 }
 
 /**
@@ -55,10 +29,10 @@ export class Raft {
   readonly #replication: Replication;
   readonly #logReceiver: LogReceiver;
   readonly #snapshotReceiver: SnapshotReceiver;
+  readonly #inbox: Inbox;
+  readonly #compaction: Compaction;
   /** Not null exactly while this replica leads. */
   #lead: Lead | null = null;
-  /** A compaction that is put off, because a follower that is there still lacks the entries. */
-  #deferredBase: Base | null = null;
 
   /**
    * @param persisted what is durable here: contiguous, and its term no older than its last entry's
@@ -77,6 +51,15 @@ export class Raft {
     this.#replication = new Replication(this.#replica);
     this.#logReceiver = new LogReceiver(this.#replica);
     this.#snapshotReceiver = new SnapshotReceiver(this.#replica);
+    this.#inbox = new Inbox({
+      replica: this.#replica,
+      election: this.#election,
+      replication: this.#replication,
+      logReceiver: this.#logReceiver,
+      snapshotReceiver: this.#snapshotReceiver,
+      advance: () => this.#advance(),
+    });
+    this.#compaction = new Compaction(this.#replica, this.#replication, () => this.#lead?.beforeCompaction());
   }
 
   get role(): Role {
@@ -139,7 +122,7 @@ export class Raft {
         this.#tick();
         break;
       case "message":
-        this.#message(event.from, event.message);
+        this.#inbox.receive(event.from, event.message);
         break;
       case "saved":
         this.#replica.log.saved(event);
@@ -170,7 +153,7 @@ export class Raft {
         this.#snapshotReceiver.onChunkStored(event);
         break;
       case "compacted":
-        this.#compact(event.base);
+        this.#compaction.compact(event.base);
         break;
       default:
         event satisfies never;
@@ -202,26 +185,9 @@ export class Raft {
       durableIndex,
       baseIndex: base.index,
       transferTo: this.#lead?.transferTo ?? null,
-      followers: this.#replication.followers.map((progress) => this.#followerStatus(progress)),
-    };
-  }
-
-  #followerStatus({
-    member,
-    state,
-    matchIndex,
-    inFlightEntries,
-    inFlightBytes,
-    heardMs,
-  }: Progress): FollowerStatus {
-    return {
-      ...member,
-      state: state.type,
-      matchIndex,
-      nextIndex: state.type === "installing" ? null : state.nextIndex,
-      inFlightEntries,
-      inFlightBytes,
-      silentMs: this.#replica.now.monotonicMs - heardMs,
+      followers: this.#replication.followers.map((progress) =>
+        followerStatus(progress, this.#replica.now.monotonicMs),
+      ),
     };
   }
 
@@ -230,7 +196,7 @@ export class Raft {
       this.#lead = null;
       this.#replication.stop();
       this.#election.followedNobody();
-      this.#compactDeferred();
+      this.#compaction.compactDeferred();
     }
     if (to === "leader") {
       this.#lead = new Lead(this.#replica, this.#replication);
@@ -243,7 +209,7 @@ export class Raft {
     if (this.#lead === null) return;
     this.#replication.advanceCommitIndex();
     this.#lead.handOver();
-    this.#compactDeferred();
+    this.#compaction.compactDeferred();
   }
 
   #tick(): void {
@@ -252,7 +218,7 @@ export class Raft {
       return;
     }
     this.#lead.tick();
-    this.#compactDeferred();
+    this.#compaction.compactDeferred();
     if (!this.#replication.tick()) this.#replica.follow({ term: this.term, leaderId: null });
   }
 
@@ -273,113 +239,5 @@ export class Raft {
     if (term !== this.term || this.role === "leader" || (leaderId !== null && leaderId !== nodeId)) return;
     this.#replica.follow({ term, leaderId: nodeId });
     this.#election.leaderHeard();
-  }
-
-  // ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #message(from: string, message: RaftMessage): void {
-    switch (message.type) {
-      case "preVote":
-      case "requestVote":
-        this.#onVoteRequest(from, message);
-        break;
-      case "appendEntries":
-      case "installSnapshot":
-      case "timeoutNow":
-        this.#onLeaderMessage(from, message);
-        break;
-      case "preVoteResponse":
-      case "requestVoteResponse":
-      case "appendEntriesResponse":
-      case "installSnapshotResponse":
-        this.#onResponse(from, message);
-        break;
-      default:
-        message satisfies never;
-    }
-  }
-
-  #onVoteRequest(from: string, message: Extract<RaftMessage, { type: "preVote" | "requestVote" }>): void {
-    const candidate = this.#replica.member(from, message.storeId);
-    // An emptied disk under a voter's name is nobody (design 4.3).
-    if (candidate === null) return;
-    if (message.type === "preVote") {
-      this.#election.onPreVote(candidate, message);
-      return;
-    }
-    if (this.#election.ignoresVoteRequest(message)) return;
-    if (message.term > this.term) this.#replica.follow({ term: message.term, leaderId: null });
-    this.#election.onRequestVote(candidate, message);
-  }
-
-  #onLeaderMessage(
-    from: string,
-    message: Extract<RaftMessage, { type: "appendEntries" | "installSnapshot" | "timeoutNow" }>,
-  ): void {
-    if (message.type === "timeoutNow") {
-      if (message.term === this.term) this.#election.onTimeoutNow(from);
-      return;
-    }
-    if (message.term < this.term) {
-      if (message.type === "appendEntries") this.#logReceiver.reject(from, message);
-      else this.#snapshotReceiver.refuseStale(from, message);
-      return;
-    }
-    check(
-      message.term > this.term || this.role !== "leader",
-      `${from} leads term ${message.term}, which is led from here: two leaders in one term`,
-    );
-    this.#replica.follow({ term: message.term, leaderId: from });
-    this.#election.leaderHeard();
-    if (message.type === "appendEntries") this.#logReceiver.onAppendEntries(from, message);
-    else this.#snapshotReceiver.onInstallSnapshot(from, message);
-  }
-
-  #onResponse(from: string, message: Extract<RaftMessage, { type: `${string}Response` }>): void {
-    const member = this.#replica.member(from, message.storeId);
-    if (member === null) return;
-    const isPreVoteGranted = message.type === "preVoteResponse" && message.granted;
-    if (message.term > this.term && !isPreVoteGranted) {
-      this.#replica.follow({ term: message.term, leaderId: null });
-      return;
-    }
-    if (message.type === "preVoteResponse") this.#election.onPreVoteResponse(member, message);
-    else if (message.term < this.term) return;
-    else if (message.type === "requestVoteResponse") this.#election.onRequestVoteResponse(member, message);
-    else this.#onFollowerResponse(member, message);
-  }
-
-  #onFollowerResponse(
-    { nodeId, storeId }: Member,
-    message: Extract<RaftMessage, { type: "appendEntriesResponse" | "installSnapshotResponse" }>,
-  ): void {
-    const progress = this.#replication.follower(nodeId, storeId);
-    if (this.#lead === null || progress === null) return;
-    if (message.type === "appendEntriesResponse") this.#replication.onAppendResponse(progress, message);
-    else this.#replication.onSnapshotResponse(progress, message);
-    this.#advance();
-  }
-
-  // ── compaction ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #compact(base: Base): void {
-    check(
-      base.index <= this.#replica.committedHandedOutIndex,
-      `base ${base.index} was never handed out as committed`,
-    );
-    if (this.#deferredBase === null || base.index > this.#deferredBase.index) this.#deferredBase = base;
-    this.#compactDeferred();
-  }
-
-  /** Followers that are there get the entries rather than a snapshot, as long as the log does not grow too large by it. */
-  #compactDeferred(): void {
-    const base = this.#deferredBase;
-    if (base === null) return;
-    const { log, options } = this.#replica;
-    const isNeeded = this.#lead !== null && this.#replication.isLackedUpTo(base.index);
-    if (isNeeded && log.bytes <= options.catchUpBytesMax) return;
-    this.#deferredBase = null;
-    this.#lead?.beforeCompaction();
-    log.compact(base);
   }
 }

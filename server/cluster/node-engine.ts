@@ -1,0 +1,42 @@
+import { GroupEngine } from "../group/engine.ts";
+import type { EngineConstruction } from "../group/engine-construction.ts";
+import type { Identity } from "../storage/storage.ts";
+import { fractionSource } from "./fraction.ts";
+import type { NodeParts } from "./node-parts.ts";
+
+/** A leader that heard from no majority for so many T steps down. */
+const quorumTimeoutBases = 4;
+
+interface NodeEngineSetup
+  extends Pick<
+    EngineConstruction,
+    "bootId" | "founding" | "persisted" | "network" | "machineFor" | "log" | "fail"
+  > {
+  readonly identity: Identity;
+  readonly parts: NodeParts;
+  /** T of design 4.3. */
+  readonly electionBaseMs: number;
+}
+
+/** The groups of a node, in its rhythm. */
+export function nodeEngine({ identity, parts, electionBaseMs, ...setup }: NodeEngineSetup): GroupEngine {
+  const { nodeId, storeId, bootCount } = identity;
+  const { clock, storage, engine, randomBytes } = parts;
+  return new GroupEngine({
+    ...setup,
+    self: { nodeId, storeId },
+    bootCount,
+    storage,
+    clock,
+    random: fractionSource((count) => randomBytes(count)),
+    options: {
+      heartbeatIntervalMs: electionBaseMs,
+      ...engine,
+      raft: {
+        electionBaseMs,
+        quorumTimeoutMs: quorumTimeoutBases * electionBaseMs,
+        ...engine?.raft,
+      },
+    },
+  });
+}

@@ -1,0 +1,51 @@
+import type { PeerMessage } from "../network/peer-message.ts";
+import type { Group } from "./group.ts";
+import type { Heartbeats } from "./heartbeats.ts";
+import type { Log } from "./log.ts";
+
+interface PeerInboxParts {
+  readonly groups: readonly Group[];
+  readonly heartbeats: Heartbeats;
+  readonly log: Log;
+}
+
+/** What other nodes say to this node's groups, and where it goes. Runs in the pipe. */
+export class PeerInbox {
+  readonly #parts: PeerInboxParts;
+
+  constructor(parts: PeerInboxParts) {
+    this.#parts = parts;
+  }
+
+  receive(from: string, message: PeerMessage, nowMs: number): void {
+    const { heartbeats } = this.#parts;
+    switch (message.type) {
+      case "raft":
+        this.#known(from, message.group)?.message(from, message.message);
+        return;
+      case "heartbeat":
+        heartbeats.heard(from, message, nowMs);
+        return;
+      case "leads":
+        heartbeats.heardLeads(from, message.groups);
+        return;
+      case "propose":
+        this.#known(from, message.group)?.router.receive(from, message.proposals);
+        return;
+      case "proposeRefused":
+        this.#known(from, message.group)?.proposeRefused(from);
+        return;
+      case "found":
+      case "founded":
+      case "gossip":
+        return;
+    }
+  }
+
+  #known(from: string, id: number): Group | null {
+    const group = this.#parts.groups[id];
+    if (group !== undefined) return group;
+    this.#parts.log.warn({ from, group: id }, "a message for a group that there is not");
+    return null;
+  }
+}
