@@ -16,14 +16,17 @@ export type NodeLifeEvent =
  * the cluster is founded. `joining`: until every group has a leader. `serving`; once there it stays, leaders may come
  * and go. `draining`: hands over what it leads and closes. `stopped`, `failed`: the end.
  */
-export const nodeLifeMachine = setup({ types: { events: {} as NodeLifeEvent } }).createMachine({
+export const nodeLifeMachine = setup({
+  types: { events: {} as NodeLifeEvent },
+  guards: { founded: ({ event }) => event.type === "recovered" && event.founded },
+}).createMachine({
   id: "node",
   initial: "starting",
   states: {
     starting: { on: { open: "recovering", stop: "stopped", fail: "failed" } },
     recovering: {
       on: {
-        recovered: [{ guard: ({ event }) => event.founded, target: "joining" }, { target: "founding" }],
+        recovered: [{ guard: "founded", target: "joining" }, { target: "founding" }],
         stop: "draining",
         fail: "failed",
       },
