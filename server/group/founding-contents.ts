@@ -19,5 +19,6 @@ export function startingContents(
   }
   const configuration = { voters: members, votersOutgoing: [], learners: [] };
   const base: Base = { index: 0, term: 0, logTimeMs: 0, wallTimeMs: 0, configuration };
-  return { contents: { hardState: emptyHardState, base, entries: [], checkpoints: new Map() }, isNew: true };
+  const nothing = { entries: [], checkpoints: new Map(), staged: new Map() };
+  return { contents: { hardState: emptyHardState, base, ...nothing }, isNew: true };
 }

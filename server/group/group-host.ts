@@ -1,6 +1,7 @@
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Member } from "../raft/configuration.ts";
 import type { Now } from "../raft/ready.ts";
+import type { Checkpoint } from "../storage/storage.ts";
 import type { EngineConstruction } from "./engine-construction.ts";
 import type { EngineEvent } from "./engine-event.ts";
 import type { EngineOptions } from "./engine-options.ts";
@@ -46,9 +47,14 @@ export function groupHost(
     send: (nodeId, message) => network.send(nodeId, message),
     bufferedBytes: (nodeId) => network.bufferedBytes(nodeId),
     readCheckpoints: (group, snapshotId) => {
-      storage
-        .readCheckpoints(group)
-        .then((checkpoints) => push({ type: "checkpointsRead", group, snapshotId, checkpoints }), failed);
+      const readAll = async () => {
+        const keys = [...(await storage.listCheckpoints(group)).keys()];
+        const read = await storage.readCheckpoints(group, { keys, bytesMax: Number.POSITIVE_INFINITY });
+        const checkpoints = new Map<string, Checkpoint>();
+        for (const [key, checkpoint] of read) if (checkpoint !== null) checkpoints.set(key, checkpoint);
+        push({ type: "checkpointsRead", group, snapshotId, checkpoints });
+      };
+      readAll().catch(failed);
     },
   };
 }

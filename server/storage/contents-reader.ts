@@ -16,7 +16,7 @@ import {
 } from "./record.ts";
 import type { Checkpoint, GroupContents } from "./storage.ts";
 import { corrupt, otherVersion } from "./storage-error.ts";
-import { type Digest, StoredGroup } from "./stored-group.ts";
+import { type Digest, marksOf, StoredGroup } from "./stored-group.ts";
 
 /** Everything that a folder holds, checked. */
 export interface Contents {
@@ -73,7 +73,9 @@ export class ContentsReader {
       }
       case "base": {
         const { stored } = this.#group(key.group);
-        stored.base = decodeBase(value) ?? damaged(`group ${key.group}: the base`);
+        const { base, slot } = decodeBase(value) ?? damaged(`group ${key.group}: the base`);
+        stored.base = base;
+        stored.slot = slot;
         stored.baseDigest = digest;
         return;
       }
@@ -84,8 +86,15 @@ export class ContentsReader {
         const { stored, checkpoints } = this.#group(key.group);
         const checkpoint =
           decodeCheckpoint(value) ?? damaged(`group ${key.group}: the checkpoint "${key.key}"`);
-        checkpoints.set(key.key, checkpoint);
-        stored.checkpoints.set(key.key, digest);
+        const { index, bytes } = checkpoint;
+        // The base record, which names the slot that counts, comes before the checkpoints in the order of keys.
+        const isStaged = key.slot !== stored.slot;
+        (isStaged ? stored.staged : stored.checkpoints).set(key.key, {
+          digest,
+          index,
+          sizeBytes: bytes.length,
+        });
+        if (!isStaged) checkpoints.set(key.key, checkpoint);
         return;
       }
       case "unknown":
@@ -187,7 +196,7 @@ function groupContents(group: number, { stored, entries, checkpoints }: GroupUnd
       `group ${group}, index ${stored.lastIndex + 1}: missing, but committed up to ${hardState.commitIndex}`,
     );
   }
-  return { hardState, base, entries, checkpoints };
+  return { hardState, base, entries, checkpoints, staged: marksOf(stored.staged) };
 }
 
 function damaged(what: string): never {

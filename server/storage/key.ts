@@ -3,13 +3,23 @@ import { storageLimits } from "./storage-limits.ts";
 
 /*
  * Keys are bytes, big-endian, so that the database's order is: the store's own records, then group by group
- * its hard state, its base, its packs by index, its checkpoints by key.
+ * its hard state, its base, its packs by index, its checkpoints by key in one slot and then the other.
  */
 const storeSpace = 0;
 const groupSpace = 1;
-const kinds = { hardState: 1, base: 2, pack: 3, checkpoint: 4 } as const;
+const kinds = { hardState: 1, base: 2, pack: 3, checkpointsInSlot0: 4, checkpointsInSlot1: 5 } as const;
 const groupPrefixBytes = 6;
 const indexBytes = 8;
+
+/**
+ * A group's checkpoints lie in one slot, which the base's record names, and a snapshot is staged in the other: to swap it
+ * in is to name the other slot.
+ */
+export type Slot = 0 | 1;
+
+export function otherSlot(slot: Slot): Slot {
+  return slot === 0 ? 1 : 0;
+}
 
 export type StoredKey =
   | { readonly type: "identity" }
@@ -17,7 +27,7 @@ export type StoredKey =
   | { readonly type: "founding" }
   | { readonly type: "hardState" | "base"; readonly group: number }
   | { readonly type: "pack"; readonly group: number; readonly firstIndex: number }
-  | { readonly type: "checkpoint"; readonly group: number; readonly key: string }
+  | { readonly type: "checkpoint"; readonly group: number; readonly slot: Slot; readonly key: string }
   | { readonly type: "unknown" };
 
 export const identityKey: Uint8Array = Uint8Array.of(storeSpace, 1);
@@ -51,17 +61,12 @@ export function packKey(group: number, firstIndex: number): Uint8Array {
   return key;
 }
 
-export function checkpointKey(group: number, key: string): Uint8Array {
+export function checkpointKey(group: number, { slot, key }: { slot: Slot; key: string }): Uint8Array {
   const text = Buffer.from(key, "utf8");
   assert(text.length <= storageLimits.checkpointKeyBytesMax, `checkpoint key of ${text.length} bytes`);
-  const bytes = groupKey(group, kinds.checkpoint, text.length);
+  const bytes = groupKey(group, kinds.checkpointsInSlot0 + slot, text.length);
   bytes.set(text, groupPrefixBytes);
   return bytes;
-}
-
-/** All checkpoint keys of a group lie in [gte, lt). */
-export function checkpointRange(group: number): { gte: Uint8Array; lt: Uint8Array } {
-  return { gte: groupKey(group, kinds.checkpoint, 0), lt: groupKey(group, kinds.checkpoint + 1, 0) };
 }
 
 export function parseKey(bytes: Uint8Array): StoredKey {
@@ -82,8 +87,10 @@ export function parseKey(bytes: Uint8Array): StoredKey {
     const firstIndex = view.getUint32(groupPrefixBytes) * 2 ** 32 + view.getUint32(groupPrefixBytes + 4);
     return { type: "pack", group, firstIndex };
   }
-  if (kind === kinds.checkpoint) {
-    return { type: "checkpoint", group, key: Buffer.from(bytes.subarray(groupPrefixBytes)).toString("utf8") };
+  if (kind === kinds.checkpointsInSlot0 || kind === kinds.checkpointsInSlot1) {
+    const slot = kind === kinds.checkpointsInSlot0 ? 0 : 1;
+    const key = Buffer.from(bytes.subarray(groupPrefixBytes)).toString("utf8");
+    return { type: "checkpoint", group, slot, key };
   }
   return { type: "unknown" };
 }

@@ -3,10 +3,11 @@ import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { Level } from "level";
 import type { Founding } from "../raft/founding.ts";
+import { keysWithin } from "./checkpoint-read.ts";
 import { type Contents, ContentsReader } from "./contents-reader.ts";
 import { PackEncoder } from "./entry-pack.ts";
 import { makeFolder } from "./folder.ts";
-import { checkpointRange, foundingKey, identityKey, parseKey, stateKey } from "./key.ts";
+import { checkpointKey, foundingKey, identityKey, stateKey } from "./key.ts";
 import { digestOf, LiveKeys } from "./live-keys.ts";
 import {
   decodeCheckpoint,
@@ -16,10 +17,18 @@ import {
   storageFormatVersion,
 } from "./record.ts";
 import { SaveMark } from "./save-mark.ts";
-import type { Checkpoint, GroupContents, Identity, SaveBatch, Storage } from "./storage.ts";
+import type {
+  Checkpoint,
+  CheckpointMark,
+  CheckpointRead,
+  GroupContents,
+  Identity,
+  SaveBatch,
+  Storage,
+} from "./storage.ts";
 import { corrupt, failed, foreign, locked, StorageError } from "./storage-error.ts";
 import { storageLimits } from "./storage-limits.ts";
-import { type BatchWriter, type Digest, StoredGroup } from "./stored-group.ts";
+import { type BatchWriter, type Digest, marksOf, StoredGroup } from "./stored-group.ts";
 import { scanWriteAheadLog } from "./wal-scan.ts";
 
 export interface LevelStorageOptions {
@@ -50,8 +59,8 @@ const saveMarkName = "ACKNOWLEDGED";
 const storeIdBytes = 8;
 /** Values read in one turn. */
 const iteratedMax = 1000;
-/** Calls of readCheckpoints that wait for the save in flight. */
-export const readersWaitingMax = 64;
+/** Calls of listCheckpoints and readCheckpoints that wait for the save in flight. */
+export const readersWaitingMax = 1024;
 
 /** A node's durable memory in LevelDB (design 4.4). */
 export class LevelStorage implements Storage {
@@ -222,35 +231,50 @@ export class LevelStorage implements Storage {
     mark.write(saveSequence);
   }
 
-  readCheckpoints(group: number): Promise<ReadonlyMap<string, Checkpoint>> {
-    if (this.#saving === null) return this.#readCheckpoints(group);
-    assert(
-      this.#waiting.length < readersWaitingMax,
-      `more than ${readersWaitingMax} calls of readCheckpoints() wait`,
-    );
-    return new Promise((resolve, reject) => {
-      this.#waiting.push(() => this.#readCheckpoints(group).then(resolve, reject));
+  listCheckpoints(group: number): Promise<ReadonlyMap<string, CheckpointMark>> {
+    return this.#betweenSaves(async () => {
+      this.#opened("listCheckpoints()");
+      return marksOf(this.#groups.get(group)?.checkpoints ?? new Map());
     });
   }
 
-  /** Called between two saves, and up to the first await before the next one: what is read can be compared with what must be there. */
-  async #readCheckpoints(group: number): Promise<ReadonlyMap<string, Checkpoint>> {
+  readCheckpoints(group: number, read: CheckpointRead): Promise<ReadonlyMap<string, Checkpoint | null>> {
+    return this.#betweenSaves(() => this.#readCheckpoints(group, read));
+  }
+
+  /** What is known here of the disk is ahead of it while a save is in flight. */
+  #betweenSaves<T>(read: () => Promise<T>): Promise<T> {
+    if (this.#saving === null) return read();
+    assert(this.#waiting.length < readersWaitingMax, `more than ${readersWaitingMax} readers wait`);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(() => read().then(resolve, reject));
+    });
+  }
+
+  /** The database takes its snapshot as it is asked: no save that begins later shows in what it gives. */
+  async #readCheckpoints(
+    group: number,
+    read: CheckpointRead,
+  ): Promise<ReadonlyMap<string, Checkpoint | null>> {
     const opened = this.#opened("readCheckpoints()");
-    const missing = new Map(this.#groups.get(group)?.checkpoints);
-    const iterator = opened.database.iterator(checkpointRange(group));
+    const { slot, checkpoints } = this.#groups.get(group) ?? new StoredGroup(group);
+    const wanted = keysWithin(read, (key) => checkpoints.get(key));
+    const there = wanted.flatMap((key) => {
+      const stored = checkpoints.get(key);
+      return stored === undefined ? [] : { key, stored, keyBytes: checkpointKey(group, { slot, key }) };
+    });
     try {
-      const checkpoints = new Map<string, Checkpoint>();
-      for await (const [keyBytes, value] of iterator) {
-        const key = parseKey(keyBytes);
+      const values = await opened.database.getMany(there.map(({ keyBytes }) => keyBytes));
+      const found = new Map<string, Checkpoint | null>(wanted.map((key) => [key, null]));
+      for (const [position, { key, stored, keyBytes }] of there.entries()) {
+        const value = values[position];
+        if (value === undefined) throw corrupt(`group ${group}: the checkpoint "${key}" is missing`);
         const checkpoint = decodeCheckpoint(plain(value));
-        const isRight = key.type === "checkpoint" && missing.get(key.key) === digestOf(keyBytes, value);
-        if (!isRight || checkpoint === null)
-          throw corrupt(`group ${group}: a checkpoint is not what was saved`);
-        missing.delete(key.key);
-        checkpoints.set(key.key, checkpoint);
+        if (checkpoint === null || digestOf(keyBytes, value) !== stored.digest)
+          throw corrupt(`group ${group}: the checkpoint "${key}" is not what was saved`);
+        found.set(key, checkpoint);
       }
-      for (const key of missing.keys()) throw corrupt(`group ${group}: the checkpoint "${key}" is missing`);
-      return checkpoints;
+      return found;
     } catch (error) {
       throw this.#fail(opened, "reading checkpoints", error);
     }

@@ -1,7 +1,17 @@
 import { strict as assert } from "node:assert";
 import type { Base, Entry, HardState } from "../raft/entry.ts";
+import { keysWithin } from "./checkpoint-read.ts";
 import { assertGroupSave, emptyBase, emptyHardState, type LogBounds } from "./save-check.ts";
-import type { Checkpoint, GroupContents, GroupSave, Identity, SaveBatch, Storage } from "./storage.ts";
+import type {
+  Checkpoint,
+  CheckpointMark,
+  CheckpointRead,
+  GroupContents,
+  GroupSave,
+  Identity,
+  SaveBatch,
+  Storage,
+} from "./storage.ts";
 import { failed, foreign, locked, type StorageError } from "./storage-error.ts";
 
 /** What is durable of one group. */
@@ -10,12 +20,13 @@ class MemoryGroup implements LogBounds {
   base: Base = emptyBase;
   /** The first one at `base.index + 1`. */
   entries: Entry[] = [];
-  readonly checkpoints = new Map<string, Checkpoint>();
+  checkpoints = new Map<string, Checkpoint>();
+  staged = new Map<string, Checkpoint>();
 
   /** Nothing is saved of it: a database would not know that it ever was. */
   get isEmpty(): boolean {
     const hasLog = this.hardState !== emptyHardState || this.base !== emptyBase || this.entries.length > 0;
-    return !hasLog && this.checkpoints.size === 0;
+    return !hasLog && this.checkpoints.size === 0 && this.staged.size === 0;
   }
 
   get lastIndex(): number {
@@ -33,9 +44,11 @@ class MemoryGroup implements LogBounds {
   }
 
   save(save: GroupSave): void {
+    putAll(save.staged, this.staged);
     if (save.reset) {
       this.entries = [];
-      this.checkpoints.clear();
+      this.checkpoints = this.staged;
+      this.staged = new Map();
       this.base = save.base as Base;
     }
     if (save.base !== undefined) {
@@ -48,15 +61,28 @@ class MemoryGroup implements LogBounds {
       for (const entry of save.entries as readonly Entry[]) this.entries.push(entry);
     }
     if (save.hardState !== undefined) this.hardState = save.hardState;
-    for (const [key, checkpoint] of save.checkpoints ?? []) {
-      if (checkpoint === null) this.checkpoints.delete(key);
-      else this.checkpoints.set(key, checkpoint);
-    }
+    putAll(save.checkpoints, this.checkpoints);
   }
 
   contents(): GroupContents {
-    const { hardState, base, entries, checkpoints } = this;
-    return { hardState, base, entries: entries.map(copyEntry), checkpoints: copyCheckpoints(checkpoints) };
+    const { hardState, base, checkpoints } = this;
+    return {
+      hardState,
+      base,
+      entries: this.entries.map(copyEntry),
+      checkpoints: copyCheckpoints(checkpoints),
+      staged: marksOf(this.staged),
+    };
+  }
+}
+
+function putAll(
+  checkpoints: ReadonlyMap<string, Checkpoint | null> | undefined,
+  into: Map<string, Checkpoint>,
+): void {
+  for (const [key, checkpoint] of checkpoints ?? []) {
+    if (checkpoint === null) into.delete(key);
+    else into.set(key, checkpoint);
   }
 }
 
@@ -140,7 +166,7 @@ export class MemoryDisk {
 
   checkpoints(holder: object, group: number): ReadonlyMap<string, Checkpoint> {
     assert(this.#holder === holder, "the disk is another's");
-    return copyCheckpoints(this.#groups.get(group)?.checkpoints ?? new Map());
+    return this.#groups.get(group)?.checkpoints ?? new Map();
   }
 
   release(holder: object): void {
@@ -220,9 +246,27 @@ export class MemoryStorage implements Storage {
     }
   }
 
-  async readCheckpoints(group: number): Promise<ReadonlyMap<string, Checkpoint>> {
+  async listCheckpoints(group: number): Promise<ReadonlyMap<string, CheckpointMark>> {
+    this.#assertOpen("listCheckpoints()");
+    return marksOf(this.#disk.checkpoints(this, group));
+  }
+
+  async readCheckpoints(
+    group: number,
+    read: CheckpointRead,
+  ): Promise<ReadonlyMap<string, Checkpoint | null>> {
     this.#assertOpen("readCheckpoints()");
-    return this.#disk.checkpoints(this, group);
+    const checkpoints = this.#disk.checkpoints(this, group);
+    const markOf = (key: string) => {
+      const checkpoint = checkpoints.get(key);
+      return checkpoint && { sizeBytes: checkpoint.bytes.length };
+    };
+    const found = new Map<string, Checkpoint | null>();
+    for (const key of keysWithin(read, markOf)) {
+      const checkpoint = checkpoints.get(key);
+      found.set(key, checkpoint === undefined ? null : copyCheckpoint(checkpoint));
+    }
+    return found;
   }
 
   async close(): Promise<void> {
@@ -251,8 +295,20 @@ function copyCheckpoints(checkpoints: ReadonlyMap<string, Checkpoint>): Map<stri
   return copies;
 }
 
+function marksOf(checkpoints: ReadonlyMap<string, Checkpoint>): Map<string, CheckpointMark> {
+  const marks = new Map<string, CheckpointMark>();
+  for (const [key, { index, bytes }] of checkpoints) marks.set(key, { index, sizeBytes: bytes.length });
+  return marks;
+}
+
 function copyCheckpoint({ index, bytes }: Checkpoint): Checkpoint {
   return { index, bytes: new Uint8Array(bytes) };
+}
+
+function copyAll(checkpoints: ReadonlyMap<string, Checkpoint | null>): Map<string, Checkpoint | null> {
+  const copies = new Map<string, Checkpoint | null>();
+  for (const [key, checkpoint] of checkpoints) copies.set(key, checkpoint && copyCheckpoint(checkpoint));
+  return copies;
 }
 
 function copyBatch({ founding, groups }: SaveBatch): SaveBatch {
@@ -260,12 +316,8 @@ function copyBatch({ founding, groups }: SaveBatch): SaveBatch {
   for (const [group, save] of groups) {
     const copy = { ...save };
     if (save.entries !== undefined) copy.entries = save.entries.map(copyEntry);
-    if (save.checkpoints !== undefined) {
-      const checkpoints = new Map<string, Checkpoint | null>();
-      for (const [key, checkpoint] of save.checkpoints)
-        checkpoints.set(key, checkpoint && copyCheckpoint(checkpoint));
-      copy.checkpoints = checkpoints;
-    }
+    if (save.checkpoints !== undefined) copy.checkpoints = copyAll(save.checkpoints);
+    if (save.staged !== undefined) copy.staged = copyAll(save.staged);
     copies.set(group, copy);
   }
   return founding === undefined ? { groups: copies } : { founding, groups: copies };

@@ -3,6 +3,7 @@ import { crc32 } from "node:zlib";
 import type { Configuration, Member } from "../raft/configuration.ts";
 import type { Base, HardState } from "../raft/entry.ts";
 import type { Founding } from "../raft/founding.ts";
+import type { Slot } from "./key.ts";
 import type { Checkpoint } from "./storage.ts";
 
 /*
@@ -159,14 +160,22 @@ export function decodeHardState(bytes: Uint8Array): HardState | null {
   });
 }
 
-export function encodeBase({ index, term, logTimeMs, wallTimeMs, configuration }: Base): Uint8Array {
-  const writer = new Writer().number(index).number(term).number(logTimeMs).number(wallTimeMs);
+/** The base, and in which slot the checkpoints lie that go with it. */
+export interface BaseRecord {
+  readonly base: Base;
+  readonly slot: Slot;
+}
+
+export function encodeBase({ base, slot }: BaseRecord): Uint8Array {
+  const { index, term, logTimeMs, wallTimeMs, configuration } = base;
+  const writer = new Writer().number(slot).number(index).number(term).number(logTimeMs).number(wallTimeMs);
   const { voters, votersOutgoing, learners } = configuration;
   return writer.members(voters).members(votersOutgoing).members(learners).finish();
 }
 
-export function decodeBase(bytes: Uint8Array): Base | null {
+export function decodeBase(bytes: Uint8Array): BaseRecord | null {
   return read(bytes, (reader) => {
+    const slot = reader.number() as Slot;
     const [index, term, logTimeMs, wallTimeMs] = [
       reader.number(),
       reader.number(),
@@ -178,7 +187,7 @@ export function decodeBase(bytes: Uint8Array): Base | null {
       votersOutgoing: reader.members(),
       learners: reader.members(),
     };
-    return { index, term, logTimeMs, wallTimeMs, configuration };
+    return { slot, base: { index, term, logTimeMs, wallTimeMs, configuration } };
   });
 }
 

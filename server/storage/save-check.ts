@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { Base, Entry, HardState } from "../raft/entry.ts";
-import type { GroupSave } from "./storage.ts";
+import type { Checkpoint, GroupSave } from "./storage.ts";
 import { storageLimits } from "./storage-limits.ts";
 
 /** Of a group of which nothing was saved. */
@@ -81,16 +81,19 @@ export function assertGroupSave(group: number, bounds: LogBounds, save: GroupSav
     hardState.commitIndex <= lastIndex,
     `${at}commit index ${hardState.commitIndex} is past the last, ${lastIndex}`,
   );
-  for (const [key, checkpoint] of save.checkpoints ?? []) {
-    assert(
-      Buffer.byteLength(key) <= storageLimits.checkpointKeyBytesMax,
-      `${at}a checkpoint's key is too long: ${key}`,
-    );
-    if (checkpoint === null) continue;
-    const bytes = checkpoint.bytes.length;
-    assert(bytes <= storageLimits.checkpointBytesMax, `${at}checkpoint "${key}" has ${bytes} bytes`);
-    assertWhole(`${at}checkpoint "${key}"`, [checkpoint.index]);
-  }
+  for (const [key, checkpoint] of save.checkpoints ?? []) assertCheckpoint(at, key, checkpoint);
+  for (const [key, checkpoint] of save.staged ?? []) assertCheckpoint(at, key, checkpoint);
+}
+
+function assertCheckpoint(at: string, key: string, checkpoint: Checkpoint | null): void {
+  assert(
+    Buffer.byteLength(key) <= storageLimits.checkpointKeyBytesMax,
+    `${at}a checkpoint's key is too long: ${key}`,
+  );
+  if (checkpoint === null) return;
+  const bytes = checkpoint.bytes.length;
+  assert(bytes <= storageLimits.checkpointBytesMax, `${at}checkpoint "${key}" has ${bytes} bytes`);
+  assertWhole(`${at}checkpoint "${key}"`, [checkpoint.index]);
 }
 
 function assertEntry(

@@ -16,16 +16,29 @@ export interface Checkpoint {
   readonly bytes: Uint8Array;
 }
 
+/** What is known of a stored checkpoint without reading it. */
+export interface CheckpointMark {
+  readonly index: number;
+  readonly sizeBytes: number;
+}
+
 export interface GroupContents {
   readonly hardState: HardState;
   readonly base: Base;
   readonly entries: readonly Entry[];
   readonly checkpoints: ReadonlyMap<string, Checkpoint>;
+  /** What has come so far of a snapshot that was not swapped in. */
+  readonly staged: ReadonlyMap<string, CheckpointMark>;
 }
 
-/** What one group saves in a batch. Order of effect: reset, base, entries, the rest. */
+/** What one group saves in a batch. Order of effect: staged, reset, base, entries, the rest. */
 export interface GroupSave {
-  /** Forget all entries and checkpoints first (a snapshot is swapped in; `base` must come with it). */
+  /** Parts of a snapshot, put aside until a `reset` swaps them in. By key; null deletes. */
+  staged?: ReadonlyMap<string, Checkpoint | null>;
+  /**
+   * A snapshot is swapped in: all entries and checkpoints are forgotten, and what is staged takes the checkpoints' place,
+   * without being written again. `base` must come with it.
+   */
   reset?: true;
   hardState?: HardState;
   /** Forget entries up to and including `base.index`. */
@@ -41,6 +54,11 @@ export interface SaveBatch {
   groups: ReadonlyMap<number, GroupSave>;
 }
 
+export interface CheckpointRead {
+  readonly keys: readonly string[];
+  readonly bytesMax: number;
+}
+
 /**
  * A node's durable memory. One batch is atomic and durable when its promise resolves; at most one is in flight
  * (the caller gathers the next one meanwhile). Any rejection means that the process must end (design 4.4).
@@ -49,7 +67,12 @@ export interface Storage {
   /** @throws STORAGE_CORRUPT, STORAGE_FOREIGN (another node's folder), STORAGE_VERSION, STORAGE_LOCKED */
   open(): Promise<{ identity: Identity; groups: ReadonlyMap<number, GroupContents> }>;
   save(batch: SaveBatch): Promise<void>;
-  /** All checkpoints of a group as of one moment, after every save that has resolved. */
-  readCheckpoints(group: number): Promise<ReadonlyMap<string, Checkpoint>>;
+  /** What checkpoints a group has, in no particular order: as of one moment, no earlier than the last save that has resolved. */
+  listCheckpoints(group: number): Promise<ReadonlyMap<string, CheckpointMark>>;
+  /**
+   * The checkpoints of the first of `keys`, in their order, as many as have `bytesMax` bytes together, but at least one;
+   * null for one that there is not. As of one moment, no earlier than the last save that has resolved.
+   */
+  readCheckpoints(group: number, read: CheckpointRead): Promise<ReadonlyMap<string, Checkpoint | null>>;
   close(): Promise<void>;
 }

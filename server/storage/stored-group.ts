@@ -1,10 +1,10 @@
 import { strict as assert } from "node:assert";
 import type { Base, Entry, HardState } from "../raft/entry.ts";
 import { decodePack, type PackEncoder } from "./entry-pack.ts";
-import { baseKey, checkpointKey, hardStateKey, packKey } from "./key.ts";
+import { baseKey, checkpointKey, hardStateKey, otherSlot, packKey, type Slot } from "./key.ts";
 import { encodeBase, encodeCheckpoint, encodeHardState } from "./record.ts";
 import { assertGroupSave, emptyBase, emptyHardState, type LogBounds } from "./save-check.ts";
-import type { GroupSave } from "./storage.ts";
+import type { Checkpoint, CheckpointMark, GroupSave } from "./storage.ts";
 import { corrupt } from "./storage-error.ts";
 
 /** A stored value's digest (see live-keys.ts); null: there is no such value. */
@@ -26,6 +26,17 @@ export interface StoredPack {
   readonly digest: number;
 }
 
+export interface StoredCheckpoint extends CheckpointMark {
+  readonly digest: number;
+}
+
+/** What others are told of stored checkpoints. */
+export function marksOf(stored: ReadonlyMap<string, StoredCheckpoint>): Map<string, CheckpointMark> {
+  const marks = new Map<string, CheckpointMark>();
+  for (const [key, { index, sizeBytes }] of stored) marks.set(key, { index, sizeBytes });
+  return marks;
+}
+
 /** What is on the disk of one group: enough to turn a save into puts and deletes without reading (but to cut a pack). */
 export class StoredGroup implements LogBounds {
   readonly #group: number;
@@ -35,7 +46,10 @@ export class StoredGroup implements LogBounds {
   baseDigest: Digest = null;
   /** In order, contiguous; the first may begin at or before the base, none ends there. */
   packs: StoredPack[] = [];
-  readonly checkpoints = new Map<string, number>();
+  /** Where the checkpoints lie; what is staged lies in the other one. */
+  slot: Slot = 0;
+  checkpoints = new Map<string, StoredCheckpoint>();
+  staged = new Map<string, StoredCheckpoint>();
   #read: BatchWriter["read"] = () => undefined;
 
   constructor(group: number) {
@@ -64,10 +78,12 @@ export class StoredGroup implements LogBounds {
     this.#read = writer.read.bind(writer);
     assertGroupSave(this.#group, this, save);
     const group = this.#group;
+    this.#putCheckpoints(save.staged, { into: this.staged, slot: otherSlot(this.slot), writer });
     if (save.reset) this.#reset(writer);
     if (save.base !== undefined) {
       this.base = save.base;
-      this.baseDigest = writer.put(baseKey(group), encodeBase(save.base), this.baseDigest);
+      const record = encodeBase({ base: save.base, slot: this.slot });
+      this.baseDigest = writer.put(baseKey(group), record, this.baseDigest);
       this.#dropUpTo(save.base.index, writer);
     }
     const entries = save.entries ?? [];
@@ -84,25 +100,36 @@ export class StoredGroup implements LogBounds {
         this.hardStateDigest,
       );
     }
-    for (const [key, checkpoint] of save.checkpoints ?? []) {
-      const before = this.checkpoints.get(key) ?? null;
+    this.#putCheckpoints(save.checkpoints, { into: this.checkpoints, slot: this.slot, writer });
+  }
+
+  #putCheckpoints(
+    checkpoints: ReadonlyMap<string, Checkpoint | null> | undefined,
+    { into, slot, writer }: { into: Map<string, StoredCheckpoint>; slot: Slot; writer: BatchWriter },
+  ): void {
+    for (const [key, checkpoint] of checkpoints ?? []) {
+      const before = into.get(key)?.digest ?? null;
+      const keyBytes = checkpointKey(this.#group, { slot, key });
       if (checkpoint !== null) {
-        this.checkpoints.set(
-          key,
-          writer.put(checkpointKey(group, key), encodeCheckpoint(checkpoint), before),
-        );
+        const digest = writer.put(keyBytes, encodeCheckpoint(checkpoint), before);
+        into.set(key, { digest, index: checkpoint.index, sizeBytes: checkpoint.bytes.length });
       } else if (before !== null) {
-        writer.del(checkpointKey(group, key), before);
-        this.checkpoints.delete(key);
+        writer.del(keyBytes, before);
+        into.delete(key);
       }
     }
   }
 
+  /** What is staged takes the place of everything: nothing of it is written again, its slot becomes the one that counts. */
   #reset(writer: BatchWriter): void {
+    const { slot } = this;
     for (const { firstIndex, digest } of this.packs) writer.del(packKey(this.#group, firstIndex), digest);
-    for (const [key, digest] of this.checkpoints) writer.del(checkpointKey(this.#group, key), digest);
+    for (const [key, { digest }] of this.checkpoints)
+      writer.del(checkpointKey(this.#group, { slot, key }), digest);
     this.packs = [];
-    this.checkpoints.clear();
+    this.slot = otherSlot(slot);
+    this.checkpoints = this.staged;
+    this.staged = new Map();
   }
 
   /** Packs wholly at or below the base. One that straddles it stays: its first entries are skipped at open. */

@@ -5,7 +5,7 @@ import type { GroupStatus } from "../../server/group/group-status.ts";
 import type { Network } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
 import { MemoryDisk, MemoryStorage } from "../../server/storage/memory-storage.ts";
-import type { SaveBatch } from "../../server/storage/storage.ts";
+import type { CheckpointRead, SaveBatch } from "../../server/storage/storage.ts";
 import { CounterMachine, counterCommand } from "./counter-machine.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
@@ -150,7 +150,8 @@ export class Cluster {
   #watched(id: string, storage: MemoryStorage) {
     return {
       open: () => storage.open(),
-      readCheckpoints: (group: number) => storage.readCheckpoints(group),
+      listCheckpoints: (group: number) => storage.listCheckpoints(group),
+      readCheckpoints: (group: number, read: CheckpointRead) => storage.readCheckpoints(group, read),
       close: () => storage.close(),
       save: async (batch: SaveBatch) => {
         this.happened.push({ type: "saveBegan", node: id, batch });

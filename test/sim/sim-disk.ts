@@ -1,6 +1,8 @@
 import { MemoryDisk, MemoryStorage } from "../../server/storage/memory-storage.ts";
 import type {
   Checkpoint,
+  CheckpointMark,
+  CheckpointRead,
   GroupContents,
   Identity,
   SaveBatch,
@@ -124,14 +126,22 @@ class SimStorage implements Storage {
     }
   }
 
-  async readCheckpoints(group: number): Promise<ReadonlyMap<string, Checkpoint>> {
+  listCheckpoints(group: number): Promise<ReadonlyMap<string, CheckpointMark>> {
+    return this.#atSomeMoment(() => this.#storage.listCheckpoints(group));
+  }
+
+  readCheckpoints(group: number, read: CheckpointRead): Promise<ReadonlyMap<string, Checkpoint | null>> {
+    return this.#atSomeMoment(() => this.#storage.readCheckpoints(group, read));
+  }
+
+  /** Between the question and the answer. */
+  async #atSomeMoment<T>(read: () => Promise<T>): Promise<T> {
     const { chance, schedule } = this.#parts;
     const wait = (ms: number) => new Promise<void>((resolve) => schedule.in(ms, this.#owner, resolve));
-    // As of one moment, at any time between the question and the answer.
     await wait(chance.wait(2));
-    const checkpoints = await this.#storage.readCheckpoints(group);
+    const found = await read();
     await wait(chance.wait(2));
-    return checkpoints;
+    return found;
   }
 
   close(): Promise<void> {

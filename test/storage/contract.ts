@@ -3,7 +3,8 @@ import * as assert from "uvu/assert";
 import type { Checkpoint, GroupContents, GroupSave, SaveBatch } from "../../server/storage/storage.ts";
 import { storageLimits } from "../../server/storage/storage-limits.ts";
 import { baseCases, type Disk, type GroupAfter, logCases, type OnDisk } from "./contract-log.ts";
-import { base, checkpoint, entries, entry, hardState, one, started } from "./saves.ts";
+import { readOf, snapshotCases } from "./contract-snapshot.ts";
+import { base, checkpoint, entries, entry, hardState, one, readAll, started } from "./saves.ts";
 
 const founding = {
   clusterId: "00000000000000cc",
@@ -80,6 +81,7 @@ export function storageContract(name: string, makeDisk: () => Promise<Disk>): vo
   logCases(onDisk, groupAfter, indexes);
   baseCases(onDisk, groupAfter, indexes);
   checkpointCases(onDisk, groupAfter);
+  snapshotCases(onDisk, groupAfter);
   batchCases(onDisk, saved, reopened);
   refusalCases(onDisk, refused);
   test.run();
@@ -168,7 +170,8 @@ function identityCases(onDisk: OnDisk, reopened: Reopened): void {
     await rejection(storage.open());
     await storage.close();
     assert.match((await rejection(storage.save(one(started)))).message, /closed/);
-    assert.match((await rejection(storage.readCheckpoints(0))).message, /closed/);
+    assert.match((await rejection(storage.listCheckpoints(0))).message, /closed/);
+    assert.match((await rejection(readOf(storage, "x"))).message, /closed/);
   });
 }
 
@@ -212,10 +215,10 @@ function checkpointCases(onDisk: OnDisk, groupAfter: GroupAfter): void {
     assert.is(Buffer.compare(read.bytes, large.bytes), 0);
   });
 
-  onDisk("[S10] readCheckpoints gives one group's checkpoints, as saved last", async (disk) => {
+  onDisk("[S10] one group's checkpoints are listed and read, as saved last", async (disk) => {
     const storage = disk.storage();
     await storage.open();
-    assert.is((await storage.readCheckpoints(0)).size, 0);
+    assert.is((await storage.listCheckpoints(0)).size, 0);
     await storage.save({
       groups: new Map([
         [
@@ -238,12 +241,13 @@ function checkpointCases(onDisk: OnDisk, groupAfter: GroupAfter): void {
         ]),
       }),
     );
-    assert.equal([...(await storage.readCheckpoints(0))], [["x", checkpoint(2, 4)]]);
-    assert.equal([...(await storage.readCheckpoints(1))], [["z", checkpoint(1, 3)]]);
+    assert.equal([...(await storage.listCheckpoints(0))], [["x", { index: 2, sizeBytes: 1 }]]);
+    assert.equal([...(await readAll(storage, 0))], [["x", checkpoint(2, 4)]]);
+    assert.equal([...(await readAll(storage, 1))], [["z", checkpoint(1, 3)]]);
     await storage.close();
   });
 
-  onDisk("[S10] readCheckpoints beside saves never sees half of one", async (disk) => {
+  onDisk("[S10] a read beside saves never sees half of one", async (disk) => {
     const storage = disk.storage();
     await storage.open();
     let acknowledged = 0;
@@ -254,10 +258,11 @@ function checkpointCases(onDisk: OnDisk, groupAfter: GroupAfter): void {
       ]);
       const floor = acknowledged;
       const saving = storage.save(one({ checkpoints: both }));
-      const reading = storage.readCheckpoints(0);
+      const [listing, reading] = [storage.listCheckpoints(0), readOf(storage, "x", "y")];
       await saving;
       acknowledged = round;
-      const read = await reading;
+      const [listed, read] = [await listing, await reading];
+      assert.is(listed.get("x")?.index, listed.get("y")?.index);
       assert.is(read.get("x")?.index, read.get("y")?.index);
       assert.ok((read.get("x")?.index ?? 0) >= floor);
     }
@@ -367,6 +372,7 @@ function refusalCases(
     ["an entry's data past the limit", { entries: [tooLarge] }, /16777217 bytes/],
     ["a checkpoint past the limit", { checkpoints: new Map([["x", tooMuch]]) }, /4194305 bytes/],
     ["a checkpoint's key past the limit", { checkpoints: new Map([[tooLong, null]]) }, /key is too long/],
+    ["a staged part past the limit", { staged: new Map([["x", tooMuch]]) }, /4194305 bytes/],
   ];
   for (const [what, save, message] of cases) {
     onDisk(`[S12] ${what} is a programmer's error, and nothing of it is saved`, (disk) =>

@@ -132,7 +132,7 @@ const meddlings: readonly (readonly [string, (database: Database) => Promise<unk
     /index 9: term 1, but the hard state is of term 0/,
   ],
   ["a base missing", (db) => db.del(baseKey(0)), /values with digest/],
-  ["a checkpoint missing", (db) => db.del(checkpointKey(0, "r1")), /values with digest/],
+  ["a checkpoint missing", (db) => db.del(checkpointKey(0, { slot: 0, key: "r1" })), /values with digest/],
   ["a key of no kind", (db) => db.put(Uint8Array.of(9, 9), Uint8Array.of(1)), /the key 0909 is none/],
   ["the identity missing", (db) => db.del(identityKey), /identity record is missing/],
   ["the state record missing", (db) => db.del(stateKey), /state record is missing/],
@@ -171,7 +171,7 @@ test("[S14] any byte of a pack changed is noticed, and at the right entry", () =
 for (const [what, key] of [
   ["hard state", hardStateKey(0)],
   ["base", baseKey(0)],
-  ["checkpoint", checkpointKey(0, "r1")],
+  ["checkpoint", checkpointKey(0, { slot: 0, key: "r1" })],
   ["identity", identityKey],
   ["state", stateKey],
 ] as const) {
@@ -278,12 +278,12 @@ test("[S1] options are checked: a node's id has 1 to 128 bytes, a location is no
   );
 });
 
-inFolder("[S10] no more calls of readCheckpoints wait than are allowed", async (location) => {
+inFolder("[S10] no more readers wait for a save than are allowed", async (location) => {
   const storage = levelStorage(location);
   await storage.open();
   const saving = storage.save(one({ checkpoints: new Map([["r", checkpoint(1, 1)]]) }));
-  const reads = Array.from({ length: readersWaitingMax }, () => storage.readCheckpoints(0));
-  assert.throws(() => storage.readCheckpoints(0), /more than 64 calls/);
+  const reads = Array.from({ length: readersWaitingMax }, () => storage.listCheckpoints(0));
+  assert.throws(() => storage.listCheckpoints(0), /more than 1024 readers/);
   await saving;
   for (const read of await Promise.all(reads)) assert.is(read.size, 1);
   await storage.close();

@@ -47,7 +47,7 @@ test("[S11] a save is durable, and acknowledged, when its scheduler says so", as
   await new Promise((resolve) => setImmediate(resolve));
   assert.is(isSaved, false);
   assert.is(disk.isSaving, true);
-  assert.is((await storage.readCheckpoints(0)).size, 0);
+  assert.is((await storage.listCheckpoints(0)).size, 0);
   finish();
   await saving;
   assert.is(disk.isSaving, false);
@@ -81,7 +81,7 @@ for (const keepUnfinished of [true, false]) {
     finish();
     await saving;
     await storage.save(one({ hardState: hardState(2) })).catch((error) => errors.push(error));
-    await storage.readCheckpoints(0).catch((error) => errors.push(error));
+    await storage.listCheckpoints(0).catch((error) => errors.push(error));
     assert.equal(
       errors.map(({ code }) => code),
       ["STORAGE_FAILED", "STORAGE_FAILED", "STORAGE_FAILED"],

@@ -7,7 +7,7 @@ import { MemoryDisk, MemoryStorage } from "../../server/storage/memory-storage.t
 import type { Checkpoint, GroupContents, GroupSave, SaveBatch } from "../../server/storage/storage.ts";
 import type { Disk } from "./contract-log.ts";
 import { levelDisk } from "./level-disk.ts";
-import { base } from "./saves.ts";
+import { base, readAll } from "./saves.ts";
 
 /** What a random step is made of: fractions, that the model turns into a save that is allowed. */
 interface Step {
@@ -18,6 +18,7 @@ interface Step {
   readonly entries: number;
   readonly termsUp: number;
   readonly checkpoint: { readonly key: string; readonly byte: number | null } | null;
+  readonly staged: { readonly key: string; readonly byte: number | null } | null;
   /** Another group's save goes into the same batch. */
   readonly joined: boolean;
   readonly reopened: boolean;
@@ -25,6 +26,9 @@ interface Step {
 
 // Not fc.double: it draws among all representations, and nearly all of those are next to 0.
 const fraction = fc.integer({ min: 0, max: 100 }).map((percent) => percent / 100);
+const part = fc.option(
+  fc.record({ key: fc.constantFrom("", "r1", "r2"), byte: fc.option(fc.integer({ min: 0, max: 255 })) }),
+);
 const step: fc.Arbitrary<Step> = fc.record({
   group: fc.integer({ min: 0, max: 2 }),
   reset: fc.boolean().chain((maybe) => (maybe ? fc.boolean() : fc.constant(false))),
@@ -33,9 +37,8 @@ const step: fc.Arbitrary<Step> = fc.record({
   cut: fc.option(fc.oneof(fraction, fc.constant(1)), { freq: 3 }),
   entries: fc.integer({ min: 0, max: 6 }),
   termsUp: fc.integer({ min: 0, max: 1 }),
-  checkpoint: fc.option(
-    fc.record({ key: fc.constantFrom("", "r1", "r2"), byte: fc.option(fc.integer({ min: 0, max: 255 })) }),
-  ),
+  checkpoint: part,
+  staged: part,
   joined: fc.boolean(),
   reopened: fc.integer({ min: 0, max: 3 }).map((draw) => draw === 0),
 });
@@ -46,6 +49,7 @@ interface Model {
   base: Base;
   log: Map<number, Entry>;
   checkpoints: Map<string, Checkpoint>;
+  staged: Map<string, Checkpoint>;
 }
 
 function emptyModel(): Model {
@@ -54,11 +58,12 @@ function emptyModel(): Model {
     base: { ...base(0, 0), configuration: { voters: [], votersOutgoing: [], learners: [] }, wallTimeMs: 0 },
     log: new Map(),
     checkpoints: new Map(),
+    staged: new Map(),
   };
 }
 
 /** How often what is meant to be tried was tried. */
-const seen = { resets: 0, bases: 0, cuts: 0, cutsAtBase: 0 };
+const seen = { resets: 0, swaps: 0, bases: 0, cuts: 0, cutsAtBase: 0 };
 
 /** Turns a step into a save, and does it to the model. */
 function advance(model: Model, random: Step): GroupSave {
@@ -66,11 +71,19 @@ function advance(model: Model, random: Step): GroupSave {
   const lastIndex = () => model.base.index + model.log.size;
   const termAt = (index: number) => model.log.get(index)?.term ?? model.base.term;
   const term = model.hardState.term + random.termsUp;
+  if (random.staged !== null) {
+    const { key, byte } = random.staged;
+    const part = byte === null ? null : { index: lastIndex() + 9, bytes: new Uint8Array(byte).fill(byte) };
+    save.staged = new Map([[key, part]]);
+    if (part === null) model.staged.delete(key);
+    else model.staged.set(key, part);
+  }
   if (random.reset) {
     save.reset = true;
+    if (model.staged.size > 0) seen.swaps++;
     seen.resets++;
     save.base = base(lastIndex() + 3, termAt(lastIndex()));
-    Object.assign(model, { base: save.base, log: new Map(), checkpoints: new Map() });
+    Object.assign(model, { base: save.base, log: new Map(), checkpoints: model.staged, staged: new Map() });
   } else if (random.base !== null) {
     const index = model.base.index + Math.floor(random.base * model.log.size);
     save.base = base(index, termAt(index));
@@ -111,8 +124,12 @@ function advance(model: Model, random: Step): GroupSave {
 
 function contentsOf(model: Model): GroupContents {
   const entries = [...model.log.values()].sort((one, other) => one.index - other.index);
-  const checkpoints = new Map([...model.checkpoints].sort(([one], [other]) => (one < other ? -1 : 1)));
-  return { hardState: model.hardState, base: model.base, entries, checkpoints };
+  const byKey = <T>(map: ReadonlyMap<string, T>) => [...map].sort(([one], [other]) => (one < other ? -1 : 1));
+  const checkpoints = new Map(byKey(model.checkpoints));
+  const staged = new Map(
+    byKey(model.staged).map(([key, { index, bytes }]) => [key, { index, sizeBytes: bytes.length }]),
+  );
+  return { hardState: model.hardState, base: model.base, entries, checkpoints, staged };
 }
 
 async function run(disk: Disk, steps: readonly Step[]): Promise<void> {
@@ -126,14 +143,15 @@ async function run(disk: Disk, steps: readonly Step[]): Promise<void> {
     storage = disk.storage();
     const { groups } = await storage.open();
     const expected = [...models].sort(([one], [other]) => one - other);
-    const isSaved = (model: Model) => logged.has(model) || model.checkpoints.size > 0;
+    const isSaved = (model: Model) =>
+      logged.has(model) || model.checkpoints.size > 0 || model.staged.size > 0;
     assert.equal(
       [...groups.keys()],
       expected.filter(([, model]) => isSaved(model)).map(([group]) => group),
     );
     for (const [group, contents] of groups) {
       assert.equal(contents, contentsOf(models.get(group) as Model));
-      assert.equal(await storage.readCheckpoints(group), contents.checkpoints);
+      assert.equal(await readAll(storage, group), contents.checkpoints);
     }
   };
   let batch: Map<number, GroupSave> = new Map();

@@ -1,5 +1,5 @@
 import type { Base, Entry, HardState } from "../../server/raft/entry.ts";
-import type { Checkpoint, GroupSave, SaveBatch } from "../../server/storage/storage.ts";
+import type { Checkpoint, GroupSave, SaveBatch, Storage } from "../../server/storage/storage.ts";
 
 export function entry(index: number, term = 1, text = `entry ${index} of term ${term}`): Entry {
   const data = new TextEncoder().encode(text);
@@ -32,6 +32,12 @@ export function checkpoint(index: number, ...bytes: number[]): Checkpoint {
 
 export function one(save: GroupSave, group = 0): SaveBatch {
   return { groups: new Map([[group, save]]) };
+}
+
+/** Every checkpoint of a group, by one read. */
+export async function readAll(storage: Storage, group = 0): Promise<ReadonlyMap<string, Checkpoint | null>> {
+  const keys = [...(await storage.listCheckpoints(group)).keys()];
+  return storage.readCheckpoints(group, { keys, bytesMax: Number.POSITIVE_INFINITY });
 }
 
 /** The first save of a group: three entries. */
