@@ -74,6 +74,8 @@ export interface ClusterOptions {
   readonly main?: string;
   /** For every node, after the usual ones. */
   readonly args?: readonly string[];
+  /** Ports that the test needs beside the nodes' own, counted from the first node's: kept free at the planning. */
+  readonly spareOffsets?: readonly number[];
 }
 
 /** A real cluster: a process for each node, on free ports, with a data folder of its own. */
@@ -98,9 +100,14 @@ export class Cluster {
   }
 
   /** Plans it; nothing runs yet. */
-  static async plan({ nodes = 3, main = "server/main.ts", args = [] }: ClusterOptions): Promise<Cluster> {
+  static async plan({
+    nodes = 3,
+    main = "server/main.ts",
+    args = [],
+    spareOffsets = [],
+  }: ClusterOptions): Promise<Cluster> {
     const offsets = Array.from({ length: nodes }, (_, k) => [k, k + 100]).flat();
-    const port = await freePort(offsets);
+    const port = await freePort([...offsets, ...spareOffsets]);
     const data = mkdtempSync(join(tmpdir(), "testudo-e2e-"));
     const argv = [`--nodes=${nodes}`, `--port=${port}`, `--data=${join(data, "cluster")}`, "--config=none"];
     const parsed = readStarterOptions({ argv, env: {}, cwd: root });
