@@ -115,6 +115,8 @@ export class ColyseusPrograms implements RoomPrograms {
       );
     }
     this.#countAttachedOnly(room);
+    // However it ends, also without a word to its code.
+    partsOf(room)._events.once("dispose", () => this.listings.remove(birth.roomId));
     return { program: new ColyseusRoom(room, seam, environment), seam };
   }
 
@@ -123,7 +125,7 @@ export class ColyseusPrograms implements RoomPrograms {
     const events = partsOf(room)._events;
     events.removeAllListeners("join");
     events.removeAllListeners("leave");
-    const counted = new WeakSet<object>();
+    const counted = new Set<object>();
     const handler = matchMaker.getHandler(room.roomName);
     events.on("join", (client: LoggedClient) => {
       if (!client.seat || client.node !== this.#sessions?.nodeId) return;
@@ -135,6 +137,10 @@ export class ColyseusPrograms implements RoomPrograms {
       if (!counted.delete(client)) return;
       matchMaker.stats.local.ccu--;
       outsideWorld(() => handler.emit("leave", room, client as never, willDispose));
+    });
+    events.once("disconnect", () => {
+      matchMaker.stats.local.ccu -= counted.size;
+      counted.clear();
     });
   }
 }

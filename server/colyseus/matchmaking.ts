@@ -168,7 +168,10 @@ export class Matchmaking {
     } catch (error) {
       if (
         error instanceof SessionError &&
-        (error.code === "ROOM_NOT_FOUND" || error.code === "SEATS_TOO_MANY")
+        (error.code === "ROOM_NOT_FOUND" ||
+          error.code === "ROOM_QUARANTINED" ||
+          error.code === "ROOM_STANDS_STILL" ||
+          error.code === "SEATS_TOO_MANY")
       )
         return null;
       throw error;
@@ -176,19 +179,26 @@ export class Matchmaking {
   }
 
   async #knows(roomId: string): Promise<boolean> {
-    return (
-      this.#sessions.room(roomId) !== undefined || (await this.#sessions.freshRoom(roomId)) !== undefined
-    );
+    if (this.#sessions.room(roomId) !== undefined || this.#sessions.standsStill(roomId)) return true;
+    if ((await this.#sessions.freshRoom(roomId)) !== undefined) return true;
+    return this.#sessions.notServed(roomId).code !== "ROOM_NOT_FOUND";
   }
 
   async #listing(roomId: string): Promise<IRoomCache> {
-    const unknown = new ServerError(ErrorCode.MATCHMAKE_INVALID_ROOM_ID, `room "${roomId}" not found`);
-    return (await this.#find(roomId)) ?? raise(unknown);
+    return (await this.#find(roomId)) ?? raise(this.#notFound(roomId));
+  }
+
+  #notFound(roomId: string): Error {
+    const why = this.#sessions.notServed(roomId);
+    if (why.code !== "ROOM_NOT_FOUND") return serverError(why) as ServerError;
+    return new ServerError(ErrorCode.MATCHMAKE_INVALID_ROOM_ID, `room "${roomId}" not found`);
   }
 
   async #find(roomId: string): Promise<IRoomCache | undefined> {
     const known = await matchMaker.driver.findOne({ roomId });
     if (known) return known;
+    // A room that stands still is not listed here, and will not be.
+    if (this.#sessions.standsStill(roomId)) return undefined;
     await this.#sessions.freshRoom(roomId);
     return (await matchMaker.driver.findOne({ roomId })) ?? undefined;
   }

@@ -98,7 +98,7 @@ export class RoomNode {
       clock,
     });
     sessions.bind({
-      propose: (group, command) => node.engine.propose(group, command),
+      propose: (group, command, how) => node.engine.propose(group, command, how),
       accepts: (group, commandBytes) => node.engine.accepts(group, commandBytes),
       barrier: (group) => node.engine.barrier(group),
       isLeader: (group) => node.engine.isLeader(group),

@@ -4,7 +4,7 @@ import type { Checkpoint } from "../storage/storage.ts";
 import { ApplyQueue } from "./apply-queue.ts";
 import { LogMarks } from "./log-marks.ts";
 import type { Machine } from "./machine.ts";
-import { decodeEnvelope } from "./proposal-envelope.ts";
+import { commandOf, decodeEnvelope } from "./proposal-envelope.ts";
 
 export interface ApplierOptions {
   readonly machine: Machine;
@@ -66,7 +66,12 @@ export class Applier {
   }
 
   push(entries: readonly Entry[]): void {
-    if (entries.length > 0) this.queue.push(entries);
+    if (entries.length === 0) return;
+    this.queue.push(entries);
+    const { machine } = this.#options;
+    if (machine.foresee === undefined) return;
+    for (const { type, index, data } of entries)
+      if (type === "command") machine.foresee({ index, command: commandOf(data) });
   }
 
   /** Applies until nothing is left (true) or `isOver` says so; asked after each command. */

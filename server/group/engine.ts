@@ -146,10 +146,15 @@ export class GroupEngine {
    * node; it is carried out at most once, whatever happens to leaders and links meanwhile.
    *
    * @param command 1 to `commandBytesMax` bytes; not to be changed afterwards
+   * @param how `urgent`: also while nothing new is taken, for what lets the group go on
    * @throws {ProposalError} OVERLOADED or COMMAND_TOO_LARGE at once; TIMEOUT at the deadline and STOPPED when this node
    * stops: the outcome is unknown then
    */
-  propose(group: number, command: Uint8Array, { timeoutMs }: { timeoutMs?: number } = {}): Promise<unknown> {
+  propose(
+    group: number,
+    command: Uint8Array,
+    { timeoutMs, urgent = false }: { timeoutMs?: number; urgent?: boolean } = {},
+  ): Promise<unknown> {
     const { commandBytesMax, proposeTimeoutMs } = this.#options;
     const target = this.#group(group);
     assert(command.length > 0, "a command of no bytes is a barrier");
@@ -158,7 +163,7 @@ export class GroupEngine {
       return Promise.reject(new ProposalError("COMMAND_TOO_LARGE", what));
     }
     const refusal = this.#refusal(target);
-    if (refusal !== null) return Promise.reject(refusal);
+    if (refusal !== null && !(urgent && refusal.code === "OVERLOADED")) return Promise.reject(refusal);
     const nowMs = this.#now.monotonicMs;
     const result = target.router.proposals.add(command, { nowMs, timeoutMs: timeoutMs ?? proposeTimeoutMs });
     this.#pipe.wake();

@@ -27,6 +27,8 @@ export interface Machine {
   /** All that was saved, before the first apply; and again when a snapshot replaces everything. */
   restore(checkpoints: ReadonlyMap<string, Checkpoint>): void;
   apply(command: AppliedCommand): ApplyResult;
+  /** A command that is committed and will be applied when its turn comes: what it ends need not be run before. */
+  foresee?(command: { readonly index: number; readonly command: Uint8Array }): void;
   /** Parts that have changed since their last durable checkpoint, with the index of the first command since. */
   dirty(): Iterable<{ readonly key: string; readonly firstIndex: number }>;
   /** The part as of the last applied command; null if it is not at rest; "deleted" if the part is gone. */

@@ -26,6 +26,11 @@ export function encodeEnvelope(id: ProposalId, command: Uint8Array): Uint8Array 
   return bytes;
 }
 
+/** The command of what is such an envelope; empty: a barrier. */
+export function commandOf(data: Uint8Array): Uint8Array {
+  return data.subarray(1 + (data[0] ?? 0) + numbersBytes);
+}
+
 /** Null if it is not such an envelope. */
 export function decodeEnvelope(data: Uint8Array): ProposalEnvelope | null {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.length);

@@ -29,3 +29,43 @@ export class Dirt {
     this.#savedAt = null;
   }
 }
+
+/** The dirt of all parts of a group, by key. */
+export class PartsDirt {
+  readonly #parts = new Map<string, Dirt>();
+
+  touch(key: string, index: number): void {
+    let dirt = this.#parts.get(key);
+    if (dirt === undefined) {
+      dirt = new Dirt();
+      this.#parts.set(key, dirt);
+    }
+    dirt.touch(index);
+  }
+
+  *dirty(): Iterable<{ key: string; firstIndex: number }> {
+    for (const [key, dirt] of this.#parts)
+      if (dirt.firstIndex !== null) yield { key, firstIndex: dirt.firstIndex };
+  }
+
+  /** The first command since what is durable; null: the part is clean. */
+  firstIndex(key: string): number | null {
+    return this.#parts.get(key)?.firstIndex ?? null;
+  }
+
+  saving(key: string, index: number): void {
+    this.#parts.get(key)?.saving(index);
+  }
+
+  saved(key: string, index: number): void {
+    this.#parts.get(key)?.saved(index);
+  }
+
+  delete(key: string): void {
+    this.#parts.delete(key);
+  }
+
+  clear(): void {
+    this.#parts.clear();
+  }
+}

@@ -16,6 +16,8 @@ export const sessionLimits = Object.freeze({
   repliesKeptMax: 64,
   /** Rooms of one group. */
   roomsPerGroupMax: 10_000,
+  /** Quarantined rooms of one group that are remembered, the newest ones. */
+  quarantinedRoomsMax: 64,
   /** Bytes waiting on a client's socket before it is closed as too slow. */
   socketBufferedBytesMax: 4 * 1024 * 1024,
 });

@@ -1,6 +1,7 @@
 import { pack, unpack } from "msgpackr";
 import { sessionLimits } from "./limits.ts";
 import { Origins, type OriginsState } from "./origins.ts";
+import type { Quarantine, QuarantinedRoom } from "./quarantine.ts";
 import { type Refusal, refusal } from "./session-error.ts";
 import type { Allocate } from "./session-menu.ts";
 
@@ -9,9 +10,11 @@ interface Saved {
   readonly origins: OriginsState;
   readonly keys: [string, string][];
   readonly rooms: [string, { roomName: string; key: string; createdAt: number }][];
+  readonly quarantined: QuarantinedRoom[];
+  readonly quarantinesCount: number;
 }
 
-const directoryVersion = 1;
+const directoryVersion = 2;
 
 /**
  * A group's own part: which rooms exist, and which one a filter key stands for. It never reads rooms, so each room may
@@ -21,6 +24,8 @@ export class RoomDirectory {
   readonly origins: Origins;
   readonly #keys: Map<string, string>;
   readonly #rooms: Map<string, { roomName: string; key: string; createdAt: number }>;
+  readonly #quarantined: QuarantinedRoom[];
+  #quarantinesCount: number;
 
   constructor(bytes?: Uint8Array) {
     const saved = bytes === undefined ? null : (unpack(bytes) as Saved);
@@ -30,6 +35,8 @@ export class RoomDirectory {
     this.origins = new Origins(saved?.origins);
     this.#keys = new Map(saved?.keys);
     this.#rooms = new Map(saved?.rooms);
+    this.#quarantined = [...(saved?.quarantined ?? [])];
+    this.#quarantinesCount = saved?.quarantinesCount ?? 0;
   }
 
   save(): Uint8Array {
@@ -38,6 +45,8 @@ export class RoomDirectory {
       origins: this.origins.state,
       keys: [...this.#keys],
       rooms: [...this.#rooms],
+      quarantined: this.#quarantined,
+      quarantinesCount: this.#quarantinesCount,
     };
     return pack(saved);
   }
@@ -45,6 +54,20 @@ export class RoomDirectory {
   /** Rooms that were made by entries up to `index`. */
   *roomsMadeBy(index: number): Iterable<string> {
     for (const [roomId, { createdAt }] of this.#rooms) if (createdAt <= index) yield roomId;
+  }
+
+  lists(roomId: string): boolean {
+    return this.#rooms.has(roomId);
+  }
+
+  /** The newest ones, oldest first. */
+  get quarantined(): readonly QuarantinedRoom[] {
+    return this.#quarantined;
+  }
+
+  /** Ever. */
+  get quarantinesCount(): number {
+    return this.#quarantinesCount;
   }
 
   /** The room was created by the entry at `index` and by no other. */
@@ -72,5 +95,20 @@ export class RoomDirectory {
     if (room === undefined) return;
     this.#rooms.delete(roomId);
     if (this.#keys.get(room.key) === roomId) this.#keys.delete(room.key);
+  }
+
+  /** Forgets the room as one that is to be remembered. Null: it is not listed, so nothing is to be done. */
+  quarantine(
+    quarantine: Quarantine,
+    { nodeId, index }: { readonly nodeId: string; readonly index: number },
+  ): QuarantinedRoom | null {
+    const room = this.#rooms.get(quarantine.roomId);
+    if (room === undefined) return null;
+    this.forget(quarantine.roomId);
+    const quarantined = { ...quarantine, roomName: room.roomName, nodeId, closedAt: index };
+    this.#quarantined.push(quarantined);
+    if (this.#quarantined.length > sessionLimits.quarantinedRoomsMax) this.#quarantined.shift();
+    this.#quarantinesCount += 1;
+    return quarantined;
   }
 }

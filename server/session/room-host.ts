@@ -10,5 +10,5 @@ export interface RoomHost {
   takeSocket(attachId: number): LiveSocket | null;
   /** This node's client had given up before its attach was applied. */
   orphaned(roomId: string, sessionId: string, epoch: number): void;
-  log: { warn(fields: object, message: string): void };
+  log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };
 }

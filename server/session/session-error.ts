@@ -5,6 +5,8 @@ export type SessionErrorCode =
   | "ROOM_NOT_FOUND"
   | "ROOM_FULL"
   | "ROOM_CREATE_FAILED"
+  | "ROOM_QUARANTINED"
+  | "ROOM_STANDS_STILL"
   | "SEAT_EXPIRED"
   | "TOKEN_REFUSED"
   | "EPOCH_PAST"
@@ -41,7 +43,7 @@ export function outsideLog(what: string): SessionError {
 }
 
 const transient = new Set<unknown>([
-  ...["NO_LEADER", "OVERLOADED", "APPLIED_RESULT_FORGOTTEN", "SESSION_EXPIRED"],
+  ...["NO_LEADER", "OVERLOADED", "APPLIED_RESULT_FORGOTTEN", "SESSION_EXPIRED", "ROOM_STANDS_STILL"],
   // The groups' own: see ProposalError.
   ...["TIMEOUT", "STOPPED"],
 ]);

@@ -1,10 +1,14 @@
 import type { AppliedCommand, ApplyResult, Machine } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
-import { Dirt } from "./dirt.ts";
+import { PartsDirt } from "./dirt.ts";
+import { describeQuarantine, type Quarantine, type QuarantinedRoom, quarantinedCode } from "./quarantine.ts";
 import { RoomDirectory } from "./room-directory.ts";
 import type { RoomHost } from "./room-host.ts";
+import type { RoomMarks } from "./room-mark.ts";
 import { RoomReplica } from "./room-replica.ts";
-import { isRefusal, refusal } from "./session-error.ts";
+import { describeStanding, type RoomStanding, RoomStandings } from "./room-standing.ts";
+import type { RoomActing, RoomWatch } from "./room-watch.ts";
+import { isRefusal, type Refusal, refusal } from "./session-error.ts";
 import type {
   Allocate,
   Attach,
@@ -20,6 +24,10 @@ import type {
 import { sessionMenu } from "./session-menu.ts";
 
 export interface SessionMachineHost extends RoomHost {
+  readonly group: number;
+  readonly watch: RoomWatch;
+  /** What earlier starts of this node could not get past, in any group. */
+  readonly marks: RoomMarks;
   /** A room is here from now on, or no longer. */
   roomAdded(replica: RoomReplica): void;
   roomRemoved(replica: RoomReplica): void;
@@ -29,14 +37,23 @@ export interface SessionMachineHost extends RoomHost {
 /** The key of the group's own part; rooms are keyed by their id. */
 const directoryKey = "";
 const tickCommand = sessionMenu.encode("tick", null);
+const quarantineNumber = sessionMenu.encode("quarantine", {
+  roomId: "any",
+  act: "apply",
+  index: 0,
+  why: "",
+  deaths: 1,
+})[0];
 
 /** The replicated state machine of one group: its directory and its rooms, each a part with an index of its own. */
 export class SessionMachine implements Machine, SessionCommands {
   readonly rooms = new Map<string, RoomReplica>();
   readonly #host: SessionMachineHost;
-  readonly #dirt = new Map<string, Dirt>();
+  readonly #dirt = new PartsDirt();
   /** Rooms with commands since the last drain: they may have something for their clients. */
   readonly #spoken = new Set<RoomReplica>();
+  /** Rooms that this replica passes over. */
+  readonly #standings: RoomStandings;
   #directory = new RoomDirectory();
   #directoryIndex = 0;
   /** The last command that was applied to anything: what a part that is saved now stands at. */
@@ -46,6 +63,7 @@ export class SessionMachine implements Machine, SessionCommands {
 
   constructor(host: SessionMachineHost) {
     this.#host = host;
+    this.#standings = new RoomStandings({ ...host, touch: (roomId, index) => this.#touch(roomId, index) });
   }
 
   restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
@@ -54,20 +72,43 @@ export class SessionMachine implements Machine, SessionCommands {
     this.rooms.clear();
     this.#dirt.clear();
     this.#spoken.clear();
+    this.#standings.clear();
     this.#appliedIndex = 0;
     this.#nextTickMs = undefined;
     const directory = checkpoints.get(directoryKey);
     this.#directory = new RoomDirectory(directory?.bytes);
     this.#directoryIndex = directory?.index ?? 0;
     for (const [roomId, checkpoint] of checkpoints) {
-      if (roomId === directoryKey) continue;
-      const replica = RoomReplica.restore(this.#host, checkpoint.bytes);
-      replica.index = checkpoint.index;
+      if (roomId === directoryKey || !this.#comesToLife(roomId, checkpoint.index)) continue;
+      const { index, bytes } = checkpoint;
+      const acting = { roomId, act: "restore", index } as const;
+      const replica = this.#watched(acting, () => RoomReplica.restore(this.#host, bytes));
+      replica.index = index;
       this.rooms.set(roomId, replica);
       this.#host.roomAdded(replica);
     }
     // A room that lives on was never gone: this node goes on numbering what it proposes to it.
     for (const replica of replaced) if (!this.rooms.has(replica.roomId)) this.#host.roomRemoved(replica);
+  }
+
+  #comesToLife(roomId: string, checkpointIndex: number): boolean {
+    if (this.#directoryIndex > checkpointIndex && !this.#directory.lists(roomId)) {
+      // Its end is in the log ahead, and known; its own code on the way there may be why it was ended.
+      this.#touch(roomId, checkpointIndex + 1);
+      return false;
+    }
+    return this.#standings.meet(roomId, checkpointIndex);
+  }
+
+  /**
+   * A command that is committed and waits to be applied. What comes before a room's quarantine need not run any more, and
+   * may be what this node cannot get past either.
+   */
+  foresee({ index, command }: { readonly index: number; readonly command: Uint8Array }): void {
+    if (command[0] !== quarantineNumber) return;
+    const { roomId } = sessionMenu.decode(command).argument as Quarantine;
+    if (index > this.#directoryIndex)
+      this.#standings.foresee(roomId, { index, appliedIndex: this.#appliedIndex });
   }
 
   apply(applied: AppliedCommand): ApplyResult {
@@ -94,9 +135,9 @@ export class SessionMachine implements Machine, SessionCommands {
         return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
       result = { type: "done", value: this.#directory.allocate(argument, context.index) };
     }
-    if (!this.#directory.createdBy(argument.roomId, context.index) || this.rooms.has(argument.roomId))
-      return result;
     const { roomId, roomName, options, seed } = argument;
+    if (!this.#directory.createdBy(roomId, context.index) || this.rooms.has(roomId)) return result;
+    if (!this.#standings.meet(roomId, context.index - 1)) return this.#passedOver(roomId);
     const birth = {
       roomId,
       roomName,
@@ -106,7 +147,8 @@ export class SessionMachine implements Machine, SessionCommands {
       logTimeMs: context.logTimeMs,
       wallTimeMs: context.wallTimeMs,
     };
-    const replica = RoomReplica.create(this.#host, birth);
+    const acting = { roomId, act: "create", index: context.index } as const;
+    const replica = this.#watched(acting, () => RoomReplica.create(this.#host, birth));
     if (isRefusal(replica)) return { type: "done", value: replica };
     this.rooms.set(roomId, replica);
     this.#touch(roomId, context.index);
@@ -119,8 +161,60 @@ export class SessionMachine implements Machine, SessionCommands {
     const verdict = this.#directory.origins.take({ ...context.origin, sequence: argument.sequence });
     if (verdict === "gap") return { type: "gap" };
     this.#touchDirectory(context.index);
-    if (verdict === "new") this.#directory.forget(argument.roomId);
+    if (verdict !== "new") return { type: "done", value: null };
+    this.#directory.forget(argument.roomId);
+    // Who leads has got past what this replica did not, and the room has ended by itself.
+    this.#standings.end(argument.roomId, context.index);
     return { type: "done", value: null };
+  }
+
+  /** The room is closed everywhere, and none of its code is asked: that is what is broken (design 5.4). */
+  quarantine(argument: Quarantine, context: SessionContext): ApplyResult {
+    const { roomId } = argument;
+    const { index } = context;
+    if (index > this.#directoryIndex) {
+      const nodeId = context.origin.nodeId;
+      const quarantined = this.#directory.quarantine(argument, { nodeId, index });
+      if (quarantined !== null) {
+        this.#touchDirectory(index);
+        this.#tellOfQuarantine(quarantined);
+      }
+    }
+    this.#standings.end(roomId, index);
+    const replica = this.rooms.get(roomId);
+    if (replica !== undefined) {
+      replica.closeSockets(quarantinedCode, describeQuarantine(argument));
+      this.#remove(replica);
+      this.#touch(roomId, index);
+    }
+    return { type: "done", value: null };
+  }
+
+  #tellOfQuarantine(quarantined: QuarantinedRoom): void {
+    const { group, log } = this.#host;
+    const facts = { event: "room-quarantined", group, ...quarantined };
+    log.error(facts, `${describeQuarantine(quarantined)} (said ${quarantined.nodeId})`);
+  }
+
+  /** For operators: the newest ones of this group, oldest first, and how many there have ever been. */
+  get quarantined(): { readonly newest: readonly QuarantinedRoom[]; readonly count: number } {
+    return { newest: this.#directory.quarantined, count: this.#directory.quarantinesCount };
+  }
+
+  /** Rooms that take no part on this replica, and why. */
+  get standings(): ReadonlyMap<string, RoomStanding> {
+    return this.#standings.all;
+  }
+
+  /** It stood still here and has ended; this is not durable yet. */
+  hasEnded(roomId: string): boolean {
+    return this.#standings.hasEnded(roomId);
+  }
+
+  /** It is here, or was and is not gone from the disk yet. */
+  hasTraceOf(roomId: string): boolean {
+    const isHere = this.rooms.has(roomId) || this.#standings.has(roomId) || this.hasEnded(roomId);
+    return isHere || this.#directory.lists(roomId) || this.#dirt.firstIndex(roomId) !== null;
   }
 
   /**
@@ -129,7 +223,7 @@ export class SessionMachine implements Machine, SessionCommands {
    */
   *gone(): Iterable<string> {
     for (const roomId of this.#directory.roomsMadeBy(this.#appliedIndex))
-      if (!this.rooms.has(roomId)) yield roomId;
+      if (!this.rooms.has(roomId) && !this.#standings.has(roomId)) yield roomId;
   }
 
   // ---- rooms ------------------------------------------------------------------------------------------------------
@@ -200,28 +294,31 @@ export class SessionMachine implements Machine, SessionCommands {
 
   // ---- checkpoints ------------------------------------------------------------------------------------------------
 
-  *dirty(): Iterable<{ key: string; firstIndex: number }> {
-    for (const [key, dirt] of this.#dirt)
-      if (dirt.firstIndex !== null) yield { key, firstIndex: dirt.firstIndex };
+  dirty(): Iterable<{ key: string; firstIndex: number }> {
+    return this.#dirt.dirty();
   }
 
   save(key: string): Checkpoint | null | "deleted" {
-    const dirt = this.#dirt.get(key);
+    const index = this.#appliedIndex;
     if (key === directoryKey) {
-      dirt?.saving(this.#appliedIndex);
-      return { index: this.#appliedIndex, bytes: this.#directory.save() };
+      this.#dirt.saving(key, index);
+      return { index, bytes: this.#directory.save() };
     }
+    if (this.#standings.has(key)) return null;
     const replica = this.rooms.get(key);
-    const bytes = replica?.save();
+    const bytes = replica && this.#watched({ roomId: key, act: "save", index }, () => replica.save());
     if (bytes === null) return null;
-    dirt?.saving(this.#appliedIndex);
-    return bytes === undefined ? "deleted" : { index: this.#appliedIndex, bytes };
+    this.#dirt.saving(key, index);
+    return bytes === undefined ? "deleted" : { index, bytes };
   }
 
   saved(key: string, index: number): void {
-    const dirt = this.#dirt.get(key);
-    dirt?.saved(index);
-    if (dirt?.firstIndex === null && key !== directoryKey && !this.rooms.has(key)) this.#dirt.delete(key);
+    this.#dirt.saved(key, index);
+    const isGone = (part: string) => this.#dirt.firstIndex(part) === null && !this.rooms.has(part);
+    if (key !== directoryKey && isGone(key)) this.#dirt.delete(key);
+    // The directory's end of it too: not even a replay from its creation on meets the room again.
+    const directoryFirst = this.#dirt.firstIndex(directoryKey) ?? Number.POSITIVE_INFINITY;
+    this.#standings.settle((roomId, endedAt) => isGone(roomId) && directoryFirst > endedAt);
   }
 
   // -----------------------------------------------------------------------------------------------------------------
@@ -231,24 +328,48 @@ export class SessionMachine implements Machine, SessionCommands {
     context: SessionContext,
     act: (replica: RoomReplica) => ApplyResult,
   ): ApplyResult {
+    if (this.#standings.has(roomId)) return this.#passedOver(roomId);
     const replica = this.rooms.get(roomId);
-    if (replica === undefined)
-      return {
-        type: "done",
-        value: refusal("ROOM_NOT_FOUND", `room "${roomId}" is not there, or no longer`),
-      };
+    if (replica === undefined) return { type: "done", value: this.notServed(roomId) };
     // The room's checkpoint has this command already.
     if (context.index <= replica.index)
       return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
     this.#touch(roomId, context.index);
     this.#spoken.add(replica);
-    const result = act(replica);
-    if (replica.disposed) {
-      this.rooms.delete(roomId);
-      this.#host.roomRemoved(replica);
-      replica.discard();
-    }
+    const result = this.#watched({ roomId, act: "apply", index: context.index }, () => act(replica));
+    if (replica.disposed) this.#remove(replica);
     return result;
+  }
+
+  #passedOver(roomId: string): ApplyResult {
+    return { type: "done", value: this.notServed(roomId) };
+  }
+
+  /** Why the room cannot be had here: it stands still, was quarantined, or does not exist. */
+  notServed(roomId: string): Refusal {
+    const standing = this.#standings.of(roomId);
+    if (standing !== undefined) return refusal("ROOM_STANDS_STILL", describeStanding(roomId, standing));
+    const quarantined = this.#directory.quarantined.find((each) => each.roomId === roomId);
+    return quarantined === undefined
+      ? refusal("ROOM_NOT_FOUND", `room "${roomId}" is not there, or no longer`)
+      : refusal("ROOM_QUARANTINED", describeQuarantine(quarantined));
+  }
+
+  #remove(replica: RoomReplica): void {
+    this.rooms.delete(replica.roomId);
+    this.#host.roomRemoved(replica);
+    replica.discard();
+  }
+
+  /** Runs room code under the eyes of whoever looks on. */
+  #watched<T>(acting: Omit<RoomActing, "group">, act: () => T): T {
+    const { watch, group } = this.#host;
+    watch.begin({ ...acting, group });
+    try {
+      return act();
+    } finally {
+      watch.end();
+    }
   }
 
   #touchDirectory(index: number): void {
@@ -256,11 +377,6 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   #touch(key: string, index: number): void {
-    let dirt = this.#dirt.get(key);
-    if (dirt === undefined) {
-      dirt = new Dirt();
-      this.#dirt.set(key, dirt);
-    }
-    dirt.touch(index);
+    this.#dirt.touch(key, index);
   }
 }

@@ -3,6 +3,7 @@ import type { ApplyResult } from "../group/machine.ts";
 import { type CommandContext, command, defineMenu } from "../menu/menu.ts";
 import { type Message, messageCodec } from "./message-codec.ts";
 import type { Origin } from "./origins.ts";
+import { type Quarantine, quarantineSchema } from "./quarantine.ts";
 
 /** What a session machine does for each command; the menu only says what may be asked of it. */
 export interface SessionCommands {
@@ -15,6 +16,7 @@ export interface SessionCommands {
   call(argument: Call, context: SessionContext): ApplyResult;
   nodeLost(argument: NodeLost, context: SessionContext): ApplyResult;
   tick(argument: null, context: SessionContext): ApplyResult;
+  quarantine(argument: Quarantine, context: SessionContext): ApplyResult;
 }
 
 /** The place in the log, and who proposed it. */
@@ -121,6 +123,9 @@ export const sessionMenu = defineMenu({
     ),
     nodeLost: command(nodeLost, (machine: SessionCommands, argument, context) =>
       machine.nodeLost(argument, context as SessionContext),
+    ),
+    quarantine: command(quarantineSchema, (machine: SessionCommands, argument, context) =>
+      machine.quarantine(argument, context as SessionContext),
     ),
   },
 });

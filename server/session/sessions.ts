@@ -1,18 +1,21 @@
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
 import type { EngineClock } from "../group/engine-construction.ts";
 import { Attached } from "./attached.ts";
-import { abnormalClosure, type LiveSocket, mayTryReconnect } from "./live-socket.ts";
+import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
+import { RoomMarks } from "./room-mark.ts";
 import type { RoomPrograms } from "./room-program.ts";
 import type { RoomReplica } from "./room-replica.ts";
-import { isRefusal, SessionError, unlessRefused } from "./session-error.ts";
+import { noRoomWatch, type RoomWatch } from "./room-watch.ts";
+import { SessionError, unlessRefused } from "./session-error.ts";
 import { SessionMachine } from "./session-machine.ts";
 import { sessionMenu } from "./session-menu.ts";
+import { Sweeper } from "./sweeper.ts";
 
 /** What the session layer needs of the groups of its node. */
 export interface SessionGroups {
-  /** Resolves with the result once the command is applied on this node. */
-  propose(group: number, command: Uint8Array): Promise<unknown>;
+  /** Resolves with the result once the command is applied on this node. `urgent`: even if nothing new is taken just now. */
+  propose(group: number, command: Uint8Array, how?: { readonly urgent: boolean }): Promise<unknown>;
   /** False: a proposal of this size would be refused now (OVERLOADED). */
   accepts(group: number, commandBytes: number): boolean;
   /** Resolves once everything that was committed before the call is applied on this node. */
@@ -30,7 +33,11 @@ export interface SessionsOptions {
   readonly programs: RoomPrograms;
   /** A node that has had no link with this one for `nodeLostMs`. */
   readonly isLost: (nodeId: string) => boolean;
-  readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+  readonly log: Record<"info" | "warn" | "error", (fields: object, message: string) => void>;
+  /** Looks on while room code runs; by default nobody does. */
+  readonly watch?: RoomWatch;
+  /** What earlier starts of this node could not get past. */
+  readonly marks?: RoomMarks;
   /** Without a leader for this long, a room's clients are sent on to other nodes (design 4.3). */
   readonly leaderlessMsMax?: number;
   readonly random: (bytes: number) => Uint8Array;
@@ -53,7 +60,8 @@ export class Sessions {
   readonly #waitingSockets = new Map<number, LiveSocket>();
   /** The last number given to a proposal of this node, by room (or group directory). */
   readonly #sequences = new Map<string, number>();
-  readonly #sweeping = new Set<string>();
+  readonly #marks: RoomMarks;
+  readonly #sweeper: Sweeper;
   #groups: SessionGroups | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
@@ -62,7 +70,9 @@ export class Sessions {
   constructor(options: SessionsOptions) {
     this.#options = options;
     this.nodeId = options.nodeId;
-    this.machines = Array.from({ length: options.groups }, () => this.#machine());
+    this.#marks = options.marks ?? new RoomMarks();
+    this.machines = Array.from({ length: options.groups }, (_, group) => this.#machine(group));
+    this.#sweeper = this.#makeSweeper();
   }
 
   /** The groups are running: from now on there is somewhere to propose to. */
@@ -76,6 +86,21 @@ export class Sessions {
 
   room(roomId: string): RoomReplica | undefined {
     return this.#rooms.get(roomId);
+  }
+
+  /** This node's replica of the room takes no part just now; others' may. */
+  standsStill(roomId: string): boolean {
+    const group = this.groupOf(roomId);
+    return group !== null && this.machines[group]?.standings.has(roomId) === true;
+  }
+
+  /** Why a room that is not among `rooms` cannot be had here. */
+  notServed(roomId: string): SessionError {
+    const group = this.groupOf(roomId);
+    const machine = group === null ? undefined : this.machines[group];
+    if (machine === undefined) return foreignRoom(roomId);
+    const { refused, message } = machine.notServed(roomId);
+    return new SessionError(refused, message);
   }
 
   groupOf(roomId: string): number | null {
@@ -192,8 +217,8 @@ export class Sessions {
 
   /** From now on this node takes care of what nobody asks for: its earlier starts' seats, lost nodes' seats, gone rooms. */
   async begin(): Promise<void> {
-    await this.#detachEarlierStarts();
     this.#sweepLater();
+    await this.#detachEarlierStarts();
   }
 
   /** Nothing is begun any more by itself; what is under way is not called back. */
@@ -213,24 +238,9 @@ export class Sessions {
     this.#timers.add(cancel);
   }
 
-  /** For the status: groups whose clients wait too long are sent elsewhere; lost nodes' seats are detached; gone rooms forgotten. */
+  /** What is done every `sweepIntervalMs` by itself. */
   sweep(): void {
-    for (const [group, machine] of this.machines.entries()) {
-      const leaderlessMs = this.#bound.leaderlessMs(group);
-      if (leaderlessMs !== null && leaderlessMs >= (this.#options.leaderlessMsMax ?? 1_000)) {
-        for (const replica of machine.rooms.values())
-          replica.closeSockets(mayTryReconnect, "no leader is known here: go on elsewhere");
-      }
-      if (!this.#bound.isLeader(group)) continue;
-      for (const roomId of machine.gone())
-        this.#sweepOnce(`forget ${roomId}`, () => this.#forget(group, roomId));
-      for (const [nodeId, bootCountMax] of this.#lostSeats(machine)) {
-        this.#sweepOnce(`lost ${group} ${nodeId}`, async () => {
-          this.#options.log.info({ group, nodeId }, "detaching the seats of a lost node");
-          await this.#propose(group, "nodeLost", { nodeId, bootCountMax });
-        });
-      }
-    }
+    this.#sweeper.sweep();
   }
 
   /** What an earlier start of this node left attached is detached: its sockets are gone. */
@@ -252,9 +262,25 @@ export class Sessions {
     return this.#groups;
   }
 
-  #machine(): SessionMachine {
-    const { nodeId, bootCount, programs, log } = this.#options;
+  #makeSweeper(): Sweeper {
+    const { nodeId, isLost, leaderlessMsMax = 1_000, log } = this.#options;
+    return new Sweeper({
+      ...{ nodeId, isLost, leaderlessMsMax, log, machines: this.machines, marks: this.#marks },
+      isLeader: (group) => this.#bound.isLeader(group),
+      leaderlessMs: (group) => this.#bound.leaderlessMs(group),
+      caughtUp: (group) => this.caughtUp(group),
+      forget: (group, roomId) => this.#forget(group, roomId),
+      nodeLost: (group, lost) => this.#propose(group, "nodeLost", lost),
+      propose: (group, quarantine) => this.#propose(group, "quarantine", quarantine),
+    });
+  }
+
+  #machine(group: number): SessionMachine {
+    const { nodeId, bootCount, programs, log, watch } = this.#options;
     return new SessionMachine({
+      group,
+      watch: watch ?? noRoomWatch,
+      marks: this.#marks,
       nodeId,
       bootCount,
       programs,
@@ -288,32 +314,6 @@ export class Sessions {
     return Buffer.from(this.#options.random(15)).toString("base64url");
   }
 
-  #lostSeats(machine: SessionMachine): Map<string, number> {
-    const lost = new Map<string, number>();
-    for (const replica of machine.rooms.values()) {
-      for (const { attachment } of replica.seats.values()) {
-        if (
-          attachment === null ||
-          attachment.nodeId === this.nodeId ||
-          !this.#options.isLost(attachment.nodeId)
-        )
-          continue;
-        lost.set(attachment.nodeId, Math.max(lost.get(attachment.nodeId) ?? 0, attachment.bootCount));
-      }
-    }
-    return lost;
-  }
-
-  #sweepOnce(what: string, act: () => Promise<unknown>): void {
-    if (this.#sweeping.has(what)) return;
-    this.#sweeping.add(what);
-    act()
-      .catch((error: unknown) =>
-        this.#options.log.warn({ what, error: String(error) }, "will be tried again"),
-      )
-      .finally(() => this.#sweeping.delete(what));
-  }
-
   async #forget(group: number, roomId: string): Promise<void> {
     await this.#proposeNumbered(group, directoryStream(group), "forget", (sequence) => ({
       sequence,
@@ -327,8 +327,9 @@ export class Sessions {
     argument: (sequence: number) => ArgumentOf<N>,
   ): Promise<unknown> {
     const group = this.groupOf(roomId);
-    if (group === null)
-      throw new SessionError("ROOM_NOT_FOUND", `"${roomId}" is not the id of a room of this cluster`);
+    if (group === null) throw foreignRoom(roomId);
+    // This replica would not see the result, and so could not tell whether it was lost on the way.
+    if (this.standsStill(roomId)) throw this.notServed(roomId);
     return await this.#proposeNumbered(group, roomId, name, argument);
   }
 
@@ -347,11 +348,15 @@ export class Sessions {
     return await this.#bound.propose(group, command);
   }
 
-  async #propose<N extends Name>(group: number, name: N, argument: ArgumentOf<N>): Promise<unknown> {
-    const result = await this.#bound.propose(group, sessionMenu.encode(name, argument as never));
-    if (isRefusal(result)) throw new SessionError(result.refused, result.message);
-    return result;
+  /** What nobody waits for and the rooms need in order to go on: taken also where nothing else is just now. */
+  async #propose<N extends Name>(group: number, name: N, argument: ArgumentOf<N>): Promise<void> {
+    const command = sessionMenu.encode(name, argument as never);
+    unlessRefused(await this.#bound.propose(group, command, { urgent: true }));
   }
+}
+
+function foreignRoom(roomId: string): SessionError {
+  return new SessionError("ROOM_NOT_FOUND", `"${roomId}" is not the id of a room of this cluster`);
 }
 
 function directoryStream(group: number): string {

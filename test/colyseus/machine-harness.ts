@@ -8,6 +8,9 @@ import type { ReplicatedOptions } from "../../server/colyseus/seam.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import type { ApplyResult } from "../../server/group/machine.ts";
 import type { LiveSocket } from "../../server/session/live-socket.ts";
+import type { Quarantine } from "../../server/session/quarantine.ts";
+import { RoomMarks } from "../../server/session/room-mark.ts";
+import type { RoomActing, RoomWatch } from "../../server/session/room-watch.ts";
 import { SessionMachine } from "../../server/session/session-machine.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
@@ -80,16 +83,27 @@ export class Replica {
   readonly sockets = new Map<number, RecordingSocket>();
   readonly warnings: object[] = [];
   readonly orphans: { roomId: string; sessionId: string; epoch: number }[] = [];
+  readonly errors: object[] = [];
+  readonly acted: RoomActing[] = [];
   readonly nodeId: string;
+  readonly marks: RoomMarks;
 
-  constructor(nodeId: string, bootCount = 1) {
+  constructor(
+    nodeId: string,
+    bootCount = 1,
+    { marks = new RoomMarks(), watch }: { marks?: RoomMarks; watch?: RoomWatch } = {},
+  ) {
     this.nodeId = nodeId;
+    this.marks = marks;
     this.machine = new SessionMachine({
+      group: 0,
+      marks,
+      watch: watch ?? { begin: (acting) => this.acted.push(acting), end: () => {} },
       nodeId,
       bootCount,
       programs: this.programs,
       encodeAck,
-      log: { warn: (fields) => this.warnings.push(fields) },
+      log: { warn: (fields) => this.warnings.push(fields), error: (fields) => this.errors.push(fields) },
       takeSocket: (attachId) => this.sockets.get(attachId) ?? null,
       orphaned: (roomId, sessionId, epoch) => this.orphans.push({ roomId, sessionId, epoch }),
       roomAdded: () => {},
@@ -209,6 +223,11 @@ export class LogWriter {
 
   call(nodeId: string, roomId: string, method: string, ...data: unknown[]): LoggedCommand {
     return this.next(nodeId, "call", { roomId, method, data }, roomId);
+  }
+
+  quarantine(nodeId: string, quarantine: Partial<Quarantine> & { roomId: string }): LoggedCommand {
+    const why = "its code did not come back";
+    return this.next(nodeId, "quarantine", { act: "apply", index: 1, why, deaths: 1, ...quarantine });
   }
 
   nodeLost(nodeId: string, lostNodeId: string, bootCountMax = 1): LoggedCommand {

@@ -60,7 +60,7 @@ const sessions = new Sessions({
   groups: 2,
   programs,
   isLost: () => false,
-  log: { info: () => {}, warn: () => {} },
+  log: { info: () => {}, warn: () => {}, error: () => {} },
   random: randomBytes,
   clock: {
     setTimer: (act: () => void, ms: number) => {

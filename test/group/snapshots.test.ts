@@ -10,6 +10,7 @@ import { SnapshotSender } from "../../server/group/snapshot-sender.ts";
 import type { Base } from "../../server/raft/entry.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { Cluster } from "./cluster.ts";
+import { counterCommand } from "./counter-machine.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -154,6 +155,23 @@ test("[G16] past the log's limit forwarded proposals are refused too, and ticks 
   leader.machines[0]!.tickEveryMs = 20;
   await cluster.clock.run(200);
   assert.ok(leader.machines[0]!.parts.a.ticks.length > 3);
+  await cluster.stop();
+});
+
+test("[G16, Q7] what lets a group go on is taken by a leader whose log is full, and by nobody past a size", async () => {
+  const cluster = await new Cluster({ engine: { ...compacting, groupLogBytesMax: 3000 } }).start();
+  const leader = await cluster.leader();
+  for (const { machines } of cluster.alive) machines[0]!.held.add("b");
+  while (cluster.status(leader.id).logBytes <= 3000) await cluster.value(cluster.add(leader.id));
+  const command = counterCommand({ part: "a", add: 1000 });
+  const refused = await cluster.value(
+    leader.engine.propose(0, command).catch(({ code }: { code: string }) => code),
+  );
+  assert.is(refused, "OVERLOADED");
+  const total = (await cluster.value(leader.engine.propose(0, command, { urgent: true }))) as number;
+  assert.ok(total >= 1000, `${total}`);
+  const large = leader.engine.propose(0, new Uint8Array(1 << 20), { urgent: true });
+  assert.is(await large.catch(({ code }: { code: string }) => code), "COMMAND_TOO_LARGE");
   await cluster.stop();
 });
 

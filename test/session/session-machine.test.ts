@@ -4,7 +4,9 @@ import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RoomRandom } from "../../server/session/random.ts";
+import { RoomMarks } from "../../server/session/room-mark.ts";
 import type { RoomReplica } from "../../server/session/room-replica.ts";
+import { noRoomWatch } from "../../server/session/room-watch.ts";
 import { SessionMachine } from "../../server/session/session-machine.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
@@ -355,7 +357,10 @@ test("[D21] a snapshot that replaces a room is not its end: only rooms that it l
     bootCount: 1,
     programs: source.first.programs,
     encodeAck,
-    log: { warn: () => {} },
+    group: 0,
+    watch: noRoomWatch,
+    marks: new RoomMarks(),
+    log: { warn: () => {}, error: () => {} },
     takeSocket: () => null,
     orphaned: () => {},
     roomAdded: () => {},

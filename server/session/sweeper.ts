@@ -1,0 +1,74 @@
+import { mayTryReconnect } from "./live-socket.ts";
+import { QuarantineProposer, type QuarantineProposerParts } from "./quarantine-proposer.ts";
+import type { SessionMachine } from "./session-machine.ts";
+
+export interface SweeperParts extends QuarantineProposerParts {
+  readonly nodeId: string;
+  readonly leaderlessMsMax: number;
+  readonly isLost: (nodeId: string) => boolean;
+  readonly isLeader: (group: number) => boolean;
+  readonly leaderlessMs: (group: number) => number | null;
+  readonly forget: (group: number, roomId: string) => Promise<void>;
+  readonly nodeLost: (
+    group: number,
+    lost: { readonly nodeId: string; readonly bootCountMax: number },
+  ) => Promise<void>;
+}
+
+/**
+ * Takes care of what nobody asks for: rooms that this node could not get past are closed, clients without a leader are
+ * sent elsewhere, and, where this node leads, lost nodes' seats are detached and gone rooms forgotten.
+ */
+export class Sweeper {
+  readonly #parts: SweeperParts;
+  readonly #quarantines: QuarantineProposer;
+  readonly #underWay = new Set<string>();
+
+  constructor(parts: SweeperParts) {
+    this.#parts = parts;
+    this.#quarantines = new QuarantineProposer(parts);
+  }
+
+  sweep(): void {
+    const { machines, isLeader, forget, nodeLost, log } = this.#parts;
+    this.#quarantines.sweep();
+    for (const [group, machine] of machines.entries()) {
+      this.#sendClientsOn(group, machine);
+      if (!isLeader(group)) continue;
+      for (const roomId of machine.gone()) this.#once(`forget ${roomId}`, () => forget(group, roomId));
+      for (const [nodeId, bootCountMax] of this.#lostSeats(machine)) {
+        this.#once(`lost ${group} ${nodeId}`, async () => {
+          log.info({ group, nodeId }, "detaching the seats of a lost node");
+          await nodeLost(group, { nodeId, bootCountMax });
+        });
+      }
+    }
+  }
+
+  #sendClientsOn(group: number, machine: SessionMachine): void {
+    const leaderlessMs = this.#parts.leaderlessMs(group);
+    if (leaderlessMs === null || leaderlessMs < this.#parts.leaderlessMsMax) return;
+    for (const replica of machine.rooms.values())
+      replica.closeSockets(mayTryReconnect, "no leader is known here: go on elsewhere");
+  }
+
+  #lostSeats(machine: SessionMachine): Map<string, number> {
+    const { nodeId, isLost } = this.#parts;
+    const lost = new Map<string, number>();
+    for (const replica of machine.rooms.values()) {
+      for (const { attachment } of replica.seats.values()) {
+        if (attachment === null || attachment.nodeId === nodeId || !isLost(attachment.nodeId)) continue;
+        lost.set(attachment.nodeId, Math.max(lost.get(attachment.nodeId) ?? 0, attachment.bootCount));
+      }
+    }
+    return lost;
+  }
+
+  #once(what: string, act: () => Promise<unknown>): void {
+    if (this.#underWay.has(what)) return;
+    this.#underWay.add(what);
+    act()
+      .catch((error: unknown) => this.#parts.log.warn({ what, error: String(error) }, "will be tried again"))
+      .finally(() => this.#underWay.delete(what));
+  }
+}
