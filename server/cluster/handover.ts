@@ -1,4 +1,5 @@
 import type { GroupStatus } from "../group/group-status.ts";
+import type { TransferOutcome } from "../group/lead-transfer.ts";
 import type { Clock } from "./clock.ts";
 
 export const handoverDefaults = Object.freeze({
@@ -9,21 +10,30 @@ export const handoverDefaults = Object.freeze({
 
 interface HandoverEngine {
   status(): readonly GroupStatus[];
-  transferLeader(group: number, to: string): void;
+  /** Whom a lead may be given to now, the best first. */
+  heirs(group: number): readonly string[];
+  transferLeader(group: number, to: string): Promise<TransferOutcome>;
 }
 
 export interface HandoverOptions {
   readonly engine: HandoverEngine;
   readonly clock: Clock;
   readonly nodeId: string;
-  /** Nodes with an open link. */
-  readonly heirs: () => readonly string[];
+  /** Some other node has an open link. */
+  readonly isLinked: () => boolean;
+}
+
+/** What is being done about one group. */
+interface Attempt {
+  readonly isUnderWay: boolean;
+  /** Those that did not take it, in order. */
+  readonly refused: readonly string[];
 }
 
 /** A node that stops gives away what it leads first, so that no group has to wait for an election. */
 export class Handover {
   readonly #options: HandoverOptions;
-  readonly #asked = new Map<number, string>();
+  readonly #attempts = new Map<number, Attempt>();
 
   constructor(options: HandoverOptions) {
     this.#options = options;
@@ -43,17 +53,30 @@ export class Handover {
   }
 
   #done(): boolean {
-    const { engine, heirs, nodeId } = this.#options;
-    const candidates = heirs();
+    const { engine, isLinked, nodeId } = this.#options;
     const led = engine.status().filter(({ role, leader }) => role === "leader" && leader === nodeId);
-    if (led.length === 0 || candidates.length === 0) return true;
-    for (const { id } of led) {
-      const asked = this.#asked.get(id);
-      if (asked !== undefined && candidates.includes(asked)) continue;
-      const heir = candidates[id % candidates.length] as string;
-      this.#asked.set(id, heir);
-      engine.transferLeader(id, heir);
-    }
+    if (led.length === 0 || !isLinked()) return true;
+    for (const { id } of led) this.#attempt(id);
     return false;
+  }
+
+  /** The best heir that has not refused yet; once all have, they are asked anew. */
+  #attempt(group: number): void {
+    const { engine } = this.#options;
+    const { isUnderWay, refused } = this.#attempts.get(group) ?? { isUnderWay: false, refused: [] };
+    if (isUnderWay) return;
+    const heirs = engine.heirs(group);
+    const heir = heirs.find((one) => !refused.includes(one)) ?? heirs[0];
+    if (heir === undefined) return;
+    const passedOver = heirs.every((one) => refused.includes(one)) ? [] : refused;
+    this.#attempts.set(group, { isUnderWay: true, refused: passedOver });
+    void engine.transferLeader(group, heir).then((outcome) => {
+      // A transfer that somebody else asked for says nothing about this heir.
+      const isRefused = outcome.type === "refused" && outcome.code !== "TRANSFERRING";
+      this.#attempts.set(group, {
+        isUnderWay: false,
+        refused: isRefused ? [...passedOver, heir] : passedOver,
+      });
+    });
   }
 }

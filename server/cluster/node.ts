@@ -346,7 +346,7 @@ export class TestudoNode {
         engine: this.#engine,
         clock,
         nodeId: this.options.id,
-        heirs: () => [...this.#admitted.keys()],
+        isLinked: () => this.#admitted.size > 0,
       }).run();
     }
     await this.#closeAll();

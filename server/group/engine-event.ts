@@ -2,7 +2,7 @@ import type { PeerMessage } from "../network/peer-message.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import type { Gathering } from "./saver.ts";
 
-/** What enters a node's pipe. Proposals wait in their group, and only wake it. */
+/** What enters a node's pipe. Proposals and questions for a transfer wait in their group, and only wake it. */
 export type EngineEvent =
   | { readonly type: "tick" }
   | { readonly type: "linkUp" | "linkDown"; readonly nodeId: string }
@@ -13,5 +13,4 @@ export type EngineEvent =
       readonly group: number;
       readonly snapshotId: number;
       readonly checkpoints: ReadonlyMap<string, Checkpoint>;
-    }
-  | { readonly type: "transferLeader"; readonly group: number; readonly to: string };
+    };

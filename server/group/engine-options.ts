@@ -11,8 +11,9 @@ export interface EngineOptions {
   /** A node's own unanswered proposals, per group. */
   readonly proposalsInFlightMax: number;
   readonly proposalsInFlightBytesMax: number;
-  /** Others' proposals that wait for one drain, per group. */
+  /** Others' proposals that wait for one drain, or for the end of a transfer, per group. */
   readonly forwardedWaitingMax: number;
+  readonly forwardedWaitingBytesMax: number;
   readonly commandBytesMax: number;
   /** Callers of `barrier` that wait, per group. */
   readonly barriersWaitingMax: number;
@@ -68,6 +69,7 @@ export const engineDefaults: EngineOptions = Object.freeze({
   proposalsInFlightMax: 4096,
   proposalsInFlightBytesMax: 16 * mib,
   forwardedWaitingMax: 16_384,
+  forwardedWaitingBytesMax: 16 * mib,
   commandBytesMax: 256 * kib,
   barriersWaitingMax: 4096,
   proposeTimeoutMs: 10_000,

@@ -13,6 +13,7 @@ import { groupHost } from "./group-host.ts";
 import type { GroupStatus, LeaderChange, PeerPulse } from "./group-status.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import { LeadKeeper } from "./lead-keeper.ts";
+import { refusedTransfer, type TransferOutcome } from "./lead-transfer.ts";
 import { PeerInbox } from "./peer-inbox.ts";
 import { Pipe } from "./pipe.ts";
 import { ProposalError } from "./proposal-error.ts";
@@ -58,7 +59,10 @@ export class GroupEngine {
       saved: (gathering) => this.#pipe.push({ type: "saved", gathering }),
       failed: (error) => this.#fail(error),
     });
-    this.#keeper = new LeadKeeper(this.#options);
+    this.#keeper = new LeadKeeper(this.#options, {
+      self: construction.self.nodeId,
+      log: construction.log,
+    });
     const host = groupHost(construction, {
       engine: this.#options,
       saver: this.#saver,
@@ -209,10 +213,21 @@ export class GroupEngine {
     return group.admission.refusal();
   }
 
-  /** Asks this node, if it leads the group, to hand the lead over as soon as `to` has everything. */
-  transferLeader(group: number, to: string): void {
-    this.#group(group);
-    this.#pipe.push({ type: "transferLeader", group, to });
+  /**
+   * Hands the lead of a group that this node leads to another voter, as soon as that one has everything. Meanwhile
+   * proposals wait. Resolves with the outcome: within an election timeout `to` leads, or there is a reason.
+   */
+  transferLeader(group: number, to: string): Promise<TransferOutcome> {
+    const target = this.#group(group);
+    if (this.#state === "stopped") return Promise.resolve(refusedTransfer({ group, to, code: "STOPPED" }));
+    const outcome = target.transfer.ask(to);
+    this.#pipe.wake();
+    return outcome;
+  }
+
+  /** Whom a lead of this node may be given to, the best first; empty if it does not lead the group. */
+  heirs(group: number): readonly string[] {
+    return this.#keeper.heirs(this.#group(group));
   }
 
   status(): readonly GroupStatus[] {
@@ -280,9 +295,6 @@ export class GroupEngine {
       case "checkpointsRead":
         this.#group(event.group).snapshots.checkpointsRead(event.snapshotId, event.checkpoints);
         return;
-      case "transferLeader":
-        this.#group(event.group).step({ type: "transferLeader", to: event.to });
-        return;
     }
   }
 
@@ -316,27 +328,13 @@ export class GroupEngine {
       this.#nextBeatMs = nowMs + this.#options.heartbeatIntervalMs;
       this.#heartbeats.beatAll(nowMs);
     }
-    for (const group of this.#groups) this.#handOver(group, nowMs);
-  }
-
-  #handOver(group: Group, nowMs: number): void {
-    const { self, log } = this.#construction;
-    const { raft, isBehind } = group;
-    const to = this.#keeper.tick(group.id, { raft, self: self.nodeId, isBehind, nowMs });
-    if (to === null) return;
-    const facts = { group: group.id, term: raft.term, to, waiting: group.applier.queue.length };
-    log.info(
-      facts,
-      isBehind
-        ? "behind with applying: handing the lead over"
-        : "handing the lead to the node it is meant for",
-    );
-    group.step({ type: "transferLeader", to });
+    for (const group of this.#groups) this.#keeper.tick(group, nowMs);
   }
 
   /** What a drain ends with. True: there is more to do at once. */
   #finish(): boolean {
     this.#beginTurn();
+    for (const group of this.#groups) group.transfer.begin();
     this.#noticeLeads();
     for (const group of this.#groups) group.routeProposals();
     this.#checkpointSome();

@@ -2,6 +2,7 @@ import assert from "node:assert";
 import type { Base, HardState } from "../raft/entry.ts";
 import type { RaftMessage } from "../raft/message.ts";
 import { Raft } from "../raft/raft.ts";
+import { completeRaftOptions } from "../raft/raft-options.ts";
 import type { RaftEvent, Ready } from "../raft/ready.ts";
 import type { GroupContents, GroupSave } from "../storage/storage.ts";
 import { Admission } from "./admission.ts";
@@ -11,6 +12,7 @@ import { Compactor } from "./compactor.ts";
 import type { GroupHost } from "./group-host.ts";
 import { GroupSnapshots } from "./group-snapshots.ts";
 import type { GroupStatus, LeaderChange } from "./group-status.ts";
+import { LeadTransfer } from "./lead-transfer.ts";
 import type { Machine } from "./machine.ts";
 import { type Destination, ProposalRouter } from "./proposal-router.ts";
 import type { Saver } from "./saver.ts";
@@ -37,6 +39,7 @@ export class Group {
   readonly ticks: TickProposer;
   readonly admission: Admission;
   readonly snapshots: GroupSnapshots;
+  readonly transfer: LeadTransfer;
   readonly #host: GroupHost;
   readonly #persisted: GroupContents;
   readonly #isNew: boolean;
@@ -82,6 +85,13 @@ export class Group {
       persisted.base.index,
     );
     this.ticks = new TickProposer({ machine, raft: this.raft, proposals });
+    this.transfer = new LeadTransfer({
+      group: id,
+      raft: this.raft,
+      settlements,
+      electionTimeoutMs: 4 * completeRaftOptions(engine.raft).electionBaseMs,
+      begin: (to) => this.step({ type: "transferLeader", to }),
+    });
     this.snapshots = new GroupSnapshots({
       group: id,
       host,
@@ -140,6 +150,7 @@ export class Group {
 
   stop(): void {
     this.router.stop();
+    this.transfer.stop();
   }
 
   step(event: RaftEvent): void {
@@ -154,6 +165,7 @@ export class Group {
   tick(): void {
     this.step({ type: "tick" });
     this.router.tick(this.#nowMs);
+    this.transfer.tick(this.#nowMs);
     this.snapshots.poll();
     this.compactor.tick(this.#nowMs);
   }
@@ -185,6 +197,7 @@ export class Group {
       this.#leaderlessSinceMs = null;
       this.router.resendAll();
     }
+    this.transfer.leadChanged(this.#lead, this.#nowMs);
     return this.#lead;
   }
 
@@ -214,6 +227,7 @@ export class Group {
   }
 
   #destination(): Destination {
+    if (this.raft.transferTo !== null) return { type: "transferring" };
     if (this.isLeader) return { type: "self" };
     const { leaderId } = this.raft;
     if (leaderId === null || leaderId === this.#host.self.nodeId || !this.#host.isUp(leaderId))
@@ -255,6 +269,7 @@ export class Group {
     const lastCommitted = committed.at(-1);
     if (lastCommitted !== undefined) this.#logTimeMs = lastCommitted.logTimeMs;
     this.snapshots.carryOut(ready);
+    for (const refusal of ready.transfersRefused) this.transfer.refused(refusal);
   }
 
   #swapIn(save: GroupSave, done: () => void): void {

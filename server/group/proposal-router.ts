@@ -12,6 +12,8 @@ type RefusalReason = Extract<PeerMessage, { type: "proposeRefused" }>["reason"];
 export type Destination =
   | { readonly type: "self" }
   | { readonly type: "leader"; readonly nodeId: string }
+  /** The lead is here, but on its way to another node: everything waits until it has gone, or stays. */
+  | { readonly type: "transferring" }
   /** Nobody leads, or its link is down. */
   | { readonly type: "nobody" };
 
@@ -31,9 +33,10 @@ export class ProposalRouter {
   readonly proposals: Proposals;
   readonly barriers: Barriers;
   readonly #options: ProposalRouterOptions;
-  /** Others' proposals of this drain, in the order of arrival. */
+  /** Others' proposals of this drain, or of a transfer's time, in the order of arrival. */
   #forwarded: { readonly from: string; readonly proposals: Forwarded }[] = [];
   #forwardedCount = 0;
+  #forwardedBytes = 0;
 
   constructor(options: ProposalRouterOptions) {
     this.#options = options;
@@ -47,12 +50,18 @@ export class ProposalRouter {
 
   receive(from: string, proposals: Forwarded): void {
     if (proposals.length === 0) return;
-    if (this.#forwardedCount + proposals.length > this.#options.engine.forwardedWaitingMax) {
+    const { forwardedWaitingMax, forwardedWaitingBytesMax } = this.#options.engine;
+    const bytes = proposals.reduce((sum, { data }) => sum + data.length, 0);
+    if (
+      this.#forwardedCount + proposals.length > forwardedWaitingMax ||
+      this.#forwardedBytes + bytes > forwardedWaitingBytesMax
+    ) {
       this.#refuse(from, proposals, "OVERLOADED");
       return;
     }
     this.#forwarded.push({ from, proposals });
     this.#forwardedCount += proposals.length;
+    this.#forwardedBytes += bytes;
   }
 
   /** The leader, or who was taken for it, did not take them. */
@@ -82,10 +91,12 @@ export class ProposalRouter {
     destination: Destination,
     { nowMs, refuseForwarded }: { nowMs: number; refuseForwarded: boolean },
   ): void {
+    if (destination.type === "transferring") return;
     const forwarded = this.#forwarded;
     if (forwarded.length > 0) {
       this.#forwarded = [];
       this.#forwardedCount = 0;
+      this.#forwardedBytes = 0;
     }
     if (destination.type === "self" && !refuseForwarded) {
       this.#proposeAll(forwarded, nowMs);

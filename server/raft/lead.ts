@@ -1,5 +1,6 @@
 import type { Entry } from "./entry.ts";
-import type { ProposeResult } from "./ready.ts";
+import type { Progress } from "./progress.ts";
+import type { ProposeResult, TransferRefusal } from "./ready.ts";
 import type { Replica } from "./replica.ts";
 import type { Replication } from "./replication.ts";
 
@@ -74,29 +75,56 @@ export class Lead {
     return this.#transfer?.to ?? null;
   }
 
-  /** Dissertation §3.10. Only to another voter; a transfer that is under way is replaced. */
+  /** Dissertation §3.10. Meanwhile nothing is appended, so that the successor can catch up. */
   transfer(to: string): void {
-    const { configuration, now, options } = this.#replica;
-    if (to === options.self.nodeId || !configuration.voters.some((voter) => voter.nodeId === to)) return;
+    const { now, options, outbox } = this.#replica;
+    if (to === options.self.nodeId || this.#transfer?.to === to) return;
+    const code = this.#transfer === null ? this.#unfit(to) : "TRANSFERRING";
+    if (code !== null) {
+      outbox.refuseTransfer({ to, code });
+      return;
+    }
     this.#transfer = { to, deadlineMs: now.monotonicMs + 4 * options.electionBaseMs, asked: false };
     this.handOver();
   }
 
-  /** As soon as the successor has everything, it is asked to campaign at once. */
+  /** Why a node cannot take the lead soon; null if it may. */
+  #unfit(nodeId: string): TransferRefusal["code"] | null {
+    const progress = this.#successor(nodeId);
+    if (progress === null) return "NOT_A_VOTER";
+    if (!this.#replica.links.has(nodeId)) return "NOT_LINKED";
+    const isThere = progress.state.type !== "installing" && this.#replication.isHeard(progress);
+    return isThere ? null : "LAGGING";
+  }
+
+  #successor(nodeId: string): Progress | null {
+    const voter = this.#replica.configuration.voters.find((one) => one.nodeId === nodeId);
+    return voter === undefined ? null : this.#replication.follower(voter.nodeId, voter.storeId);
+  }
+
+  /** As soon as the successor has everything, it is asked to campaign at once: from here on nothing here may rest on leading. */
   handOver(): void {
     const transfer = this.#transfer;
     if (transfer === null || transfer.asked) return;
-    const { configuration, log, term, outbox, options } = this.#replica;
-    const successor = configuration.voters.find((voter) => voter.nodeId === transfer.to);
-    if (successor === undefined) return;
-    const progress = this.#replication.follower(successor.nodeId, successor.storeId);
+    const { log, term, outbox, options } = this.#replica;
+    const progress = this.#successor(transfer.to);
     if (progress === null || progress.matchIndex < log.lastIndex) return;
     this.#transfer = { ...transfer, asked: true };
     outbox.send(transfer.to, { type: "timeoutNow", term, storeId: options.self.storeId });
   }
 
+  linkDown(nodeId: string): void {
+    if (this.#transfer?.to === nodeId) this.#giveUp("NOT_LINKED");
+  }
+
   tick(): void {
     const transfer = this.#transfer;
-    if (transfer !== null && this.#replica.now.monotonicMs >= transfer.deadlineMs) this.#transfer = null;
+    if (transfer !== null && this.#replica.now.monotonicMs >= transfer.deadlineMs) this.#giveUp("TIMED_OUT");
+  }
+
+  #giveUp(code: TransferRefusal["code"]): void {
+    const to = this.transferTo;
+    this.#transfer = null;
+    if (to !== null) this.#replica.outbox.refuseTransfer({ to, code });
   }
 }

@@ -3,6 +3,7 @@ import type { Ready } from "./ready.ts";
 
 type ChunkWanted = Ready["chunksWanted"][number];
 type ChunkReceived = Ready["chunksReceived"][number];
+type TransferRefusal = Ready["transfersRefused"][number];
 
 /** What has gathered for the next Ready, apart from the log and the hard state. Handed out, and emptied, at every `ready()`. */
 export class Outbox {
@@ -11,6 +12,7 @@ export class Outbox {
   #chunksWanted: ChunkWanted[] = [];
   #snapshotsEnded: number[] = [];
   #chunksReceived: ChunkReceived[] = [];
+  #transfersRefused: TransferRefusal[] = [];
 
   /** For what rests on nothing that is yet to be saved here. */
   send(to: string, message: RaftMessage): void {
@@ -35,13 +37,18 @@ export class Outbox {
     this.#chunksReceived.push(chunk);
   }
 
+  refuseTransfer(refusal: TransferRefusal): void {
+    this.#transfersRefused.push(refusal);
+  }
+
   get isEmpty(): boolean {
     return (
       this.#messages.length === 0 &&
       this.#messagesAfterSave.length === 0 &&
       this.#chunksWanted.length === 0 &&
       this.#snapshotsEnded.length === 0 &&
-      this.#chunksReceived.length === 0
+      this.#chunksReceived.length === 0 &&
+      this.#transfersRefused.length === 0
     );
   }
 
@@ -52,12 +59,14 @@ export class Outbox {
       chunksWanted: this.#chunksWanted,
       snapshotsEnded: this.#snapshotsEnded,
       chunksReceived: this.#chunksReceived,
+      transfersRefused: this.#transfersRefused,
     };
     this.#messages = [];
     this.#messagesAfterSave = [];
     this.#chunksWanted = [];
     this.#snapshotsEnded = [];
     this.#chunksReceived = [];
+    this.#transfersRefused = [];
     return taken;
   }
 }

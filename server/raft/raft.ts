@@ -100,6 +100,11 @@ export class Raft {
     return this.#replica.configuration;
   }
 
+  /** To whom the lead is on its way from here; null: to nobody. Until that is over proposals are refused. */
+  get transferTo(): string | null {
+    return this.#lead?.transferTo ?? null;
+  }
+
   /** What a command proposed now would be stamped. For the leader only. */
   logTimeMs(now: Now): number {
     check(this.#lead !== null, "only the leader knows the log time");
@@ -141,7 +146,8 @@ export class Raft {
         if (this.#lead !== null && event.term === this.term) this.#replication.followerAlive(event.nodeId);
         break;
       case "transferLeader":
-        this.#lead?.transfer(event.to);
+        if (this.#lead !== null) this.#lead.transfer(event.to);
+        else this.#replica.outbox.refuseTransfer({ to: event.to, code: "NOT_LEADER" });
         break;
       case "snapshotChunk":
         this.#replication.onSnapshotChunk(event);
@@ -174,7 +180,7 @@ export class Raft {
   }
 
   status(): RaftStatus {
-    const { role, term, leaderId, votedFor, commitIndex, lastIndex, durableIndex, base } = this;
+    const { role, term, leaderId, votedFor, commitIndex, lastIndex, durableIndex, base, transferTo } = this;
     return {
       role,
       term,
@@ -184,7 +190,7 @@ export class Raft {
       lastIndex,
       durableIndex,
       baseIndex: base.index,
-      transferTo: this.#lead?.transferTo ?? null,
+      transferTo,
       followers: this.#replication.followers.map((progress) =>
         followerStatus(progress, this.#replica.now.monotonicMs),
       ),
@@ -232,6 +238,7 @@ export class Raft {
     this.#replica.links.delete(nodeId);
     this.#election.linkDown(nodeId);
     this.#replication.linkDown(nodeId);
+    this.#lead?.linkDown(nodeId);
   }
 
   #leaderAlive(nodeId: string, term: number): void {

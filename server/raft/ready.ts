@@ -19,6 +19,7 @@ export type RaftEvent =
   | { readonly type: "leaderAlive"; readonly nodeId: string; readonly term: number }
   /** `nodeId` confirmed that it follows this leader in `term` (check-quorum). */
   | { readonly type: "followerAlive"; readonly nodeId: string; readonly term: number }
+  /** Hand the lead to another voter (dissertation §3.10). If it does not get there, `Ready.transfersRefused` says why. */
   | { readonly type: "transferLeader"; readonly to: string }
   /** A chunk that `Ready.chunksWanted` asked for. */
   | {
@@ -73,6 +74,21 @@ export interface Ready {
     readonly bytes: Uint8Array;
     readonly last: boolean;
   }[];
+  /** Transfers of the lead that were asked for and are not, or no longer, under way here. One that succeeds is not among them: it ends this lead. */
+  readonly transfersRefused: readonly TransferRefusal[];
+}
+
+export interface TransferRefusal {
+  readonly to: string;
+  /**
+   * - `NOT_LEADER`: the lead is not here.
+   * - `NOT_A_VOTER`: whom it should go to is a learner, or unknown.
+   * - `NOT_LINKED`: its link is down, or went down meanwhile.
+   * - `LAGGING`: it needs a snapshot, or has been silent for too long.
+   * - `TRANSFERRING`: the lead is on its way to somebody else.
+   * - `TIMED_OUT`: it did not catch up, or did not take the lead, within an election timeout. It may still do so.
+   */
+  readonly code: "NOT_LEADER" | "NOT_A_VOTER" | "NOT_LINKED" | "LAGGING" | "TRANSFERRING" | "TIMED_OUT";
 }
 
 export type Role = "follower" | "preCandidate" | "candidate" | "leader" | "learner";

@@ -82,7 +82,7 @@ export class Replication {
     if (state.nextIndex > log.base.index) {
       this.#append(progress, state.nextIndex, { bytesMax: options.appendBytesMax });
       progress.state = { ...state, dueMs };
-    } else if (this.#isHeard(progress)) {
+    } else if (this.isHeard(progress)) {
       this.#snapshots.begin(progress);
     } else {
       // A snapshot is read only for somebody who is there to take it: ask first.
@@ -221,7 +221,8 @@ export class Replication {
     if (index > commitIndex && log.termAt(index) === term) this.#replica.raiseCommitIndex(index);
   }
 
-  #isHeard(progress: Progress): boolean {
+  /** It has confirmed this term not too long ago. */
+  isHeard(progress: Progress): boolean {
     return this.#nowMs - progress.heardMs < this.#replica.options.quorumTimeoutMs;
   }
 
@@ -231,7 +232,7 @@ export class Replication {
     const hasQuorum = isQuorum(this.#replica.configuration, (voter) => {
       if (this.#replica.isSelf(voter)) return true;
       const progress = this.#followers.find(({ member }) => sameMember(member, voter));
-      return progress !== undefined && this.#isHeard(progress);
+      return progress !== undefined && this.isHeard(progress);
     });
     // Once behind a poll of the sockets: after a pause of this process the answers may be waiting there.
     const holds = hasQuorum || !this.#graced;
@@ -279,6 +280,6 @@ export class Replication {
 
   /** Whether a follower that is there still lacks entries up to `index`. */
   isLackedUpTo(index: number): boolean {
-    return this.#followers.some((progress) => this.#isHeard(progress) && progress.matchIndex < index);
+    return this.#followers.some((progress) => this.isHeard(progress) && progress.matchIndex < index);
   }
 }

@@ -147,4 +147,92 @@ test("[R33] a transfer to oneself, to nobody, to a learner, or asked of a follow
   assert.is(cluster.propose(leader, "x").type, "appended");
 });
 
+/** What the node's Readys have told since the last call. */
+function refusals(cluster: RaftCluster, id: string): string[] {
+  return cluster
+    .node(id)
+    .readys.splice(0)
+    .flatMap((ready) => ready.transfersRefused.map(({ to, code }) => `${to} ${code}`));
+}
+
+test("[R85] a transfer that cannot succeed is refused at once, with the reason", () => {
+  const { cluster, leader, others } = settled({ learners: ["l"] });
+  const [successor, third] = others;
+  const ask = (id: string, to: string) => {
+    refusals(cluster, id);
+    cluster.step(id, { type: "transferLeader", to });
+    return refusals(cluster, id);
+  };
+  assert.equal(ask(successor, third), [`${third} NOT_LEADER`]);
+  assert.equal(ask(leader, "nobody"), ["nobody NOT_A_VOTER"]);
+  assert.equal(ask(leader, "l"), ["l NOT_A_VOTER"]);
+  cluster.linkDown(leader, third);
+  assert.equal(ask(leader, third), [`${third} NOT_LINKED`]);
+  cluster.linkUp(leader, third);
+  cluster.cut(leader, successor);
+  assert.equal(ask(leader, successor), [], "nothing is known against it");
+  assert.equal(ask(leader, third), [`${third} TRANSFERRING`]);
+  assert.equal(ask(leader, successor), [], "it is under way already");
+  assert.is(cluster.raft(leader).transferTo, successor);
+});
+
+test("[R85] who has been silent, or needs a snapshot, lags too far behind", () => {
+  const { cluster, leader, others } = settled({ catchUpBytesMax: 0 });
+  const [successor] = others;
+  cluster.cut(leader, successor);
+  cluster.propose(leader, "x", "y");
+  cluster.run(250);
+  refusals(cluster, leader);
+  cluster.step(leader, { type: "transferLeader", to: successor });
+  assert.equal(refusals(cluster, leader), [`${successor} LAGGING`], "silent");
+  cluster.compact(leader);
+  cluster.settle();
+  cluster.heal();
+  while (cluster.raft(leader).status().followers[0]?.state !== "installing") {
+    cluster.nowMs += 10;
+    cluster.heartbeats();
+    for (const id of cluster.nodes.keys()) cluster.step(id, { type: "tick" });
+    for (const packet of cluster.packets.splice(0)) cluster.deliver(packet);
+  }
+  refusals(cluster, leader);
+  cluster.step(leader, { type: "transferLeader", to: successor });
+  assert.equal(refusals(cluster, leader), [`${successor} LAGGING`], "installing");
+});
+
+test("[R86] a transfer that does not succeed within an election timeout is given up, and said so once", () => {
+  const { cluster, leader, others } = settled();
+  cluster.cut(leader, others[0]);
+  cluster.step(leader, { type: "transferLeader", to: others[0] });
+  refusals(cluster, leader);
+  cluster.run(190);
+  assert.equal(refusals(cluster, leader), []);
+  cluster.run(20);
+  assert.equal(refusals(cluster, leader), [`${others[0]} TIMED_OUT`]);
+  assert.is(cluster.raft(leader).transferTo, null);
+  cluster.run(500);
+  assert.equal(refusals(cluster, leader), []);
+});
+
+test("[R86] a transfer whose link goes down is given up at once; another's link does not matter", () => {
+  const { cluster, leader, others } = settled();
+  const [successor, third] = others;
+  cluster.cut(leader, successor);
+  cluster.step(leader, { type: "transferLeader", to: successor });
+  refusals(cluster, leader);
+  cluster.linkDown(leader, third);
+  assert.equal(refusals(cluster, leader), []);
+  cluster.linkDown(leader, successor);
+  assert.equal(refusals(cluster, leader), [`${successor} NOT_LINKED`]);
+  assert.is(cluster.propose(leader, "x").type, "appended");
+});
+
+test("[R86] a transfer that succeeds is refused by nobody, and ends with the lead", () => {
+  const { cluster, leader, others } = settled();
+  cluster.step(leader, { type: "transferLeader", to: others[0] });
+  cluster.settle();
+  assert.equal(refusals(cluster, leader), []);
+  assert.is(cluster.raft(leader).transferTo, null);
+  assert.is(cluster.raft(others[0]).role, "leader");
+});
+
 test.run();

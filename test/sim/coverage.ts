@@ -2,6 +2,8 @@
 export const covered = [
   "elections",
   "transfers",
+  "transfersDone",
+  "transfersRefused",
   "crashes",
   "crashesMidSave",
   "fullStops",

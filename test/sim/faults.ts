@@ -3,6 +3,7 @@ import type { Cluster } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Trace } from "./trace.ts";
+import { Transfers } from "./transfers.ts";
 
 const kinds = [
   "crash",
@@ -39,11 +40,13 @@ export class Faults {
   readonly #parts: FaultParts;
   readonly #kinds: readonly Kind[];
   readonly #meanMs: number;
+  readonly #transfers: Transfers;
   #isOver = false;
 
   constructor(cluster: Cluster, parts: FaultParts) {
     this.#cluster = cluster;
     this.#parts = parts;
+    this.#transfers = new Transfers(parts);
     const { chance } = parts;
     const some = kinds.filter(() => chance.hits(0.6));
     this.#kinds = some.length === 0 ? kinds : some;
@@ -149,7 +152,9 @@ export class Faults {
         return;
       }
       case "transfer":
-        return this.#transfer(id);
+        for (const process of this.#cluster.processes)
+          this.#transfers.ask(process, this.#otherThan(process.nodeId));
+        return;
       case "hunt":
         return this.#hunt(chance.between(200, 1_200), new Set());
     }
@@ -272,14 +277,5 @@ export class Faults {
     this.#later(chance.between(50, 400), () => {
       for (const other of others) network.heal(id, other);
     });
-  }
-
-  #transfer(id: string): void {
-    const process = this.#cluster.process(id);
-    const { node } = process?.rooms ?? {};
-    for (const { id: group, role } of node?.groups() ?? []) {
-      if (role === "leader" && process?.isPaused === false)
-        node?.engine.transferLeader(group, this.#otherThan(id));
-    }
   }
 }
