@@ -49,7 +49,7 @@ export class Cluster {
     this.#parts = parts;
     this.groups = parts.groups;
     this.nodeIds = nodeIdsOf(parts.nodes);
-    this.network = new SimNetwork({ ...parts, sent: (from, message) => this.#sent(from, message) });
+    this.network = new SimNetwork({ ...parts, sent: (from, to, message) => this.#sent(from, to, message) });
     const place = (id: string): Place => ({
       disk: new SimDisk(id, parts),
       process: null,
@@ -163,9 +163,10 @@ export class Cluster {
     this.#parts.schedule.in(this.#parts.chance.between(50, 1_000), null, () => this.boot(process.nodeId));
   }
 
-  #sent(from: string, message: PeerMessage): void {
-    if (message.type !== "raft") return;
+  #sent(from: string, to: string, message: PeerMessage): void {
     const { laws, coverage } = this.#parts;
+    laws.messages.sent(from, to, message, () => this.process(from)?.rooms.node.groups() ?? []);
+    if (message.type !== "raft") return;
     const { group, message: raft } = message;
     if (raft.type === "appendEntries") {
       laws.leads(from, group, raft.term);

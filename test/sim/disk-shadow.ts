@@ -14,6 +14,10 @@ export class LogShadow {
     return this.baseIndex + this.terms.length;
   }
 
+  get lastTerm(): number {
+    return this.terms.at(-1) ?? this.baseTerm;
+  }
+
   /** Null: not in the log (behind its end, or before its base). */
   termAt(index: number): number | null {
     if (index === this.baseIndex) return this.baseTerm;

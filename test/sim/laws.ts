@@ -2,9 +2,13 @@ import type { GroupStatus } from "../../server/group/group-status.ts";
 import type { AppliedCommand } from "../../server/group/machine.ts";
 import type { Entry } from "../../server/raft/entry.ts";
 import type { SaveBatch } from "../../server/storage/storage.ts";
+import { checksum } from "./checksum.ts";
 import type { Coverage } from "./coverage.ts";
 import { LogShadow } from "./disk-shadow.ts";
+import { type GroupFacts, MessageLaws } from "./message-laws.ts";
 import { hold } from "./violation.ts";
+
+const blank = new LogShadow();
 
 interface Known {
   readonly digest: string;
@@ -17,16 +21,16 @@ class GroupLaws {
   readonly leaderOfTerm = new Map<number, string>();
   /** By "index term". */
   readonly entries = new Map<string, Known>();
-  /** The term of the entry that was applied at each index. */
+  /** The term of the entry that was committed at each index. */
   readonly committed: number[] = [];
-  /** The term of who applied it first: it was committed in that one or an earlier one. */
+  /** The term of who committed it. */
   readonly committedIn: number[] = [];
   readonly applied = new Map<number, string>();
   readonly openedTerms = new Set<number>();
 }
 
 /** The safety properties of the Raft paper's figure 3, checked as whole nodes go, from what they save, send and apply. */
-export class Laws {
+export class Laws implements GroupFacts {
   readonly #nodeIds: readonly string[];
   readonly #coverage: Coverage;
   readonly #groups = new Map<number, GroupLaws>();
@@ -36,8 +40,11 @@ export class Laws {
   /** By "node group", of the process that runs now. */
   readonly #seen = new Map<string, { term: number; appliedIndex: number }>();
 
+  readonly messages: MessageLaws;
+
   constructor(nodeIds: readonly string[], coverage: Coverage) {
     this.#nodeIds = nodeIds;
+    this.messages = new MessageLaws(this, nodeIds.length);
     this.#coverage = coverage;
   }
 
@@ -52,6 +59,19 @@ export class Laws {
 
   committedIndex(group: number): number {
     return this.#group(group).committed.length;
+  }
+
+  committedTermAt(group: number, index: number): number | null {
+    return this.#group(group).committed[index - 1] ?? null;
+  }
+
+  hasLeader(group: number, term: number): boolean {
+    return this.#group(group).leaderOfTerm.has(term);
+  }
+
+  /** What the disk of `node` holds of a group now. */
+  disk(node: string, group: number): LogShadow {
+    return this.#durable.get(`${node} ${group}`) ?? blank;
   }
 
   // ── disks ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -116,6 +136,7 @@ export class Laws {
     const known = entries.get(key);
     if (known === undefined) {
       entries.set(key, { digest, termBefore });
+      if (entry.type === "command") this.messages.entry(id, entry.data);
       return;
     }
     hold(
@@ -175,7 +196,7 @@ export class Laws {
 
   /** Looks at a node after each of its events. */
   observe(node: string, statuses: readonly GroupStatus[]): void {
-    for (const { id, role, term, appliedIndex } of statuses) {
+    for (const { id, role, term, appliedIndex, commitIndex } of statuses) {
       const key = `${node} ${id}`;
       const seen = this.#seen.get(key);
       if (seen === undefined) {
@@ -184,50 +205,82 @@ export class Laws {
       } else {
         hold(term >= seen.term, "X2", () => `${node}'s term of group ${id} goes back`);
       }
-      if (role === "leader") this.leads(node, id, term);
+      if (role === "leader") {
+        this.leads(node, id, term);
+        this.messages.elected(node, id, term);
+        const own = this.#log(node, id);
+        this.commits(node, id, { term, commitIndex, termAt: (index) => own.termAt(index) });
+      } else {
+        const { committed } = this.#group(id);
+        hold(
+          commitIndex <= committed.length,
+          "X23",
+          () => `${node} takes ${commitIndex} of group ${id} for committed, ${committed.length} are`,
+        );
+      }
       if (seen === undefined || appliedIndex !== seen.appliedIndex || term !== seen.term) {
-        this.#advanced(node, id, { from: seen?.appliedIndex ?? 0, to: appliedIndex, termNow: term });
+        this.#advanced(node, id, { from: seen?.appliedIndex ?? 0, to: appliedIndex });
         this.#seen.set(key, { term, appliedIndex });
       }
     }
   }
 
-  /** Whatever anybody applies is the same everywhere, durable here, and on a majority's disks when it is first applied. */
-  #advanced(
+  /** As it will be once the save in flight is durable. */
+  #log(node: string, id: number): LogShadow {
+    return this.#pending.get(`${node} ${id}`) ?? this.disk(node, id);
+  }
+
+  /**
+   * A leader takes everything up to `commitIndex` for committed: each entry is on the disks of a majority by now, and the
+   * last of what is new is of the leader's own term (Raft §5.4.2).
+   */
+  commits(
     node: string,
     id: number,
-    { from, to, termNow }: { from: number; to: number; termNow: number },
+    {
+      term,
+      commitIndex,
+      termAt,
+    }: { term: number; commitIndex: number; termAt: (index: number) => number | null },
   ): void {
     const { committed, committedIn } = this.#group(id);
-    const own = this.#durable.get(`${node} ${id}`) ?? new LogShadow();
+    if (commitIndex <= committed.length) return;
+    hold(
+      termAt(commitIndex) === term,
+      "X23",
+      () =>
+        `${node} commits ${commitIndex} of group ${id} in term ${term}, an entry of term ${termAt(commitIndex)}`,
+    );
+    for (let index = committed.length + 1; index <= commitIndex; index++) {
+      const own = termAt(index);
+      const holders = this.#nodeIds.filter((each) => {
+        const log = this.disk(each, id);
+        return log.baseIndex >= index || (own !== null && log.termAt(index) === own);
+      });
+      hold(
+        own !== null && holders.length * 2 > this.#nodeIds.length,
+        "X6",
+        () =>
+          `entry ${index} (term ${own}) of group ${id} is committed with ${holders.length} disks that hold it`,
+      );
+      committed.push(own);
+      committedIn.push(term);
+    }
+  }
+
+  /** Whatever anybody applies is committed, the same everywhere, and durable here. */
+  #advanced(node: string, id: number, { from, to }: { from: number; to: number }): void {
+    const { committed } = this.#group(id);
+    const own = this.disk(node, id);
     for (let index = Math.max(from, own.baseIndex) + 1; index <= to; index++) {
       const term = own.termAt(index);
       hold(term !== null, "X6", () => `${node} applies ${index} of group ${id} before it is on its own disk`);
       const known = committed[index - 1];
-      if (known !== undefined) {
-        hold(
-          known === term,
-          "X4",
-          () =>
-            `${node} applies the entry of term ${term} at ${index} of group ${id}, others that of ${known}`,
-        );
-        continue;
-      }
+      hold(known !== undefined, "X6", () => `${node} applies ${index} of group ${id} before it is committed`);
       hold(
-        index === committed.length + 1,
+        known === term,
         "X4",
-        () => `${node} applies ${index} of group ${id} before ${committed.length + 1}`,
-      );
-      committed.push(term);
-      committedIn.push(termNow);
-      const holders = this.#nodeIds.filter((each) => {
-        const log = this.#durable.get(`${each} ${id}`);
-        return log !== undefined && (log.baseIndex >= index || log.termAt(index) === term);
-      });
-      hold(
-        holders.length * 2 > this.#nodeIds.length,
-        "X6",
-        () => `entry ${index} of group ${id} is applied with ${holders.length} disks that hold it`,
+        () => `${node} applies the entry of term ${term} at ${index} of group ${id}, others that of ${known}`,
       );
     }
   }
@@ -248,11 +301,4 @@ export class Laws {
 
 function digestOf({ type, logTimeMs, wallTimeMs, data }: Entry): string {
   return `${type} ${logTimeMs} ${wallTimeMs} ${data.length} ${checksum(data)}`;
-}
-
-/** FNV-1a. */
-export function checksum(bytes: Uint8Array): number {
-  let hash = 0x811c9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0;
 }

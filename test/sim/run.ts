@@ -1,20 +1,24 @@
 /**
  * Runs the simulator: `npm run simulate -- --seeds 5000 --first 1 [--failures 5] [--verbose]`.
  * Exits with 1 when a seed fails, and says how to replay it.
+ *
+ * With planted bugs: `npm run simulate -- --mutants [NAME …] [--seeds 400] [--first 1]`.
+ * Exits with 1 when one of them survives so many seeds.
  */
 import { parseArgs } from "node:util";
 import { Coverage, covered } from "./coverage.ts";
+import { tellMutants } from "./mutant-table.ts";
 import type { Outcome } from "./simulation.ts";
 
-// The preload goes before everything that may capture time or chance.
-await import("../../server/colyseus/register.ts");
-const { simulate } = await import("./simulation.ts");
-
 const tailLines = 60;
+/** Found is what so many seeds find: about two minutes. */
+const mutantSeedsMax = 400;
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
-    seeds: { type: "string", default: "1000" },
+    mutants: { type: "boolean", default: false },
+    seeds: { type: "string" },
     first: { type: "string", default: "1" },
     failures: { type: "string", default: "5" },
     verbose: { type: "boolean", default: false },
@@ -22,7 +26,7 @@ const { values } = parseArgs({
 });
 
 function whole(name: "seeds" | "first" | "failures"): number {
-  const value = Number(values[name]);
+  const value = Number(values[name] ?? (values.mutants ? mutantSeedsMax : 1_000));
   if (Number.isSafeInteger(value) && value >= 1) return value;
   process.stderr.write(`option ${name} is "${values[name]}": a whole number of at least 1 is allowed\n`);
   process.exit(2);
@@ -33,6 +37,19 @@ function tell({ seed, failure, tail }: Outcome): void {
   if (!values.verbose) for (const line of tail(tailLines)) process.stdout.write(`  ${line}\n`);
   process.stdout.write(`replay: npm run simulate -- --seeds 1 --first ${seed} --verbose\n`);
 }
+
+if (values.mutants) {
+  const isAllFound = await tellMutants(positionals, { first: whole("first"), seedsMax: whole("seeds") });
+  process.exit(isAllFound ? 0 : 1);
+}
+if (positionals.length > 0) {
+  process.stderr.write(`"${positionals[0]}" is no option; names of mutants go with --mutants\n`);
+  process.exit(2);
+}
+
+// The preload goes before everything that may capture time or chance.
+await import("../../server/colyseus/register.ts");
+const { simulate } = await import("./simulation.ts");
 
 // The rooms fail on purpose, on every replica, and Colyseus prints each failure of room code.
 if (!values.verbose) console.error = () => {};

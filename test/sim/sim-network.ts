@@ -35,7 +35,7 @@ export interface SimNetworkParts {
   readonly coverage: Coverage;
   readonly trace: Trace;
   /** A message leaves a node. */
-  readonly sent: (from: string, message: PeerMessage) => void;
+  readonly sent: (from: string, to: string, message: PeerMessage) => void;
 }
 
 const stuckMessagesMax = 2_000;
@@ -87,7 +87,7 @@ export class SimNetwork {
     const link = this.#links.get(pairOf(from, to));
     const end = link?.ends[from];
     if (link === undefined || end?.state !== "up") return;
-    this.#parts.sent(from, message);
+    this.#parts.sent(from, to, message);
     const { chance, coverage } = this.#parts;
     if (chance.hits(this.loss)) {
       coverage.hit("messagesLost");

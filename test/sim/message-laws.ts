@@ -1,0 +1,337 @@
+import type { GroupStatus } from "../../server/group/group-status.ts";
+import { leadDigest } from "../../server/group/lead-digest.ts";
+import { decodeEnvelope } from "../../server/group/proposal-envelope.ts";
+import type { PeerMessage, ProposalId } from "../../server/network/peer-message.ts";
+import type { RaftMessage } from "../../server/raft/message.ts";
+import { checksum } from "./checksum.ts";
+import type { LogShadow } from "./disk-shadow.ts";
+import { hold } from "./violation.ts";
+
+type Message<T extends RaftMessage["type"]> = Extract<RaftMessage, { type: T }>;
+
+/** What is known of the groups apart from their messages. */
+export interface GroupFacts {
+  /** What the disk of `node` holds of a group now. */
+  disk(node: string, group: number): LogShadow;
+  committedTermAt(group: number, index: number): number | null;
+  hasLeader(group: number, term: number): boolean;
+  /** A leader of `term`, whose log is told by `termAt`, takes everything up to `commitIndex` for committed. */
+  commits(
+    node: string,
+    group: number,
+    lead: { term: number; commitIndex: number; termAt: (index: number) => number | null },
+  ): void;
+}
+
+/** One message on its way out of a node. */
+interface Sent {
+  readonly from: string;
+  readonly to: string;
+  readonly group: number;
+  /** Of the sender, as of now. */
+  readonly disk: LogShadow;
+}
+
+interface Candidacy {
+  readonly lastLogIndex: number;
+  readonly lastLogTerm: number;
+  readonly storeId: string;
+  /** Who granted it, and told so. The candidate itself is one of them. */
+  readonly voters: Set<string>;
+}
+
+/** What is known of one term of one group. */
+class Term {
+  /** By who campaigned. */
+  readonly candidacies = new Map<string, Candidacy>();
+  /** By whoever would campaign: who encouraged it. */
+  readonly encouraged = new Map<string, Set<string>>();
+  /** The leader of the term before asked it to. */
+  readonly asked = new Set<string>();
+  /** The leader's log, as far as it has told it: terms by index. */
+  readonly told: number[] = [];
+}
+
+/**
+ * Whatever leaves a node rests on what that node's disk holds at that very moment (Raft figure 2): looked at message by
+ * message, so that a promise which a crash could break is noticed without the crash.
+ */
+export class MessageLaws {
+  readonly #facts: GroupFacts;
+  readonly #nodes: number;
+  /** By "group term". */
+  readonly #terms = new Map<string, Term>();
+  /** By digest: the leads that it stands for. */
+  readonly #digests = new Map<number, string>();
+  /** By whose number: the one command that it names. */
+  readonly #commands = new Map<string, number>();
+
+  constructor(facts: GroupFacts, nodes: number) {
+    this.#facts = facts;
+    this.#nodes = nodes;
+  }
+
+  #term(group: number, term: number): Term {
+    const key = `${group} ${term}`;
+    let known = this.#terms.get(key);
+    if (known === undefined) {
+      known = new Term();
+      this.#terms.set(key, known);
+    }
+    return known;
+  }
+
+  #isQuorum(nodes: number): boolean {
+    return nodes * 2 > this.#nodes;
+  }
+
+  /** `statuses`: of the sender's groups, as of now. */
+  sent(from: string, to: string, message: PeerMessage, statuses: () => readonly GroupStatus[]): void {
+    switch (message.type) {
+      case "raft": {
+        const { group } = message;
+        this.#raft({ from, to, group, disk: this.#facts.disk(from, group) }, message.message);
+        return;
+      }
+      case "heartbeat":
+        this.#heartbeat(from, to, message, statuses());
+        return;
+      case "propose":
+        for (const { id, data } of message.proposals) {
+          hold(id.nodeId === from, "X24", () => `${from} forwards a proposal of ${id.nodeId}`);
+          this.#named(message.group, id, data);
+        }
+        return;
+      case "leads":
+      case "proposeRefused":
+      case "found":
+      case "founded":
+      case "gossip":
+        return;
+    }
+  }
+
+  #raft(sent: Sent, message: RaftMessage): void {
+    switch (message.type) {
+      case "preVote":
+        return;
+      case "preVoteResponse":
+        this.#preVoteResponse(sent, message);
+        return;
+      case "requestVote":
+        this.#requestVote(sent, message);
+        return;
+      case "requestVoteResponse":
+        this.#requestVoteResponse(sent, message);
+        return;
+      case "appendEntries":
+        this.#leads(sent, message);
+        this.#appendEntries(sent, message);
+        return;
+      case "installSnapshot":
+        this.#leads(sent, message);
+        return;
+      case "timeoutNow":
+        this.#leads(sent, message);
+        this.#term(sent.group, message.term + 1).asked.add(sent.to);
+        return;
+      case "appendEntriesResponse":
+        this.#savedTerm(sent, message);
+        if (message.success) this.#vouches(sent, message, message.matchIndex);
+        return;
+      case "installSnapshotResponse":
+        this.#savedTerm(sent, message);
+        if (message.status === "installed") this.#vouches(sent, message, message.matchIndex);
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  /** Whoever speaks of a term has it on its disk. */
+  #savedTerm({ from, group, disk }: Sent, { type, term }: RaftMessage): void {
+    const saved = disk.hardState?.term ?? 0;
+    hold(
+      saved >= term,
+      "X21",
+      () => `${from} sends ${type} of term ${term} of group ${group} with term ${saved} on its disk`,
+    );
+  }
+
+  /** Its disk says that it voted for that node, or the term has passed there. */
+  #savedVote(sent: Sent, message: RaftMessage, candidate: { nodeId: string; storeId: string | null }): void {
+    this.#savedTerm(sent, message);
+    const { from, group, disk } = sent;
+    const { term, votedFor } = disk.hardState ?? { term: 0, votedFor: null };
+    const isSame =
+      votedFor?.nodeId === candidate.nodeId &&
+      (candidate.storeId === null || votedFor.storeId === candidate.storeId);
+    hold(
+      term > message.term || isSame,
+      "X21",
+      () =>
+        `${from} sends ${message.type} of term ${message.term} of group ${group}, for ${candidate.nodeId}, with a vote for ${votedFor?.nodeId ?? "nobody"} on its disk`,
+    );
+  }
+
+  // ── elections ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #preVoteResponse({ from, to, group }: Sent, { term, granted }: Message<"preVoteResponse">): void {
+    if (!granted) return;
+    const { encouraged } = this.#term(group, term);
+    const by = encouraged.get(to) ?? new Set();
+    encouraged.set(to, by.add(from));
+  }
+
+  #requestVote(sent: Sent, message: Message<"requestVote">): void {
+    const { from, group } = sent;
+    const { term, storeId, lastLogIndex, lastLogTerm } = message;
+    this.#savedVote(sent, message, { nodeId: from, storeId });
+    const { candidacies, encouraged, asked } = this.#term(group, term);
+    const by = (encouraged.get(from)?.size ?? 0) + 1;
+    hold(
+      asked.has(from) || this.#isQuorum(by),
+      "X22",
+      () => `${from} campaigns in term ${term} of group ${group}, encouraged by ${by} of ${this.#nodes}`,
+    );
+    const known = candidacies.get(from);
+    if (known === undefined)
+      candidacies.set(from, { lastLogIndex, lastLogTerm, storeId, voters: new Set([from]) });
+    const isSame = known === undefined || known.storeId === storeId;
+    hold(isSame, "X21", () => `${from} campaigns in term ${term} of group ${group} with two disks`);
+  }
+
+  #requestVoteResponse(sent: Sent, message: Message<"requestVoteResponse">): void {
+    this.#savedTerm(sent, message);
+    if (!message.granted) return;
+    const { from, to, group, disk } = sent;
+    const { term } = message;
+    const candidacy = this.#term(group, term).candidacies.get(to);
+    hold(
+      candidacy !== undefined,
+      "X22",
+      () => `${from} votes for ${to} in term ${term} of group ${group}, unasked`,
+    );
+    this.#savedVote(sent, message, { nodeId: to, storeId: candidacy.storeId });
+    // Once the term has a leader, the log here may be that leader's already.
+    if (!this.#facts.hasLeader(group, term) && disk.hardState?.term === term) {
+      const { lastLogIndex, lastLogTerm } = candidacy;
+      const isUpToDate =
+        lastLogTerm > disk.lastTerm || (lastLogTerm === disk.lastTerm && lastLogIndex >= disk.lastIndex);
+      hold(
+        isUpToDate,
+        "X22",
+        () =>
+          `${from}, whose log ends at ${disk.lastIndex} of term ${disk.lastTerm}, votes for ${to}, whose ends at ${lastLogIndex} of term ${lastLogTerm} (group ${group}, term ${term})`,
+      );
+    }
+    candidacy.voters.add(from);
+  }
+
+  /** Whoever leads has the term and its own vote on its disk, and was elected. */
+  #leads(sent: Sent, message: Message<"appendEntries" | "installSnapshot" | "timeoutNow">): void {
+    const { from, group, disk } = sent;
+    const { term, storeId } = message;
+    const { hardState } = disk;
+    hold(
+      hardState?.term === term &&
+        hardState.votedFor?.nodeId === from &&
+        hardState.votedFor.storeId === storeId,
+      "X21",
+      () =>
+        `${from} leads term ${term} of group ${group} with term ${hardState?.term ?? 0} and a vote for ${hardState?.votedFor?.nodeId ?? "nobody"} on its disk`,
+    );
+    this.elected(from, group, term);
+  }
+
+  elected(node: string, group: number, term: number): void {
+    const votes = this.#term(group, term).candidacies.get(node)?.voters.size ?? 1;
+    hold(
+      this.#isQuorum(votes),
+      "X22",
+      () => `${node} leads term ${term} of group ${group} with ${votes} votes of ${this.#nodes}`,
+    );
+  }
+
+  // ── replication ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #appendEntries({ from, group, disk }: Sent, message: Message<"appendEntries">): void {
+    const { term, prevLogIndex, prevLogTerm, entries, commitIndex } = message;
+    const { told } = this.#term(group, term);
+    told[prevLogIndex] = prevLogTerm;
+    for (const entry of entries) told[entry.index] = entry.term;
+    this.#facts.commits(from, group, {
+      term,
+      commitIndex,
+      termAt: (index) => told[index] ?? disk.termAt(index),
+    });
+  }
+
+  /** Up to there its disk holds what the leader's log does. */
+  #vouches({ from, group, disk }: Sent, { type, term }: RaftMessage, matchIndex: number): void {
+    // In a later term the disk may have lost it again, to that term's leader.
+    if (disk.hardState?.term !== term || matchIndex <= disk.baseIndex) return;
+    const own = disk.termAt(matchIndex);
+    const leaders =
+      this.#term(group, term).told[matchIndex] ?? this.#facts.committedTermAt(group, matchIndex) ?? null;
+    hold(
+      own !== null && own === leaders,
+      "X21",
+      () =>
+        `${from} sends ${type} for ${matchIndex} of group ${group} with ${own === null ? "no entry" : `one of term ${own}`} there on its disk; the leader of term ${term} has one of ${leaders}`,
+    );
+  }
+
+  // ── node to node ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #heartbeat(
+    from: string,
+    to: string,
+    { digest, confirms }: Extract<PeerMessage, { type: "heartbeat" }>,
+    statuses: readonly GroupStatus[],
+  ): void {
+    const leads = statuses
+      .filter(({ role }) => role === "leader")
+      .map(({ id, term }) => ({ group: id, term }));
+    const believes = statuses
+      .filter(({ leader }) => leader === to)
+      .map(({ id, term }) => ({ group: id, term }));
+    for (const each of [leads, believes]) this.#standsFor(each);
+    hold(
+      digest === leadDigest(leads),
+      "X25",
+      () => `${from} tells ${to} another digest than that of what it leads, ${JSON.stringify(leads)}`,
+    );
+    hold(
+      confirms === 0 || confirms === leadDigest(believes),
+      "X25",
+      () =>
+        `${from} confirms another digest than that of what it takes ${to} to lead, ${JSON.stringify(believes)}`,
+    );
+  }
+
+  #standsFor(leads: readonly { readonly group: number; readonly term: number }[]): void {
+    const digest = leadDigest(leads);
+    const text = leads.map(({ group, term }) => `${group} ${term}`).join();
+    const known = this.#digests.get(digest);
+    if (known === undefined) this.#digests.set(digest, text);
+    else hold(known === text, "X25", () => `digest ${digest} stands for "${known}" and for "${text}"`);
+  }
+
+  /** A node's number names one command, in what is forwarded and in every log. */
+  #named(group: number, { nodeId, bootCount, sequence }: ProposalId, command: Uint8Array): void {
+    // Barriers are numbered apart.
+    const key = `${group} ${nodeId} ${bootCount} ${sequence}${command.length === 0 ? " barrier" : ""}`;
+    const sum = checksum(command);
+    const known = this.#commands.get(key);
+    if (known === undefined) this.#commands.set(key, sum);
+    else hold(known === sum, "X24", () => `number ${key} names two commands`);
+  }
+
+  /** An entry that is seen for the first time. */
+  entry(group: number, data: Uint8Array): void {
+    const envelope = decodeEnvelope(data);
+    hold(envelope !== null, "X24", () => `an entry of group ${group} is no proposal`);
+    this.#named(group, envelope.id, envelope.command);
+  }
+}

@@ -1,0 +1,46 @@
+// test-run: seconds=300
+import { readFileSync } from "node:fs";
+import { stripTypeScriptTypes } from "node:module";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { mutate, pathOf } from "./mutant.ts";
+import { hunt } from "./mutant-hunt.ts";
+import { mutants } from "./mutants.ts";
+
+/** A few of all, of the kind that is found at once: the rest is for `npm run simulate -- --mutants`. */
+const sample = [
+  "vote-before-its-save",
+  "acknowledged-before-the-sync",
+  "applied-before-commit",
+  "messages-not-held-for-the-save",
+  "floor-off-by-one",
+  "checkpoint-index-one-too-high",
+];
+const sampleSeedsMax = 20;
+
+test("[X20] every planted bug has a name of its own, and still fits the code that it is meant for", () => {
+  assert.ok(mutants.length >= 25);
+  assert.is(new Set(mutants.map(({ name }) => name)).size, mutants.length);
+  for (const mutant of mutants) {
+    const mutated = mutate(readFileSync(pathOf(mutant), "utf8"), mutant);
+    assert.not.throws(() => stripTypeScriptTypes(mutated), `${mutant.name} does not parse`);
+  }
+});
+
+test("[X20] a planted bug that no longer fits is an error that names it", () => {
+  const mutant = { name: "gone", file: "server/raft/log.ts", find: "twice", replace: "", why: "" };
+  assert.throws(() => mutate("once", mutant), /the mutant "gone" no longer fits: .* occurs 0 times/);
+  assert.throws(() => mutate("twice twice", mutant), /occurs 2 times in server\/raft\/log\.ts/);
+  assert.is(mutate("only twice.", mutant), "only .");
+});
+
+for (const name of sample) {
+  test(`[X20] the laws find "${name}"`, async () => {
+    const mutant = mutants.find((each) => each.name === name);
+    assert.ok(mutant);
+    const fate = await hunt(mutant, { first: 1, seedsMax: sampleSeedsMax });
+    assert.is(fate.type, "found", JSON.stringify(fate));
+  });
+}
+
+test.run();

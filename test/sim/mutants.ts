@@ -1,0 +1,6 @@
+import type { Mutant } from "./mutant.ts";
+import { groupMutants } from "./mutants/group.ts";
+import { raftMutants } from "./mutants/raft.ts";
+import { sessionMutants } from "./mutants/session.ts";
+
+export const mutants: readonly Mutant[] = [...raftMutants, ...groupMutants, ...sessionMutants];

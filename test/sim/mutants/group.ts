@@ -1,0 +1,165 @@
+import type { Mutant } from "../mutant.ts";
+
+/** Bugs of what runs the groups: saving, applying, proposing, checkpoints, heartbeats. */
+export const groupMutants: readonly Mutant[] = [
+  {
+    name: "messages-not-held-for-the-save",
+    file: "server/group/saver.ts",
+    find: "if (holder === null || !holder.groups.has(group)) return false;",
+    replace: "if (holder === null || holder.groups.has(group)) return false;",
+    why: "what rests on a save leaves before it (figure 2)",
+  },
+  {
+    name: "messages-held-for-the-gathered-save-only",
+    file: "server/group/saver.ts",
+    find: "? this.#gathered : this.#inFlight;",
+    replace: "? this.#gathered : null;",
+    why: "what rests on the save in flight leaves before it has landed",
+  },
+  {
+    name: "older-entries-win-in-a-batch",
+    file: "server/group/saver.ts",
+    find: "return [...earlier.slice(0, from.index - first.index), ...later];",
+    replace: "return [...earlier, ...later.slice(first.index + earlier.length - from.index)];",
+    why: "a conflicting suffix that was gathered first reaches the disk instead of the leader's",
+  },
+  {
+    name: "batch-keeps-the-older-hard-state",
+    file: "server/group/saver.ts",
+    find: "if (next.hardState !== undefined) into.hardState = next.hardState;",
+    replace: "if (next.hardState !== undefined) into.hardState ??= next.hardState;",
+    why: "a vote or term that was gathered later never reaches the disk",
+  },
+  {
+    name: "reset-forgotten-in-a-batch",
+    file: "server/group/saver.ts",
+    find: "    delete into.checkpoints;\n",
+    replace: "",
+    why: "checkpoints of the state that a snapshot replaces survive it",
+  },
+  {
+    name: "floor-off-by-one",
+    file: "server/group/checkpoints.ts",
+    find: `      if (part.firstIndex - 1 < index) {
+        index = part.firstIndex - 1;`,
+    replace: `      if (part.firstIndex < index) {
+        index = part.firstIndex;`,
+    why: "the log is cut behind a command that no checkpoint has",
+  },
+  {
+    name: "checkpoint-counts-before-it-is-durable",
+    file: "server/group/compactor.ts",
+    find: `      if (era !== this.#era) return;
+      for (const { key, index } of step.saved) machine.saved(key, index);
+      if (isLast) this.#moveBase();
+    });`,
+    replace: `      if (era === this.#era && isLast) this.#moveBase();
+    });
+    for (const { key, index } of step.saved) machine.saved(key, index);
+    this.#moveBase();`,
+    why: "the log is cut before the checkpoints that allow it are on the disk",
+  },
+  {
+    name: "rooms-saved-before-the-directory",
+    file: "server/group/checkpoints.ts",
+    find: 'this.#round = keys.includes("") ? ["", ...keys.filter((key) => key !== "")] : keys;',
+    replace: 'this.#round = keys.includes("") ? [...keys.filter((key) => key !== ""), ""] : keys;',
+    why: "a room that has gone from the disk is made again by nobody, or twice",
+  },
+  {
+    name: "result-of-a-restored-part-trusted",
+    file: "server/group/applier.ts",
+    find: "const isTrusted = isOwn && index > this.#servesFrom;",
+    replace: "const isTrusted = isOwn;",
+    why: "a command that a checkpoint holds already is answered with a result that it never had",
+  },
+  {
+    name: "answers-to-an-earlier-start",
+    file: "server/group/applier.ts",
+    find: "const isOwn = id.bootCount === bootCount && id.nodeId === nodeId;",
+    replace: "const isOwn = id.nodeId === nodeId;",
+    why: "what an earlier start of this node proposed answers whoever has that number now",
+  },
+  {
+    name: "gap-not-sent-again",
+    file: "server/group/applier.ts",
+    find: "else this.#options.gap();",
+    replace: "",
+    why: "what was lost on its way holds up everything behind it until a stall is noticed",
+  },
+  {
+    name: "answered-by-number-of-arrival",
+    file: "server/group/proposals.ts",
+    find: "const proposal = this.#pending.get(sequence);\n    if (proposal === undefined) return false;",
+    replace:
+      "sequence = this.#pending.keys().next().value ?? sequence;\n    const proposal = this.#pending.get(sequence);\n    if (proposal === undefined) return false;",
+    why: "results go to whoever waits longest",
+  },
+  {
+    name: "resent-out-of-order",
+    file: "server/group/proposals.ts",
+    find: "const proposal = this.#pending.get(this.#sentThrough + 1);",
+    replace:
+      "const proposal = this.#pending.get(this.#sequence - (this.#sentThrough - this.#beforeFirst()));",
+    why: "a session's commands arrive in another order than they were given in",
+  },
+  {
+    name: "unanswered-not-resent-to-a-new-leader",
+    file: "server/group/group.ts",
+    find: `    if (leaderId !== null) {
+      this.#leaderlessSinceMs = null;
+      this.router.resendAll();
+    }`,
+    replace: `    if (leaderId !== null) this.#leaderlessSinceMs = null;`,
+    why: "what went to a leader that has fallen waits for a stall to be noticed, or for ever",
+  },
+  {
+    name: "barrier-answered-by-an-earlier-entry",
+    file: "server/group/barriers.ts",
+    find: "if (open !== undefined && !open.sent) {",
+    replace: "if (open !== undefined) {",
+    why: "a read's linearizable point lies before the read began",
+  },
+  {
+    name: "live-node-hides-a-leaderless-group",
+    file: "server/group/heartbeats.ts",
+    find: "if (leadDigest(believed) === heartbeat.digest) this.#options.leaderAlive(nodeId, believed);",
+    replace: "this.#options.leaderAlive(nodeId, believed);",
+    why: "a node that lives but leads a group no longer keeps that group quiet for ever (design 4.3)",
+  },
+  {
+    name: "confirms-without-agreeing",
+    file: "server/group/heartbeats.ts",
+    find: "const agrees = heard !== null && heard.digest === leadDigest(this.#options.believes(nodeId));",
+    replace: "const agrees = heard !== null;",
+    why: "check-quorum counts followers that have gone to another leader",
+  },
+  {
+    name: "snapshot-does-not-pin-the-log",
+    file: "server/group/snapshot-sender.ts",
+    find: "pinned = Math.min(pinned, base.index);",
+    replace: "pinned = Math.min(pinned, base.index + 1_000_000);",
+    why: "the log behind a snapshot that is being sent is cut, and the follower needs another one, for ever",
+  },
+  {
+    name: "snapshot-of-a-base-that-comes-later",
+    file: "server/group/snapshot-sender.ts",
+    find: "      base,\n      chunk: wantedChunk,",
+    replace: "      base: this.#options.base(),\n      chunk: wantedChunk,",
+    why: "the base that is installed is not the one that the checkpoints were read for",
+  },
+  {
+    name: "swap-in-forgets-the-vote",
+    file: "server/group/group.ts",
+    find: "const hardState = { ...this.#hardState, commitIndex: base.index };",
+    replace: "const hardState = { ...this.#hardState, votedFor: null, commitIndex: base.index };",
+    why: "whoever is brought up by a snapshot may vote a second time in its term after a restart",
+  },
+  {
+    name: "served-before-it-is-whole",
+    file: "server/group/engine.ts",
+    find: "return this.#isRestored && applier.isWhole && !isBehind;",
+    replace: "return this.#isRestored && !isBehind;",
+    why: "a replica whose parts stand at different moments is shown to players",
+  },
+];
