@@ -19,8 +19,8 @@ export const sessionMutants: readonly Mutant[] = [
   {
     name: "checkpoint-index-one-too-high",
     file: "server/session/session-machine.ts",
-    find: 'return bytes === undefined ? "deleted" : { index: this.#appliedIndex, bytes };',
-    replace: 'return bytes === undefined ? "deleted" : { index: this.#appliedIndex + 1, bytes };',
+    find: 'return bytes === undefined ? "deleted" : { index, bytes };',
+    replace: 'return bytes === undefined ? "deleted" : { index: index + 1, bytes };',
     why: "the command behind the checkpoint is passed over after a restore",
   },
   {
@@ -33,8 +33,8 @@ export const sessionMutants: readonly Mutant[] = [
   {
     name: "directory-index-one-too-low",
     file: "server/session/session-machine.ts",
-    find: "return { index: this.#appliedIndex, bytes: this.#directory.save() };",
-    replace: "return { index: this.#appliedIndex - 1, bytes: this.#directory.save() };",
+    find: "return { index, bytes: this.#directory.save() };",
+    replace: "return { index: index - 1, bytes: this.#directory.save() };",
     why: "the last command that the directory's checkpoint holds is applied to it a second time",
   },
   {
@@ -182,8 +182,8 @@ export const sessionMutants: readonly Mutant[] = [
   {
     name: "room-made-twice",
     file: "server/session/session-machine.ts",
-    find: "if (!this.#directory.createdBy(argument.roomId, context.index) || this.rooms.has(argument.roomId))",
-    replace: "if (!this.#directory.createdBy(argument.roomId, context.index))",
+    find: "if (!this.#directory.createdBy(roomId, context.index) || this.rooms.has(roomId)) return result;",
+    replace: "if (!this.#directory.createdBy(roomId, context.index)) return result;",
     why: "a room that its checkpoint brought back is made anew by the entry that made it once",
   },
   {
