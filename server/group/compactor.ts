@@ -11,7 +11,8 @@ export interface CompactorOptions {
   readonly applier: Applier;
   readonly engine: EngineOptions;
   readonly random: () => number;
-  readonly configuration: () => Configuration;
+  /** As of an index that is in the log. */
+  readonly configurationAt: (index: number) => Configuration;
   /** Snapshots on their way hold the log back to here. */
   readonly pinnedIndex: () => number;
   /** Into the gathered batch; `done` once it is durable, from the pipe. */
@@ -89,7 +90,7 @@ export class Compactor {
 
   /** Only durable checkpoints count towards the floor, so a base never comes before what allows it. */
   #moveBase(): void {
-    const { applier, engine, configuration, pinnedIndex, gather, compacted } = this.#options;
+    const { applier, engine, configurationAt, pinnedIndex, gather, compacted } = this.#options;
     if (this.#movesBase || !applier.isWhole) return;
     const floor = Math.min(this.floor().index, pinnedIndex());
     const tail = { entriesMax: engine.logTailEntries, bytesMax: engine.logTailBytesMax };
@@ -100,7 +101,7 @@ export class Compactor {
       index - this.#base.index >= engine.compactEntriesMin ||
       applier.marks.bytesThrough(index) >= engine.compactBytesMin;
     if (!isWorthIt) return;
-    const base = applier.marks.baseAt(index, configuration());
+    const base = applier.marks.baseAt(index, configurationAt(index));
     const era = this.#era;
     this.#movesBase = true;
     this.#base = base;

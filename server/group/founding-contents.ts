@@ -1,5 +1,5 @@
 import assert from "node:assert";
-import type { Member } from "../raft/configuration.ts";
+import { emptyConfiguration, type Member } from "../raft/configuration.ts";
 import type { Base, HardState } from "../raft/entry.ts";
 import type { GroupContents } from "../storage/storage.ts";
 
@@ -17,7 +17,7 @@ export function startingContents(
     assert(persisted.base.configuration.voters.length > 0, "a group that was saved knows its voters");
     return { contents: persisted, isNew: false };
   }
-  const configuration = { voters: members, votersOutgoing: [], learners: [] };
+  const configuration = { ...emptyConfiguration, voters: members };
   const base: Base = { index: 0, term: 0, logTimeMs: 0, wallTimeMs: 0, configuration };
   const nothing = { entries: [], checkpoints: new Map(), staged: new Map() };
   return { contents: { hardState: emptyHardState, base, ...nothing }, isNew: true };

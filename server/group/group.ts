@@ -119,7 +119,7 @@ export class Group {
       applier: this.applier,
       engine,
       random,
-      configuration: () => this.raft.configuration,
+      configurationAt: (index: number) => this.raft.configurationAt(index),
       pinnedIndex: () => this.snapshots.pinnedIndex,
       gather: (save: Parameters<Saver["gather"]>[1], done: () => void) => saver.gather(this.id, save, done),
       compacted: (durable: Base) => this.step({ type: "compacted", base: durable }),

@@ -1,4 +1,4 @@
-import type { Configuration, Member } from "../raft/configuration.ts";
+import type { Address, Configuration, Member } from "../raft/configuration.ts";
 import type { Base, Entry } from "../raft/entry.ts";
 import type { RaftMessage } from "../raft/message.ts";
 import type { ByteReader } from "./byte-reader.ts";
@@ -21,7 +21,7 @@ const tags = {
   installSnapshotResponse: 10,
 } as const;
 
-const entryTypes = ["noop", "command"] as const;
+const entryTypes = ["noop", "command", "configuration"] as const;
 const snapshotStatuses = ["received", "installed", "refused"] as const;
 
 /** Type, index, term, the two stamps and the length of the data: one byte each at least. */
@@ -51,10 +51,32 @@ export function readMembers(reader: ByteReader, what: string): Member[] {
   return members;
 }
 
+export function writeAddresses(writer: ByteWriter, addresses: readonly Address[]): void {
+  writer.count(addresses.length, membersMax);
+  for (const { nodeId, url } of addresses) {
+    writer.string(nodeId, stringBytesMax);
+    writer.string(url, stringBytesMax);
+  }
+}
+
+export function readAddresses(reader: ByteReader): Address[] {
+  const count = reader.count("addresses", { max: membersMax, elementBytesMin: memberBytesMin });
+  const addresses: Address[] = [];
+  for (let index = 0; index < count; index++) {
+    addresses.push({
+      nodeId: reader.string("nodeId", stringBytesMax),
+      url: reader.string("url", stringBytesMax),
+    });
+  }
+  return addresses;
+}
+
 function writeConfiguration(writer: ByteWriter, configuration: Configuration): void {
   writeMembers(writer, configuration.voters);
   writeMembers(writer, configuration.votersOutgoing);
   writeMembers(writer, configuration.learners);
+  writeMembers(writer, configuration.nextVoters);
+  writeAddresses(writer, configuration.addresses);
 }
 
 function readConfiguration(reader: ByteReader): Configuration {
@@ -62,6 +84,8 @@ function readConfiguration(reader: ByteReader): Configuration {
     voters: readMembers(reader, "voters"),
     votersOutgoing: readMembers(reader, "votersOutgoing"),
     learners: readMembers(reader, "learners"),
+    nextVoters: readMembers(reader, "nextVoters"),
+    addresses: readAddresses(reader),
   };
 }
 
@@ -87,7 +111,7 @@ function readBase(reader: ByteReader): Base {
 // at ten times that, because every new entry then costs the collector an ephemeron.
 function writeEntry(writer: ByteWriter, entry: Entry): void {
   const { type, index, term, logTimeMs, wallTimeMs, data } = entry;
-  writer.head(type === "noop" ? 0 : 1, index, term, logTimeMs, wallTimeMs, data.length);
+  writer.head(entryTypes.indexOf(type), index, term, logTimeMs, wallTimeMs, data.length);
   writer.raw(data);
 }
 

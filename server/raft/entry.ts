@@ -7,8 +7,8 @@ import type { Configuration, Member } from "./configuration.ts";
 export interface Entry {
   readonly index: number;
   readonly term: number;
-  /** `noop` opens a leader's term (Raft §8) and has no data; `command` is the machine's. */
-  readonly type: "noop" | "command";
+  /** `noop` opens a leader's term (Raft §8) and has no data; `command` is the machine's; `configuration` is the core's. */
+  readonly type: "noop" | "command" | "configuration";
   /** The group's own time, in whole milliseconds from 0: never less than the entry's before. */
   readonly logTimeMs: number;
   /** The leader's wall clock in whole milliseconds, made monotonic along the log. */

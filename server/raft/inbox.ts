@@ -7,6 +7,8 @@ import type { Replica } from "./replica.ts";
 import type { Replication } from "./replication.ts";
 import type { SnapshotReceiver } from "./snapshot-receiver.ts";
 
+type FollowerResponse = Extract<RaftMessage, { type: "appendEntriesResponse" | "installSnapshotResponse" }>;
+
 interface InboxParts {
   readonly replica: Replica;
   readonly election: Election;
@@ -48,8 +50,7 @@ export class Inbox {
   }
 
   #onVoteRequest(from: string, message: Extract<RaftMessage, { type: "preVote" | "requestVote" }>): void {
-    const candidate = this.#parts.replica.member(from, message.storeId);
-    // An emptied disk under a voter's name is nobody (design 4.3).
+    const candidate = this.#parts.replica.candidate(from, message.storeId);
     if (candidate === null) return;
     if (message.type === "preVote") {
       this.#parts.election.onPreVote(candidate, message);
@@ -86,7 +87,12 @@ export class Inbox {
 
   #onResponse(from: string, message: Extract<RaftMessage, { type: `${string}Response` }>): void {
     const member = this.#parts.replica.member(from, message.storeId);
-    if (member === null) return;
+    if (member === null) {
+      // It may have been removed, and be told so; but it deposes nobody.
+      if (message.term === this.#parts.replica.term && isFollowerResponse(message))
+        this.#onFollowerResponse({ nodeId: from, storeId: message.storeId }, message);
+      return;
+    }
     const isPreVoteGranted = message.type === "preVoteResponse" && message.granted;
     if (message.term > this.#parts.replica.term && !isPreVoteGranted) {
       this.#parts.replica.follow({ term: message.term, leaderId: null });
@@ -99,10 +105,7 @@ export class Inbox {
     else this.#onFollowerResponse(member, message);
   }
 
-  #onFollowerResponse(
-    { nodeId, storeId }: Member,
-    message: Extract<RaftMessage, { type: "appendEntriesResponse" | "installSnapshotResponse" }>,
-  ): void {
+  #onFollowerResponse({ nodeId, storeId }: Member, message: FollowerResponse): void {
     const { replica, replication, advance } = this.#parts;
     const progress = replication.follower(nodeId, storeId);
     if (replica.role !== "leader" || progress === null) return;
@@ -110,4 +113,8 @@ export class Inbox {
     else this.#parts.replication.onSnapshotResponse(progress, message);
     advance();
   }
+}
+
+function isFollowerResponse(message: RaftMessage): message is FollowerResponse {
+  return message.type === "appendEntriesResponse" || message.type === "installSnapshotResponse";
 }

@@ -1,3 +1,5 @@
+import type { Configuration } from "./configuration.ts";
+import { encodeConfiguration } from "./configuration-codec.ts";
 import type { Entry } from "./entry.ts";
 import type { Progress } from "./progress.ts";
 import type { ProposeResult, TransferRefusal } from "./ready.ts";
@@ -58,6 +60,16 @@ export class Lead {
     for (const one of data) log.append([this.#entry("command", one)]);
     this.#uncommittedBytes += bytes;
     return { type: "appended", firstIndex, lastIndex: log.lastIndex, term };
+  }
+
+  /** Counts from now on (Raft §6). Its index; the caller sees to it that the last one is committed. */
+  appendConfiguration(configuration: Configuration): number {
+    const { log } = this.#replica;
+    const data = encodeConfiguration(configuration);
+    log.append([this.#entry("configuration", data)]);
+    this.#uncommittedBytes += data.length;
+    this.#replication.configurationChanged();
+    return log.lastIndex;
   }
 
   #countCommitted(): void {

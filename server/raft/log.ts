@@ -1,5 +1,6 @@
 import { check } from "./check.ts";
 import type { Base, Entry } from "./entry.ts";
+import { Membership } from "./membership.ts";
 
 /** Entries that were handed out to be saved together, until their completion comes. */
 interface Batch {
@@ -11,6 +12,7 @@ interface Batch {
 
 /** The log in memory: contiguous entries over a base, and how much of it is durable here. */
 export class RaftLog {
+  readonly membership: Membership;
   #base: Base;
   #entries: Entry[];
   #bytes: number;
@@ -21,6 +23,7 @@ export class RaftLog {
 
   /** @param entries durable already */
   constructor(base: Base, entries: readonly Entry[]) {
+    this.membership = new Membership(base);
     this.#base = base;
     this.#entries = [];
     this.#bytes = 0;
@@ -79,6 +82,7 @@ export class RaftLog {
       check(entry.logTimeMs >= last.logTimeMs, `log time goes back at entry ${entry.index}`);
       this.#entries.push(entry);
       this.#bytes += entry.data.length;
+      this.membership.appended(entry);
     }
   }
 
@@ -86,6 +90,7 @@ export class RaftLog {
   truncateFrom(index: number): void {
     check(index > this.#base.index && index <= this.lastIndex, `nothing to truncate at ${index}`);
     for (const entry of this.#entries.splice(index - this.#base.index - 1)) this.#bytes -= entry.data.length;
+    this.membership.truncatedFrom(index);
     this.#handedOutIndex = Math.min(this.#handedOutIndex, index - 1);
     this.#durableIndex = Math.min(this.#durableIndex, index - 1);
     for (const batch of this.#batches) if (batch.index >= index) batch.stale = true;
@@ -173,11 +178,13 @@ export class RaftLog {
     check(this.matches(base.index, base.term), `base (${base.term}, ${base.index}) is not the log's`);
     for (const entry of this.#entries.splice(0, base.index - this.#base.index))
       this.#bytes -= entry.data.length;
+    this.membership.compacted(base);
     this.#base = base;
   }
 
   /** A snapshot took the place of everything. */
   reset(base: Base): void {
+    this.membership.reset(base);
     this.#base = base;
     this.#entries = [];
     this.#bytes = 0;

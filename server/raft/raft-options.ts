@@ -32,6 +32,8 @@ export interface RaftOptions {
   readonly snapshotChunkTriesMax: number;
   /** How long to wait before beginning again after a snapshot failed. 1 to 600,000. */
   readonly snapshotPauseMs: number;
+  /** A learner that is to vote is promoted once no more entries than this separate it from its leader. 0 to 1,048,576. */
+  readonly learnerLagEntriesMax: number;
   /** A leader keeps compacted entries for live followers that lack them while its log is no larger than this. 0 to 1 GiB. */
   readonly catchUpBytesMax: number;
 }
@@ -53,6 +55,7 @@ export const raftDefaults: RaftOptions = Object.freeze({
   snapshotAnswerTimeoutMs: 1_000,
   snapshotChunkTriesMax: 5,
   snapshotPauseMs: 200,
+  learnerLagEntriesMax: 256,
   catchUpBytesMax: 16_777_216,
 });
 
@@ -76,6 +79,7 @@ const allowed: { readonly [K in keyof RaftOptions]: readonly [min: number, max: 
   snapshotAnswerTimeoutMs: [1, msMax],
   snapshotChunkTriesMax: [1, 1_000],
   snapshotPauseMs: [1, msMax],
+  learnerLagEntriesMax: [0, 1_048_576],
   catchUpBytesMax: [0, gib],
 };
 

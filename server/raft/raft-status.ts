@@ -1,4 +1,4 @@
-import type { Member } from "./configuration.ts";
+import type { Configuration, Member } from "./configuration.ts";
 import type { Progress } from "./progress.ts";
 import type { Role } from "./ready.ts";
 
@@ -25,6 +25,9 @@ export interface RaftStatus {
   readonly durableIndex: number;
   readonly baseIndex: number;
   readonly transferTo: string | null;
+  readonly configuration: Configuration;
+  /** Of the entry that brought it; it is committed once the commit index is there. */
+  readonly configurationIndex: number;
   /** Empty but on a leader. */
   readonly followers: readonly FollowerStatus[];
 }

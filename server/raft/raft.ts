@@ -6,6 +6,7 @@ import type { Base, PersistedState } from "./entry.ts";
 import { Inbox } from "./inbox.ts";
 import { Lead } from "./lead.ts";
 import { LogReceiver } from "./log-receiver.ts";
+import { type ChangeResult, MemberChange, type Wish } from "./member-change.ts";
 import { completeRaftOptions, type RaftOptions } from "./raft-options.ts";
 import { followerStatus, type RaftStatus } from "./raft-status.ts";
 import type { Now, ProposeResult, RaftEvent, Ready, Role } from "./ready.ts";
@@ -33,6 +34,9 @@ export class Raft {
   readonly #compaction: Compaction;
   /** Not null exactly while this replica leads. */
   #lead: Lead | null = null;
+  #memberChange: MemberChange | null = null;
+  /** As of the end of the last event. */
+  #configuration: Configuration;
 
   /**
    * @param persisted what is durable here: contiguous, and its term no older than its last entry's
@@ -59,6 +63,7 @@ export class Raft {
       snapshotReceiver: this.#snapshotReceiver,
       advance: () => this.#advance(),
     });
+    this.#configuration = this.configuration;
     this.#compaction = new Compaction(this.#replica, this.#replication, () => this.#lead?.beforeCompaction());
   }
 
@@ -96,6 +101,7 @@ export class Raft {
     return this.#replica.log.base;
   }
 
+  /** The latest in the log; it counts, committed or not. */
   get configuration(): Configuration {
     return this.#replica.configuration;
   }
@@ -103,6 +109,15 @@ export class Raft {
   /** To whom the lead is on its way from here; null: to nobody. Until that is over proposals are refused. */
   get transferTo(): string | null {
     return this.#lead?.transferTo ?? null;
+  }
+
+  get configurationIndex(): number {
+    return this.#replica.log.membership.latest.index;
+  }
+
+  /** As of an index from `base.index` on. */
+  configurationAt(index: number): Configuration {
+    return this.#replica.log.membership.at(index);
   }
 
   /** What a command proposed now would be stamped. For the leader only. */
@@ -120,8 +135,32 @@ export class Raft {
     return this.#lead.propose(data);
   }
 
+  /**
+   * Appends the wish as the first step of a change; the further ones follow by themselves, under whatever leader. Until
+   * the joint configuration another wish may replace it. With `dryRun` nothing is appended.
+   */
+  changeMembers(wish: Wish, now: Now, { dryRun = false }: { dryRun?: boolean } = {}): ChangeResult {
+    this.#replica.now = now;
+    if (this.#memberChange === null) return { type: "notLeader", leaderId: this.#replica.leaderId };
+    const result = this.#memberChange.change(wish, { dryRun });
+    this.#noticeConfiguration();
+    return result;
+  }
+
   step(event: RaftEvent, now: Now): void {
     this.#replica.now = now;
+    this.#handle(event);
+    this.#noticeConfiguration();
+  }
+
+  /** An event may have appended a configuration, cut one off, or installed one. */
+  #noticeConfiguration(): void {
+    if (this.#configuration === this.configuration) return;
+    this.#configuration = this.configuration;
+    this.#replica.settleRole();
+  }
+
+  #handle(event: RaftEvent): void {
     switch (event.type) {
       case "tick":
         this.#tick();
@@ -191,6 +230,8 @@ export class Raft {
       durableIndex,
       baseIndex: base.index,
       transferTo,
+      configuration: this.configuration,
+      configurationIndex: this.configurationIndex,
       followers: this.#replication.followers.map((progress) =>
         followerStatus(progress, this.#replica.now.monotonicMs),
       ),
@@ -200,12 +241,16 @@ export class Raft {
   #roleChanged(from: Role, to: Role): void {
     if (from === "leader" && to !== "leader") {
       this.#lead = null;
+      this.#memberChange = null;
       this.#replication.stop();
       this.#election.followedNobody();
       this.#compaction.compactDeferred();
     }
     if (to === "leader") {
-      this.#lead = new Lead(this.#replica, this.#replication);
+      const [replica, replication] = [this.#replica, this.#replication];
+      const lead = new Lead(replica, replication);
+      this.#lead = lead;
+      this.#memberChange = new MemberChange({ replica, replication, lead });
       this.#advance();
     }
   }
@@ -215,7 +260,15 @@ export class Raft {
     if (this.#lead === null) return;
     this.#replication.advanceCommitIndex();
     this.#lead.handOver();
+    this.#advanceChange();
     this.#compaction.compactDeferred();
+  }
+
+  #advanceChange(): void {
+    this.#memberChange?.advance();
+    if (!this.#memberChange?.isOut) return;
+    this.#memberChange.part();
+    this.#replica.follow({ term: this.term, leaderId: null });
   }
 
   #tick(): void {
@@ -224,6 +277,8 @@ export class Raft {
       return;
     }
     this.#lead.tick();
+    this.#advanceChange();
+    if (this.#lead === null) return;
     this.#compaction.compactDeferred();
     if (!this.#replication.tick()) this.#replica.follow({ term: this.term, leaderId: null });
   }

@@ -79,9 +79,9 @@ export class Replica {
     return this.#commitIndex;
   }
 
-  /** As of the log's base; membership changes will lay the log's own over it. */
+  /** The latest in the log, committed or not (Raft §6). */
   get configuration(): Configuration {
-    return this.log.base.configuration;
+    return this.log.membership.latest.configuration;
   }
 
   get isVoter(): boolean {
@@ -99,6 +99,17 @@ export class Replica {
     );
   }
 
+  /**
+   * Whom a vote may go to. A voter of a newer configuration may be unknown here, and yet be needed as the leader; but
+   * another disk of a node that is known here is nobody (design 4.3). Only the candidate's own configuration counts.
+   */
+  candidate(nodeId: string, storeId: string): Member | null {
+    const known = this.member(nodeId, storeId);
+    if (known !== null) return known;
+    const isOtherDisk = members(this.configuration).some((one) => one.nodeId === nodeId);
+    return isOtherDisk ? null : { nodeId, storeId };
+  }
+
   changeRole(event: RoleEvent): void {
     const from = this.#role;
     this.#role = nextRole(from, event);
@@ -114,7 +125,9 @@ export class Replica {
       this.#hardStateDirty = true;
     }
     this.leaderId = leaderId;
-    if (this.#role !== "follower" && this.#role !== "learner") this.changeRole({ type: "follow" });
+    if (this.#role === "follower" || this.#role === "learner") return;
+    this.changeRole({ type: "follow" });
+    this.settleRole();
   }
 
   /** Campaigning in the next term begins with the own vote. */
@@ -146,10 +159,12 @@ export class Replica {
     const { index } = this.log.base;
     this.raiseCommitIndex(index);
     this.#committedHandedOutIndex = index;
-    this.configurationChanged();
+    this.settleRole();
   }
 
-  configurationChanged(): void {
+  /** The role follows this replica's place in the configuration; but a leader leads until its removal is committed (§6). */
+  settleRole(): void {
+    if (this.#role === "leader") return;
     if (this.isVoter && this.#role === "learner") this.changeRole({ type: "promoted" });
     if (!this.isVoter && this.#role !== "learner") this.changeRole({ type: "demoted" });
   }

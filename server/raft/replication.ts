@@ -1,4 +1,5 @@
 import { check } from "./check.ts";
+import type { Member } from "./configuration.ts";
 import type { Entry } from "./entry.ts";
 import type { RaftMessage } from "./message.ts";
 import { Progress } from "./progress.ts";
@@ -10,11 +11,19 @@ import { SnapshotSender } from "./snapshot-sender.ts";
 type AppendResponse = Extract<RaftMessage, { type: "appendEntriesResponse" }>;
 type SnapshotResponse = Extract<RaftMessage, { type: "installSnapshotResponse" }>;
 
+interface Leaving {
+  readonly progress: Progress;
+  /** Of the entry that removed it. */
+  readonly index: number;
+}
+
 /** A leader's view of its followers: replication, commitment and check-quorum (Raft §5.3, §5.4.2; dissertation §6.2). */
 export class Replication {
   readonly #replica: Replica;
   readonly #snapshots: SnapshotSender;
   #followers: readonly Progress[] = [];
+  /** No members any more: they are told that it is so, by the entry that says it and its commitment, if they are there. */
+  #leaving: readonly Leaving[] = [];
   /** No quorum was heard once already, and waiting answers have had their chance. */
   #graced = false;
 
@@ -37,18 +46,48 @@ export class Replication {
     const others = members(configuration).filter((member) => !this.#replica.isSelf(member));
     const nextIndex = log.lastIndex + 1;
     this.#followers = others.map((member) => new Progress(member, { nextIndex, nowMs: this.#nowMs }));
+    this.#leaving = [];
     this.#graced = false;
   }
 
   stop(): void {
-    for (const progress of this.#followers) this.#snapshots.end(progress);
+    for (const progress of this.#all) this.#snapshots.end(progress);
     this.#followers = [];
+    this.#leaving = [];
   }
 
-  follower(nodeId: string, storeId: string): Progress | null {
-    return (
-      this.#followers.find(({ member }) => member.nodeId === nodeId && member.storeId === storeId) ?? null
+  /** The log's last entry brought another configuration. */
+  configurationChanged(): void {
+    const { configuration, log } = this.#replica;
+    const others = members(configuration).filter((member) => !this.#replica.isSelf(member));
+    const index = log.lastIndex;
+    const isMember = (progress: Progress) => others.some((member) => sameMember(member, progress.member));
+    for (const progress of this.#followers.filter((one) => !isMember(one))) {
+      if (progress.state.type === "replicating") this.#leaving = [...this.#leaving, { progress, index }];
+      else this.#snapshots.end(progress);
+    }
+    const known = this.#followers.filter(isMember);
+    this.#letGo(({ progress }) => isMember(progress));
+    this.#followers = others.map(
+      (member) =>
+        known.find((progress) => sameMember(progress.member, member)) ??
+        new Progress(member, { nextIndex: index, nowMs: this.#nowMs }),
     );
+  }
+
+  #letGo(isOver: (leaving: Leaving) => boolean): void {
+    for (const leaving of this.#leaving.filter(isOver)) this.#snapshots.end(leaving.progress);
+    this.#leaving = this.#leaving.filter((leaving) => !isOver(leaving));
+  }
+
+  get #all(): readonly Progress[] {
+    if (this.#leaving.length === 0) return this.#followers;
+    return [...this.#followers, ...this.#leaving.map(({ progress }) => progress)];
+  }
+
+  /** Also one that leaves. */
+  follower(nodeId: string, storeId: string): Progress | null {
+    return this.#all.find(({ member }) => member.nodeId === nodeId && member.storeId === storeId) ?? null;
   }
 
   // ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -56,12 +95,23 @@ export class Replication {
   /** Everything that may be sent now. Once for each Ready, so that one append carries all that a drain brought. */
   flush(): void {
     if (!this.#mayLead()) return;
-    for (const progress of this.#followers) {
-      // Another disk of this very node: nobody to talk to.
-      if (progress.member.nodeId === this.#replica.options.self.nodeId) continue;
+    for (const progress of this.#all) {
+      // Another disk of this very node, or of one that has answered with its other disk: nobody to talk to.
+      if (progress.member.nodeId === this.#replica.options.self.nodeId || this.#isOutdone(progress)) continue;
       if (progress.state.type === "probing") this.#probe(progress);
       else if (progress.state.type === "replicating") this.#pipeline(progress);
     }
+  }
+
+  /** While a node's disk is replaced it is a member twice; which one is there, its answers say. */
+  #isOutdone({ member, confirmed }: Progress): boolean {
+    return !confirmed && this.#twins(member).some((twin) => twin.confirmed);
+  }
+
+  #twins(member: Member): readonly Progress[] {
+    return this.#followers.filter(
+      (one) => one.member.nodeId === member.nodeId && one.member.storeId !== member.storeId,
+    );
   }
 
   /**
@@ -82,7 +132,7 @@ export class Replication {
     if (state.nextIndex > log.base.index) {
       this.#append(progress, state.nextIndex, { bytesMax: options.appendBytesMax });
       progress.state = { ...state, dueMs };
-    } else if (this.isHeard(progress)) {
+    } else if (this.isHeard(progress) && (progress.confirmed || this.#twins(progress.member).length === 0)) {
       this.#snapshots.begin(progress);
     } else {
       // A snapshot is read only for somebody who is there to take it: ask first.
@@ -228,11 +278,15 @@ export class Replication {
 
   /** False if no quorum has confirmed this term for too long: then this leader may have been replaced. */
   tick(): boolean {
-    for (const progress of this.#followers) this.#tickFollower(progress);
+    for (const progress of this.#all) this.#tickFollower(progress);
     const hasQuorum = isQuorum(this.#replica.configuration, (voter) => {
       if (this.#replica.isSelf(voter)) return true;
       const progress = this.#followers.find(({ member }) => sameMember(member, voter));
       return progress !== undefined && this.isHeard(progress);
+    });
+    this.#letGo(({ progress, index }) => {
+      const isTold = progress.matchIndex >= index && progress.toldCommitIndex >= index;
+      return isTold || !this.isHeard(progress);
     });
     // Once behind a poll of the sockets: after a pause of this process the answers may be waiting there.
     const holds = hasQuorum || !this.#graced;
@@ -268,7 +322,7 @@ export class Replication {
 
   /** Whatever answers on this link from now on may be another disk. */
   #ofNode(nodeId: string): readonly Progress[] {
-    const progresses = this.#followers.filter(({ member }) => member.nodeId === nodeId);
+    const progresses = this.#all.filter(({ member }) => member.nodeId === nodeId);
     for (const progress of progresses) progress.confirmed = false;
     return progresses;
   }

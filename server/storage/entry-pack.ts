@@ -12,7 +12,7 @@ import { storageLimits } from "./storage-limits.ts";
  */
 const packHeaderBytes = 4;
 const entryHeaderBytes = 41;
-const typeCodes = { noop: 0, command: 1 } as const;
+const entryTypes = ["noop", "command", "configuration"] as const satisfies readonly Entry["type"][];
 /** A buffer larger than this is given back after use. */
 const keptBytesMax = 4 << 20;
 
@@ -68,7 +68,7 @@ export class PackEncoder {
     view.setFloat64(at + 12, entry.term);
     view.setFloat64(at + 20, entry.logTimeMs);
     view.setFloat64(at + 28, entry.wallTimeMs);
-    view.setUint8(at + 36, typeCodes[entry.type]);
+    view.setUint8(at + 36, entryTypes.indexOf(entry.type));
     view.setUint32(at + 37, entry.data.length);
     this.#bytes.set(entry.data, at + entryHeaderBytes);
     const end = at + entryHeaderBytes + entry.data.length;
@@ -106,10 +106,12 @@ export function decodePack({
       return bad("the entry's checksum is wrong");
     const index = view.getFloat64(at + 4);
     if (index !== firstIndex + entries.length) return bad(`the entry of index ${index} is in its place`);
+    const type = entryTypes[view.getUint8(at + 36)];
+    if (type === undefined) return bad("the entry's type is unknown");
     entries.push({
       index,
       term: view.getFloat64(at + 12),
-      type: view.getUint8(at + 36) === typeCodes.noop ? "noop" : "command",
+      type,
       logTimeMs: view.getFloat64(at + 20),
       wallTimeMs: view.getFloat64(at + 28),
       data: value.subarray(at + entryHeaderBytes, end),

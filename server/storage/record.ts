@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { crc32 } from "node:zlib";
-import type { Configuration, Member } from "../raft/configuration.ts";
+import type { Address, Configuration, Member } from "../raft/configuration.ts";
 import type { Base, HardState } from "../raft/entry.ts";
 import type { Founding } from "../raft/founding.ts";
 import type { Slot } from "./key.ts";
@@ -57,6 +57,12 @@ class Writer {
     return this;
   }
 
+  addresses(addresses: readonly Address[]): this {
+    this.number(addresses.length);
+    for (const { nodeId, url } of addresses) this.text(nodeId).text(url);
+    return this;
+  }
+
   finish(): Uint8Array {
     const record = this.#bytes.subarray(0, this.#at);
     record.writeUInt32BE(crc32(record.subarray(4)), 0);
@@ -96,6 +102,13 @@ class Reader {
     for (let left = this.number(); left > 0; left--)
       members.push({ nodeId: this.text(), storeId: this.text() });
     return members;
+  }
+
+  addresses(): Address[] {
+    const addresses: Address[] = [];
+    for (let left = this.number(); left > 0; left--)
+      addresses.push({ nodeId: this.text(), url: this.text() });
+    return addresses;
   }
 }
 
@@ -169,8 +182,9 @@ export interface BaseRecord {
 export function encodeBase({ base, slot }: BaseRecord): Uint8Array {
   const { index, term, logTimeMs, wallTimeMs, configuration } = base;
   const writer = new Writer().number(slot).number(index).number(term).number(logTimeMs).number(wallTimeMs);
-  const { voters, votersOutgoing, learners } = configuration;
-  return writer.members(voters).members(votersOutgoing).members(learners).finish();
+  const { voters, votersOutgoing, learners, nextVoters, addresses } = configuration;
+  writer.members(voters).members(votersOutgoing).members(learners).members(nextVoters);
+  return writer.addresses(addresses).finish();
 }
 
 export function decodeBase(bytes: Uint8Array): BaseRecord | null {
@@ -186,6 +200,8 @@ export function decodeBase(bytes: Uint8Array): BaseRecord | null {
       voters: reader.members(),
       votersOutgoing: reader.members(),
       learners: reader.members(),
+      nextVoters: reader.members(),
+      addresses: reader.addresses(),
     };
     return { slot, base: { index, term, logTimeMs, wallTimeMs, configuration } };
   });

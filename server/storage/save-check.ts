@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import { emptyConfiguration } from "../raft/configuration.ts";
 import type { Base, Entry, HardState } from "../raft/entry.ts";
 import type { Checkpoint, GroupSave } from "./storage.ts";
 import { storageLimits } from "./storage-limits.ts";
@@ -11,7 +12,7 @@ export const emptyBase: Base = Object.freeze({
   term: 0,
   logTimeMs: 0,
   wallTimeMs: 0,
-  configuration: Object.freeze({ voters: [], votersOutgoing: [], learners: [] }),
+  configuration: emptyConfiguration,
 });
 
 /** What is saved of a group's log. */

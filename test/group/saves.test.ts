@@ -2,6 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Pipe } from "../../server/group/pipe.ts";
 import { Saver } from "../../server/group/saver.ts";
+import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import type { Entry } from "../../server/raft/entry.ts";
 import type { RaftMessage } from "../../server/raft/message.ts";
 import type { SaveBatch, Storage } from "../../server/storage/storage.ts";
@@ -171,7 +172,7 @@ test("[G2] a reset drops what was gathered before it, but not the hard state", (
     term: 1,
     logTimeMs: 0,
     wallTimeMs: 0,
-    configuration: { voters: [], votersOutgoing: [], learners: [] },
+    configuration: emptyConfiguration,
   };
   saver.gather(0, { hardState: { term: 3, votedFor: null, commitIndex: 1 }, entries: entries(1, 2) });
   saver.gather(0, { checkpoints: new Map([["old", { index: 1, bytes: new Uint8Array(0) }]]) });

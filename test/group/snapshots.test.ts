@@ -7,6 +7,7 @@ import { decodeEnvelope, encodeEnvelope } from "../../server/group/proposal-enve
 import { decodeSnapshot, encodeSnapshot, snapshotBytes } from "../../server/group/snapshot-file.ts";
 import { SnapshotReceiver } from "../../server/group/snapshot-receiver.ts";
 import { SnapshotSender } from "../../server/group/snapshot-sender.ts";
+import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import type { Base } from "../../server/raft/entry.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { Cluster } from "./cluster.ts";
@@ -192,7 +193,7 @@ test("[G18] a snapshot's file gives back what went in, and a single wrong byte i
   }
 });
 
-const configuration = { voters: [], votersOutgoing: [], learners: [] };
+const configuration = emptyConfiguration;
 const base: Base = { index: 5, term: 1, logTimeMs: 0, wallTimeMs: 0, configuration };
 
 test("[G18] chunks are staged in order; a missing one, a foreign one and too many bytes are refused", () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
-import type { Configuration, Member } from "../../server/raft/configuration.ts";
+import type { Address, Configuration, Member } from "../../server/raft/configuration.ts";
 import type { Base, Entry } from "../../server/raft/entry.ts";
 import type { RaftMessage } from "../../server/raft/message.ts";
 
@@ -26,12 +26,14 @@ const configuration: fc.Arbitrary<Configuration> = record({
   voters: members,
   votersOutgoing: members,
   learners: members,
+  nextVoters: members,
+  addresses: fc.array(record<Address>({ nodeId: id, url: id }), { maxLength: 5 }),
 });
 
 const entry: fc.Arbitrary<Entry> = record({
   index: uint,
   term: uint,
-  type: fc.constantFrom("noop", "command"),
+  type: fc.constantFrom("noop", "command", "configuration"),
   logTimeMs: uint,
   wallTimeMs: uint,
   data: bytes,

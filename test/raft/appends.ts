@@ -41,5 +41,5 @@ export function append(
     entries: [],
     ...message,
   };
-  cluster.step(to, { type: "message", from, message: whole });
+  cluster.receive(to, from, whole);
 }

@@ -9,6 +9,8 @@ const of = (voters: string[], votersOutgoing: string[] = [], learners: string[] 
   voters: voters.map(member),
   votersOutgoing: votersOutgoing.map(member),
   learners: learners.map(member),
+  nextVoters: [],
+  addresses: [],
 });
 
 const configurations = fc

@@ -1,7 +1,9 @@
 import assert from "node:assert";
 import type { Configuration, Member } from "../../server/raft/configuration.ts";
 import type { Base, Entry } from "../../server/raft/entry.ts";
+import type { ChangeResult } from "../../server/raft/member-change.ts";
 import type { RaftMessage } from "../../server/raft/message.ts";
+import { members, sameMember } from "../../server/raft/quorum.ts";
 import { Raft } from "../../server/raft/raft.ts";
 import type { RaftOptions } from "../../server/raft/raft-options.ts";
 import type { Now, RaftEvent, Ready } from "../../server/raft/ready.ts";
@@ -28,7 +30,8 @@ export const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 /** Several replicas, message by message: nothing happens but what a test makes happen. */
 export class RaftCluster {
-  readonly nodes: ReadonlyMap<string, RaftNode>;
+  readonly nodes: Map<string, RaftNode>;
+  /** The first one. */
   readonly configuration: Configuration;
   readonly laws: RaftLaws;
   readonly random: () => number;
@@ -37,6 +40,8 @@ export class RaftCluster {
   readonly cuts = new Set<string>();
   nowMs = 0;
   wallMs = 1_000_000;
+  /** Also those that were lost. */
+  readonly #disks: RaftNode[];
   #options: Partial<RaftOptions>;
 
   constructor({ voters = ["a", "b", "c"], learners = [], seed = 1, ...options }: ClusterOptions = {}) {
@@ -45,13 +50,34 @@ export class RaftCluster {
       voters: voters.map(member),
       votersOutgoing: [],
       learners: learners.map(member),
+      nextVoters: [],
+      addresses: [],
     };
     this.random = seededRandom(seed);
     this.#options = options;
     const all = [...this.configuration.voters, ...this.configuration.learners];
     this.nodes = new Map(all.map((self) => [self.nodeId, new RaftNode(self, this.configuration)]));
-    this.laws = new RaftLaws(this.configuration, [...this.nodes.values()]);
+    this.#disks = [...this.nodes.values()];
+    this.laws = new RaftLaws(this.#disks);
     for (const id of this.nodes.keys()) this.start(id);
+  }
+
+  /** A node that is nobody's member yet; in the place of one with the same id, whose disk is lost. */
+  add(id: string, storeId = `${id}-disk`): void {
+    if (this.nodes.has(id)) this.crash(id);
+    const node = new RaftNode({ nodeId: id, storeId }, this.configuration);
+    this.nodes.set(id, node);
+    this.#disks.push(node);
+    this.start(id);
+  }
+
+  /** To these voters and learners, as their nodes are now. */
+  changeMembers(at: string, voters: readonly string[], learners: readonly string[] = []): ChangeResult {
+    const selves = (ids: readonly string[]) => ids.map((id) => this.node(id).self);
+    const wish = { voters: selves(voters), learners: selves(learners), addresses: [] };
+    const result = this.raft(at).changeMembers(wish, this.now);
+    this.drain(at);
+    return result;
   }
 
   get now(): Now {
@@ -129,7 +155,9 @@ export class RaftCluster {
     this.drain(id);
   }
 
+  /** A test speaks for `from`. */
   receive(to: string, from: string, message: RaftMessage): void {
+    if (message.type === "appendEntries") this.laws.vouch(message.commitIndex);
     this.step(to, { type: "message", from, message });
   }
 
@@ -157,6 +185,7 @@ export class RaftCluster {
   drain(id: string): void {
     const node = this.node(id);
     if (node.raft === null) return;
+    this.laws.observe(node);
     for (let ready = node.up.ready(); ready !== null; ready = node.up.ready()) this.#carryOut(node, ready);
     this.laws.observe(node);
   }
@@ -235,7 +264,7 @@ export class RaftCluster {
     const entry = node.applied.find((one) => one.index === index);
     assert(entry !== undefined, `${node.id} has not applied ${index}`);
     const { term, logTimeMs, wallTimeMs } = entry;
-    return { index, term, logTimeMs, wallTimeMs, configuration: this.configuration };
+    return { index, term, logTimeMs, wallTimeMs, configuration: node.up.configurationAt(index) };
   }
 
   /** The oldest write lands on the disk. */
@@ -298,13 +327,14 @@ export class RaftCluster {
     assert.fail("it never settles");
   }
 
-  /** What the group layer's heartbeats would report, where links let them. */
+  /** What the group layer's heartbeats would report, where links let them; who is no member hears none. */
   heartbeats(): void {
     for (const leader of this.nodes.values()) {
       if (leader.raft?.role !== "leader") continue;
       const { term } = leader.raft;
       for (const other of this.nodes.values()) {
         if (other === leader || other.raft === null) continue;
+        if (!members(leader.up.configuration).some((one) => sameMember(one, other.self))) continue;
         if (this.cuts.has(`${leader.id}>${other.id}`) || other.raft.term !== term) continue;
         this.step(other.id, { type: "leaderAlive", nodeId: leader.id, term });
         if (this.cuts.has(`${other.id}>${leader.id}`)) continue;

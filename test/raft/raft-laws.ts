@@ -1,27 +1,39 @@
 import assert from "node:assert";
-import type { Configuration } from "../../server/raft/configuration.ts";
+import type { Configuration, Member } from "../../server/raft/configuration.ts";
 import type { Entry } from "../../server/raft/entry.ts";
+import { isQuorum, isVoter, sameMember } from "../../server/raft/quorum.ts";
 import type { RaftNode } from "./raft-node.ts";
 
 function content({ type, logTimeMs, wallTimeMs, data }: Entry): string {
   return `${type} ${logTimeMs} ${wallTimeMs} ${Buffer.from(data).toString("hex")}`;
 }
 
+interface Leading {
+  readonly term: number;
+  readonly commitIndex: number;
+  readonly configuration: Configuration;
+}
+
 /** The Raft paper's figure 3, checked as a cluster goes. */
 export class RaftLaws {
-  readonly #configuration: Configuration;
+  /** All disks that there ever were: what one held when it was lost was held. */
   readonly #nodes: readonly RaftNode[];
   readonly #leaderOfTerm = new Map<number, string>();
   /** By "index term". */
   readonly #entries = new Map<string, string>();
   readonly #termBefore = new Map<string, number>();
   readonly #committed: Entry[] = [];
+  /** By index: the term of the leader that committed it. */
+  readonly #committedIn: number[] = [];
+  /** What each leader was when it was looked at last. */
+  readonly #leading = new Map<RaftNode, Leading>();
+  /** Up to here some leader has committed. */
+  #committedByLeaders = 0;
   /** Terms whose leader was seen already. */
   readonly #checkedTerms = new Set<number>();
-  readonly #lastTerms = new Map<string, number>();
+  readonly #lastTerms = new Map<RaftNode, number>();
 
-  constructor(configuration: Configuration, nodes: readonly RaftNode[]) {
-    this.#configuration = configuration;
+  constructor(nodes: readonly RaftNode[]) {
     this.#nodes = nodes;
   }
 
@@ -49,7 +61,7 @@ export class RaftLaws {
     }
   }
 
-  /** State machine safety, and durability: what anybody applies is on a majority's disks, in order, the same everywhere. */
+  /** State machine safety: what anybody applies was committed by a leader, is on its own disk, in order, the same everywhere. */
   committed(node: RaftNode, entry: Entry): void {
     const previous = node.applied.at(-2);
     assert.equal(entry.index, (previous?.index ?? 0) + 1, `${node.id} applies in order`);
@@ -61,6 +73,10 @@ export class RaftLaws {
     }
     const isOnDisk = node.disk.entries.some((one) => one.index === entry.index && one.term === entry.term);
     assert(isOnDisk, `${node.id} applies ${entry.index} before it is on its own disk`);
+    assert(
+      entry.index <= this.#committedByLeaders,
+      `${node.id} applies ${entry.index}, which no leader committed`,
+    );
     const known = this.#committed[entry.index - 1];
     if (known !== undefined) {
       assert.equal(
@@ -73,24 +89,30 @@ export class RaftLaws {
     }
     assert.equal(entry.index, this.#committed.length + 1);
     this.#committed.push(entry);
-    const holds = this.#configuration.voters.filter((voter) => {
-      const { disk } = this.#nodes.find(({ id }) => id === voter.nodeId) ?? assert.fail();
-      if (disk.base.index >= entry.index) return true;
-      return disk.entries.some((one) => one.index === entry.index && one.term === entry.term);
-    });
-    const { length } = this.#configuration.voters;
+  }
+
+  /** A test speaks as a leader that is not there. */
+  vouch(commitIndex: number): void {
+    this.#committedByLeaders = Math.max(this.#committedByLeaders, commitIndex);
+  }
+
+  observe(node: RaftNode): void {
+    const { raft } = node;
+    if (raft === null) return;
+    const lastTerm = this.#lastTerms.get(node) ?? 0;
+    this.#lastTerms.set(node, raft.term);
+    assert(raft.commitIndex <= raft.lastIndex && raft.durableIndex <= raft.lastIndex);
+    this.#checkCommit(node);
+    if (raft.role === "leader") this.#observeLeader(node, lastTerm);
+    else this.#leading.delete(node);
     assert(
-      holds.length * 2 > length,
-      `entry ${entry.index} was committed on ${holds.length} of ${length} disks`,
+      raft.commitIndex <= this.#committedByLeaders,
+      `${node.id} takes ${raft.commitIndex} for committed, leaders have committed ${this.#committedByLeaders}`,
     );
   }
 
-  observe({ id, raft, self }: RaftNode): void {
-    if (raft === null) return;
-    const lastTerm = this.#lastTerms.get(id) ?? 0;
-    this.#lastTerms.set(id, raft.term);
-    assert(raft.commitIndex <= raft.lastIndex && raft.durableIndex <= raft.lastIndex);
-    if (raft.role !== "leader") return;
+  #observeLeader(node: RaftNode, lastTerm: number): void {
+    const { id, up: raft } = node;
     assert(raft.term >= lastTerm, "a running leader's term never goes back");
     const leader = this.#leaderOfTerm.get(raft.term);
     assert(
@@ -98,27 +120,48 @@ export class RaftLaws {
       `election safety: ${leader} and ${id} lead term ${raft.term}`,
     );
     this.#leaderOfTerm.set(raft.term, id);
-    if (this.#checkedTerms.has(raft.term)) return;
+    const { term, commitIndex, configuration } = raft;
+    this.#leading.set(node, { term, commitIndex, configuration });
+    if (!this.#checkedTerms.has(term)) this.#checkOpening(node);
+  }
+
+  /** Also of one that stepped down at once, since what it committed was its own removal. */
+  #checkCommit(node: RaftNode): void {
+    const before = this.#leading.get(node);
+    const { term, commitIndex, configuration } = node.up;
+    if (before?.term === term && commitIndex > before.commitIndex)
+      this.#checkQuorum(node, [before.configuration, configuration]);
+  }
+
+  /** What a leader commits is on the disks of a quorum, by its configuration as it was or is now. */
+  #checkQuorum(node: RaftNode, configurations: readonly Configuration[]): void {
+    const { commitIndex: index, term } = node.up;
+    const isHeld = configurations.some((one) => isQuorum(one, (voter) => this.#holds(voter, index, term)));
+    assert(isHeld, `${node.id} commits ${index} in term ${term}, which no quorum's disks hold`);
+    for (let at = this.#committedByLeaders; at < index; at += 1) this.#committedIn[at] = term;
+    this.#committedByLeaders = Math.max(this.#committedByLeaders, index);
+  }
+
+  #holds(voter: Member, index: number, term: number): boolean {
+    const node = this.#nodes.find(({ self }) => sameMember(self, voter));
+    if (node === undefined) return false;
+    const { base, entries } = node.disk;
+    return base.index >= index || entries.some((one) => one.index === index && one.term === term);
+  }
+
+  /** Leader completeness: at the start of its term it has all that was ever committed before. */
+  #checkOpening(node: RaftNode): void {
+    const { id, up: raft } = node;
     this.#checkedTerms.add(raft.term);
-    assert(
-      this.#configuration.voters.some((voter) => voter.nodeId === self.nodeId),
-      "only voters lead",
-    );
-    // Leader completeness: at the start of its term it has all that was ever committed.
-    assert(
-      raft.lastIndex > this.#committed.length,
-      `leader completeness: ${id} lacks committed entries in term ${raft.term}`,
-    );
-    for (const entry of this.#committed.slice(raft.base.index)) {
-      const node = this.#nodes.find((one) => one.id === id) ?? assert.fail();
+    assert(isVoter(raft.configuration, node.self), "only voters of their own configuration begin to lead");
+    for (const entry of this.#committed) {
+      if ((this.#committedIn[entry.index - 1] as number) >= raft.term) break;
+      if (entry.index <= raft.base.index) continue;
       const pending = node.writes.flatMap((write) => write.entries);
       const own = [...pending, ...node.disk.entries].find(
         (one) => one.index === entry.index && one.term === entry.term,
       );
-      assert(
-        own !== undefined,
-        `leader completeness: ${id} has another entry ${entry.index} in term ${raft.term}`,
-      );
+      assert(own !== undefined, `leader completeness: ${id} lacks entry ${entry.index} in term ${raft.term}`);
     }
   }
 }

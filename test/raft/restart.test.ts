@@ -11,6 +11,8 @@ const configuration = {
   voters: [self, { nodeId: "b", storeId: "b-disk" }],
   votersOutgoing: [],
   learners: [],
+  nextVoters: [],
+  addresses: [],
 };
 const now = { monotonicMs: 0, wallMs: 0 };
 

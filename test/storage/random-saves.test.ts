@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import type { Base, Entry, HardState } from "../../server/raft/entry.ts";
 import { MemoryDisk, MemoryStorage } from "../../server/storage/memory-storage.ts";
 import type { Checkpoint, GroupContents, GroupSave, SaveBatch } from "../../server/storage/storage.ts";
@@ -55,7 +56,7 @@ interface Model {
 function emptyModel(): Model {
   return {
     hardState: { term: 0, votedFor: null, commitIndex: 0 },
-    base: { ...base(0, 0), configuration: { voters: [], votersOutgoing: [], learners: [] }, wallTimeMs: 0 },
+    base: { ...base(0, 0), configuration: emptyConfiguration, wallTimeMs: 0 },
     log: new Map(),
     checkpoints: new Map(),
     staged: new Map(),

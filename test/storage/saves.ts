@@ -22,6 +22,8 @@ export function base(index: number, term = 1): Base {
     voters: [member],
     votersOutgoing: [],
     learners: [{ nodeId: "b", storeId: "00000000000000bb" }],
+    nextVoters: [{ nodeId: "b", storeId: "00000000000000bb" }],
+    addresses: [{ nodeId: "b", url: "ws://10.0.0.2:2667" }],
   };
   return { index, term, logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index, configuration };
 }

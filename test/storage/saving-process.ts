@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import { LevelStorage } from "../../server/storage/level-storage.ts";
 import { checkpoint, entries, hardState } from "./saves.ts";
 
@@ -25,9 +26,7 @@ try {
           0,
           {
             hardState: hardState(1, last),
-            ...(isCompacted
-              ? { base: { ...baseAt, configuration: { voters: [], votersOutgoing: [], learners: [] } } }
-              : {}),
+            ...(isCompacted ? { base: { ...baseAt, configuration: emptyConfiguration } } : {}),
             entries: entries(last - entriesEach + 1, last),
             checkpoints: new Map([["room", checkpoint(save, save % 256)]]),
           },

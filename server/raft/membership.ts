@@ -1,0 +1,52 @@
+import { check } from "./check.ts";
+import type { Configuration } from "./configuration.ts";
+import { decodeConfiguration } from "./configuration-codec.ts";
+import type { Base, Entry } from "./entry.ts";
+
+interface Version {
+  /** Of the entry that brought it, or of the base. */
+  readonly index: number;
+  readonly configuration: Configuration;
+}
+
+/**
+ * The configurations that a log brings, over its base's own. The latest counts, committed or not, from the moment at
+ * which it is appended; what is truncated is taken back (Raft §6).
+ */
+export class Membership {
+  /** By index, never empty: the first is as of the base. Bounded: a leader appends one only when the last is committed. */
+  #versions: Version[];
+
+  constructor(base: Base) {
+    this.#versions = [base];
+  }
+
+  get latest(): Version {
+    return this.#versions.at(-1) as Version;
+  }
+
+  /** As of an index at or behind the base. */
+  at(index: number): Configuration {
+    const version = this.#versions.findLast((one) => one.index <= index);
+    check(version !== undefined, `the configuration as of ${index} is forgotten`);
+    return version.configuration;
+  }
+
+  appended({ type, index, data }: Entry): void {
+    if (type === "configuration") this.#versions.push({ index, configuration: decodeConfiguration(data) });
+  }
+
+  truncatedFrom(index: number): void {
+    while (this.latest.index >= index) this.#versions.pop();
+  }
+
+  /** The log begins behind `base` now. */
+  compacted(base: Base): void {
+    this.#versions = [base, ...this.#versions.filter((version) => version.index > base.index)];
+  }
+
+  /** A snapshot took the place of everything. */
+  reset(base: Base): void {
+    this.#versions = [base];
+  }
+}
