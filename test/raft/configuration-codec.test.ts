@@ -4,17 +4,21 @@ import * as assert from "uvu/assert";
 import type { Configuration, Member } from "../../server/raft/configuration.ts";
 import { decodeConfiguration, encodeConfiguration } from "../../server/raft/configuration-codec.ts";
 
+const plain = { noNullPrototype: true };
 const ascii = fc.string({ unit: "grapheme-ascii", maxLength: 40 });
-const members = fc.array(fc.record({ nodeId: ascii, storeId: ascii }, { noNullPrototype: true }), {
+const members: fc.Arbitrary<Member[]> = fc.array(fc.record({ nodeId: ascii, storeId: ascii }, plain), {
   maxLength: 32,
-}) as fc.Arbitrary<Member[]>;
-const configurations: fc.Arbitrary<Configuration> = fc.record({
-  voters: members,
-  votersOutgoing: members,
-  learners: members,
-  nextVoters: members,
-  addresses: fc.array(fc.record({ nodeId: ascii, url: ascii }, { noNullPrototype: true })),
 });
+const configurations: fc.Arbitrary<Configuration> = fc.record(
+  {
+    voters: members,
+    votersOutgoing: members,
+    learners: members,
+    nextVoters: members,
+    addresses: fc.array(fc.record({ nodeId: ascii, url: ascii }, plain)),
+  },
+  plain,
+);
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
