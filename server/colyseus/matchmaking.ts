@@ -126,7 +126,7 @@ export class Matchmaking {
           continue;
         }
       }
-      const reserved = await this.#reserve(listing, options, auth);
+      const reserved = await this.#reserve(listing, options, auth).catch(nullIfFrozen);
       if (reserved !== null) return reserved;
       without.add(listing.roomId);
       exclude = listing.roomId;
@@ -230,6 +230,12 @@ async function authenticate(name: string, options: Options, context?: AuthContex
   if (result === false || result === null || result === undefined)
     throw new ServerError(ErrorCode.AUTH_FAILED, "onAuth failed");
   return result === true ? undefined : result;
+}
+
+/** Whoever seeks a room, and not this one, finds another. */
+function nullIfFrozen(error: unknown): null {
+  if (error instanceof SessionError && error.code === "ROOM_FROZEN") return null;
+  throw error;
 }
 
 function raise(error: Error): never {

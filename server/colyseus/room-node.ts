@@ -70,8 +70,10 @@ export class RoomNode {
   /** This node's replicas, for operators. */
   rooms(): RoomStatus[] {
     const machines = [...(this.#sessions?.machines ?? []).entries()];
-    return machines.flatMap(([group, { rooms }]) =>
-      [...rooms.values()].map((replica) => roomStatus(replica, group)),
+    return machines.flatMap(([group, machine]) =>
+      [...machine.rooms.values()].map((replica) =>
+        roomStatus(replica, group, machine.standing(replica.roomId)),
+      ),
     );
   }
 

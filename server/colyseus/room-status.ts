@@ -1,4 +1,5 @@
 import type { RoomReplica } from "../session/room-replica.ts";
+import type { RoomStanding } from "../session/room-standing.ts";
 
 /** One room on this node, for operators. */
 export interface RoomStatus {
@@ -16,9 +17,15 @@ export interface RoomStatus {
   readonly restlessBecause: string | null;
   readonly pinned: boolean;
   readonly lastError: string | null;
+  /** Why this node does not speak for the room; null: it does. */
+  readonly standing: RoomStanding | null;
 }
 
-export function roomStatus(replica: RoomReplica, group: number): RoomStatus {
+export function roomStatus(
+  replica: RoomReplica,
+  group: number,
+  standing: RoomStanding | undefined,
+): RoomStatus {
   const restlessBecause = replica.restlessBecause();
   return {
     roomId: replica.roomId,
@@ -33,5 +40,6 @@ export function roomStatus(replica: RoomReplica, group: number): RoomStatus {
     // Cutting the log under a room that is never at rest is a later step; until then no room is pinned.
     pinned: false,
     lastError: replica.lastError,
+    standing: standing ?? null,
   };
 }

@@ -18,6 +18,11 @@ export const sessionLimits = Object.freeze({
   roomsPerGroupMax: 10_000,
   /** Quarantined rooms of one group that are remembered, the newest ones. */
   quarantinedRoomsMax: 64,
+  /** Hashes that a room's replica remembers of itself: so many seconds may pass between one and the verdict about it. */
+  hashPointsMax: 8,
+  /** Commands that wait for the replica that will replace one that differs; past either the odd one carries them out. */
+  heldCommandsMax: 4_096,
+  heldCommandBytesMax: 4 * 1024 * 1024,
   /** Bytes waiting on a client's socket before it is closed as too slow. */
   socketBufferedBytesMax: 4 * 1024 * 1024,
 });

@@ -25,6 +25,12 @@ export class Origins {
     return [...this.#streams].map(([nodeId, { bootCount, sequence }]) => [nodeId, bootCount, sequence]);
   }
 
+  /** The last sequence of this start of a node; 0: it has not spoken. */
+  lastOf({ nodeId, bootCount }: Omit<Origin, "sequence">): number {
+    const stream = this.#streams.get(nodeId);
+    return stream?.bootCount === bootCount ? stream.sequence : 0;
+  }
+
   /** Judges, and notes `origin` as taken if it is new. */
   take(origin: Origin): OriginVerdict {
     const stream = this.#streams.get(origin.nodeId);

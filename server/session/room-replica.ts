@@ -1,42 +1,23 @@
-import { pack, unpack } from "msgpackr";
 import type { ApplyResult } from "../group/machine.ts";
+import { type HashPoint, type Judgement, RoomWitness } from "./divergence/room-witness.ts";
+import type { Verdict } from "./divergence/verdict.ts";
 import { GraphError } from "./graph/graph-error.ts";
 import { sessionLimits } from "./limits.ts";
 import { abnormalClosure, mayTryReconnect } from "./live-socket.ts";
-import { Origins, type OriginsState } from "./origins.ts";
+import { Origins } from "./origins.ts";
 import type { RoomHost } from "./room-host.ts";
 import type { RoomBirth, RoomEnvironment, RoomProgram } from "./room-program.ts";
 import type { RoomTimers } from "./room-timers.ts";
-import { RoomWorld, type WorldState } from "./room-world.ts";
+import { RoomWorld } from "./room-world.ts";
 import { settledOutside } from "./sandbox.ts";
-import { Seat, type SeatState } from "./seat.ts";
+import { packRoom, roomHash, type SavedRoom, type SessionPart, unpackRoom } from "./saved-room.ts";
+import { Seat } from "./seat.ts";
 import { SeatSockets } from "./seat-sockets.ts";
 import { failureRefusal, type Refusal, refusal } from "./session-error.ts";
 import type { Attach, Call, Detach, Message, NodeLost, Reserve, SessionContext } from "./session-menu.ts";
 
-/**
- * A room's graph hash is taken by the first command of each so many milliseconds of log time: at equal indexes on every
- * replica, and at a cost that does not grow with the load.
- */
-const hashIntervalMs = 1_000;
-const checkpointVersion = 2;
-
-interface HashPoint {
-  readonly index: number;
-  readonly hash: string;
-}
-
-interface Saved {
-  readonly version: number;
-  readonly birth: RoomBirth;
-  readonly index: number;
-  readonly world: WorldState;
-  readonly origins: OriginsState;
-  readonly seats: SeatState[];
-  readonly hashedInterval: number;
-  readonly hashPoint: HashPoint | null;
-  readonly program: Uint8Array;
-}
+/** The hash of a room that holds what cannot be saved. */
+const unsavableHash = "unsavable";
 
 /**
  * One room on this node: everything that a command for it reads or changes (design 5.2). Deduplication, clock, timers,
@@ -47,26 +28,24 @@ export class RoomReplica implements RoomEnvironment {
   readonly nodeId: string;
   readonly seats: Map<string, Seat>;
   readonly world: RoomWorld;
+  readonly origins: Origins;
+  readonly witness: RoomWitness;
   /** The last command that touched this room. */
   index: number;
-  /** The last point that all replicas share. */
-  hashPoint: HashPoint | null = null;
   readonly #host: RoomHost;
-  readonly #origins: Origins;
   readonly #sockets = new SeatSockets();
   #program: RoomProgram | null = null;
-  #hashedInterval: number;
   /** Why the room could not be saved or hashed when it was tried last. */
   #unsavable: string | null = null;
 
-  private constructor(host: RoomHost, birth: RoomBirth, saved: Saved | null) {
+  private constructor(host: RoomHost, birth: RoomBirth, saved: SavedRoom | null) {
     this.#host = host;
     this.birth = birth;
     this.nodeId = host.nodeId;
     this.index = birth.index;
     this.world = new RoomWorld(birth, (fields, message) => host.log.warn(fields, message));
-    this.#origins = new Origins(saved?.origins);
-    this.#hashedInterval = saved?.hashedInterval ?? 0;
+    this.origins = new Origins(saved?.origins);
+    this.witness = new RoomWitness(host.nodeId, birth.roomId);
     this.seats = new Map((saved?.seats ?? []).map((state) => [state.sessionId, Seat.from(state)]));
   }
 
@@ -86,10 +65,8 @@ export class RoomReplica implements RoomEnvironment {
 
   /** @throws if the checkpoint cannot be brought back to life: a replica that would differ must not exist. */
   static restore(host: RoomHost, bytes: Uint8Array): RoomReplica {
-    const saved = unpack(bytes) as Saved;
-    const { version, birth } = saved;
-    if (version !== checkpointVersion)
-      throw new Error(`room checkpoint of version ${version}, this code reads ${checkpointVersion}`);
+    const saved = unpackRoom(bytes);
+    const { birth } = saved;
     const replica = new RoomReplica(host, birth, saved);
     const made = replica.world.settle(() => host.programs.restore(replica, saved.program, replica.seats));
     if (made.state === "failed") throw made.error;
@@ -98,7 +75,7 @@ export class RoomReplica implements RoomEnvironment {
     replica.#program = made.value;
     replica.index = saved.index;
     replica.world.restore(saved.world);
-    replica.hashPoint = saved.hashPoint;
+    replica.witness.restore(saved.witness, saved.index);
     return replica;
   }
 
@@ -133,19 +110,48 @@ export class RoomReplica implements RoomEnvironment {
   save(): Uint8Array | null {
     if (this.world.openPromise !== null || this.program.restlessBecause() !== null) return null;
     const program = this.#savable(() => this.program.save());
-    if (program === null) return null;
-    const saved: Saved = {
-      version: checkpointVersion,
-      birth: this.birth,
-      index: this.index,
-      world: this.world.state,
-      origins: this.#origins.state,
-      seats: [...this.seats.values()].map((seat) => seat.state),
-      hashedInterval: this.#hashedInterval,
-      hashPoint: this.hashPoint,
-      program,
-    };
-    return pack(saved);
+    return program === null ? null : this.#packed(program);
+  }
+
+  /** What can be compared but not brought back to life: also while it is not at rest. @throws GraphError */
+  picture(): Uint8Array {
+    return this.#packed(this.program.save());
+  }
+
+  #packed(program: Uint8Array): Uint8Array {
+    const { birth, index, witness } = this;
+    return packRoom({ ...this.#sessionPart, birth, index, witness: witness.state, program });
+  }
+
+  get #sessionPart(): SessionPart {
+    const seats = [...this.seats.values()].map((seat) => seat.state);
+    return { world: this.world.state, origins: this.origins.state, seats };
+  }
+
+  // ---- what is compared -------------------------------------------------------------------------------------------
+
+  /** The last point that all replicas share. */
+  get hashPoint(): HashPoint | null {
+    return this.witness.last;
+  }
+
+  /** After each command that is addressed to the room, whatever it did here. True: a hash was taken. */
+  takePoint({ index, logTimeMs }: SessionContext): boolean {
+    if (this.disposed || !this.witness.isDue(logTimeMs)) return false;
+    const hash = this.#savable(() => roomHash(this.program.hash(), this.#sessionPart));
+    this.witness.add({ index, hash: hash ?? unsavableHash }, logTimeMs);
+    return true;
+  }
+
+  /** What was agreed about the room's hashes. */
+  judge(verdict: Verdict, { index, logTimeMs }: SessionContext): Judgement {
+    this.index = index;
+    const judgement = this.witness.judge(verdict);
+    if (judgement.type === "freezes") {
+      this.world.stop(logTimeMs);
+      this.closeSockets(mayTryReconnect, "ROOM_FROZEN: its replicas differ, and none has a majority");
+    } else if (judgement.type !== "none" && judgement.thaws) this.world.goOn(logTimeMs);
+    return judgement;
   }
 
   // ---- for the program --------------------------------------------------------------------------------------------
@@ -226,6 +232,7 @@ export class RoomReplica implements RoomEnvironment {
 
   /** Seats that a lost node held are free to be taken again elsewhere. */
   nodeLost(argument: NodeLost, context: SessionContext): void {
+    if (this.witness.frozen !== null) return;
     this.#begin(context);
     if (this.disposed) return;
     for (const seat of [...this.seats.values()]) {
@@ -233,11 +240,12 @@ export class RoomReplica implements RoomEnvironment {
       if (at?.nodeId === argument.nodeId && at.bootCount <= argument.bootCountMax)
         this.#detach(seat, abnormalClosure);
     }
-    this.#end();
+    this.#settleLeaves();
   }
 
   message(argument: Message, context: SessionContext): ApplyResult {
     const { sessionId, epoch, stream, sequence, frame } = argument;
+    if (this.witness.frozen !== null) return done(this.#frozen());
     const seat = this.seats.get(sessionId);
     if (seat === undefined)
       return done(refusal("SEAT_EXPIRED", `room ${this.roomId} has no seat ${sessionId}`));
@@ -255,7 +263,7 @@ export class RoomReplica implements RoomEnvironment {
     const act = verdict === "new" ? this.program.message : this.program.repeat;
     this.world.run(() => act.call(this.program, seat, frame), "message");
     if (stream === "client") this.#sockets.acknowledge(seat);
-    this.#end();
+    this.#settleLeaves();
     return done(null);
   }
 
@@ -269,7 +277,7 @@ export class RoomReplica implements RoomEnvironment {
 
   tick(context: SessionContext): void {
     this.#begin(context);
-    this.#end();
+    this.#settleLeaves();
   }
 
   flushAcks(encode: (sequence: number) => Uint8Array): void {
@@ -291,16 +299,18 @@ export class RoomReplica implements RoomEnvironment {
   // ---- how a command runs -----------------------------------------------------------------------------------------
 
   #proposed(sequence: number, context: SessionContext, act: () => unknown): ApplyResult {
-    const verdict = this.#origins.take({ ...context.origin, sequence });
+    const verdict = this.origins.take({ ...context.origin, sequence });
     if (verdict === "gap") return { type: "gap" };
     if (verdict === "duplicate")
       return done(refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before; its result is gone"));
     if (verdict === "expired")
       return done(refusal("SESSION_EXPIRED", "a later start of this node has spoken since"));
+    // Counted all the same: a number that is left out would hold up everything after it.
+    if (this.witness.frozen !== null) return done(this.#frozen());
     this.#begin(context);
     if (this.disposed) return done(this.#gone());
     const value = act();
-    this.#end();
+    this.#settleLeaves();
     return done(value);
   }
 
@@ -309,18 +319,13 @@ export class RoomReplica implements RoomEnvironment {
     return refusal("ROOM_NOT_FOUND", `room "${this.roomId}" is not there, or no longer`);
   }
 
+  #frozen(): Refusal {
+    return refusal("ROOM_FROZEN", `room "${this.roomId}" stands still: its replicas differ`);
+  }
+
   #begin(context: SessionContext): void {
     this.index = context.index;
     this.world.advance(context, () => this.#settleLeaves());
-  }
-
-  #end(): void {
-    this.#settleLeaves();
-    const interval = Math.floor(this.world.nowMs() / hashIntervalMs);
-    if (interval === this.#hashedInterval || this.disposed) return;
-    this.#hashedInterval = interval;
-    const hash = this.#savable(() => this.program.hash());
-    this.hashPoint = hash === null ? null : { index: this.index, hash };
   }
 
   /** What room code puts into its fields is its own: that it cannot be saved is the room's failure, not the node's. */

@@ -1,11 +1,18 @@
+import type { Divergence } from "./divergence/divergence.ts";
+import type { Frozen } from "./divergence/room-witness.ts";
 import { describeAct, isPast, type RoomMark, type RoomMarks } from "./room-mark.ts";
+import { type Refusal, refusal } from "./session-error.ts";
 
 /** Why this node's replica of a room takes no part just now. Elsewhere the room may well go on. */
 export type RoomStanding =
   /** An earlier start could not get past it: nothing of its code runs here until it is quarantined. */
   | { readonly type: "marked"; readonly mark: RoomMark }
   /** Its quarantine is committed, at `index`, and on its way to be applied: what comes before it need not run any more. */
-  | { readonly type: "ending"; readonly index: number };
+  | { readonly type: "ending"; readonly index: number }
+  /** The majority's state is another: this replica speaks for nobody until it has theirs. */
+  | ({ readonly type: "diverged" } & Divergence)
+  /** Agreed: the replicas differ, none has a majority, and the room stands still on all of them. */
+  | ({ readonly type: "frozen" } & Frozen);
 
 /** One sentence, for a player or an operator. */
 export function describeStanding(roomId: string, standing: RoomStanding): string {
@@ -16,8 +23,24 @@ export function describeStanding(roomId: string, standing: RoomStanding): string
     }
     case "ending":
       return `room ${roomId} is being closed: its quarantine is agreed at entry ${standing.index}`;
+    case "diverged":
+      return `this node's replica of room ${roomId} differs from the others': go on at another node`;
+    case "frozen":
+      return `room ${roomId} stands still: its replicas differ since entry ${standing.index}, and none has a majority`;
   }
 }
+
+/** The same for a program. */
+export function standingRefusal(roomId: string, standing: RoomStanding): Refusal {
+  return refusal(standingCodes[standing.type], describeStanding(roomId, standing));
+}
+
+const standingCodes = {
+  marked: "ROOM_STANDS_STILL",
+  ending: "ROOM_STANDS_STILL",
+  diverged: "ROOM_NOT_SERVED_HERE",
+  frozen: "ROOM_FROZEN",
+} as const;
 
 export interface RoomStandingsHost {
   readonly group: number;

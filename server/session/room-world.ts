@@ -9,6 +9,8 @@ export interface WorldState {
   readonly nowMs: number;
   readonly wallMs: number;
   readonly random: [number, number, number, number];
+  readonly standstillMs: number;
+  readonly stoppedAtMs: number | null;
 }
 
 /** How far an asynchronous piece of room code came by itself. */
@@ -31,6 +33,10 @@ export class RoomWorld implements World {
   #nextOpen = 1;
   #nowMs: number;
   #wallMs: number;
+  /** The log's time minus the room's: for how long it has stood still. */
+  #standstillMs = 0;
+  /** Log time; null: the room's clock goes. */
+  #stoppedAtMs: number | null = null;
 
   constructor(birth: RoomBirth, warn: (fields: object, message: string) => void) {
     this.#birth = birth;
@@ -41,13 +47,21 @@ export class RoomWorld implements World {
   }
 
   get state(): WorldState {
-    return { nowMs: this.#nowMs, wallMs: this.#wallMs, random: this.#random.state };
+    return {
+      nowMs: this.#nowMs,
+      wallMs: this.#wallMs,
+      random: this.#random.state,
+      standstillMs: this.#standstillMs,
+      stoppedAtMs: this.#stoppedAtMs,
+    };
   }
 
   restore(state: WorldState): void {
     this.#nowMs = state.nowMs;
     this.#wallMs = state.wallMs;
     this.#random.restore(state.random);
+    this.#standstillMs = state.standstillMs;
+    this.#stoppedAtMs = state.stoppedAtMs;
   }
 
   get label(): string {
@@ -106,12 +120,31 @@ export class RoomWorld implements World {
 
   /** Whatever falls due up to a command's stamp has happened before it, on every replica. */
   advance({ logTimeMs, wallTimeMs }: Stamps, afterEach: () => void): void {
-    this.timers.advance(logTimeMs, (timer, dueMs) => {
-      this.#moveTime(dueMs, wallTimeMs - (logTimeMs - dueMs));
+    const nowMs = logTimeMs - this.#standstillMs;
+    this.timers.advance(nowMs, (timer, dueMs) => {
+      this.#moveTime(dueMs, wallTimeMs - (nowMs - dueMs));
       this.run(() => timer.callback(...timer.args), "timer");
       afterEach();
     });
-    this.#moveTime(logTimeMs, wallTimeMs);
+    this.#moveTime(nowMs, wallTimeMs);
+  }
+
+  /** The room's clock stands from here on. */
+  stop(logTimeMs: number): void {
+    this.#stoppedAtMs ??= logTimeMs;
+  }
+
+  /** It goes on from where it stood: no seat was kept, and no timer ran, meanwhile. */
+  goOn(logTimeMs: number): void {
+    if (this.#stoppedAtMs === null) return;
+    this.#standstillMs += logTimeMs - this.#stoppedAtMs;
+    this.#stoppedAtMs = null;
+  }
+
+  /** In log time; null: no timer, or the clock stands. */
+  nextDueMs(): number | null {
+    const dueMs = this.#stoppedAtMs === null ? this.timers.nextDueMs() : null;
+    return dueMs === null ? null : dueMs + this.#standstillMs;
   }
 
   #moveTime(nowMs: number, wallMs: number): void {

@@ -7,6 +7,8 @@ export type SessionErrorCode =
   | "ROOM_CREATE_FAILED"
   | "ROOM_QUARANTINED"
   | "ROOM_STANDS_STILL"
+  | "ROOM_NOT_SERVED_HERE"
+  | "ROOM_FROZEN"
   | "SEAT_EXPIRED"
   | "TOKEN_REFUSED"
   | "EPOCH_PAST"
@@ -44,6 +46,7 @@ export function outsideLog(what: string): SessionError {
 
 const transient = new Set<unknown>([
   ...["NO_LEADER", "OVERLOADED", "APPLIED_RESULT_FORGOTTEN", "SESSION_EXPIRED", "ROOM_STANDS_STILL"],
+  ...["ROOM_NOT_SERVED_HERE", "ROOM_FROZEN"],
   // The groups' own: see ProposalError.
   ...["TIMEOUT", "STOPPED"],
 ]);

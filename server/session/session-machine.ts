@@ -1,14 +1,15 @@
 import type { AppliedCommand, ApplyResult, Machine } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import { PartsDirt } from "./dirt.ts";
+import type { OddRooms } from "./divergence/odd-rooms.ts";
+import type { Verdicts } from "./divergence/verdict.ts";
+import { mayTryReconnect } from "./live-socket.ts";
+import { MachineRooms, type MachineRoomsHost } from "./machine-rooms.ts";
 import { describeQuarantine, type Quarantine, type QuarantinedRoom, quarantinedCode } from "./quarantine.ts";
 import { RoomDirectory } from "./room-directory.ts";
-import type { RoomHost } from "./room-host.ts";
-import type { RoomMarks } from "./room-mark.ts";
-import { RoomReplica } from "./room-replica.ts";
-import { describeStanding, type RoomStanding, RoomStandings } from "./room-standing.ts";
-import type { RoomActing, RoomWatch } from "./room-watch.ts";
-import { isRefusal, type Refusal, refusal } from "./session-error.ts";
+import type { RoomReplica } from "./room-replica.ts";
+import { type RoomStanding, standingRefusal } from "./room-standing.ts";
+import { type Refusal, refusal } from "./session-error.ts";
 import type {
   Allocate,
   Attach,
@@ -23,16 +24,7 @@ import type {
 } from "./session-menu.ts";
 import { sessionMenu } from "./session-menu.ts";
 
-export interface SessionMachineHost extends RoomHost {
-  readonly group: number;
-  readonly watch: RoomWatch;
-  /** What earlier starts of this node could not get past, in any group. */
-  readonly marks: RoomMarks;
-  /** A room is here from now on, or no longer. */
-  roomAdded(replica: RoomReplica): void;
-  roomRemoved(replica: RoomReplica): void;
-  encodeAck(sequence: number): Uint8Array;
-}
+export type SessionMachineHost = MachineRoomsHost;
 
 /** The key of the group's own part; rooms are keyed by their id. */
 const directoryKey = "";
@@ -44,60 +36,50 @@ const quarantineNumber = sessionMenu.encode("quarantine", {
   why: "",
   deaths: 1,
 })[0];
+const nothing: ApplyResult = { type: "done", value: null };
 
 /** The replicated state machine of one group: its directory and its rooms, each a part with an index of its own. */
 export class SessionMachine implements Machine, SessionCommands {
-  readonly rooms = new Map<string, RoomReplica>();
   readonly #host: SessionMachineHost;
   readonly #dirt = new PartsDirt();
-  /** Rooms with commands since the last drain: they may have something for their clients. */
-  readonly #spoken = new Set<RoomReplica>();
-  /** Rooms that this replica passes over. */
-  readonly #standings: RoomStandings;
+  readonly #rooms: MachineRooms;
   #directory = new RoomDirectory();
   #directoryIndex = 0;
-  /** The last command that was applied to anything: what a part that is saved now stands at. */
-  #appliedIndex = 0;
-  /** Asked on every turn of the leader's, and changed only by commands. */
-  #nextTickMs: number | null | undefined = undefined;
 
   constructor(host: SessionMachineHost) {
     this.#host = host;
-    this.#standings = new RoomStandings({ ...host, touch: (roomId, index) => this.#touch(roomId, index) });
+    this.#rooms = new MachineRooms({ host, dirt: this.#dirt, notServed: (roomId) => this.notServed(roomId) });
+  }
+
+  get rooms(): ReadonlyMap<string, RoomReplica> {
+    return this.#rooms.all;
+  }
+
+  /** Those that differ from the majority's. */
+  get odd(): OddRooms {
+    return this.#rooms.odd;
   }
 
   restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
-    const replaced = [...this.rooms.values()];
-    for (const replica of replaced) replica.discard();
-    this.rooms.clear();
+    const cleared = this.#rooms.clear();
     this.#dirt.clear();
-    this.#spoken.clear();
-    this.#standings.clear();
-    this.#appliedIndex = 0;
-    this.#nextTickMs = undefined;
     const directory = checkpoints.get(directoryKey);
     this.#directory = new RoomDirectory(directory?.bytes);
     this.#directoryIndex = directory?.index ?? 0;
     for (const [roomId, checkpoint] of checkpoints) {
       if (roomId === directoryKey || !this.#comesToLife(roomId, checkpoint.index)) continue;
-      const { index, bytes } = checkpoint;
-      const acting = { roomId, act: "restore", index } as const;
-      const replica = this.#watched(acting, () => RoomReplica.restore(this.#host, bytes));
-      replica.index = index;
-      this.rooms.set(roomId, replica);
-      this.#host.roomAdded(replica);
+      this.#rooms.bringToLife(roomId, checkpoint);
     }
-    // A room that lives on was never gone: this node goes on numbering what it proposes to it.
-    for (const replica of replaced) if (!this.rooms.has(replica.roomId)) this.#host.roomRemoved(replica);
+    cleared.restored();
   }
 
   #comesToLife(roomId: string, checkpointIndex: number): boolean {
     if (this.#directoryIndex > checkpointIndex && !this.#directory.lists(roomId)) {
       // Its end is in the log ahead, and known; its own code on the way there may be why it was ended.
-      this.#touch(roomId, checkpointIndex + 1);
+      this.#dirt.touch(roomId, checkpointIndex + 1);
       return false;
     }
-    return this.#standings.meet(roomId, checkpointIndex);
+    return this.#rooms.standings.meet(roomId, checkpointIndex);
   }
 
   /**
@@ -108,12 +90,12 @@ export class SessionMachine implements Machine, SessionCommands {
     if (command[0] !== quarantineNumber) return;
     const { roomId } = sessionMenu.decode(command).argument as Quarantine;
     if (index > this.#directoryIndex)
-      this.#standings.foresee(roomId, { index, appliedIndex: this.#appliedIndex });
+      this.#rooms.standings.foresee(roomId, { index, appliedIndex: this.appliedIndex });
   }
 
   apply(applied: AppliedCommand): ApplyResult {
-    this.#appliedIndex = applied.index;
-    this.#nextTickMs = undefined;
+    const { index, command, wallTimeMs } = applied;
+    this.#rooms.begin({ index, bytes: command.length, wallTimeMs });
     const context: SessionContext = {
       index: applied.index,
       logTimeMs: applied.logTimeMs,
@@ -137,7 +119,8 @@ export class SessionMachine implements Machine, SessionCommands {
     }
     const { roomId, roomName, options, seed } = argument;
     if (!this.#directory.createdBy(roomId, context.index) || this.rooms.has(roomId)) return result;
-    if (!this.#standings.meet(roomId, context.index - 1)) return this.#passedOver(roomId);
+    if (!this.#rooms.standings.meet(roomId, context.index - 1))
+      return { type: "done", value: this.notServed(roomId) };
     const birth = {
       roomId,
       roomName,
@@ -147,13 +130,8 @@ export class SessionMachine implements Machine, SessionCommands {
       logTimeMs: context.logTimeMs,
       wallTimeMs: context.wallTimeMs,
     };
-    const acting = { roomId, act: "create", index: context.index } as const;
-    const replica = this.#watched(acting, () => RoomReplica.create(this.#host, birth));
-    if (isRefusal(replica)) return { type: "done", value: replica };
-    this.rooms.set(roomId, replica);
-    this.#touch(roomId, context.index);
-    this.#host.roomAdded(replica);
-    return result;
+    const refused = this.#rooms.create(birth);
+    return refused === null ? result : { type: "done", value: refused };
   }
 
   forget(argument: Forget, context: SessionContext): ApplyResult {
@@ -164,7 +142,8 @@ export class SessionMachine implements Machine, SessionCommands {
     if (verdict !== "new") return { type: "done", value: null };
     this.#directory.forget(argument.roomId);
     // Who leads has got past what this replica did not, and the room has ended by itself.
-    this.#standings.end(argument.roomId, context.index);
+    this.#rooms.standings.end(argument.roomId, context.index);
+    this.odd.end(argument.roomId);
     return { type: "done", value: null };
   }
 
@@ -180,12 +159,13 @@ export class SessionMachine implements Machine, SessionCommands {
         this.#tellOfQuarantine(quarantined);
       }
     }
-    this.#standings.end(roomId, index);
+    this.#rooms.standings.end(roomId, index);
+    this.odd.end(roomId);
     const replica = this.rooms.get(roomId);
     if (replica !== undefined) {
       replica.closeSockets(quarantinedCode, describeQuarantine(argument));
-      this.#remove(replica);
-      this.#touch(roomId, index);
+      this.#rooms.remove(replica);
+      this.#dirt.touch(roomId, index);
     }
     return { type: "done", value: null };
   }
@@ -203,17 +183,17 @@ export class SessionMachine implements Machine, SessionCommands {
 
   /** Rooms that take no part on this replica, and why. */
   get standings(): ReadonlyMap<string, RoomStanding> {
-    return this.#standings.all;
+    return this.#rooms.standings.all;
   }
 
   /** It stood still here and has ended; this is not durable yet. */
   hasEnded(roomId: string): boolean {
-    return this.#standings.hasEnded(roomId);
+    return this.#rooms.standings.hasEnded(roomId);
   }
 
   /** It is here, or was and is not gone from the disk yet. */
   hasTraceOf(roomId: string): boolean {
-    const isHere = this.rooms.has(roomId) || this.#standings.has(roomId) || this.hasEnded(roomId);
+    const isHere = this.rooms.has(roomId) || this.#rooms.standings.has(roomId) || this.hasEnded(roomId);
     return isHere || this.#directory.lists(roomId) || this.#dirt.firstIndex(roomId) !== null;
   }
 
@@ -222,65 +202,64 @@ export class SessionMachine implements Machine, SessionCommands {
    * checkpoint may be ahead of what has been applied since: a room that is still to be made again is not gone.
    */
   *gone(): Iterable<string> {
-    for (const roomId of this.#directory.roomsMadeBy(this.#appliedIndex))
-      if (!this.rooms.has(roomId) && !this.#standings.has(roomId)) yield roomId;
+    for (const roomId of this.#directory.roomsMadeBy(this.appliedIndex))
+      if (!this.rooms.has(roomId) && this.standing(roomId) === undefined) yield roomId;
+  }
+
+  /** Why this node does not speak for the room just now; undefined: it does, if it has it. */
+  standing(roomId: string): RoomStanding | undefined {
+    return this.#rooms.standing(roomId);
+  }
+
+  /** Those that this node may speak for. */
+  servingRooms(): Iterable<RoomReplica> {
+    return this.#rooms.serving();
   }
 
   // ---- rooms ------------------------------------------------------------------------------------------------------
 
   reserve(argument: Reserve, context: SessionContext): ApplyResult {
-    return this.#withRoom(argument.roomId, context, (replica) => replica.reserve(argument, context));
+    return this.#rooms.withRoom(argument, context, (replica) => replica.reserve(argument, context));
   }
 
   attach(argument: Attach, context: SessionContext): ApplyResult {
-    return this.#withRoom(argument.roomId, context, (replica) => replica.attach(argument, context));
+    const { nodeId, bootCount } = this.#host;
+    const { origin } = context;
+    if (this.odd.has(argument.roomId) && origin.nodeId === nodeId && origin.bootCount === bootCount)
+      this.#host.takeSocket(argument.attachId)?.close(mayTryReconnect, "go on elsewhere");
+    return this.#rooms.withRoom(argument, context, (replica) => replica.attach(argument, context));
   }
 
   detach(argument: Detach, context: SessionContext): ApplyResult {
-    return this.#withRoom(argument.roomId, context, (replica) => replica.detach(argument, context));
+    return this.#rooms.withRoom(argument, context, (replica) => replica.detach(argument, context));
   }
 
   message(argument: Message, context: SessionContext): ApplyResult {
-    return this.#withRoom(argument.roomId, context, (replica) => replica.message(argument, context));
+    // Its number is the client's, or counts within one epoch: not the node's.
+    const { roomId } = argument;
+    return this.#rooms.withRoom({ roomId }, context, (replica) => replica.message(argument, context));
   }
 
   call(argument: Call, context: SessionContext): ApplyResult {
-    return this.#withRoom(argument.roomId, context, (replica) => replica.call(argument, context));
+    return this.#rooms.withRoom(argument, context, (replica) => replica.call(argument, context));
   }
 
   nodeLost(argument: NodeLost, context: SessionContext): ApplyResult {
-    for (const replica of [...this.rooms.values()]) {
-      const holds = [...replica.seats.values()].some((seat) => seat.attachment?.nodeId === argument.nodeId);
-      if (!holds) continue;
-      this.#withRoom(replica.roomId, context, () => {
-        replica.nodeLost(argument, context);
-        return { type: "done", value: null };
-      });
-    }
-    return { type: "done", value: null };
+    const holds = ({ seats }: RoomReplica) =>
+      [...seats.values()].some((seat) => seat.attachment?.nodeId === argument.nodeId);
+    return this.#rooms.withRooms(context, holds, (replica) => replica.nodeLost(argument, context));
   }
 
   tick(_argument: null, context: SessionContext): ApplyResult {
-    for (const replica of [...this.rooms.values()]) {
-      const dueMs = replica.timers.nextDueMs();
-      if (dueMs === null || dueMs > context.logTimeMs) continue;
-      this.#withRoom(replica.roomId, context, () => {
-        replica.tick(context);
-        return { type: "done", value: null };
-      });
-    }
-    return { type: "done", value: null };
+    const isDue = (replica: RoomReplica) => {
+      const dueMs = replica.world.nextDueMs();
+      return dueMs !== null && dueMs <= context.logTimeMs;
+    };
+    return this.#rooms.withRooms(context, isDue, (replica) => replica.tick(context));
   }
 
   nextTickMs(): number | null {
-    if (this.#nextTickMs !== undefined) return this.#nextTickMs;
-    let next: number | null = null;
-    for (const replica of this.rooms.values()) {
-      const dueMs = replica.timers.nextDueMs();
-      if (dueMs !== null && (next === null || dueMs < next)) next = dueMs;
-    }
-    this.#nextTickMs = next;
-    return next;
+    return this.#rooms.nextTickMs();
   }
 
   tickCommand(): Uint8Array {
@@ -288,8 +267,7 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   drained(): void {
-    for (const replica of this.#spoken) replica.flushAcks(this.#host.encodeAck);
-    this.#spoken.clear();
+    this.#rooms.drained();
   }
 
   // ---- checkpoints ------------------------------------------------------------------------------------------------
@@ -299,14 +277,12 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   save(key: string): Checkpoint | null | "deleted" {
-    const index = this.#appliedIndex;
+    const index = this.appliedIndex;
     if (key === directoryKey) {
       this.#dirt.saving(key, index);
       return { index, bytes: this.#directory.save() };
     }
-    if (this.#standings.has(key)) return null;
-    const replica = this.rooms.get(key);
-    const bytes = replica && this.#watched({ roomId: key, act: "save", index }, () => replica.save());
+    const bytes = this.#rooms.save(key);
     if (bytes === null) return null;
     this.#dirt.saving(key, index);
     return bytes === undefined ? "deleted" : { index, bytes };
@@ -318,65 +294,50 @@ export class SessionMachine implements Machine, SessionCommands {
     if (key !== directoryKey && isGone(key)) this.#dirt.delete(key);
     // The directory's end of it too: not even a replay from its creation on meets the room again.
     const directoryFirst = this.#dirt.firstIndex(directoryKey) ?? Number.POSITIVE_INFINITY;
-    this.#standings.settle((roomId, endedAt) => isGone(roomId) && directoryFirst > endedAt);
+    this.#rooms.standings.settle((roomId, endedAt) => isGone(roomId) && directoryFirst > endedAt);
+  }
+
+  // ---- replicas that differ ---------------------------------------------------------------------------------------
+
+  verdicts({ verdicts }: Verdicts, context: SessionContext): ApplyResult {
+    for (const verdict of verdicts) {
+      const act = (replica: RoomReplica) => {
+        this.odd.judge(replica, verdict, context);
+        return nothing;
+      };
+      this.#rooms.withRoom(verdict, context, act, { takesPoint: false });
+    }
+    return nothing;
+  }
+
+  /** The last command that was applied here; a part may be ahead of it, right after a start. */
+  get appliedIndex(): number {
+    return this.#rooms.appliedIndex;
+  }
+
+  /** Replaces a replica that differs by a holder's: see OddRooms. */
+  heal(roomId: string, checkpoint: Checkpoint): void {
+    this.#rooms.heal(roomId, checkpoint);
+  }
+
+  /** The room as it is now; null: it is not at rest. */
+  copyOf(replica: RoomReplica): Uint8Array | null {
+    return this.#rooms.copyOf(replica);
   }
 
   // -----------------------------------------------------------------------------------------------------------------
 
-  #withRoom(
-    roomId: string,
-    context: SessionContext,
-    act: (replica: RoomReplica) => ApplyResult,
-  ): ApplyResult {
-    if (this.#standings.has(roomId)) return this.#passedOver(roomId);
-    const replica = this.rooms.get(roomId);
-    if (replica === undefined) return { type: "done", value: this.notServed(roomId) };
-    // The room's checkpoint has this command already.
-    if (context.index <= replica.index)
-      return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
-    this.#touch(roomId, context.index);
-    this.#spoken.add(replica);
-    const result = this.#watched({ roomId, act: "apply", index: context.index }, () => act(replica));
-    if (replica.disposed) this.#remove(replica);
-    return result;
-  }
-
-  #passedOver(roomId: string): ApplyResult {
-    return { type: "done", value: this.notServed(roomId) };
-  }
-
   /** Why the room cannot be had here: it stands still, was quarantined, or does not exist. */
   notServed(roomId: string): Refusal {
-    const standing = this.#standings.of(roomId);
-    if (standing !== undefined) return refusal("ROOM_STANDS_STILL", describeStanding(roomId, standing));
+    const standing = this.standing(roomId);
+    if (standing !== undefined) return standingRefusal(roomId, standing);
     const quarantined = this.#directory.quarantined.find((each) => each.roomId === roomId);
     return quarantined === undefined
       ? refusal("ROOM_NOT_FOUND", `room "${roomId}" is not there, or no longer`)
       : refusal("ROOM_QUARANTINED", describeQuarantine(quarantined));
   }
 
-  #remove(replica: RoomReplica): void {
-    this.rooms.delete(replica.roomId);
-    this.#host.roomRemoved(replica);
-    replica.discard();
-  }
-
-  /** Runs room code under the eyes of whoever looks on. */
-  #watched<T>(acting: Omit<RoomActing, "group">, act: () => T): T {
-    const { watch, group } = this.#host;
-    watch.begin({ ...acting, group });
-    try {
-      return act();
-    } finally {
-      watch.end();
-    }
-  }
-
   #touchDirectory(index: number): void {
-    this.#touch(directoryKey, index);
-  }
-
-  #touch(key: string, index: number): void {
-    this.#dirt.touch(key, index);
+    this.#dirt.touch(directoryKey, index);
   }
 }

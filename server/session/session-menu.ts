@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ApplyResult } from "../group/machine.ts";
 import { type CommandContext, command, defineMenu } from "../menu/menu.ts";
+import { type Verdicts, verdictsSchema } from "./divergence/verdict.ts";
 import { type Message, messageCodec } from "./message-codec.ts";
 import type { Origin } from "./origins.ts";
 import { type Quarantine, quarantineSchema } from "./quarantine.ts";
@@ -17,6 +18,7 @@ export interface SessionCommands {
   nodeLost(argument: NodeLost, context: SessionContext): ApplyResult;
   tick(argument: null, context: SessionContext): ApplyResult;
   quarantine(argument: Quarantine, context: SessionContext): ApplyResult;
+  verdicts(argument: Verdicts, context: SessionContext): ApplyResult;
 }
 
 /** The place in the log, and who proposed it. */
@@ -126,6 +128,9 @@ export const sessionMenu = defineMenu({
     ),
     quarantine: command(quarantineSchema, (machine: SessionCommands, argument, context) =>
       machine.quarantine(argument, context as SessionContext),
+    ),
+    verdicts: command(verdictsSchema, (machine: SessionCommands, argument, context) =>
+      machine.verdicts(argument, context as SessionContext),
     ),
   },
 });

@@ -7,7 +7,7 @@ import { RoomMarks } from "./room-mark.ts";
 import type { RoomPrograms } from "./room-program.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { noRoomWatch, type RoomWatch } from "./room-watch.ts";
-import { SessionError, unlessRefused } from "./session-error.ts";
+import { isRefusal, SessionError, unlessRefused } from "./session-error.ts";
 import { SessionMachine } from "./session-machine.ts";
 import { sessionMenu } from "./session-menu.ts";
 import { Sweeper } from "./sweeper.ts";
@@ -91,10 +91,10 @@ export class Sessions {
   /** This node's replica of the room takes no part just now; others' may. */
   standsStill(roomId: string): boolean {
     const group = this.groupOf(roomId);
-    return group !== null && this.machines[group]?.standings.has(roomId) === true;
+    return group !== null && this.machines[group]?.standing(roomId) !== undefined;
   }
 
-  /** Why a room that is not among `rooms` cannot be had here. */
+  /** Why a room that is not among `rooms`, or stands still, cannot be had here. */
   notServed(roomId: string): SessionError {
     const group = this.groupOf(roomId);
     const machine = group === null ? undefined : this.machines[group];
@@ -192,7 +192,9 @@ export class Sessions {
   }
 
   async #detach(roomId: string, sessionId: string, epoch: number, code: number): Promise<void> {
-    await this.#proposeToRoom(roomId, "detach", (sequence) => ({ sequence, roomId, sessionId, epoch, code }));
+    const detach = (sequence: number) => ({ sequence, roomId, sessionId, epoch, code });
+    const result = await this.#proposeToRoom(roomId, "detach", detach);
+    if (isRefusal(result) && result.refused === "ROOM_FROZEN") unlessRefused(result);
   }
 
   /** Runs a method of the room on every replica: the way for changes from outside (design 5.4). */
@@ -263,9 +265,9 @@ export class Sessions {
   }
 
   #makeSweeper(): Sweeper {
-    const { nodeId, isLost, leaderlessMsMax = 1_000, log } = this.#options;
+    const { nodeId, bootCount, isLost, leaderlessMsMax = 1_000, log } = this.#options;
     return new Sweeper({
-      ...{ nodeId, isLost, leaderlessMsMax, log, machines: this.machines, marks: this.#marks },
+      ...{ nodeId, bootCount, isLost, leaderlessMsMax, log, machines: this.machines, marks: this.#marks },
       isLeader: (group) => this.#bound.isLeader(group),
       leaderlessMs: (group) => this.#bound.leaderlessMs(group),
       caughtUp: (group) => this.caughtUp(group),
@@ -295,6 +297,7 @@ export class Sessions {
         // The client gave up before its attach was applied: the seat must not look taken.
         this.later(() => this.detachSurely(roomId, sessionId, epoch, abnormalClosure), 0);
       },
+      noticed: () => {},
       roomAdded: (replica) => this.#rooms.set(replica.roomId, replica),
       roomRemoved: (replica) => {
         this.#rooms.delete(replica.roomId);
@@ -328,8 +331,11 @@ export class Sessions {
   ): Promise<unknown> {
     const group = this.groupOf(roomId);
     if (group === null) throw foreignRoom(roomId);
-    // This replica would not see the result, and so could not tell whether it was lost on the way.
-    if (this.standsStill(roomId)) throw this.notServed(roomId);
+    const standing = this.machines[group]?.standing(roomId);
+    // What this replica passes over has no result here: it could not tell whether it was lost on the way. One that only
+    // differs keeps count, and the others must hear of a player who has left.
+    const mayPass = standing === undefined || (standing.type === "diverged" && name === "detach");
+    if (!mayPass) throw this.notServed(roomId);
     return await this.#proposeNumbered(group, roomId, name, argument);
   }
 

@@ -4,6 +4,7 @@ import type { SessionMachine } from "./session-machine.ts";
 
 export interface SweeperParts extends QuarantineProposerParts {
   readonly nodeId: string;
+  readonly bootCount: number;
   readonly leaderlessMsMax: number;
   readonly isLost: (nodeId: string) => boolean;
   readonly isLeader: (group: number) => boolean;
@@ -30,10 +31,12 @@ export class Sweeper {
   }
 
   sweep(): void {
-    const { machines, isLeader, forget, nodeLost, log } = this.#parts;
+    const { nodeId, bootCount, machines, isLeader, forget, nodeLost, log } = this.#parts;
     this.#quarantines.sweep();
     for (const [group, machine] of machines.entries()) {
       this.#sendClientsOn(group, machine);
+      if (this.#holdsSeatsOfEarlierStarts(machine))
+        this.#once(`earlier starts ${group}`, () => nodeLost(group, { nodeId, bootCountMax: bootCount - 1 }));
       if (!isLeader(group)) continue;
       for (const roomId of machine.gone()) this.#once(`forget ${roomId}`, () => forget(group, roomId));
       for (const [nodeId, bootCountMax] of this.#lostSeats(machine)) {
@@ -52,10 +55,20 @@ export class Sweeper {
       replica.closeSockets(mayTryReconnect, "no leader is known here: go on elsewhere");
   }
 
+  /** After a thaw, that is: a room that stands still detaches nobody. */
+  #holdsSeatsOfEarlierStarts(machine: SessionMachine): boolean {
+    const { nodeId, bootCount } = this.#parts;
+    return [...machine.servingRooms()].some(({ seats }) =>
+      [...seats.values()].some(
+        ({ attachment }) => attachment?.nodeId === nodeId && attachment.bootCount < bootCount,
+      ),
+    );
+  }
+
   #lostSeats(machine: SessionMachine): Map<string, number> {
     const { nodeId, isLost } = this.#parts;
     const lost = new Map<string, number>();
-    for (const replica of machine.rooms.values()) {
+    for (const replica of machine.servingRooms()) {
       for (const { attachment } of replica.seats.values()) {
         if (attachment === null || attachment.nodeId === nodeId || !isLost(attachment.nodeId)) continue;
         lost.set(attachment.nodeId, Math.max(lost.get(attachment.nodeId) ?? 0, attachment.bootCount));

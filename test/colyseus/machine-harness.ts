@@ -7,6 +7,7 @@ import { replicated } from "../../server/colyseus/replicated.ts";
 import type { ReplicatedOptions } from "../../server/colyseus/seam.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import type { ApplyResult } from "../../server/group/machine.ts";
+import type { RoomNotice } from "../../server/session/divergence/odd-rooms.ts";
 import type { LiveSocket } from "../../server/session/live-socket.ts";
 import type { Quarantine } from "../../server/session/quarantine.ts";
 import { RoomMarks } from "../../server/session/room-mark.ts";
@@ -82,6 +83,7 @@ export class Replica {
   readonly programs = new ColyseusPrograms();
   readonly sockets = new Map<number, RecordingSocket>();
   readonly warnings: object[] = [];
+  readonly notices: RoomNotice[] = [];
   readonly orphans: { roomId: string; sessionId: string; epoch: number }[] = [];
   readonly errors: object[] = [];
   readonly acted: RoomActing[] = [];
@@ -108,6 +110,7 @@ export class Replica {
       orphaned: (roomId, sessionId, epoch) => this.orphans.push({ roomId, sessionId, epoch }),
       roomAdded: () => {},
       roomRemoved: () => {},
+      noticed: (notice) => this.notices.push(notice),
     });
   }
 

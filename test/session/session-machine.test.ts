@@ -364,6 +364,7 @@ test("[D21] a snapshot that replaces a room is not its end: only rooms that it l
     takeSocket: () => null,
     orphaned: () => {},
     roomAdded: () => {},
+    noticed: () => {},
     roomRemoved: (replica: RoomReplica) => removed.push(replica.roomId),
   });
   const checkpoints = new Map([...saved].map(([key, checkpoint]) => [key, checkpoint as Checkpoint]));

@@ -1,0 +1,94 @@
+import type { ApplyResult } from "../../group/machine.ts";
+import { sessionLimits } from "../limits.ts";
+import type { Origins } from "../origins.ts";
+import type { RoomReplica } from "../room-replica.ts";
+import type { SessionContext } from "../session-menu.ts";
+import type { Divergence } from "./divergence.ts";
+
+/** A command for one room: where it stands in the log, and what it does to a replica. */
+export interface RoomCommand {
+  readonly context: SessionContext;
+  readonly act: (replica: RoomReplica) => ApplyResult;
+  /** The proposer's number, if it has one. */
+  readonly sequence: number | null;
+  /** A verdict about points takes none itself. */
+  readonly takesPoint: boolean;
+  /** Of the whole command. */
+  readonly bytes: number;
+}
+
+/**
+ * A replica that differs from the majority's. It stands still, and the commands that follow are held for the one that
+ * will replace it: a holder's, as of an index that this one can still come to, so that the two can be compared there.
+ */
+export class OddReplica {
+  readonly divergence: Divergence;
+  /** Who had the majority's hash; empty: anybody else may have it. */
+  readonly holders: readonly string[];
+  /** Its own numbers of commands, so that a gap is noticed at once; see SessionMachine. */
+  readonly #origins: Origins;
+  /** The last command that is not held: what replaces it must stand here or later. */
+  #index: number;
+  #lastLogTimeMs: number;
+  #held: RoomCommand[] = [];
+  #heldBytes = 0;
+
+  constructor(
+    divergence: Divergence,
+    {
+      holders,
+      origins,
+      context,
+    }: { holders: readonly string[]; origins: Origins; context: Pick<SessionContext, "index" | "logTimeMs"> },
+  ) {
+    this.divergence = divergence;
+    this.holders = holders;
+    this.#origins = origins;
+    this.#index = context.index;
+    this.#lastLogTimeMs = context.logTimeMs;
+  }
+
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Of the last command that was held. */
+  get lastLogTimeMs(): number {
+    return this.#lastLogTimeMs;
+  }
+
+  get held(): number {
+    return this.#held.length;
+  }
+
+  /** False: it comes before one that it must follow, and does nothing on any replica. */
+  hold(command: RoomCommand): boolean {
+    const { context, sequence, bytes } = command;
+    this.#lastLogTimeMs = context.logTimeMs;
+    if (sequence !== null && this.#origins.take({ ...context.origin, sequence }) === "gap") return false;
+    this.#held.push(command);
+    this.#heldBytes += bytes;
+    return true;
+  }
+
+  get isFull(): boolean {
+    return (
+      this.#held.length > sessionLimits.heldCommandsMax || this.#heldBytes > sessionLimits.heldCommandBytesMax
+    );
+  }
+
+  /** The older half, when there are too many: what replaces this replica must stand behind them now. */
+  takeOldest(): RoomCommand[] {
+    const last = this.#held[this.#held.length >> 1];
+    return last === undefined ? [] : this.takeThrough(last.context.index);
+  }
+
+  /** Those up to an index. */
+  takeThrough(index: number): RoomCommand[] {
+    const first = this.#held.findIndex(({ context }) => context.index > index);
+    const taken = this.#held.splice(0, first === -1 ? this.#held.length : first);
+    for (const { bytes } of taken) this.#heldBytes -= bytes;
+    this.#index = Math.max(this.#index, index);
+    return taken;
+  }
+}

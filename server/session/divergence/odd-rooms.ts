@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import type { ApplyResult } from "../../group/machine.ts";
+import type { Checkpoint } from "../../storage/storage.ts";
+import { mayTryReconnect } from "../live-socket.ts";
+import { Origins } from "../origins.ts";
+import type { RoomReplica } from "../room-replica.ts";
+import { type RoomStanding, standingRefusal } from "../room-standing.ts";
+import type { RoomActing } from "../room-watch.ts";
+import type { SessionContext } from "../session-menu.ts";
+import { OddReplica, type RoomCommand } from "./odd-replica.ts";
+import { roomDifference } from "./room-difference.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** What a machine tells of its rooms' hashes. */
+export type RoomNotice =
+  /** A replica has a hash that no verdict has covered yet. */
+  | { readonly type: "pointTaken"; readonly replica: RoomReplica }
+  /** It stands still, since its replicas differ and none has a majority; or it goes on. */
+  | { readonly type: "froze" | "thawed"; readonly replica: RoomReplica }
+  /** This node's replica differs; or what has replaced it is like the others. */
+  | { readonly type: "diverged" | "healed"; readonly odd: OddReplica };
+
+interface OddRoomsParts {
+  readonly noticed: (notice: RoomNotice) => void;
+  readonly rooms: ReadonlyMap<string, RoomReplica>;
+  readonly watched: <T>(acting: Omit<RoomActing, "group">, act: () => T) => T;
+  readonly carryOut: (replica: RoomReplica, command: RoomCommand) => ApplyResult;
+  /** As any command that is read from the log. */
+  readonly apply: (roomId: string, command: RoomCommand) => void;
+  /** @throws if it cannot be brought to life */
+  readonly replace: (roomId: string, checkpoint: Checkpoint) => void;
+}
+
+/** The rooms of one group whose replica on this node differs from the majority's: each stands still until it is replaced. */
+export class OddRooms {
+  readonly #parts: OddRoomsParts;
+  readonly #rooms = new Map<string, OddReplica>();
+
+  constructor(parts: OddRoomsParts) {
+    this.#parts = parts;
+  }
+
+  get(roomId: string): OddReplica | undefined {
+    return this.#rooms.get(roomId);
+  }
+
+  has(roomId: string): boolean {
+    return this.#rooms.has(roomId);
+  }
+
+  all(): readonly OddReplica[] {
+    return [...this.#rooms.values()];
+  }
+
+  /** Undefined: this node may speak for the room. */
+  standing(roomId: string): RoomStanding | undefined {
+    const odd = this.#rooms.get(roomId);
+    if (odd !== undefined) return { type: "diverged", ...odd.divergence };
+    const frozen = this.#parts.rooms.get(roomId)?.witness.frozen ?? null;
+    return frozen === null ? undefined : { type: "frozen", ...frozen };
+  }
+
+  /** A verdict has been agreed: this node's replica obeys, whatever it believes itself. */
+  judge(replica: RoomReplica, verdict: Verdict, context: SessionContext): void {
+    const { noticed } = this.#parts;
+    const judgement = replica.judge(verdict, context);
+    // What is known to differ already is only brought to where it can be compared.
+    if (judgement.type === "none" || this.#rooms.has(replica.roomId)) return;
+    if (judgement.type === "freezes") return noticed({ type: "froze", replica });
+    if (judgement.thaws) noticed({ type: "thawed", replica });
+    if (judgement.type === "differs") this.#found(replica, verdict, { ...context, ...judgement });
+  }
+
+  #found(
+    replica: RoomReplica,
+    { index, hash, hashes }: Verdict,
+    { ownHash, ...context }: SessionContext & { readonly ownHash: string },
+  ): void {
+    const { roomId } = replica;
+    const known = { roomId, index, ownHash, hash: hash ?? "", foundAtMs: context.wallTimeMs };
+    const odd = new OddReplica(
+      { ...known, firstDifference: null, waitsFor: null, healedAtMs: null },
+      {
+        holders: hashes.flatMap(([nodeId, each]) => (each === hash ? [nodeId] : [])),
+        origins: new Origins(replica.origins.state),
+        context,
+      },
+    );
+    this.#rooms.set(roomId, odd);
+    replica.closeSockets(mayTryReconnect, "this node's replica of the room differs: go on elsewhere");
+    this.#parts.noticed({ type: "diverged", odd });
+  }
+
+  /** Null: the room's replica is like the others, as far as is known. */
+  hold(roomId: string, command: RoomCommand): ApplyResult | null {
+    const odd = this.#rooms.get(roomId);
+    if (odd === undefined) return null;
+    if (!odd.hold(command)) return { type: "gap" };
+    if (odd.isFull) for (const each of odd.takeOldest()) this.#carryOut(roomId, each);
+    return {
+      type: "done",
+      value: standingRefusal(roomId, { type: "diverged", ...odd.divergence }),
+    };
+  }
+
+  /** For nobody to see. */
+  #carryOut(roomId: string, command: RoomCommand): void {
+    const replica = this.#parts.rooms.get(roomId);
+    if (replica !== undefined && command.context.index > replica.index)
+      this.#parts.carryOut(replica, command);
+  }
+
+  /**
+   * Replaces a replica that differs by a holder's, as of an index between its own and what is applied here. What was
+   * held for it follows. In a macrotask only.
+   * @throws what cannot be brought to life here: then there is no replica, and another attempt may follow
+   */
+  heal(roomId: string, checkpoint: Checkpoint, now: { appliedIndex: number; wallTimeMs: number }): void {
+    const odd = this.#rooms.get(roomId);
+    assert(odd !== undefined, `room ${roomId} does not differ`);
+    const { index } = checkpoint;
+    assert(odd.index <= index && index <= now.appliedIndex, `room ${roomId} cannot stand at ${index} here`);
+    for (const command of odd.takeThrough(index)) this.#carryOut(roomId, command);
+    const differing = this.#parts.rooms.get(roomId);
+    if (differing !== undefined)
+      odd.divergence.firstDifference = this.#parts.watched({ roomId, act: "save", index }, () =>
+        roomDifference(differing, checkpoint.bytes),
+      );
+    this.#parts.replace(roomId, checkpoint);
+    this.#rooms.delete(roomId);
+    this.#healed(odd, now.wallTimeMs);
+    for (const command of odd.takeThrough(now.appliedIndex)) this.#parts.apply(roomId, command);
+  }
+
+  /** The room has ended, and that was agreed. */
+  end(roomId: string): void {
+    this.#rooms.delete(roomId);
+  }
+
+  /** A snapshot has replaced everything. */
+  replaced(wallTimeMs: number): void {
+    const odd = this.all();
+    this.#rooms.clear();
+    for (const each of odd) this.#healed(each, wallTimeMs);
+  }
+
+  #healed(odd: OddReplica, wallTimeMs: number): void {
+    odd.divergence.waitsFor = null;
+    odd.divergence.healedAtMs = wallTimeMs;
+    this.#parts.noticed({ type: "healed", odd });
+  }
+}

@@ -1,0 +1,37 @@
+import type { Checkpoint } from "../../storage/storage.ts";
+import type { SessionMachine } from "../session-machine.ts";
+
+/** What a replica that differs asks a holder for. */
+export interface CopyWish {
+  readonly roomId: string;
+  /** The verdict against it. */
+  readonly index: number;
+  readonly hash: string;
+  /** Where the one who asks stands. */
+  readonly notBefore: number;
+}
+
+export type Copied =
+  | { readonly type: "copied"; readonly checkpoint: Checkpoint }
+  | { readonly type: "refused"; readonly reason: string };
+
+/** The room as it is here now, for a node whose replica differs; only from a holder of the hash that was agreed. */
+export function copyRoom(machine: SessionMachine, wish: CopyWish): Copied {
+  const replica = machine.rooms.get(wish.roomId);
+  if (replica === undefined) return refused("the room is not here");
+  if (machine.odd.has(wish.roomId)) return refused("this replica differs, too");
+  const { agreed } = replica.witness;
+  const isHolder =
+    agreed !== null &&
+    (agreed.index > wish.index || (agreed.index === wish.index && agreed.hash === wish.hash));
+  if (!isHolder) return refused("the verdict has not come here yet");
+  const index = Math.max(machine.appliedIndex, replica.index);
+  if (index < wish.notBefore) return refused(`${index} is applied here, not yet ${wish.notBefore}`);
+  const bytes = machine.copyOf(replica);
+  if (bytes === null) return refused(`not at rest: ${replica.restlessBecause() ?? "no longer so"}`);
+  return { type: "copied", checkpoint: { index, bytes } };
+}
+
+function refused(reason: string): Copied {
+  return { type: "refused", reason };
+}

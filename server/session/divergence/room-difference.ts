@@ -1,0 +1,40 @@
+import { diffGraphs } from "../graph/graph-diff.ts";
+import { GraphError } from "../graph/graph-error.ts";
+import { stepText } from "../graph/graph-path.ts";
+import type { RoomReplica } from "../room-replica.ts";
+import { comparablePart, type SavedRoom, unpackRoom } from "../saved-room.ts";
+
+/** Nothing differs any more: the code itself has made good what had gone wrong. */
+const noDifference = "nothing differs any more";
+
+/** The first difference of this replica from a saved one as of the same index, for people: its own value first. */
+export function roomDifference(replica: RoomReplica, saved: Uint8Array): string {
+  let own: SavedRoom;
+  try {
+    own = unpackRoom(replica.picture());
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error;
+    return `this replica holds what cannot be saved: ${error.message}`;
+  }
+  const other = unpackRoom(saved);
+  const inGraph = diffGraphs(own.program, other.program, "room");
+  if (inGraph !== null) return inGraph.replaceAll("room.fields.", "room.");
+  return valueDifference(comparablePart(own), comparablePart(other), "room") ?? noDifference;
+}
+
+/** Of two values that JSON can hold. */
+function valueDifference(own: unknown, other: unknown, path: string): string | null {
+  if (!isObject(own) || !isObject(other))
+    return Object.is(own, other) ? null : `${path}: ${JSON.stringify(own)} against ${JSON.stringify(other)}`;
+  const names = new Set([...Object.keys(own), ...Object.keys(other)]);
+  for (const name of names) {
+    const step = Array.isArray(own) ? stepText("index", name) : stepText("property", name);
+    const difference = valueDifference(own[name], other[name], path + step);
+    if (difference !== null) return difference;
+  }
+  return null;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}

@@ -1,0 +1,251 @@
+import type { ApplyResult } from "../group/machine.ts";
+import type { Checkpoint } from "../storage/storage.ts";
+import type { PartsDirt } from "./dirt.ts";
+import type { RoomCommand } from "./divergence/odd-replica.ts";
+import { OddRooms, type RoomNotice } from "./divergence/odd-rooms.ts";
+import type { RoomHost } from "./room-host.ts";
+import type { RoomMarks } from "./room-mark.ts";
+import type { RoomBirth } from "./room-program.ts";
+import { RoomReplica } from "./room-replica.ts";
+import { type RoomStanding, RoomStandings } from "./room-standing.ts";
+import type { RoomActing, RoomWatch } from "./room-watch.ts";
+import { isRefusal, type Refusal, refusal } from "./session-error.ts";
+import type { SessionContext } from "./session-menu.ts";
+
+export interface MachineRoomsHost extends RoomHost {
+  readonly group: number;
+  readonly watch: RoomWatch;
+  /** What earlier starts of this node could not get past, in any group. */
+  readonly marks: RoomMarks;
+  /** A room is here from now on, or no longer. */
+  roomAdded(replica: RoomReplica): void;
+  roomRemoved(replica: RoomReplica): void;
+  /** Something about the rooms' hashes. */
+  noticed(notice: RoomNotice): void;
+  encodeAck(sequence: number): Uint8Array;
+}
+
+interface MachineRoomsParts {
+  readonly host: MachineRoomsHost;
+  readonly dirt: PartsDirt;
+  /** Why a room cannot be had here. */
+  readonly notServed: (roomId: string) => Refusal;
+}
+
+/** Where nobody here can know when the room's next tick is due. */
+const oddTickMs = 50;
+const nothing: ApplyResult = { type: "done", value: null };
+
+/** This node's replicas of one group's rooms: how a command comes to each of them, or is passed over, or held back. */
+export class MachineRooms {
+  readonly all = new Map<string, RoomReplica>();
+  /** Rooms that this replica passes over. */
+  readonly standings: RoomStandings;
+  /** Those that differ from the majority's. */
+  readonly odd: OddRooms;
+  readonly #host: MachineRoomsHost;
+  readonly #dirt: PartsDirt;
+  readonly #notServed: (roomId: string) => Refusal;
+  /** Rooms with commands since the last drain: they may have something for their clients. */
+  readonly #spoken = new Set<RoomReplica>();
+  /** The last command that was applied to anything: what a part that is saved now stands at. */
+  #appliedIndex = 0;
+  #commandBytes = 0;
+  #wallTimeMs = 0;
+  /** Asked on every turn of the leader's, and changed only by commands. */
+  #nextTickMs: number | null | undefined = undefined;
+
+  constructor({ host, dirt, notServed }: MachineRoomsParts) {
+    this.#host = host;
+    this.#dirt = dirt;
+    this.#notServed = notServed;
+    this.standings = new RoomStandings({ ...host, touch: (roomId, index) => dirt.touch(roomId, index) });
+    this.odd = new OddRooms({
+      noticed: (notice) => host.noticed(notice),
+      rooms: this.all,
+      watched: (acting, act) => this.#watched(acting, act),
+      carryOut: (replica, command) => this.#carryOut(replica, command),
+      apply: (roomId, { context, act, ...how }) => this.withRoom({ roomId, ...how }, context, act, how),
+      replace: (roomId, checkpoint) => this.#replace(roomId, checkpoint),
+    });
+  }
+
+  get appliedIndex(): number {
+    return this.#appliedIndex;
+  }
+
+  /** Everything is replaced; `bringToLife` follows, then `cleared.restored()`. */
+  clear(): { restored(): void } {
+    const replaced = [...this.all.values()];
+    for (const replica of replaced) replica.discard();
+    this.all.clear();
+    this.#spoken.clear();
+    this.standings.clear();
+    this.#appliedIndex = 0;
+    this.#nextTickMs = undefined;
+    const restored = () => {
+      // A room that lives on was never gone: this node goes on numbering what it proposes to it.
+      for (const replica of replaced) if (!this.all.has(replica.roomId)) this.#host.roomRemoved(replica);
+      this.odd.replaced(this.#wallTimeMs);
+    };
+    return { restored };
+  }
+
+  /** @throws what cannot be brought to life */
+  bringToLife(roomId: string, { index, bytes }: Checkpoint): void {
+    const acting = { roomId, act: "restore", index } as const;
+    const replica = this.#watched(acting, () => RoomReplica.restore(this.#host, bytes));
+    replica.index = index;
+    this.all.set(roomId, replica);
+    this.#host.roomAdded(replica);
+  }
+
+  /** Null: it has come to life. */
+  create(birth: RoomBirth): Refusal | null {
+    const { roomId, index } = birth;
+    const acting = { roomId, act: "create", index } as const;
+    const replica = this.#watched(acting, () => RoomReplica.create(this.#host, birth));
+    if (isRefusal(replica)) return replica;
+    this.all.set(roomId, replica);
+    this.#dirt.touch(roomId, index);
+    this.#host.roomAdded(replica);
+    return null;
+  }
+
+  /** A command is about to be applied. */
+  begin({ index, bytes, wallTimeMs }: { index: number; bytes: number; wallTimeMs: number }): void {
+    this.#appliedIndex = index;
+    this.#commandBytes = bytes;
+    this.#wallTimeMs = wallTimeMs;
+    this.#nextTickMs = undefined;
+  }
+
+  /** Why this node does not speak for the room just now; undefined: it does, if it has it. */
+  standing(roomId: string): RoomStanding | undefined {
+    return this.standings.of(roomId) ?? this.odd.standing(roomId);
+  }
+
+  /** Those that this node may speak for. */
+  *serving(): Iterable<RoomReplica> {
+    for (const replica of this.all.values()) if (this.standing(replica.roomId) === undefined) yield replica;
+  }
+
+  /** In log time; null: no room needs one. */
+  nextTickMs(): number | null {
+    if (this.#nextTickMs !== undefined) return this.#nextTickMs;
+    let next: number | null = null;
+    for (const replica of this.all.values()) {
+      const odd = this.odd.get(replica.roomId);
+      const dueMs = odd === undefined ? replica.world.nextDueMs() : odd.lastLogTimeMs + oddTickMs;
+      if (dueMs !== null && (next === null || dueMs < next)) next = dueMs;
+    }
+    this.#nextTickMs = next;
+    return next;
+  }
+
+  drained(): void {
+    for (const replica of this.#spoken) replica.flushAcks(this.#host.encodeAck);
+    this.#spoken.clear();
+  }
+
+  /** For this node's own disk; null: the older checkpoint and its log are kept, undefined: the room is gone. */
+  save(roomId: string): Uint8Array | null | undefined {
+    // A replica that differs is not to be trusted.
+    if (this.standings.has(roomId) || this.odd.has(roomId)) return null;
+    const replica = this.all.get(roomId);
+    return replica && this.copyOf(replica);
+  }
+
+  /** As it is now; null: it is not at rest. */
+  copyOf(replica: RoomReplica): Uint8Array | null {
+    const { roomId } = replica;
+    return this.#watched({ roomId, act: "save", index: this.#appliedIndex }, () => replica.save());
+  }
+
+  /** Replaces a replica that differs by a holder's: see OddRooms. */
+  heal(roomId: string, checkpoint: Checkpoint): void {
+    this.#nextTickMs = undefined;
+    this.odd.heal(roomId, checkpoint, { appliedIndex: this.#appliedIndex, wallTimeMs: this.#wallTimeMs });
+  }
+
+  /** For a command that is addressed to one room. */
+  withRoom(
+    { roomId, sequence = null }: { readonly roomId: string; readonly sequence?: number | null },
+    context: SessionContext,
+    act: RoomCommand["act"],
+    { takesPoint = true, bytes = this.#commandBytes }: { takesPoint?: boolean; bytes?: number } = {},
+  ): ApplyResult {
+    if (this.standings.has(roomId)) return { type: "done", value: this.#notServed(roomId) };
+    const command = { context, act, sequence, takesPoint, bytes };
+    const held = this.odd.hold(roomId, command);
+    if (held !== null) {
+      this.#dirt.touch(roomId, context.index);
+      return held;
+    }
+    const replica = this.all.get(roomId);
+    if (replica === undefined) return { type: "done", value: this.#notServed(roomId) };
+    // The room's checkpoint has this command already.
+    if (context.index <= replica.index)
+      return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
+    this.#dirt.touch(roomId, context.index);
+    this.#spoken.add(replica);
+    return this.#carryOut(replica, command);
+  }
+
+  /** For a command that is addressed to no room by name. */
+  withRooms(
+    context: SessionContext,
+    concerns: (replica: RoomReplica) => boolean,
+    act: (replica: RoomReplica) => void,
+  ): ApplyResult {
+    const actIfConcerned = (replica: RoomReplica) => {
+      if (concerns(replica)) act(replica);
+      return nothing;
+    };
+    for (const { divergence } of this.odd.all()) this.withRoom(divergence, context, actIfConcerned);
+    for (const replica of [...this.all.values()]) {
+      const { roomId } = replica;
+      if (this.odd.has(roomId) || !concerns(replica)) continue;
+      this.withRoom({ roomId }, context, actIfConcerned);
+    }
+    return nothing;
+  }
+
+  #carryOut(replica: RoomReplica, { context, act, takesPoint }: RoomCommand): ApplyResult {
+    const acting = { roomId: replica.roomId, act: "apply", index: context.index } as const;
+    const { result, isCompared } = this.#watched(acting, () => ({
+      result: act(replica),
+      isCompared: takesPoint && replica.takePoint(context),
+    }));
+    if (isCompared) this.#host.noticed({ type: "pointTaken", replica });
+    if (replica.disposed) this.remove(replica);
+    return result;
+  }
+
+  #replace(roomId: string, checkpoint: Checkpoint): void {
+    const replaced = this.all.get(roomId);
+    if (replaced !== undefined) {
+      this.all.delete(roomId);
+      this.#spoken.delete(replaced);
+      replaced.discard();
+    }
+    this.bringToLife(roomId, checkpoint);
+  }
+
+  remove(replica: RoomReplica): void {
+    this.all.delete(replica.roomId);
+    this.#host.roomRemoved(replica);
+    replica.discard();
+  }
+
+  /** Runs room code under the eyes of whoever looks on. */
+  #watched<T>(acting: Omit<RoomActing, "group">, act: () => T): T {
+    const { watch, group } = this.#host;
+    watch.begin({ ...acting, group });
+    try {
+      return act();
+    } finally {
+      watch.end();
+    }
+  }
+}

@@ -1,0 +1,48 @@
+import { hash } from "node:crypto";
+import { pack, unpack } from "msgpackr";
+import type { WitnessState } from "./divergence/room-witness.ts";
+import type { OriginsState } from "./origins.ts";
+import type { RoomBirth } from "./room-program.ts";
+import type { WorldState } from "./room-world.ts";
+import type { SeatState } from "./seat.ts";
+
+const checkpointVersion = 3;
+/** 16 hex digits. */
+const hashDigits = 16;
+
+/** What a room is beside its program: all of it agreed, and so the same on every replica. */
+export interface SessionPart {
+  readonly world: WorldState;
+  readonly origins: OriginsState;
+  readonly seats: readonly SeatState[];
+}
+
+export interface SavedRoom extends SessionPart {
+  readonly birth: RoomBirth;
+  readonly index: number;
+  readonly witness: WitnessState;
+  readonly program: Uint8Array;
+}
+
+export function packRoom(saved: SavedRoom): Uint8Array {
+  return pack({ ...saved, version: checkpointVersion });
+}
+
+/** @throws Error for a checkpoint of another version */
+export function unpackRoom(bytes: Uint8Array): SavedRoom {
+  const { version, ...saved } = unpack(bytes) as SavedRoom & { version: number };
+  if (version !== checkpointVersion)
+    throw new Error(`room checkpoint of version ${version}, this code reads ${checkpointVersion}`);
+  return saved;
+}
+
+/** Without the bytes of remembered replies: a state that was restored may write the same in other bytes. */
+export function comparablePart({ world, origins, seats }: SessionPart): object {
+  const comparable = seats.map(({ replies, ...seat }) => ({ ...seat, replies: replies.map(([id]) => id) }));
+  return { world, origins, seats: comparable };
+}
+
+/** 16 hex digits over everything that all replicas must agree on; `programHash` is the graph's own. */
+export function roomHash(programHash: string, part: SessionPart): string {
+  return hash("sha1", programHash + JSON.stringify(comparablePart(part)), "hex").slice(0, hashDigits);
+}
