@@ -15,6 +15,8 @@ const bodySchema = z.looseObject({
   node: z.string(),
   bootId: z.string(),
   region: z.string(),
+  /** How much it should lead (see lead-rank). */
+  leadRank: z.number().int().nonnegative(),
   clientUrl: z.string(),
   pid: z.number().int(),
   /** Wall clock, ms. */

@@ -10,7 +10,7 @@ const quorumTimeoutBases = 4;
 interface NodeEngineSetup
   extends Pick<
     EngineConstruction,
-    "bootId" | "founding" | "persisted" | "network" | "machineFor" | "log" | "fail"
+    "bootId" | "founding" | "persisted" | "network" | "machineFor" | "leadPriority" | "log" | "fail"
   > {
   readonly identity: Identity;
   readonly parts: NodeParts;

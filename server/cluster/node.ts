@@ -9,6 +9,7 @@ import type { GroupContents, Identity } from "../storage/storage.ts";
 import { FoundingProtocol } from "./founding.ts";
 import { type Endpoint, Gossip } from "./gossip.ts";
 import { Handover } from "./handover.ts";
+import { leadRank } from "./lead-rank.ts";
 import type { Fail, Log } from "./log.ts";
 import { nodeEngine } from "./node-engine.ts";
 import { NodeError } from "./node-error.ts";
@@ -255,6 +256,7 @@ export class TestudoNode {
       node: nodeId,
       bootId: this.bootId,
       region: options.region,
+      leadRank: leadRank(options),
       clientUrl: options.publicUrl,
       pid: process.pid,
       startedAtMs: this.#startedAtMs.wall,
@@ -269,7 +271,7 @@ export class TestudoNode {
   }
 
   #founded(founding: Founding): void {
-    const { identity, contents, network } = this.#open;
+    const { identity, contents, network, gossip } = this.#open;
     const { clusterId, members, groups } = founding;
     if (identity.founding === null)
       this.#log.info({ event: "founded", clusterId, members, groups }, `cluster ${clusterId} is founded`);
@@ -289,6 +291,7 @@ export class TestudoNode {
       parts: this.#parts,
       electionBaseMs: this.options.electionTimeoutBaseMs,
       machineFor: this.#setup.machineFor,
+      leadPriority: (nodeId) => gossip.of(nodeId)?.leadRank ?? null,
       log: this.#setup.log.child({ part: "group" }),
       fail: (error: unknown) => this.#fail(error),
     });

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { leadPriorityMax } from "./lead-rank.ts";
 import { OptionError, type OptionOrigin } from "./option-error.ts";
 import {
   fraction,
@@ -28,6 +29,8 @@ export const nodeDefaults = Object.freeze({
   peerHost: "0.0.0.0",
   peerPort: 2667,
   region: "local",
+  homeRegion: "",
+  leadPriority: 50,
   groups: 4,
   development: false,
   logLevel: "info" as LogLevel,
@@ -49,6 +52,10 @@ export interface NodeOptions {
   /** What clients are told to reach this node by: http:// or https://, without a slash at the end. */
   readonly publicUrl: string;
   readonly region: string;
+  /** Nodes of this region lead before those of others; "": all regions are equal. */
+  readonly homeRegion: string;
+  /** Among the nodes of a region those of the highest priority lead. 0 to 100; 0: only if nobody else can. */
+  readonly leadPriority: number;
   /** All *other* nodes of the cluster, by id: ws://host:port. */
   readonly peers: Readonly<Record<string, string>>;
   /** An absolute path. */
@@ -88,16 +95,14 @@ function orNull<T>(kind: OptionKind<T>): OptionSpec<T | null>["kind"] {
   return kind;
 }
 
+const regionKind = text({
+  pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/,
+  allowed: "1 to 32 letters, digits, dots, dashes or underscores",
+  argument: "NAME",
+});
+
 const sharedTable = {
-  region: {
-    kind: text({
-      pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/,
-      allowed: "1 to 32 letters, digits, dots, dashes or underscores",
-      argument: "NAME",
-    }),
-    fallback: nodeDefaults.region,
-    summary: "the region that the node is in",
-  },
+  region: { kind: regionKind, fallback: nodeDefaults.region, summary: "the region that the node is in" },
   groups: {
     kind: wholeNumber({ min: 1, max: 64 }),
     fallback: nodeDefaults.groups,
@@ -174,6 +179,16 @@ const nodeTable = {
     kind: orNull(pathKind),
     fallback: null,
     summary: "a file that holds the secret, instead of --secret",
+  },
+  homeRegion: {
+    kind: regionKind,
+    fallback: nodeDefaults.homeRegion,
+    summary: "the region whose nodes should lead; by default all regions are equal",
+  },
+  leadPriority: {
+    kind: wholeNumber({ min: 0, max: leadPriorityMax }),
+    fallback: nodeDefaults.leadPriority,
+    summary: "how much the node should lead; 0: only if no other can",
   },
   development: { kind: toggle(), fallback: nodeDefaults.development, summary: "let the page kill nodes" },
   ...sharedTable,

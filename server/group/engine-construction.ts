@@ -31,6 +31,11 @@ export interface EngineConstruction {
   readonly clock: EngineClock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /**
+   * How much a node should lead its groups, this one included: more is more, 0 is only if nobody else can. Null: not
+   * known. By default all are equal.
+   */
+  readonly leadPriority?: (nodeId: string) => number | null;
   readonly log: Log;
   /** Ends the process: the disk failed, or something cannot be. */
   readonly fail: (error: unknown) => never;

@@ -62,6 +62,7 @@ export class GroupEngine {
     this.#keeper = new LeadKeeper(this.#options, {
       self: construction.self.nodeId,
       log: construction.log,
+      leadPriority: construction.leadPriority ?? (() => null),
     });
     const host = groupHost(construction, {
       engine: this.#options,
@@ -328,7 +329,7 @@ export class GroupEngine {
       this.#nextBeatMs = nowMs + this.#options.heartbeatIntervalMs;
       this.#heartbeats.beatAll(nowMs);
     }
-    for (const group of this.#groups) this.#keeper.tick(group, nowMs);
+    this.#keeper.tick(this.#groups, nowMs);
   }
 
   /** What a drain ends with. True: there is more to do at once. */

@@ -2,33 +2,49 @@ import type { EngineOptions } from "./engine-options.ts";
 import type { Group } from "./group.ts";
 import type { Log } from "./log.ts";
 
+type LeadKeeperOptions = Pick<EngineOptions, "spreadLeaders" | "spreadStableMs" | "spreadBackoffMsMax">;
+
+export interface LeadKeeperParts {
+  readonly self: string;
+  readonly log: Log;
+  /** How much a node should lead: more is more, 0 is only if nobody else can. Null: not known. */
+  readonly leadPriority: (nodeId: string) => number | null;
+}
+
+/** A lead that must go, and did not, is offered again no more often than this. */
+const retryMs = 1000;
+const lookEveryMs = 50;
+
+/** A group that this node leads. */
 interface Led {
+  readonly term: number;
+  readonly sinceMs: number;
   nextTryMs: number;
 }
 
-type LeadKeeperOptions = Pick<EngineOptions, "spreadLeaders" | "spreadStableMs" | "spreadBackoffMsMax">;
-
-/** A leader that is behind with applying asks no more often than this. */
-const behindEveryMs = 1000;
+/** The last time that a lead was moved to where it belongs. */
+interface Moved {
+  readonly atMs: number;
+  readonly waitMs: number;
+}
 
 /**
- * Where this node's leads should go. A leader that is behind with applying hands over at once. And leaders are spread
- * over the nodes: group g prefers the voter number g mod n in the order of node ids; only a lead, and a link, that have
- * been stable for a while are moved, and if the lead comes back, each time later.
+ * Where this node's leads should go. A leader that is behind with applying hands over at once. A lead belongs to the
+ * voter of the highest priority that is there and has caught up; among equals group g's to number g mod n in the order
+ * of node ids. Only a lead, and a link, that have been stable for a while are moved for that, and if the lead comes
+ * back soon, each time later. A node of priority 0 does not wait.
  */
 export class LeadKeeper {
   readonly #options: LeadKeeperOptions;
-  readonly #self: string;
-  readonly #log: Log;
-  readonly #behindTriedMs = new Map<number, number>();
+  readonly #parts: LeadKeeperParts;
   readonly #led = new Map<number, Led>();
-  readonly #waitMs = new Map<number, number>();
+  readonly #moved = new Map<number, Moved>();
   readonly #upSinceMs = new Map<string, number>();
+  #nextLookMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: LeadKeeperOptions, { self, log }: { self: string; log: Log }) {
+  constructor(options: LeadKeeperOptions, parts: LeadKeeperParts) {
     this.#options = options;
-    this.#self = self;
-    this.#log = log;
+    this.#parts = parts;
   }
 
   linkUp(nodeId: string, nowMs: number): void {
@@ -39,77 +55,126 @@ export class LeadKeeper {
     this.#upSinceMs.delete(nodeId);
   }
 
-  #preferred({ id, raft }: Group): string | null {
-    const nodeIds = raft.configuration.voters.map((voter) => voter.nodeId).sort();
-    return nodeIds[id % nodeIds.length] ?? null;
-  }
-
-  /** Whom a lead of this node may be given to: voters that are there and catch up, those that lack least first. */
+  /** Whom a lead of this node may be given to: voters that are there and catch up, the best first. */
   heirs(group: Group): readonly string[] {
+    const { configuration, commitIndex } = group.raft;
     const able = group.raft
       .status()
       .followers.filter(
         ({ nodeId, storeId, state }) =>
           state === "replicating" &&
           this.#upSinceMs.has(nodeId) &&
-          group.raft.configuration.voters.some((one) => one.nodeId === nodeId && one.storeId === storeId),
+          configuration.voters.some((one) => one.nodeId === nodeId && one.storeId === storeId),
       );
-    const preferred = this.#preferred(group);
-    const rank = (nodeId: string) => (nodeId === preferred ? 0 : 1);
     return able
-      .sort((a, b) => b.matchIndex - a.matchIndex || rank(a.nodeId) - rank(b.nodeId))
+      .map(({ nodeId, matchIndex }) => ({
+        nodeId,
+        matchIndex,
+        lacks: matchIndex >= commitIndex ? 0 : 1,
+        priority: this.#priority(nodeId),
+        rank: nodeId === this.#choice(group, this.#priority(nodeId)) ? 0 : 1,
+      }))
+      .sort(
+        (a, b) =>
+          a.lacks - b.lacks || b.priority - a.priority || a.rank - b.rank || b.matchIndex - a.matchIndex,
+      )
       .map(({ nodeId }) => nodeId);
   }
 
+  /** Who is not known yet is taken for an equal. */
+  #priority(nodeId: string): number {
+    const { leadPriority, self } = this.#parts;
+    return leadPriority(nodeId) ?? leadPriority(self) ?? 0;
+  }
+
+  /** Among the voters of one priority, there or not, so that a loss moves nobody else's leads. */
+  #choice({ id, raft }: Group, priority: number): string | null {
+    const nodeIds = raft.configuration.voters.map((voter) => voter.nodeId).sort();
+    const equals = nodeIds.filter((nodeId) => this.#priority(nodeId) === priority);
+    return equals[id % equals.length] ?? null;
+  }
+
   /** Hands over what should not stay here. */
-  tick(group: Group, nowMs: number): void {
+  tick(groups: readonly Group[], nowMs: number): void {
+    if (nowMs < this.#nextLookMs) return;
+    this.#nextLookMs = nowMs + lookEveryMs;
+    for (const group of groups) this.#look(group, nowMs);
+  }
+
+  #look(group: Group, nowMs: number): void {
     if (!group.isLeader) {
       this.#led.delete(group.id);
-      this.#behindTriedMs.delete(group.id);
       return;
     }
-    if (group.raft.transferTo !== null) return;
-    if (group.isBehind) this.#relieve(group, nowMs);
-    else if (this.#options.spreadLeaders) this.#spread(group, nowMs);
+    let led = this.#led.get(group.id);
+    if (led?.term !== group.raft.term) {
+      led = { term: group.raft.term, sinceMs: nowMs, nextTryMs: nowMs };
+      this.#led.set(group.id, led);
+    }
+    if (group.raft.transferTo !== null || nowMs < led.nextTryMs) return;
+    if (group.isBehind) this.#relieve(group, led, nowMs);
+    else if (this.#options.spreadLeaders) this.#bringHome(group, led, nowMs);
   }
 
-  #relieve(group: Group, nowMs: number): void {
-    const triedMs = this.#behindTriedMs.get(group.id);
-    if (triedMs !== undefined && nowMs - triedMs < behindEveryMs) return;
-    this.#behindTriedMs.set(group.id, nowMs);
+  #relieve(group: Group, led: Led, nowMs: number): void {
     const [heir] = this.heirs(group);
-    if (heir !== undefined) this.#handOver(group, heir, "behind with applying: handing the lead over");
+    if (heir === undefined) return;
+    led.nextTryMs = nowMs + retryMs;
+    this.#handOver(group, heir, "behind with applying: handing the lead over");
   }
 
-  #spread(group: Group, nowMs: number): void {
-    const { spreadStableMs, spreadBackoffMsMax } = this.#options;
-    const waitMs = this.#waitMs.get(group.id) ?? spreadStableMs;
-    const led = this.#led.get(group.id);
-    if (led === undefined) {
-      this.#led.set(group.id, { nextTryMs: nowMs + waitMs });
+  #bringHome(group: Group, led: Led, nowMs: number): void {
+    const { spreadStableMs } = this.#options;
+    const isReluctant = this.#priority(this.#parts.self) === 0;
+    const home = this.#home(group, isReluctant ? nowMs : nowMs - spreadStableMs);
+    if (home === null) return;
+    const why = "handing the lead to the node that it is meant for";
+    if (isReluctant && this.#priority(home) > 0) {
+      led.nextTryMs = nowMs + retryMs;
+      this.#handOver(group, home, why);
       return;
     }
-    if (nowMs < led.nextTryMs) return;
-    const preferred = this.#preferred(group);
-    if (preferred === null || preferred === this.#self) {
-      this.#waitMs.delete(group.id);
-      return;
-    }
-    const upSinceMs = this.#upSinceMs.get(preferred);
-    if (upSinceMs === undefined || nowMs - upSinceMs < spreadStableMs) return;
-    const follower = group.raft.status().followers.find(({ nodeId }) => nodeId === preferred);
-    if (follower?.state !== "replicating" || follower.matchIndex < group.raft.commitIndex) return;
+    const waitMs = this.#waitMs(group.id, led);
+    if (nowMs - led.sinceMs < waitMs) return;
     led.nextTryMs = nowMs + waitMs;
-    this.#waitMs.set(group.id, Math.min(waitMs * 2, spreadBackoffMsMax));
-    this.#handOver(group, preferred, "handing the lead to the node it is meant for");
+    this.#moved.set(group.id, { atMs: nowMs, waitMs });
+    this.#handOver(group, home, why);
+  }
+
+  /** How long a lead stays here at least before it is moved: longer each time that it came back soon. */
+  #waitMs(group: number, led: Led): number {
+    const { spreadStableMs, spreadBackoffMsMax } = this.#options;
+    const moved = this.#moved.get(group);
+    if (moved === undefined || led.sinceMs - moved.atMs >= spreadBackoffMsMax) return spreadStableMs;
+    return Math.min(moved.waitMs * 2, spreadBackoffMsMax);
+  }
+
+  /** Another node that the lead belongs to, is linked since `sinceMs` and has caught up; null: it may stay here. */
+  #home(group: Group, sinceMs: number): string | null {
+    const { self } = this.#parts;
+    const { commitIndex } = group.raft;
+    const followers = group.raft.status().followers;
+    const able = this.heirs(group).filter((nodeId) => {
+      const upSinceMs = this.#upSinceMs.get(nodeId);
+      const follower = followers.find((one) => one.nodeId === nodeId);
+      return upSinceMs !== undefined && upSinceMs <= sinceMs && (follower?.matchIndex ?? 0) >= commitIndex;
+    });
+    const highest = Math.max(...able.map((nodeId) => this.#priority(nodeId)));
+    const own = this.#priority(self);
+    if (able.length === 0 || highest < own) return null;
+    const choice = this.#choice(group, highest);
+    if (choice !== null && able.includes(choice)) return choice;
+    const equals = able.filter((nodeId) => this.#priority(nodeId) === highest).sort();
+    return highest > own ? (equals[group.id % equals.length] ?? null) : null;
   }
 
   #handOver(group: Group, to: string, why: string): void {
     const { id, raft, applier, transfer } = group;
+    const { log } = this.#parts;
     const facts = { group: id, term: raft.term, to };
-    this.#log.info({ ...facts, waiting: applier.queue.length }, why);
+    log.info({ ...facts, waiting: applier.queue.length }, why);
     void transfer.ask(to).then((outcome) => {
-      if (outcome.type === "refused") this.#log.info({ ...facts, code: outcome.code }, outcome.message);
+      if (outcome.type === "refused") log.info({ ...facts, code: outcome.code }, outcome.message);
     });
   }
 }

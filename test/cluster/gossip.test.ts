@@ -9,7 +9,15 @@ const log = makeLog({ node: "test", level: "silent" });
 const peer = (nodeId: string, bootId = "b1") => ({ nodeId, storeId: "s", bootId, clusterId: null });
 
 function body(node: string): GossipBody {
-  return { node, bootId: "b1", region: "eu", clientUrl: `http://${node}`, pid: 1, startedAtMs: 0 };
+  return {
+    node,
+    bootId: "b1",
+    region: "eu",
+    leadRank: 50,
+    clientUrl: `http://${node}`,
+    pid: 1,
+    startedAtMs: 0,
+  };
 }
 
 type GossipMessage = Extract<PeerMessage, { type: "gossip" }>;

@@ -220,4 +220,14 @@ test("[C18] a node that was stopped is not started any more", async () => {
   assert.is(node.life.state, "stopped");
 });
 
+test("[C31] nodes tell each other how much they should lead, and the leads go there", async () => {
+  const make = await world();
+  const priorities: Readonly<Record<string, number>> = { n1: 0, n2: 10, n3: 5 };
+  const [first] = await startAll((id) => make(id, { leadPriority: priorities[id] as number }));
+  await eventually(
+    "n2 leads everything",
+    () => first?.groups().every(({ leader }) => leader === "n2") === true,
+  );
+});
+
 test.run();

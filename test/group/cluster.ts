@@ -16,6 +16,8 @@ export interface ClusterOptions {
   readonly saveMs?: number;
   readonly latencyMs?: number;
   readonly seed?: number;
+  /** How much each node should lead; of those that are not named the others do not know. */
+  readonly priorities?: Readonly<Record<string, number>>;
 }
 
 /** What happened, in order: saves begun and landed, and messages sent. */
@@ -114,6 +116,7 @@ export class Cluster {
       machineFor: (group) => machines[group] as CounterMachine,
       clock: this.clock.forNode(() => this.nodes.get(id)?.engine === engine && node.isAlive),
       random: this.#random,
+      leadPriority: (nodeId) => this.#options.priorities?.[nodeId] ?? (nodeId === id ? 50 : null),
       log: { info: log("info"), warn: log("warn"), error: log("error") },
       fail: ((error: unknown) => {
         failures.push(error);

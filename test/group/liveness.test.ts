@@ -309,6 +309,103 @@ test("[G21] a lead goes back to its node when that is there again and caught up,
   await cluster.stop();
 });
 
+test("[G42] leads go to the highest priority that is there, and are spread over the rest while it is not", async () => {
+  const cluster = await new Cluster({
+    groups: 4,
+    engine: { spreadLeaders: true, spreadStableMs: 500 },
+    priorities: { n1: 50, n2: 80, n3: 50 },
+  }).start();
+  const leaders = async () => {
+    const found: string[] = [];
+    for (let group = 0; group < 4; group++) found.push((await cluster.leader(group)).id);
+    return found;
+  };
+  await cluster.clock.run(4000);
+  assert.equal(await leaders(), ["n2", "n2", "n2", "n2"]);
+  cluster.kill("n2");
+  await cluster.clock.run(4000);
+  assert.equal(await leaders(), ["n1", "n3", "n1", "n3"], "the equals share");
+  await cluster.boot("n2");
+  await cluster.clock.run(400);
+  assert.equal(await leaders(), ["n1", "n3", "n1", "n3"], "not yet");
+  await cluster.clock.run(1000);
+  assert.equal(await leaders(), ["n2", "n2", "n2", "n2"]);
+  await cluster.stop();
+});
+
+test("[G42] a lead is not given back to whoever has not caught up, nor to whoever cannot be reached", async () => {
+  const cluster = await new Cluster({
+    engine: { spreadLeaders: true, spreadStableMs: 300 },
+    priorities: { n1: 50, n2: 80, n3: 50 },
+  }).start();
+  await cluster.clock.run(2000);
+  cluster.isolate("n2");
+  await cluster.clock.run(2000);
+  const leader = await cluster.leader();
+  assert.is(leader.id, "n1", "the equal whose turn it is");
+  // Its link is back, but no entry gets there.
+  cluster.passes = (_from, to, { type }) => to !== "n2" || type !== "raft";
+  cluster.rejoin("n2");
+  await cluster.value(cluster.add(leader.id));
+  await cluster.clock.run(1500);
+  assert.is.not((await cluster.leader()).id, "n2");
+  cluster.passes = () => true;
+  assert.ok(await cluster.clock.until(() => cluster.status("n2").role === "leader", 3000));
+  await cluster.converge();
+  await cluster.stop();
+});
+
+test("[G42] a lead that comes back soon is moved later each time; after a long time at home as soon as at first", async () => {
+  const cluster = await new Cluster({
+    engine: { spreadLeaders: true, spreadStableMs: 300, spreadBackoffMsMax: 1200 },
+    priorities: { n1: 50, n2: 80, n3: 50 },
+  }).start();
+  await cluster.clock.run(2000);
+  const isHome = () => cluster.status("n2").role === "leader";
+  /** Takes the lead away from home: for how long it stays away. */
+  const away = async () => {
+    await cluster.value(cluster.node("n2").engine.transferLeader(0, "n1"));
+    const atMs = cluster.clock.nowMs;
+    assert.ok(await cluster.clock.until(isHome, 5000));
+    return cluster.clock.nowMs - atMs;
+  };
+  const waits = [await away(), await away(), await away(), await away()];
+  await cluster.clock.run(2000);
+  waits.push(await away());
+  const expected = [300, 600, 1200, 1200, 300];
+  for (const [at, waitMs] of waits.entries()) {
+    const least = expected[at] as number;
+    assert.ok(waitMs >= least && waitMs <= least + 100, `${waits} ms, expected about ${expected}`);
+  }
+  await cluster.stop();
+});
+
+test("[G43] a node of priority 0 leads only as long as no other can, and does not wait", async () => {
+  const cluster = await new Cluster({
+    engine: { spreadLeaders: true, spreadStableMs: 60_000 },
+    priorities: { n1: 0, n2: 50, n3: 0 },
+  }).start();
+  assert.ok(await cluster.clock.until(() => cluster.status("n2").role === "leader", 2000));
+  cluster.kill("n2");
+  const other = await cluster.leader();
+  await cluster.clock.run(3000);
+  assert.is((await cluster.leader()).id, other.id, "equals stay where they are, before they are stable");
+  await cluster.boot("n2");
+  assert.ok(await cluster.clock.until(() => cluster.status("n2").role === "leader", 1500));
+  await cluster.stop();
+});
+
+test("[G42] whose priority is not known yet counts as an equal", async () => {
+  const cluster = await new Cluster({
+    groups: 3,
+    engine: { spreadLeaders: true, spreadStableMs: 300 },
+    priorities: { n1: 50 },
+  }).start();
+  await cluster.clock.run(3000);
+  for (let group = 0; group < 3; group++) assert.is((await cluster.leader(group)).id, cluster.ids[group]);
+  await cluster.stop();
+});
+
 test("[G24] changes of the lead are told, and how long there has been none", async () => {
   const cluster = await new Cluster().start();
   const leader = await cluster.leader();

@@ -15,6 +15,7 @@ export interface ClusterParts {
   readonly groups: number;
   readonly engine: Partial<EngineOptions>;
   readonly electionTimeoutBaseMs: number;
+  readonly leadPriorities: ReadonlyMap<string, number>;
   readonly schedule: Schedule;
   readonly chance: Chance;
   readonly trace: Trace;

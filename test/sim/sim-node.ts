@@ -20,6 +20,8 @@ export interface SimProcessParts {
   readonly groups: number;
   readonly engine: Partial<EngineOptions>;
   readonly electionTimeoutBaseMs: number;
+  /** By node id. */
+  readonly leadPriorities: ReadonlyMap<string, number>;
   readonly schedule: Schedule;
   readonly chance: Chance;
   readonly trace: Trace;
@@ -79,7 +81,7 @@ export class SimProcess implements Owner {
   }
 
   #options(): NodeOptions {
-    const { nodeId, nodeIds, groups, electionTimeoutBaseMs } = this.#parts;
+    const { nodeId, nodeIds, groups, electionTimeoutBaseMs, leadPriorities } = this.#parts;
     const others = nodeIds.filter((id) => id !== nodeId);
     return {
       ...nodeDefaults,
@@ -92,6 +94,7 @@ export class SimProcess implements Owner {
       linkLoss: {},
       groups,
       electionTimeoutBaseMs,
+      leadPriority: leadPriorities.get(nodeId) ?? nodeDefaults.leadPriority,
     };
   }
 

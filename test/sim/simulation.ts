@@ -76,6 +76,7 @@ class Simulation {
   readonly #cluster: Cluster;
   readonly #faults: Faults;
   readonly #players: readonly SimPlayer[];
+  readonly #leadPriorities: ReadonlyMap<string, number>;
   #failure: Error | null = null;
   #events = 0;
 
@@ -96,7 +97,17 @@ class Simulation {
       book: new ReplicaBook(this.#coverage),
       broken: (error: Error) => this.#fail(error),
     };
-    this.#cluster = new Cluster({ ...parts, nodes, groups: 1 + chance.below(2), ...this.#rhythm() });
+    const isRanked = chance.hits(0.3);
+    this.#leadPriorities = new Map(
+      nodeIdsOf(nodes).map((id) => [id, isRanked ? chance.pick([0, 50, 50, 90]) : 50]),
+    );
+    this.#cluster = new Cluster({
+      ...parts,
+      nodes,
+      groups: 1 + chance.below(2),
+      leadPriorities: this.#leadPriorities,
+      ...this.#rhythm(),
+    });
     this.#faults = new Faults(this.#cluster, parts);
     this.#players = Array.from({ length: 3 + chance.below(4) }, (_, at) => {
       const kind = chance.hits(0.5) ? "stock" : "wrapper";
@@ -116,6 +127,7 @@ class Simulation {
       logTailEntries: chance.pick([0, 2, 12]),
       snapshotChunkBytes: chance.pick([128, 512, 4096]),
       spreadStableMs: chance.pick([300, 3_000]),
+      spreadBackoffMsMax: 4_000,
       raft: {
         appendEntriesMax: chance.pick([1, 3, 64]),
         catchUpBytesMax: chance.pick([0, 2_000, 100_000]),
@@ -232,8 +244,20 @@ class Simulation {
           return `${id} has applied ${appliedIndex} of ${this.#laws.committedIndex(group)} in group ${group}`;
       }
     }
+    const misplaced = this.#misplacedLead();
+    if (misplaced !== null) return misplaced;
     const restless = this.#players.find((player) => !player.isQuiet);
     return restless === undefined ? null : restless.description;
+  }
+
+  /** A group that is not led by a node of the highest priority, once all have been there for long enough. */
+  #misplacedLead(): string | null {
+    const highest = Math.max(...this.#leadPriorities.values());
+    for (const { id: group, leader } of this.#cluster.processes[0]?.rooms.node.groups() ?? []) {
+      const priority = this.#leadPriorities.get(leader ?? "") ?? 0;
+      if (priority < highest) return `group ${group} is led by ${leader}, of priority ${priority}`;
+    }
+    return null;
   }
 
   /** From an index that nobody has passed on, every replica is compared at every entry. */
