@@ -12,6 +12,10 @@ export type NodeErrorCode =
   | "NOT_A_MEMBER"
   /** --peers names other nodes than the cluster was founded with. */
   | "PEERS_DIFFER"
+  /** An old image of the data folder: others have seen a newer state of it. */
+  | "STORE_OLD"
+  /** Two processes run on copies of one data folder. */
+  | "STORE_TWICE"
   | "PORT_IN_USE"
   /** Its stop came before it served. */
   | "NODE_STOPPED"
@@ -46,7 +50,14 @@ const wrongOptionCodes = new Set([
   "PEERS_DIFFER",
 ]);
 /** A LOCKED folder may be free soon, so it is not among these. */
-const refusedCodes = new Set(["NOT_A_MEMBER", "STORAGE_CORRUPT", "STORAGE_FOREIGN", "STORAGE_VERSION"]);
+const refusedCodes = new Set([
+  "NOT_A_MEMBER",
+  "STORE_OLD",
+  "STORE_TWICE",
+  "STORAGE_CORRUPT",
+  "STORAGE_FOREIGN",
+  "STORAGE_VERSION",
+]);
 
 export function codeOf(error: unknown): string {
   const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;

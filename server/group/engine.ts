@@ -2,6 +2,7 @@ import assert from "node:assert";
 import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Now } from "../raft/ready.ts";
+import type { StoreSeen } from "../storage/storage.ts";
 import { ApplyStage } from "./apply-stage.ts";
 import type { EngineConstruction } from "./engine-construction.ts";
 import type { EngineEvent } from "./engine-event.ts";
@@ -136,6 +137,11 @@ export class GroupEngine {
   /** Messages that are not the groups' (found, founded, gossip) are left to others. */
   message(from: string, message: PeerMessage): void {
     this.#pipe.push({ type: "message", from, message });
+  }
+
+  /** Saves what is remembered of other nodes' stores; resolves once it is durable, never if the node stops before. */
+  remember(seen: readonly StoreSeen[]): Promise<void> {
+    return new Promise((durable) => this.#pipe.push({ type: "storesSeen", seen, durable }));
   }
 
   // ── for what is built on groups ──────────────────────────────────────────────────────────────────────────────────
@@ -292,6 +298,9 @@ export class GroupEngine {
         return;
       case "saved":
         this.#saved(event.gathering);
+        return;
+      case "storesSeen":
+        this.#saver.gatherSeen(event.seen, () => this.#settlements.add(event.durable));
         return;
       case "checkpointsRead":
         this.#group(event.group).snapshots.checkpointsRead(event.snapshotId, event.checkpoints);

@@ -1,7 +1,7 @@
 import assert from "node:assert";
 import type { Entry } from "../raft/entry.ts";
 import type { Envelope } from "../raft/message.ts";
-import type { GroupSave, Storage } from "../storage/storage.ts";
+import type { GroupSave, Storage, StoreSeen } from "../storage/storage.ts";
 
 /** One batch on its way to the disk, and what waits for it. */
 export interface Gathering {
@@ -10,10 +10,12 @@ export interface Gathering {
   readonly savedEnds: Map<number, { readonly term: number; readonly index: number }>;
   readonly messages: { readonly group: number; readonly envelopes: readonly Envelope[] }[];
   readonly done: (() => void)[];
+  /** The node's, not a group's: what is remembered of other nodes' stores. */
+  seen: readonly StoreSeen[] | null;
 }
 
 function emptyGathering(): Gathering {
-  return { groups: new Map(), savedEnds: new Map(), messages: [], done: [] };
+  return { groups: new Map(), savedEnds: new Map(), messages: [], done: [], seen: null };
 }
 
 /** `later` cuts off and goes on where it begins: what saving both, one after the other, would leave. */
@@ -86,6 +88,13 @@ export class Saver {
     if (done !== undefined) this.#gathered.done.push(done);
   }
 
+  /** The newest list is the one that counts. */
+  gatherSeen(seen: readonly StoreSeen[], done: () => void): void {
+    this.#gathered ??= emptyGathering();
+    this.#gathered.seen = seen;
+    this.#gathered.done.push(done);
+  }
+
   /** The entries just gathered for this group end here. */
   gatherEnd(group: number, end: { readonly term: number; readonly index: number }): void {
     this.#gathered ??= emptyGathering();
@@ -107,7 +116,8 @@ export class Saver {
     this.#gathered = null;
     this.#inFlight = batch;
     this.#isSaving = true;
-    this.#options.storage.save({ groups: batch.groups }).then(
+    const { groups, seen } = batch;
+    this.#options.storage.save(seen === null ? { groups } : { groups, seen }).then(
       () => {
         this.#options.saved(batch);
         this.#settle();

@@ -9,12 +9,13 @@ import {
   decodeFounding,
   decodeHardState,
   decodeIdentity,
+  decodeSeen,
   decodeState,
   type IdentityRecord,
   type StateRecord,
   storageFormatVersion,
 } from "./record.ts";
-import type { Checkpoint, GroupContents } from "./storage.ts";
+import type { Checkpoint, GroupContents, StoreSeen } from "./storage.ts";
 import { corrupt, otherVersion } from "./storage-error.ts";
 import { type Digest, marksOf, StoredGroup } from "./stored-group.ts";
 
@@ -24,6 +25,8 @@ export interface Contents {
   readonly identityDigest: Digest;
   readonly founding: Founding | null;
   readonly foundingDigest: Digest;
+  readonly seen: readonly StoreSeen[];
+  readonly seenDigest: Digest;
   readonly state: StateRecord;
   readonly groups: ReadonlyMap<number, { readonly stored: StoredGroup; readonly contents: GroupContents }>;
 }
@@ -42,6 +45,8 @@ export class ContentsReader {
   #identityDigest: Digest = null;
   #founding: Founding | null = null;
   #foundingDigest: Digest = null;
+  #seen: readonly StoreSeen[] = [];
+  #seenDigest: Digest = null;
   #state: StateRecord | null = null;
 
   /** @throws STORAGE_VERSION; STORAGE_CORRUPT with group, index and what is wrong */
@@ -64,6 +69,10 @@ export class ContentsReader {
       case "founding":
         this.#founding = decodeFounding(value) ?? damaged("the founding record");
         this.#foundingDigest = digest;
+        return;
+      case "seen":
+        this.#seen = decodeSeen(value) ?? damaged("the record of other nodes' stores");
+        this.#seenDigest = digest;
         return;
       case "hardState": {
         const { stored } = this.#group(key.group);
@@ -127,6 +136,8 @@ export class ContentsReader {
       identityDigest: this.#identityDigest,
       founding: this.#founding,
       foundingDigest: this.#foundingDigest,
+      seen: this.#seen,
+      seenDigest: this.#seenDigest,
       state,
       groups,
     };

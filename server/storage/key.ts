@@ -25,6 +25,7 @@ export type StoredKey =
   | { readonly type: "identity" }
   | { readonly type: "state" }
   | { readonly type: "founding" }
+  | { readonly type: "seen" }
   | { readonly type: "hardState" | "base"; readonly group: number }
   | { readonly type: "pack"; readonly group: number; readonly firstIndex: number }
   | { readonly type: "checkpoint"; readonly group: number; readonly slot: Slot; readonly key: string }
@@ -33,6 +34,7 @@ export type StoredKey =
 export const identityKey: Uint8Array = Uint8Array.of(storeSpace, 1);
 export const stateKey: Uint8Array = Uint8Array.of(storeSpace, 2);
 export const foundingKey: Uint8Array = Uint8Array.of(storeSpace, 3);
+export const seenKey: Uint8Array = Uint8Array.of(storeSpace, 4);
 
 function groupKey(group: number, kind: number, more: number): Uint8Array {
   assert(Number.isInteger(group) && group >= 0 && group <= storageLimits.groupIdMax, `group id ${group}`);
@@ -74,6 +76,7 @@ export function parseKey(bytes: Uint8Array): StoredKey {
     if (bytes[1] === identityKey[1]) return { type: "identity" };
     if (bytes[1] === stateKey[1]) return { type: "state" };
     if (bytes[1] === foundingKey[1]) return { type: "founding" };
+    if (bytes[1] === seenKey[1]) return { type: "seen" };
   }
   if (bytes.length < groupPrefixBytes || bytes[0] !== groupSpace) return { type: "unknown" };
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

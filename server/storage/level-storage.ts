@@ -1,21 +1,30 @@
 import { strict as assert } from "node:assert";
 import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
-import { Level } from "level";
 import type { Founding } from "../raft/founding.ts";
 import { keysWithin } from "./checkpoint-read.ts";
-import { type Contents, ContentsReader } from "./contents-reader.ts";
+import type { Contents } from "./contents-reader.ts";
 import { PackEncoder } from "./entry-pack.ts";
 import { makeFolder } from "./folder.ts";
-import { checkpointKey, foundingKey, identityKey, stateKey } from "./key.ts";
+import { checkpointKey, foundingKey, identityKey, seenKey, stateKey } from "./key.ts";
+import {
+  type Database,
+  newDatabase,
+  openError,
+  plain,
+  readContents,
+  refuseLocked,
+} from "./level-database.ts";
 import { digestOf, LiveKeys } from "./live-keys.ts";
 import {
   decodeCheckpoint,
   encodeFounding,
   encodeIdentity,
+  encodeSeen,
   encodeState,
   storageFormatVersion,
 } from "./record.ts";
+import { assertSeen } from "./save-check.ts";
 import { SaveMark } from "./save-mark.ts";
 import type {
   Checkpoint,
@@ -25,6 +34,7 @@ import type {
   Identity,
   SaveBatch,
   Storage,
+  StorageContents,
 } from "./storage.ts";
 import { corrupt, failed, foreign, locked, StorageError } from "./storage-error.ts";
 import { storageLimits } from "./storage-limits.ts";
@@ -40,7 +50,6 @@ export interface LevelStorageOptions {
   readonly random: (bytes: number) => Uint8Array;
 }
 
-type Database = Level<Uint8Array, Uint8Array>;
 interface Opened {
   readonly folder: string;
   readonly database: Database;
@@ -57,8 +66,6 @@ type Status =
 const openFolders = new Set<string>();
 const saveMarkName = "ACKNOWLEDGED";
 const storeIdBytes = 8;
-/** Values read in one turn. */
-const iteratedMax = 1000;
 /** Calls of listCheckpoints and readCheckpoints that wait for the save in flight. */
 export const readersWaitingMax = 1024;
 
@@ -69,10 +76,12 @@ export class LevelStorage implements Storage {
   #status: Status = { type: "closed" };
   #live = new LiveKeys();
   #saveSequence = 0;
+  #acknowledged = 0;
   #founding: { readonly clusterId: string | null; readonly digest: Digest } = {
     clusterId: null,
     digest: null,
   };
+  #seenDigest: Digest = null;
   #groups = new Map<number, StoredGroup>();
   #saving: Promise<void> | null = null;
   /** Readers that wait for the save in flight: each takes its snapshot before the next save can begin. */
@@ -87,7 +96,11 @@ export class LevelStorage implements Storage {
     this.#options = options;
   }
 
-  async open(): Promise<{ identity: Identity; groups: ReadonlyMap<number, GroupContents> }> {
+  get saves(): number {
+    return this.#acknowledged;
+  }
+
+  async open(): Promise<StorageContents> {
     assert(this.#status.type === "closed", `open() of a storage that is ${this.#status.type}`);
     this.#status = { type: "opening" };
     let folder: string | null = null;
@@ -106,9 +119,7 @@ export class LevelStorage implements Storage {
     }
   }
 
-  async #openFolder(
-    folder: string,
-  ): Promise<{ identity: Identity; groups: ReadonlyMap<number, GroupContents> }> {
+  async #openFolder(folder: string): Promise<StorageContents> {
     await refuseLocked(folder);
     const markPath = join(folder, saveMarkName);
     const acknowledged = await SaveMark.read(markPath);
@@ -142,7 +153,7 @@ export class LevelStorage implements Storage {
       for (const [group, { contents: groupContents }] of contents?.groups ?? [])
         groups.set(group, groupContents);
       this.#status = { type: "open", folder, database, mark };
-      return { identity, groups };
+      return { identity, groups, seen: contents?.seen ?? [] };
     } catch (error) {
       await database.close();
       await mark.close();
@@ -159,6 +170,7 @@ export class LevelStorage implements Storage {
       clusterId: contents?.founding?.clusterId ?? null,
       digest: contents?.foundingDigest ?? null,
     };
+    this.#seenDigest = contents?.seenDigest ?? null;
     this.#groups = new Map();
     if (contents === null) {
       const storeId = Buffer.from(random(storeIdBytes)).toString("hex");
@@ -185,8 +197,12 @@ export class LevelStorage implements Storage {
     }
   }
 
-  #put({ founding, groups }: SaveBatch, writer: BatchWriter): void {
+  #put({ founding, seen, groups }: SaveBatch, writer: BatchWriter): void {
     if (founding !== undefined) this.#found(founding, writer);
+    if (seen !== undefined) {
+      assertSeen(seen);
+      this.#seenDigest = writer.put(seenKey, encodeSeen(seen), this.#seenDigest);
+    }
     for (const [group, groupSave] of groups) {
       let stored = this.#groups.get(group);
       if (stored === undefined) {
@@ -229,6 +245,7 @@ export class LevelStorage implements Storage {
     batch.put(stateKey, encodeState({ saveSequence, keys: live.keys, digest: live.digest }));
     await batch.write(durably);
     mark.write(saveSequence);
+    this.#acknowledged = saveSequence;
   }
 
   listCheckpoints(group: number): Promise<ReadonlyMap<string, CheckpointMark>> {
@@ -317,70 +334,3 @@ export class LevelStorage implements Storage {
 }
 
 const durably = { sync: true };
-
-function newDatabase(folder: string): Database {
-  const options = {
-    keyEncoding: "view",
-    valueEncoding: "view",
-    // What is written is small, and most of it is deleted before it is ever compacted.
-    compression: false,
-    writeBufferSize: storageLimits.writeBufferBytes,
-  };
-  return new Level<Uint8Array, Uint8Array>(folder, options);
-}
-
-/**
- * Tries LevelDB's lock and lets go again. The logs of a database that is in use cannot be judged: they are being written.
- * An open that must fail if the database exists, and must not make it, takes the lock and touches nothing else.
- */
-async function refuseLocked(folder: string): Promise<void> {
-  const probe = newDatabase(folder);
-  try {
-    await probe.open({ createIfMissing: false, errorIfExists: true });
-  } catch (error) {
-    if (codes(error).includes("LEVEL_LOCKED")) throw locked(folder, error);
-    return;
-  }
-  assert.fail("LevelDB opened a database that it was told neither to make nor to accept");
-}
-
-async function readContents(database: Database): Promise<Contents | null> {
-  const reader = new ContentsReader();
-  const iterator = database.iterator();
-  try {
-    for (;;) {
-      const entries = await iterator.nextv(iteratedMax);
-      if (entries.length === 0) return reader.finish();
-      for (const [key, value] of entries) reader.take(plain(key), plain(value));
-    }
-  } finally {
-    await iterator.close();
-  }
-}
-
-/** A view as it was asked for: the binding may give Buffers, whose subarrays are Buffers. */
-function plain(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
-/** The codes of an error and of its causes. */
-function codes(error: unknown): string[] {
-  const found: string[] = [];
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    const { code } = at as NodeJS.ErrnoException;
-    if (code !== undefined) found.push(code);
-  }
-  return found;
-}
-
-function openError(error: unknown, location: string): unknown {
-  if (error instanceof StorageError || error instanceof assert.AssertionError) return error;
-  const found = codes(error);
-  if (found.includes("LEVEL_LOCKED")) return locked(location, error);
-  if (found.includes("LEVEL_CORRUPTION")) {
-    let cause = error as Error;
-    while (cause.cause instanceof Error) cause = cause.cause;
-    return corrupt(`${location}: ${cause.message}`, error);
-  }
-  return failed(`opening ${location}`, error);
-}

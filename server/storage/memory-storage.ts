@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import type { Base, Entry, HardState } from "../raft/entry.ts";
 import { keysWithin } from "./checkpoint-read.ts";
-import { assertGroupSave, emptyBase, emptyHardState, type LogBounds } from "./save-check.ts";
+import { assertGroupSave, assertSeen, emptyBase, emptyHardState, type LogBounds } from "./save-check.ts";
 import type {
   Checkpoint,
   CheckpointMark,
@@ -11,6 +11,8 @@ import type {
   Identity,
   SaveBatch,
   Storage,
+  StorageContents,
+  StoreSeen,
 } from "./storage.ts";
 import { failed, foreign, locked, type StorageError } from "./storage-error.ts";
 
@@ -97,6 +99,8 @@ interface Unfinished {
  */
 export class MemoryDisk {
   #identity: Identity | null = null;
+  #seen: readonly StoreSeen[] = [];
+  #saves = 0;
   readonly #groups = new Map<number, MemoryGroup>();
   #holder: object | null = null;
   #unfinished: Unfinished | null = null;
@@ -122,10 +126,7 @@ export class MemoryDisk {
   }
 
   /** @internal For MemoryStorage, as all below. */
-  acquire(
-    holder: object,
-    { nodeId, random }: MemoryStorageOptions,
-  ): { identity: Identity; groups: Map<number, GroupContents> } {
+  acquire(holder: object, { nodeId, random }: MemoryStorageOptions): StorageContents {
     if (this.#holder !== null) throw locked("in memory");
     const owner = this.#identity;
     if (owner !== null && owner.nodeId !== nodeId)
@@ -139,7 +140,12 @@ export class MemoryDisk {
     for (const [group, stored] of [...this.#groups].sort(([one], [other]) => one - other)) {
       if (!stored.isEmpty) groups.set(group, stored.contents());
     }
-    return { identity: this.#identity, groups };
+    this.#saves += 1;
+    return { identity: this.#identity, groups, seen: this.#seen };
+  }
+
+  get saves(): number {
+    return this.#saves;
   }
 
   begin(holder: object, batch: SaveBatch): Unfinished {
@@ -148,6 +154,7 @@ export class MemoryDisk {
     const isSame =
       founding === null || batch.founding === undefined || founding.clusterId === batch.founding.clusterId;
     assert(isSame, `founded as ${founding?.clusterId} already, not as ${batch.founding?.clusterId}`);
+    if (batch.seen !== undefined) assertSeen(batch.seen);
     for (const [group, save] of batch.groups)
       assertGroupSave(group, this.#groups.get(group) ?? new MemoryGroup(), save);
     this.#unfinished = { holder, batch: copyBatch(batch) };
@@ -177,6 +184,8 @@ export class MemoryDisk {
     const batch = this.#unfinished?.batch;
     this.#unfinished = null;
     if (!isKept || batch === undefined) return;
+    this.#saves += 1;
+    if (batch.seen !== undefined) this.#seen = batch.seen;
     if (batch.founding !== undefined)
       this.#identity = { ...(this.#identity as Identity), founding: batch.founding };
     for (const [group, save] of batch.groups) {
@@ -216,7 +225,11 @@ export class MemoryStorage implements Storage {
     this.#complete = options.complete ?? queueMicrotask;
   }
 
-  async open(): Promise<{ identity: Identity; groups: ReadonlyMap<number, GroupContents> }> {
+  get saves(): number {
+    return this.#disk.saves;
+  }
+
+  async open(): Promise<StorageContents> {
     assert(this.#status.type === "closed", `open() of a storage that is ${this.#status.type}`);
     const contents = this.#disk.acquire(this, this.#options);
     this.#status = { type: "open" };
@@ -311,7 +324,7 @@ function copyAll(checkpoints: ReadonlyMap<string, Checkpoint | null>): Map<strin
   return copies;
 }
 
-function copyBatch({ founding, groups }: SaveBatch): SaveBatch {
+function copyBatch({ founding, seen, groups }: SaveBatch): SaveBatch {
   const copies = new Map<number, GroupSave>();
   for (const [group, save] of groups) {
     const copy = { ...save };
@@ -320,5 +333,9 @@ function copyBatch({ founding, groups }: SaveBatch): SaveBatch {
     if (save.staged !== undefined) copy.staged = copyAll(save.staged);
     copies.set(group, copy);
   }
-  return founding === undefined ? { groups: copies } : { founding, groups: copies };
+  return {
+    groups: copies,
+    ...(founding === undefined ? {} : { founding }),
+    ...(seen === undefined ? {} : { seen: seen.map((store) => ({ ...store })) }),
+  };
 }

@@ -4,7 +4,7 @@ import type { Address, Configuration, Member } from "../raft/configuration.ts";
 import type { Base, HardState } from "../raft/entry.ts";
 import type { Founding } from "../raft/founding.ts";
 import type { Slot } from "./key.ts";
-import type { Checkpoint } from "./storage.ts";
+import type { Checkpoint, StoreSeen } from "./storage.ts";
 
 /*
  * Records: everything but entries. Each is a uint32 CRC-32 of the rest, then its fields in order:
@@ -155,6 +155,24 @@ export function decodeFounding(bytes: Uint8Array): Founding | null {
     members: reader.members(),
     groups: reader.number(),
   }));
+}
+
+export function encodeSeen(seen: readonly StoreSeen[]): Uint8Array {
+  const writer = new Writer().number(seen.length);
+  for (const { nodeId, storeId, bootCount, saves } of seen)
+    writer.text(nodeId).text(storeId).number(bootCount).number(saves);
+  return writer.finish();
+}
+
+export function decodeSeen(bytes: Uint8Array): StoreSeen[] | null {
+  return read(bytes, (reader) =>
+    Array.from({ length: reader.number() }, () => ({
+      nodeId: reader.text(),
+      storeId: reader.text(),
+      bootCount: reader.number(),
+      saves: reader.number(),
+    })),
+  );
 }
 
 export function encodeHardState({ term, votedFor, commitIndex }: HardState): Uint8Array {

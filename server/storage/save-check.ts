@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { emptyConfiguration } from "../raft/configuration.ts";
 import type { Base, Entry, HardState } from "../raft/entry.ts";
-import type { Checkpoint, GroupSave } from "./storage.ts";
+import type { Checkpoint, GroupSave, StoreSeen } from "./storage.ts";
 import { storageLimits } from "./storage-limits.ts";
 
 /** Of a group of which nothing was saved. */
@@ -119,4 +119,11 @@ function assertEntry(
 function assertWhole(what: string, numbers: readonly number[]): void {
   for (const value of numbers)
     assert(Number.isSafeInteger(value) && value >= 0, `${what}: ${value} is not a whole number`);
+}
+
+/** What is remembered of other nodes' stores: few, and each named once. */
+export function assertSeen(seen: readonly StoreSeen[]): void {
+  const most = storageLimits.storesSeenMax;
+  assert(seen.length <= most, `${seen.length} stores are remembered, ${most} are allowed`);
+  assert(new Set(seen.map(({ storeId }) => storeId)).size === seen.length, "a store is remembered twice");
 }

@@ -1,5 +1,7 @@
 /** What one store takes. Past a limit the caller is wrong: an assertion ends the process. */
 export const storageLimits = Object.freeze({
+  /** Other nodes' stores that are remembered. */
+  storesSeenMax: 256,
   /** Group ids are 0 to this. */
   groupIdMax: 65_535,
   /** A pack of entries is closed once it holds this much, so that cutting one rewrites little. */

@@ -10,6 +10,15 @@ export interface Identity {
   readonly founding: Founding | null;
 }
 
+/** Another node's store, as it was when this node saw it last: an older state of it must never be taken for the present one. */
+export interface StoreSeen {
+  readonly nodeId: string;
+  readonly storeId: string;
+  readonly bootCount: number;
+  /** How many saves its disk had acknowledged, at least. */
+  readonly saves: number;
+}
+
 /** A saved state of a part of a group's machine (a room, or "" for the group's own), at a log index. At most 4 MiB. */
 export interface Checkpoint {
   readonly index: number;
@@ -51,6 +60,8 @@ export interface GroupSave {
 
 export interface SaveBatch {
   founding?: Founding;
+  /** Takes the place of what was saved before. At most 256. */
+  seen?: readonly StoreSeen[];
   groups: ReadonlyMap<number, GroupSave>;
 }
 
@@ -59,13 +70,22 @@ export interface CheckpointRead {
   readonly bytesMax: number;
 }
 
+/** Everything that was saved. */
+export interface StorageContents {
+  readonly identity: Identity;
+  readonly groups: ReadonlyMap<number, GroupContents>;
+  readonly seen: readonly StoreSeen[];
+}
+
 /**
  * A node's durable memory. One batch is atomic and durable when its promise resolves; at most one is in flight
  * (the caller gathers the next one meanwhile). Any rejection means that the process must end (design 4.4).
  */
 export interface Storage {
   /** @throws STORAGE_CORRUPT, STORAGE_FOREIGN (another node's folder), STORAGE_VERSION, STORAGE_LOCKED */
-  open(): Promise<{ identity: Identity; groups: ReadonlyMap<number, GroupContents> }>;
+  open(): Promise<StorageContents>;
+  /** Acknowledged since the folder was formatted: what a later start of this store has at least. */
+  readonly saves: number;
   save(batch: SaveBatch): Promise<void>;
   /** What checkpoints a group has, in no particular order: as of one moment, no earlier than the last save that has resolved. */
   listCheckpoints(group: number): Promise<ReadonlyMap<string, CheckpointMark>>;

@@ -156,6 +156,9 @@ export class Cluster {
       listCheckpoints: (group: number) => storage.listCheckpoints(group),
       readCheckpoints: (group: number, read: CheckpointRead) => storage.readCheckpoints(group, read),
       close: () => storage.close(),
+      get saves() {
+        return storage.saves;
+      },
       save: async (batch: SaveBatch) => {
         this.happened.push({ type: "saveBegan", node: id, batch });
         await storage.save(batch);

@@ -3,10 +3,9 @@ import type {
   Checkpoint,
   CheckpointMark,
   CheckpointRead,
-  GroupContents,
-  Identity,
   SaveBatch,
   Storage,
+  StorageContents,
 } from "../../server/storage/storage.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
@@ -94,7 +93,11 @@ class SimStorage implements Storage {
     });
   }
 
-  async open(): Promise<{ identity: Identity; groups: ReadonlyMap<number, GroupContents> }> {
+  get saves(): number {
+    return this.#storage.saves;
+  }
+
+  async open(): Promise<StorageContents> {
     const opened = await this.#storage.open();
     for (const { checkpoints } of opened.groups.values())
       this.#parts.coverage.hit("restores", checkpoints.size);

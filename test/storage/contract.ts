@@ -113,6 +113,42 @@ function identityCases(onDisk: OnDisk, reopened: Reopened): void {
     assert.is(new Set(seen).size, 1);
   });
 
+  onDisk("[S40] each save counts one more, over all starts", async (disk) => {
+    let last = 0;
+    for (let boot = 1; boot <= 3; boot++) {
+      const storage = disk.storage();
+      await storage.open();
+      const opened = storage.saves;
+      assert.ok(opened > last, `${opened} after ${last}: a boot is counted by a save`);
+      await storage.save({ groups: new Map() });
+      await storage.save({ groups: new Map() });
+      assert.is(storage.saves, opened + 2);
+      last = storage.saves;
+      await storage.close();
+    }
+  });
+
+  onDisk("[S41] what was seen of other nodes' stores is kept, whole and the newest", async (disk) => {
+    const seen = (bootCount: number) => [
+      { nodeId: "b", storeId: "00000000000000bb", bootCount, saves: 2 ** 50 },
+      { nodeId: "c", storeId: "00000000000000cc", bootCount: 1, saves: 0 },
+    ];
+    const storage = disk.storage();
+    assert.equal((await storage.open()).seen, []);
+    await storage.save({ groups: new Map(), seen: seen(1) });
+    await storage.save({ groups: new Map(), seen: seen(2) });
+    await storage.save(one(started));
+    await storage.close();
+    const again = disk.storage();
+    assert.equal((await again.open()).seen, seen(2));
+    const twice = [...seen(2), ...seen(2)];
+    assert.match(
+      (await rejection(again.save({ groups: new Map(), seen: twice }))).message,
+      /remembered twice/,
+    );
+    await again.close();
+  });
+
   onDisk(
     "[S2] another node's folder is refused, with the owner and the remedy, and is not counted as a boot",
     async (disk) => {

@@ -1,0 +1,87 @@
+import type { StoreSeen } from "../storage/storage.ts";
+import { storageLimits } from "../storage/storage-limits.ts";
+import { NodeError } from "./node-error.ts";
+
+/** A store as its node says it is, or as another node saw it. `bootId` null: known from the disk, which start it was is not. */
+export interface StoreSighting extends StoreSeen {
+  readonly bootId: string | null;
+}
+
+export type Meeting =
+  /** `isNews`: to be remembered durably before the node is heard. */
+  | { readonly type: "fine"; readonly isNews: boolean }
+  | { readonly type: "refused"; readonly error: NodeError };
+
+/**
+ * What this node knows of the others' stores, so that an older state of one is not taken for the present one: an old
+ * image of a disk has forgotten votes and entries that others counted (design 4.3). A store only ever counts upwards: its
+ * starts, and its saves. Whoever comes with less than was seen before has an old image; who comes with a start that
+ * another process has under another bootId, a copy.
+ */
+export class StoreWitness {
+  /** By storeId, the one met last at the end. */
+  readonly #known = new Map<string, StoreSighting>();
+
+  constructor(seen: readonly StoreSeen[]) {
+    for (const store of seen) this.#known.set(store.storeId, { ...store, bootId: null });
+  }
+
+  /** For all others to hear: they may know better, of themselves above all. */
+  get sightings(): readonly StoreSighting[] {
+    return [...this.#known.values()];
+  }
+
+  /** To be saved. */
+  get seen(): readonly StoreSeen[] {
+    return this.sightings.map(({ nodeId, storeId, bootCount, saves }) => ({
+      nodeId,
+      storeId,
+      bootCount,
+      saves,
+    }));
+  }
+
+  /** A node says what its store is. */
+  meet(store: StoreSighting): Meeting {
+    const known = this.#known.get(store.storeId);
+    if (known !== undefined) {
+      const error = contradiction(store, known);
+      if (error !== null) return { type: "refused", error };
+    }
+    this.#known.delete(store.storeId);
+    this.#known.set(store.storeId, store);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > storageLimits.storesSeenMax && oldest !== undefined) this.#known.delete(oldest);
+    return { type: "fine", isNews: known === undefined || known.bootCount < store.bootCount };
+  }
+
+  /** What another node saw of stores that are linked here, or of this node's own, which `stores` has too. */
+  static compare(stores: readonly StoreSighting[], told: readonly StoreSighting[]): NodeError | null {
+    for (const seen of told) {
+      const store = stores.find(({ storeId }) => storeId === seen.storeId);
+      const error = store === undefined ? null : contradiction(store, seen);
+      if (error !== null) return error;
+    }
+    return null;
+  }
+}
+
+/** Why `store`, as it says it is now, cannot be the one that was seen. */
+function contradiction(store: StoreSighting, seen: StoreSighting): NodeError | null {
+  const { nodeId, storeId, bootCount, bootId, saves } = store;
+  const isTwice =
+    bootCount === seen.bootCount && bootId !== null && seen.bootId !== null && bootId !== seen.bootId;
+  if (isTwice) {
+    return new NodeError(
+      "STORE_TWICE",
+      `two processes run on copies of one data folder of ${nodeId} (store ${storeId}, start ${bootCount}): stop both, keep the folder that was there first, and empty the other`,
+    );
+  }
+  if (bootCount >= seen.bootCount && saves >= seen.saves) return null;
+  const has = `start ${bootCount} with ${saves} saves`;
+  const had = `start ${seen.bootCount} with ${seen.saves} saves`;
+  return new NodeError(
+    "STORE_OLD",
+    `the data folder of ${nodeId} (store ${storeId}) is an old one: it is at ${has}, others have seen ${had}; what it has forgotten was promised to them. Give the node its newest folder back, or an empty one, so that it is readmitted as a new one`,
+  );
+}
