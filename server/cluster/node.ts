@@ -5,7 +5,7 @@ import type { Machine } from "../group/machine.ts";
 import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Founding } from "../raft/founding.ts";
-import type { GroupContents, Identity } from "../storage/storage.ts";
+import type { GroupContents, Identity, StorageContents } from "../storage/storage.ts";
 import { FoundingProtocol } from "./founding.ts";
 import { type Endpoint, Gossip } from "./gossip.ts";
 import { Handover } from "./handover.ts";
@@ -16,6 +16,7 @@ import { NodeError } from "./node-error.ts";
 import { NodeLife } from "./node-life.ts";
 import { type NodeNetwork, type NodeParts, realNodeParts } from "./node-parts.ts";
 import type { NodeOptions } from "./options.ts";
+import { PeerAdmission } from "./peer-admission.ts";
 import { type LostPeer, PeerWatch } from "./peer-watch.ts";
 
 export interface TestudoNodeSetup {
@@ -42,6 +43,7 @@ interface Opened {
   readonly network: NodeNetwork;
   readonly founding: FoundingProtocol;
   readonly gossip: Gossip;
+  readonly admission: PeerAdmission;
 }
 
 const bootIdBytes = 8;
@@ -58,8 +60,6 @@ export class TestudoNode {
   readonly #log: Log;
   readonly #startedAtMs: { readonly monotonic: number; readonly wall: number };
   readonly #watch: PeerWatch;
-  /** Peers with an open link that are known to be of this cluster: the groups hear only those. */
-  readonly #admitted = new Map<string, PeerIdentity>();
   #opened: Opened | null = null;
   #engine: GroupEngine | null = null;
   #starting: Promise<void> | null = null;
@@ -132,10 +132,10 @@ export class TestudoNode {
     this.#checkGoesOn();
     this.life.send({ type: "open" });
     try {
-      const { identity, groups } = await this.#parts.storage.open();
+      const contents = await this.#parts.storage.open();
       this.#checkGoesOn();
-      const { nodeId, storeId, bootCount, founding } = identity;
-      this.#opened = this.#assemble(identity, groups);
+      const { nodeId, storeId, bootCount, founding } = contents.identity;
+      this.#opened = this.#assemble(contents);
       this.#log.info(
         {
           event: "opened",
@@ -155,6 +155,7 @@ export class TestudoNode {
       });
       this.#checkGoesOn();
       this.#opened.gossip.start();
+      this.#opened.admission.start();
       this.#opened.founding.start();
     } catch (error) {
       // A stop waits for this, and closes everything itself.
@@ -228,7 +229,7 @@ export class TestudoNode {
     return this.#watch.lost();
   }
 
-  #assemble(identity: Identity, contents: ReadonlyMap<number, GroupContents>): Opened {
+  #assemble({ identity, groups, seen }: StorageContents): Opened {
     const { options } = this;
     const { clock, storage } = this.#parts;
     const { nodeId, storeId } = identity;
@@ -246,10 +247,25 @@ export class TestudoNode {
       send,
       save: (decided) => storage.save({ founding: decided, groups: new Map() }),
       founded: (decided) => this.#founded(decided),
-      admitted: (peer) => {
-        this.#admitted.set(peer.nodeId, peer);
-        this.#engine?.linkUp(peer);
-      },
+      admitted: (peer) => admission.ofCluster(peer),
+      fail: (error) => this.#fail(error),
+    });
+    const admission = new PeerAdmission({
+      own: () => ({
+        nodeId,
+        storeId,
+        bootId: this.bootId,
+        bootCount: identity.bootCount,
+        saves: storage.saves,
+      }),
+      seen,
+      clock,
+      log: this.#log,
+      send,
+      remember: (stores) => this.engine.remember(stores),
+      admitted: (peer) => this.#engine?.linkUp(peer),
+      left: (peerId) => this.#engine?.linkDown(peerId),
+      message: (from, message) => this.#engine?.message(from, message),
       fail: (error) => this.#fail(error),
     });
     const own = {
@@ -263,9 +279,10 @@ export class TestudoNode {
     };
     return {
       identity,
-      contents,
+      contents: groups,
       network,
       founding,
+      admission,
       gossip: new Gossip({ own, send, clock, log: this.#log }),
     };
   }
@@ -316,25 +333,26 @@ export class TestudoNode {
   }
 
   #linkUp(peer: PeerIdentity): void {
-    const { founding, gossip } = this.#open;
+    const { founding, gossip, admission } = this.#open;
     this.#watch.linkUp(peer);
+    admission.linkUp(peer);
     gossip.linkUp(peer);
     founding.linkUp(peer);
   }
 
   #linkDown(nodeId: string): void {
-    const { founding, gossip } = this.#open;
+    const { founding, gossip, admission } = this.#open;
     this.#watch.linkDown(nodeId);
     gossip.linkDown(nodeId);
     founding.linkDown(nodeId);
-    if (this.#admitted.delete(nodeId)) this.#engine?.linkDown(nodeId);
+    admission.linkDown(nodeId);
   }
 
   #message(from: string, message: PeerMessage): void {
-    const { founding, gossip } = this.#open;
+    const { founding, gossip, admission } = this.#open;
     if (message.type === "found" || message.type === "founded") founding.message(from, message);
     else if (message.type === "gossip") gossip.message(from, message);
-    else if (this.#admitted.has(from)) this.#engine?.message(from, message);
+    else admission.receive(from, message);
   }
 
   async #stop(): Promise<void> {
@@ -349,7 +367,7 @@ export class TestudoNode {
         engine: this.#engine,
         clock,
         nodeId: this.options.id,
-        isLinked: () => this.#admitted.size > 0,
+        isLinked: () => this.#open.admission.admitted.length > 0,
       }).run();
     }
     await this.#closeAll();
@@ -359,6 +377,7 @@ export class TestudoNode {
   async #closeAll(): Promise<void> {
     this.#watch.stop();
     this.#opened?.founding.stop();
+    this.#opened?.admission.stop();
     this.#opened?.gossip.stop();
     await this.#engine?.stop();
     await this.#opened?.network.close();

@@ -1,11 +1,7 @@
+import type { StoreSighting } from "../network/peer-message.ts";
 import type { StoreSeen } from "../storage/storage.ts";
 import { storageLimits } from "../storage/storage-limits.ts";
 import { NodeError } from "./node-error.ts";
-
-/** A store as its node says it is, or as another node saw it. `bootId` null: known from the disk, which start it was is not. */
-export interface StoreSighting extends StoreSeen {
-  readonly bootId: string | null;
-}
 
 export type Meeting =
   /** `isNews`: to be remembered durably before the node is heard. */
@@ -55,28 +51,37 @@ export class StoreWitness {
     return { type: "fine", isNews: known === undefined || known.bootCount < store.bootCount };
   }
 
-  /** What another node saw of stores that are linked here, or of this node's own, which `stores` has too. */
-  static compare(stores: readonly StoreSighting[], told: readonly StoreSighting[]): NodeError | null {
-    for (const seen of told) {
-      const store = stores.find(({ storeId }) => storeId === seen.storeId);
-      const error = store === undefined ? null : contradiction(store, seen);
+  /** What another node saw of this node's own store, `own`: it has come at least so far. */
+  static judgeOwn(own: StoreSighting, seen: readonly StoreSighting[]): NodeError | null {
+    const sighting = seen.find(({ storeId }) => storeId === own.storeId);
+    return sighting === undefined ? null : contradiction(own, sighting);
+  }
+
+  /** The peer, of those linked here, that another node is linked with as another process of the same start. */
+  static findTwice(peers: readonly StoreSighting[], seen: readonly StoreSighting[]): NodeError | null {
+    for (const peer of peers) {
+      const sighting = seen.find(({ storeId }) => storeId === peer.storeId);
+      const error = sighting === undefined ? null : twice(peer, sighting);
       if (error !== null) return error;
     }
     return null;
   }
 }
 
+function twice({ nodeId, storeId, bootCount, bootId }: StoreSighting, seen: StoreSighting): NodeError | null {
+  const isKnown = bootId !== null && seen.bootId !== null;
+  if (!isKnown || bootCount !== seen.bootCount || bootId === seen.bootId) return null;
+  return new NodeError(
+    "STORE_TWICE",
+    `two processes run on copies of one data folder of ${nodeId} (store ${storeId}, start ${bootCount}): stop both, keep the folder that was there first, and empty the other`,
+  );
+}
+
 /** Why `store`, as it says it is now, cannot be the one that was seen. */
 function contradiction(store: StoreSighting, seen: StoreSighting): NodeError | null {
-  const { nodeId, storeId, bootCount, bootId, saves } = store;
-  const isTwice =
-    bootCount === seen.bootCount && bootId !== null && seen.bootId !== null && bootId !== seen.bootId;
-  if (isTwice) {
-    return new NodeError(
-      "STORE_TWICE",
-      `two processes run on copies of one data folder of ${nodeId} (store ${storeId}, start ${bootCount}): stop both, keep the folder that was there first, and empty the other`,
-    );
-  }
+  const { nodeId, storeId, bootCount, saves } = store;
+  const isTwice = twice(store, seen);
+  if (isTwice !== null) return isTwice;
   if (bootCount >= seen.bootCount && saves >= seen.saves) return null;
   const has = `start ${bootCount} with ${saves} saves`;
   const had = `start ${seen.bootCount} with ${seen.saves} saves`;

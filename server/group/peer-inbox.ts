@@ -38,6 +38,7 @@ export class PeerInbox {
       case "found":
       case "founded":
       case "gossip":
+      case "stores":
         return;
     }
   }

@@ -1,10 +1,10 @@
 import { ByteReader } from "./byte-reader.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import { codecLimits } from "./codec-limits.ts";
-import type { PeerMessage } from "./peer-message.ts";
+import type { PeerMessage, StoreSighting } from "./peer-message.ts";
 import { readChoice, readMembers, readRaftMessage, writeMembers, writeRaftMessage } from "./raft-codec.ts";
 
-const { stringBytesMax, groupIdMax, groupsMax, proposalsMax, frameBytesMax } = codecLimits;
+const { membersMax, stringBytesMax, groupIdMax, groupsMax, proposalsMax, frameBytesMax } = codecLimits;
 
 // The numbers are the format: new ones are added, old ones are never used again.
 const tags = {
@@ -16,6 +16,7 @@ const tags = {
   found: 6,
   founded: 7,
   gossip: 8,
+  stores: 9,
 } as const;
 
 const refusalReasons = ["NOT_LEADER", "OVERLOADED"] as const;
@@ -23,6 +24,8 @@ const refusalReasons = ["NOT_LEADER", "OVERLOADED"] as const;
 /** nodeId, bootCount, sequence and the length of the data: one byte each at least. */
 const proposalBytesMin = 4;
 const ledGroupBytesMin = 2;
+/** Three lengths and two counters. */
+const sightingBytesMin = 5;
 
 /**
  * One message after what is in the writer already.
@@ -84,6 +87,12 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       writer.uint(message.version);
       writer.bytes(message.body);
       return;
+    case "stores":
+      writer.byte(tags.stores);
+      writeSighting(writer, message.own);
+      writer.count(message.seen.length, membersMax);
+      for (const sighting of message.seen) writeSighting(writer, sighting);
+      return;
   }
   message satisfies never;
 }
@@ -127,9 +136,36 @@ export function readMessage(reader: ByteReader): PeerMessage {
       return { type: "founded", clusterId: reader.string("clusterId", stringBytesMax) };
     case tags.gossip:
       return { type: "gossip", version: reader.uint("version"), body: reader.bytes("body") };
+    case tags.stores:
+      return readStores(reader);
     default:
-      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 8" });
+      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 9" });
   }
+}
+
+function writeSighting(writer: ByteWriter, sighting: StoreSighting): void {
+  writer.string(sighting.nodeId, stringBytesMax);
+  writer.string(sighting.storeId, stringBytesMax);
+  // An id is never empty, so "" can stand for none.
+  writer.string(sighting.bootId ?? "", stringBytesMax);
+  writer.uint(sighting.bootCount);
+  writer.uint(sighting.saves);
+}
+
+function readSighting(reader: ByteReader): StoreSighting {
+  return {
+    nodeId: reader.string("nodeId", stringBytesMax),
+    storeId: reader.string("storeId", stringBytesMax),
+    bootId: reader.string("bootId", stringBytesMax) || null,
+    bootCount: reader.uint("bootCount"),
+    saves: reader.uint("saves"),
+  };
+}
+
+function readStores(reader: ByteReader): PeerMessage {
+  const own = readSighting(reader);
+  const count = reader.count("seen", { max: membersMax, elementBytesMin: sightingBytesMin });
+  return { type: "stores", own, seen: Array.from({ length: count }, () => readSighting(reader)) };
 }
 
 function readLeads(reader: ByteReader): PeerMessage {

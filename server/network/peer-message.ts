@@ -8,6 +8,19 @@ export interface ProposalId {
   readonly sequence: number;
 }
 
+/**
+ * A node's store, as it says it is or as another node saw it: an older state of it must never be taken for the present
+ * one. `bootId` null: which process that start was is no longer known.
+ */
+export interface StoreSighting {
+  readonly nodeId: string;
+  readonly storeId: string;
+  readonly bootId: string | null;
+  readonly bootCount: number;
+  /** How many saves its disk had acknowledged, at least. */
+  readonly saves: number;
+}
+
 /** What nodes say to each other over a link. */
 export type PeerMessage =
   | { readonly type: "raft"; readonly group: number; readonly message: RaftMessage }
@@ -43,5 +56,7 @@ export type PeerMessage =
   /** The founder's decision, and its acceptance (see cluster/founding). */
   | { readonly type: "found"; readonly founding: Founding }
   | { readonly type: "founded"; readonly clusterId: string }
+  /** What the sender's own store is, and what it has seen of others' (see cluster/store-witness). First on every link. */
+  | { readonly type: "stores"; readonly own: StoreSighting; readonly seen: readonly StoreSighting[] }
   /** What a node tells all others about itself: addresses, load, who is attached. Opaque here; a newer version replaces an older one. */
   | { readonly type: "gossip"; readonly version: number; readonly body: Uint8Array };

@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type StoreSighting, StoreWitness } from "../../server/cluster/store-witness.ts";
+import { StoreWitness } from "../../server/cluster/store-witness.ts";
+import type { StoreSighting } from "../../server/network/peer-message.ts";
 import { storageLimits } from "../../server/storage/storage-limits.ts";
 
 const store = (given: Partial<StoreSighting> = {}): StoreSighting => ({
@@ -55,11 +56,14 @@ test("[I2] one start under two bootIds is a copy; after a restart of the witness
 
 test("[I2] what others have seen of a store is held against what it says", () => {
   const own = store();
-  assert.is(StoreWitness.compare([own], []), null);
-  assert.is(StoreWitness.compare([own], [store({ bootCount: 2, saves: 50 }), store({ saves: 90 })]), null);
-  assert.is(StoreWitness.compare([own], [store({ saves: 101 })])?.code, "STORE_OLD");
-  assert.is(StoreWitness.compare([own], [store({ bootId: "other" })])?.code, "STORE_TWICE");
-  assert.is(StoreWitness.compare([own], [store({ storeId: "another store", saves: 101 })]), null);
+  assert.is(StoreWitness.judgeOwn(own, []), null);
+  assert.is(StoreWitness.judgeOwn(own, [store({ bootCount: 2, saves: 50 })]), null);
+  assert.is(StoreWitness.judgeOwn(own, [store({ saves: 101 })])?.code, "STORE_OLD");
+  assert.is(StoreWitness.judgeOwn(own, [store({ bootId: "other" })])?.code, "STORE_TWICE");
+  assert.is(StoreWitness.judgeOwn(own, [store({ storeId: "another store", saves: 101 })]), null);
+  // Of a third node the news may just be newer than what it said here.
+  assert.is(StoreWitness.findTwice([own], [store({ saves: 101 }), store({ bootCount: 4 })]), null);
+  assert.is(StoreWitness.findTwice([own], [store({ bootId: "other" })])?.code, "STORE_TWICE");
 });
 
 test("[I3] an emptied disk is another store; so many are remembered, the oldest goes", () => {

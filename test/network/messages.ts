@@ -102,6 +102,14 @@ const proposal = record({
   data: bytes,
 });
 
+const sighting = record({
+  nodeId: id,
+  storeId: id,
+  bootId: fc.option(id.filter((text) => text !== "")),
+  bootCount: uint,
+  saves: uint,
+});
+
 const raft = Object.entries(raftMessages).map(
   ([name, message]) =>
     [`raft ${name}`, record({ type: fc.constant("raft" as const), group, message })] as const,
@@ -138,6 +146,7 @@ export const peerMessages: { readonly [Name in string]: fc.Arbitrary<PeerMessage
   }),
   founded: record({ type: fc.constant("founded"), clusterId: id }),
   gossip: record({ type: fc.constant("gossip"), version: uint, body: bytes }),
+  stores: record({ type: fc.constant("stores"), own: sighting, seen: fc.array(sighting, { maxLength: 6 }) }),
 };
 
 export const anyPeerMessage: fc.Arbitrary<PeerMessage> = fc.oneof(...Object.values(peerMessages));
