@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { EngineOptions } from "../group/engine-options.ts";
 import { Links } from "../network/links.ts";
 import type { Network, PeerIdentity } from "../network/network.ts";
+import { LevelDatabase } from "../storage/level-database.ts";
 import { LevelStorage } from "../storage/level-storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import { type Clock, realClock } from "./clock.ts";
@@ -29,7 +30,11 @@ export function realNodeParts(options: NodeOptions, log: Log): NodeParts {
   return {
     clock: realClock,
     randomBytes,
-    storage: new LevelStorage({ location: options.data, nodeId: options.id, random: randomBytes }),
+    storage: new LevelStorage({
+      database: new LevelDatabase(options.data),
+      nodeId: options.id,
+      random: randomBytes,
+    }),
     network: (identity) =>
       new Links(
         {

@@ -21,9 +21,31 @@ const slotBytes = 16;
 const slotDistanceBytes = 512;
 const magic = 0x5453_4d31;
 
+/** What is written where. */
+export function encodeMark(
+  saveSequence: number,
+  slot: number = saveSequence % 2,
+): { readonly bytes: Uint8Array; readonly position: number } {
+  const bytes = Buffer.alloc(slotBytes);
+  bytes.writeUInt32BE(magic, 0);
+  bytes.writeDoubleBE(saveSequence, 8);
+  bytes.writeUInt32BE(crc32(bytes.subarray(8)), 4);
+  return { bytes, position: slot * slotDistanceBytes };
+}
+
+/** @returns null if neither slot of the file can be read */
+export function readMark(file: Uint8Array): number | null {
+  const numbers: number[] = [];
+  for (const position of [0, slotDistanceBytes]) {
+    const slot = Buffer.from(file.subarray(position, position + slotBytes));
+    if (slot.length < slotBytes || slot.readUInt32BE(0) !== magic) continue;
+    if (crc32(slot.subarray(8)) === slot.readUInt32BE(4)) numbers.push(slot.readDoubleBE(8));
+  }
+  return numbers.length === 0 ? null : Math.max(...numbers);
+}
+
 export class SaveMark {
   readonly #file: FileHandle;
-  readonly #slot = Buffer.alloc(slotBytes);
 
   private constructor(file: FileHandle) {
     this.#file = file;
@@ -39,15 +61,11 @@ export class SaveMark {
       throw error;
     }
     try {
-      const numbers: number[] = [];
-      for (const position of [0, slotDistanceBytes]) {
-        const slot = Buffer.alloc(slotBytes);
-        await file.read(slot, 0, slotBytes, position);
-        const good = slot.readUInt32BE(0) === magic && crc32(slot.subarray(8)) === slot.readUInt32BE(4);
-        if (good) numbers.push(slot.readDoubleBE(8));
-      }
-      if (numbers.length === 0) throw corrupt(`the save mark ${path} cannot be read`);
-      return Math.max(...numbers);
+      const bytes = Buffer.alloc(slotDistanceBytes + slotBytes);
+      await file.read(bytes, 0, bytes.length, 0);
+      const number = readMark(bytes);
+      if (number === null) throw corrupt(`the save mark ${path} cannot be read`);
+      return number;
     } finally {
       await file.close();
     }
@@ -69,11 +87,9 @@ export class SaveMark {
   }
 
   /** Blocks for some microseconds: a few bytes into the page cache. */
-  write(saveSequence: number, slot: number = saveSequence % 2): void {
-    this.#slot.writeUInt32BE(magic, 0);
-    this.#slot.writeDoubleBE(saveSequence, 8);
-    this.#slot.writeUInt32BE(crc32(this.#slot.subarray(8)), 4);
-    const written = writeSync(this.#file.fd, this.#slot, 0, slotBytes, slot * slotDistanceBytes);
+  write(saveSequence: number, slot?: number): void {
+    const { bytes, position } = encodeMark(saveSequence, slot);
+    const written = writeSync(this.#file.fd, bytes, 0, slotBytes, position);
     if (written !== slotBytes)
       throw new Error(`only ${written} of ${slotBytes} bytes of the save mark were written`);
   }

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { LevelDatabase } from "../../server/storage/level-database.ts";
 import { LevelStorage } from "../../server/storage/level-storage.ts";
 import type { Disk } from "./contract-log.ts";
 
@@ -11,7 +12,7 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 export function levelStorage(location: string, nodeId = "a"): LevelStorage {
-  return new LevelStorage({ location, nodeId, random: randomBytes });
+  return new LevelStorage({ database: new LevelDatabase(location), nodeId, random: randomBytes });
 }
 
 export async function levelDisk(): Promise<Disk> {

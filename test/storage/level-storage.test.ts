@@ -14,7 +14,7 @@ import {
   packKey,
   stateKey,
 } from "../../server/storage/key.ts";
-import { LevelStorage, readersWaitingMax } from "../../server/storage/level-storage.ts";
+import { readersWaitingMax } from "../../server/storage/level-storage.ts";
 import { digestOf } from "../../server/storage/live-keys.ts";
 import {
   decodeIdentity,
@@ -269,13 +269,9 @@ inFolder("[S1] a first open that a crash cut short is begun again", async (locat
 });
 
 test("[S1] options are checked: a node's id has 1 to 128 bytes, a location is not empty", () => {
-  const random = (bytes: number) => new Uint8Array(bytes);
-  assert.throws(() => new LevelStorage({ location: "", nodeId: "a", random }), /location/);
-  assert.throws(() => new LevelStorage({ location: "x", nodeId: "", random }), /nodeId.*1 to 128/);
-  assert.throws(
-    () => new LevelStorage({ location: "x", nodeId: "n".repeat(129), random }),
-    /nodeId.*1 to 128/,
-  );
+  assert.throws(() => levelStorage(""), /location/);
+  assert.throws(() => levelStorage("x", ""), /nodeId.*1 to 128/);
+  assert.throws(() => levelStorage("x", "n".repeat(129)), /nodeId.*1 to 128/);
 });
 
 inFolder("[S10] no more readers wait for a save than are allowed", async (location) => {

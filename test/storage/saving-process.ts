@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { emptyConfiguration } from "../../server/raft/configuration.ts";
+import { LevelDatabase } from "../../server/storage/level-database.ts";
 import { LevelStorage } from "../../server/storage/level-storage.ts";
 import { checkpoint, entries, hardState } from "./saves.ts";
 
@@ -10,7 +11,7 @@ import { checkpoint, entries, hardState } from "./saves.ts";
  */
 const [location = "", each = "2"] = process.argv.slice(2);
 const entriesEach = Number(each);
-const storage = new LevelStorage({ location, nodeId: "a", random: randomBytes });
+const storage = new LevelStorage({ database: new LevelDatabase(location), nodeId: "a", random: randomBytes });
 const { groups } = await storage.open();
 console.log("open");
 let saved = groups.get(0)?.checkpoints.get("room")?.index ?? 0;
