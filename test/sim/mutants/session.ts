@@ -5,8 +5,8 @@ export const sessionMutants: readonly Mutant[] = [
   {
     name: "dedupe-table-left-out-of-the-checkpoint",
     file: "server/session/room-replica.ts",
-    find: "      origins: this.#origins.state,\n",
-    replace: "      origins: [],\n",
+    find: "return { world: this.world.state, origins: this.origins.state, seats };",
+    replace: "return { world: this.world.state, origins: [], seats };",
     why: "a restored replica takes for new, or for a gap, what the others know (design 5.3)",
   },
   {
@@ -25,9 +25,9 @@ export const sessionMutants: readonly Mutant[] = [
   },
   {
     name: "checkpoint-index-one-too-low",
-    file: "server/session/room-replica.ts",
-    find: "      index: this.index,\n",
-    replace: "      index: this.index - 1,\n",
+    file: "server/session/machine-rooms.ts",
+    find: "    replica.index = index;\n",
+    replace: "    replica.index = index - 1;\n",
     why: "the last command that the checkpoint holds is applied to it a second time",
   },
   {
@@ -173,10 +173,10 @@ export const sessionMutants: readonly Mutant[] = [
   {
     name: "group-state-read-by-a-room",
     file: "server/session/session-machine.ts",
-    find: "return this.#withRoom(argument.roomId, context, (replica) => replica.reserve(argument, context));",
+    find: "return this.#rooms.withRoom(argument, context, (replica) => replica.reserve(argument, context));",
     replace: `if (![...this.#directory.roomsMadeBy(context.index)].includes(argument.roomId))
       return { type: "done", value: refusal("ROOM_NOT_FOUND", "it is not listed") };
-    return this.#withRoom(argument.roomId, context, (replica) => replica.reserve(argument, context));`,
+    return this.#rooms.withRoom(argument, context, (replica) => replica.reserve(argument, context));`,
     why: "a room's verdict hangs on a part that stands at another index after a restore (design 5.2)",
   },
   {
@@ -188,7 +188,7 @@ export const sessionMutants: readonly Mutant[] = [
   },
   {
     name: "room-applies-what-it-has",
-    file: "server/session/session-machine.ts",
+    file: "server/session/machine-rooms.ts",
     find: "if (context.index <= replica.index)",
     replace: "if (context.index < 0)",
     why: "commands that a restored room's checkpoint holds are applied again",
