@@ -26,17 +26,21 @@ export class Admission {
 
   /** Why nothing new is taken just now; null if it is. */
   refusal(): ProposalError | null {
-    const { group, host, applier, isLeader } = this.#parts;
+    const { group, host, isLeader } = this.#parts;
     const { retryAfterMs } = host.engine;
     if (this.#isLogFull) {
       this.#warnOfFullLog();
       return new ProposalError("OVERLOADED", `group ${group}'s log has reached its limit`, retryAfterMs);
     }
-    if (isLeader() && this.#isBehind) {
-      const what = `${applier.queue.length} committed commands wait to be applied`;
-      return new ProposalError("OVERLOADED", what, retryAfterMs);
-    }
-    return null;
+    return isLeader() ? this.readRefusal() : null;
+  }
+
+  /** Why nothing is read just now; null if it is. A full log is no reason: a read needs no entry. */
+  readRefusal(): ProposalError | null {
+    if (!this.#isBehind) return null;
+    const { applier, host } = this.#parts;
+    const what = `${applier.queue.length} committed commands wait to be applied`;
+    return new ProposalError("OVERLOADED", what, host.engine.retryAfterMs);
   }
 
   /** A leader does not take what others forward: they are told, and wait. */

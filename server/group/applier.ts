@@ -14,7 +14,6 @@ export interface ApplierOptions {
   readonly answered: (sequence: number, value: unknown) => void;
   /** A command of this node came before one that it must follow. */
   readonly gap: () => void;
-  readonly barrierAnswered: (sequence: number) => void;
   /** After a restore, everything that any part already contained has been passed: results can be trusted again. */
   readonly caughtUp: () => void;
 }
@@ -26,6 +25,7 @@ export class Applier {
   readonly marks: LogMarks;
   #appliedIndex: number;
   #servesFrom = 0;
+  #isRestored = false;
   #isDrained = true;
 
   constructor(options: ApplierOptions, baseIndex: number) {
@@ -45,7 +45,7 @@ export class Applier {
   }
 
   get isWhole(): boolean {
-    return this.#appliedIndex >= this.#servesFrom;
+    return this.#isRestored && this.#appliedIndex >= this.#servesFrom;
   }
 
   /** Of everything behind the base, applied or not. */
@@ -56,6 +56,7 @@ export class Applier {
   /** The machine as of these checkpoints, and what follows `baseIndex` still to be applied (each part skips what it contains). */
   restore(checkpoints: ReadonlyMap<string, Checkpoint>, baseIndex: number): void {
     this.#options.machine.restore(checkpoints);
+    this.#isRestored = true;
     this.queue.reset(baseIndex);
     this.marks.reset(baseIndex);
     this.#appliedIndex = baseIndex;
@@ -104,10 +105,6 @@ export class Applier {
     const isOwn = id.bootCount === bootCount && id.nodeId === nodeId;
     // Parts that already contain this entry do not carry it out again, and so have no result for it.
     const isTrusted = isOwn && index > this.#servesFrom;
-    if (command.length === 0) {
-      if (isTrusted) this.#options.barrierAnswered(id.sequence);
-      return;
-    }
     const result = machine.apply({ index, term, logTimeMs, wallTimeMs, id, command });
     if (!isTrusted) return;
     if (result.type === "done") this.#options.answered(id.sequence, result.value);

@@ -15,8 +15,10 @@ export interface EngineOptions {
   readonly forwardedWaitingMax: number;
   readonly forwardedWaitingBytesMax: number;
   readonly commandBytesMax: number;
-  /** Callers of `barrier` that wait, per group. */
-  readonly barriersWaitingMax: number;
+  /** Reads that wait, per group. */
+  readonly readsWaitingMax: number;
+  /** A `local` read that finds the replica older has a quorum asked, so that the next one finds it younger. */
+  readonly localReadAgeMs: number;
   readonly proposeTimeoutMs: number;
   /** What a refused caller is told. */
   readonly retryAfterMs: number;
@@ -71,7 +73,8 @@ export const engineDefaults: EngineOptions = Object.freeze({
   forwardedWaitingMax: 16_384,
   forwardedWaitingBytesMax: 16 * mib,
   commandBytesMax: 256 * kib,
-  barriersWaitingMax: 4096,
+  readsWaitingMax: 4096,
+  localReadAgeMs: 50,
   proposeTimeoutMs: 10_000,
   retryAfterMs: 100,
   resendMs: 50,

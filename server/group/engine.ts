@@ -18,6 +18,7 @@ import { refusedTransfer, type TransferOutcome } from "./lead-transfer.ts";
 import { PeerInbox } from "./peer-inbox.ts";
 import { Pipe } from "./pipe.ts";
 import { ProposalError } from "./proposal-error.ts";
+import type { Consistency, ReadPoint } from "./reads.ts";
 import { type Gathering, Saver } from "./saver.ts";
 import { Settlements } from "./settlements.ts";
 
@@ -168,12 +169,12 @@ export class GroupEngine {
   ): Promise<unknown> {
     const { commandBytesMax, proposeTimeoutMs } = this.#options;
     const target = this.#group(group);
-    assert(command.length > 0, "a command of no bytes is a barrier");
+    assert(command.length > 0, "a command has at least one byte");
     if (command.length > commandBytesMax) {
       const what = `a command of ${command.length} bytes; ${commandBytesMax} are allowed`;
       return Promise.reject(new ProposalError("COMMAND_TOO_LARGE", what));
     }
-    const refusal = this.#refusal(target);
+    const refusal = this.#stopped() ?? target.admission.refusal();
     if (refusal !== null && !(urgent && refusal.code === "OVERLOADED")) return Promise.reject(refusal);
     const nowMs = this.#now.monotonicMs;
     const result = target.router.proposals.add(command, { nowMs, timeoutMs: timeoutMs ?? proposeTimeoutMs });
@@ -186,7 +187,8 @@ export class GroupEngine {
     const target = this.#group(group);
     return (
       commandBytes <= this.#options.commandBytesMax &&
-      this.#refusal(target) === null &&
+      this.#stopped() === null &&
+      target.admission.refusal() === null &&
       target.router.proposals.fits(commandBytes)
     );
   }
@@ -197,27 +199,38 @@ export class GroupEngine {
   }
 
   /**
-   * A linearizable point: resolves when everything that was acknowledged anywhere before this call is applied here.
+   * Resolves when this node's machine may be read: at once for `local`, else when everything that was acknowledged
+   * anywhere before this call is applied here. Costs no entry in the log.
    *
-   * @throws {ProposalError} as `propose`
+   * @throws {ProposalError} OVERLOADED at once; TIMEOUT at the deadline, and STOPPED when this node stops
    */
-  barrier(group: number, { timeoutMs }: { timeoutMs?: number } = {}): Promise<void> {
-    const target = this.#group(group);
-    const refusal = this.#refusal(target);
+  read(
+    group: number,
+    { consistency, timeoutMs }: { consistency: Consistency; timeoutMs?: number },
+  ): Promise<ReadPoint> {
+    const { reads, admission } = this.#group(group);
+    const refusal = this.#stopped() ?? admission.readRefusal();
     if (refusal !== null) return Promise.reject(refusal);
-    const nowMs = this.#now.monotonicMs;
-    const result = target.router.barriers.add({
-      nowMs,
-      timeoutMs: timeoutMs ?? this.#options.proposeTimeoutMs,
-    });
+    // The clocks as they are now: a lease that ended while this process was paused is over (see #stopped).
+    const now = this.#now;
+    const result = reads.add(consistency, { now, timeoutMs: timeoutMs ?? this.#options.proposeTimeoutMs });
     this.#pipe.wake();
     return result;
   }
 
-  #refusal(group: Group): ProposalError | null {
+  /** A linearizable point: see `read`. */
+  async barrier(group: number, { timeoutMs }: { timeoutMs?: number } = {}): Promise<void> {
+    await this.read(group, {
+      consistency: "linearizable",
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    });
+  }
+
+  /** Reads the clocks: callers come between turns. */
+  #stopped(): ProposalError | null {
     if (this.#state === "stopped") return new ProposalError("STOPPED", "this node has stopped");
     this.#now = this.#construction.clock.now();
-    return group.admission.refusal();
+    return null;
   }
 
   /**
@@ -355,6 +368,7 @@ export class GroupEngine {
     const isApplied = this.#applyStage.run();
     this.#now = this.#construction.clock.now();
     const proposed = this.#applyStage.proposeTicks(this.#now);
+    for (const group of this.#groups) group.reads.settle();
     this.#settlements.flush();
     const released = this.#groups.some(({ gate, isBehind }) => gate.parked > 0 && !isBehind);
     return this.#state === "running" && (!isApplied || proposed || released);

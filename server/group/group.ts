@@ -15,6 +15,7 @@ import type { GroupStatus, LeaderChange } from "./group-status.ts";
 import { LeadTransfer } from "./lead-transfer.ts";
 import type { Machine } from "./machine.ts";
 import { type Destination, ProposalRouter } from "./proposal-router.ts";
+import { Reads } from "./reads.ts";
 import type { Saver } from "./saver.ts";
 import { TickProposer } from "./tick-proposer.ts";
 
@@ -34,6 +35,7 @@ export class Group {
   readonly machine: Machine;
   readonly applier: Applier;
   readonly router: ProposalRouter;
+  readonly reads: Reads;
   readonly compactor: Compactor;
   readonly gate: AppendGate;
   readonly ticks: TickProposer;
@@ -71,7 +73,7 @@ export class Group {
       send: host.send,
       bufferedBytes: host.bufferedBytes,
     });
-    const { proposals, barriers } = this.router;
+    const { proposals } = this.router;
     this.applier = new Applier(
       {
         machine,
@@ -79,11 +81,11 @@ export class Group {
         bootCount: host.bootCount,
         answered: (sequence, value) => proposals.answered(sequence, value, host.now().monotonicMs),
         gap: () => proposals.resendSoon(host.now().monotonicMs),
-        barrierAnswered: (sequence) => barriers.answered(sequence),
         caughtUp: () => this.router.resendAll(),
       },
       persisted.base.index,
     );
+    this.reads = new Reads({ options: engine, raft: this.raft, applier: this.applier, settlements });
     this.ticks = new TickProposer({ machine, raft: this.raft, proposals });
     this.transfer = new LeadTransfer({
       group: id,
@@ -151,6 +153,7 @@ export class Group {
   stop(): void {
     this.router.stop();
     this.transfer.stop();
+    this.reads.stop();
   }
 
   step(event: RaftEvent): void {
@@ -166,6 +169,7 @@ export class Group {
     this.step({ type: "tick" });
     this.router.tick(this.#nowMs);
     this.transfer.tick(this.#nowMs);
+    this.reads.tick(this.#nowMs);
     this.snapshots.poll();
     this.compactor.tick(this.#nowMs);
   }
@@ -236,6 +240,7 @@ export class Group {
   }
 
   routeProposals(): void {
+    this.reads.ask(this.#host.now());
     if (!this.router.hasWork(this.#nowMs)) return;
     const refuseForwarded = this.admission.refusesForwarded;
     this.router.route(this.#destination(), { nowMs: this.#nowMs, refuseForwarded });
@@ -268,6 +273,7 @@ export class Group {
     this.applier.push(committed);
     const lastCommitted = committed.at(-1);
     if (lastCommitted !== undefined) this.#logTimeMs = lastCommitted.logTimeMs;
+    for (const read of ready.reads) this.reads.answered(read);
     this.snapshots.carryOut(ready);
     for (const refusal of ready.transfersRefused) this.transfer.refused(refusal);
   }

@@ -3,7 +3,6 @@ import type { ProposalId } from "../network/peer-message.ts";
 
 /**
  * A command entry's data: `[u8 length of nodeId][nodeId, UTF-8][uint32 LE bootCount][float64 LE sequence][command]`.
- * A command of length 0 is a barrier: its sequence counts apart and the machine never sees it.
  */
 export interface ProposalEnvelope {
   readonly id: ProposalId;
@@ -26,7 +25,7 @@ export function encodeEnvelope(id: ProposalId, command: Uint8Array): Uint8Array 
   return bytes;
 }
 
-/** The command of what is such an envelope; empty: a barrier. */
+/** The command of what is such an envelope. */
 export function commandOf(data: Uint8Array): Uint8Array {
   return data.subarray(1 + (data[0] ?? 0) + numbersBytes);
 }

@@ -1,5 +1,5 @@
 /**
- * Why a proposal or a barrier has no result.
+ * Why a proposal or a read has no result.
  * - `OVERLOADED`: refused at once, nothing was sent; try again after `retryAfterMs`.
  * - `TIMEOUT`: the deadline passed; the command may still be applied, once.
  * - `COMMAND_TOO_LARGE`: refused at once.

@@ -1,6 +1,5 @@
 import type { PeerMessage, ProposalId } from "../network/peer-message.ts";
 import type { ProposeResult } from "../raft/ready.ts";
-import { Barriers } from "./barriers.ts";
 import type { EngineOptions } from "./engine-options.ts";
 import { encodeEnvelope } from "./proposal-envelope.ts";
 import { Proposals } from "./proposals.ts";
@@ -31,7 +30,6 @@ export interface ProposalRouterOptions {
 /** Brings proposals to whoever leads the group: this node's own, and those that others have sent here. */
 export class ProposalRouter {
   readonly proposals: Proposals;
-  readonly barriers: Barriers;
   readonly #options: ProposalRouterOptions;
   /** Others' proposals of this drain, or of a transfer's time, in the order of arrival. */
   #forwarded: { readonly from: string; readonly proposals: Forwarded }[] = [];
@@ -41,11 +39,10 @@ export class ProposalRouter {
   constructor(options: ProposalRouterOptions) {
     this.#options = options;
     this.proposals = new Proposals(options.engine, options.settlements);
-    this.barriers = new Barriers(options.engine, options.settlements);
   }
 
   hasWork(nowMs: number): boolean {
-    return this.#forwarded.length > 0 || this.proposals.hasUnsent(nowMs) || this.barriers.hasUnsent(nowMs);
+    return this.#forwarded.length > 0 || this.proposals.hasUnsent(nowMs);
   }
 
   receive(from: string, proposals: Forwarded): void {
@@ -67,23 +64,19 @@ export class ProposalRouter {
   /** The leader, or who was taken for it, did not take them. */
   refused(nowMs: number): void {
     this.proposals.resendSoon(nowMs);
-    this.barriers.refused(nowMs);
   }
 
   /** Another leader, another link. */
   resendAll(): void {
     this.proposals.resendAll();
-    this.barriers.resendAll();
   }
 
   tick(nowMs: number): void {
     this.proposals.tick(nowMs);
-    this.barriers.tick(nowMs);
   }
 
   stop(): void {
     this.proposals.stop();
-    this.barriers.stop();
   }
 
   /** `refuseForwarded`: this leader's log has reached its limit. */
@@ -136,9 +129,8 @@ export class ProposalRouter {
       if (data.length === 0) return;
       const result = this.#options.propose(data);
       if (result.type === "appended") continue;
-      const first = own.find(({ command }) => command.length > 0);
+      const [first] = own;
       if (first !== undefined) this.proposals.refused(first.id.sequence, nowMs);
-      this.barriers.refused(nowMs);
       const reason = result.type === "notLeader" ? "NOT_LEADER" : "OVERLOADED";
       for (const { from, proposals } of [...taken, ...forwarded.slice(position)])
         this.#refuse(from, proposals, reason);
@@ -149,13 +141,9 @@ export class ProposalRouter {
   #takeOwn(nowMs: number): { readonly id: ProposalId; readonly command: Uint8Array }[] {
     const { nodeId, bootCount, engine } = this.#options;
     const limits = { nowMs, countMax: engine.proposeBatchMax, bytesMax: engine.proposeBatchBytesMax };
-    const own = this.proposals
+    return this.proposals
       .takeUnsent(limits)
       .map(({ sequence, command }) => ({ id: { nodeId, bootCount, sequence }, command }));
-    for (const sequence of this.barriers.takeUnsent(nowMs)) {
-      own.push({ id: { nodeId, bootCount, sequence }, command: new Uint8Array(0) });
-    }
-    return own;
   }
 
   #forward(leaderId: string, nowMs: number): void {
@@ -174,7 +162,7 @@ export class ProposalRouter {
   }
 
   #refuse(from: string, proposals: Forwarded, reason: RefusalReason): void {
-    const first = (proposals.find(({ data }) => data.length > 0) ?? proposals[0])?.id.sequence ?? 1;
+    const first = proposals[0]?.id.sequence ?? 1;
     this.#options.send(from, { type: "proposeRefused", group: this.#options.group, sequence: first, reason });
   }
 }

@@ -33,7 +33,7 @@ export class TickProposer {
    */
   propose(now: Now): void {
     const command = this.#machine.tickCommand();
-    assert(command.length > 0, "a tick is no barrier");
+    assert(command.length > 0, "a tick has at least one byte");
     this.#outstanding = this.#proposals.addOwn(command, now.monotonicMs);
   }
 }

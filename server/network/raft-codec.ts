@@ -19,9 +19,14 @@ const tags = {
   timeoutNow: 8,
   installSnapshot: 9,
   installSnapshotResponse: 10,
+  confirmLead: 11,
+  confirmLeadResponse: 12,
+  readIndex: 13,
+  readIndexResponse: 14,
 } as const;
 
 const entryTypes = ["noop", "command", "configuration"] as const;
+const voteCauses = ["timeout", "leaderLost", "transfer"] as const;
 const snapshotStatuses = ["received", "installed", "refused"] as const;
 
 /** Type, index, term, the two stamps and the length of the data: one byte each at least. */
@@ -164,7 +169,7 @@ export function writeRaftMessage(writer: ByteWriter, message: RaftMessage): void
       writeHead(writer, tags.requestVote, message);
       writer.uint(message.lastLogIndex);
       writer.uint(message.lastLogTerm);
-      writer.bool(message.force);
+      writer.byte(voteCauses.indexOf(message.cause));
       return;
     case "requestVoteResponse":
       writeHead(writer, tags.requestVoteResponse, message);
@@ -183,6 +188,24 @@ export function writeRaftMessage(writer: ByteWriter, message: RaftMessage): void
       return;
     case "timeoutNow":
       writeHead(writer, tags.timeoutNow, message);
+      return;
+    case "confirmLead":
+      writeHead(writer, tags.confirmLead, message);
+      writer.uint(message.round);
+      return;
+    case "confirmLeadResponse":
+      writeHead(writer, tags.confirmLeadResponse, message);
+      writer.uint(message.round);
+      writer.uint(message.leaseMs);
+      return;
+    case "readIndex":
+      writeHead(writer, tags.readIndex, message);
+      writer.uint(message.id);
+      return;
+    case "readIndexResponse":
+      writeHead(writer, tags.readIndexResponse, message);
+      writer.uint(message.id);
+      writer.uint(message.index);
       return;
     case "installSnapshot":
       writeHead(writer, tags.installSnapshot, message);
@@ -221,8 +244,9 @@ function writeAppendEntriesResponse(
 /** @throws FrameError */
 export function readRaftMessage(reader: ByteReader): RaftMessage {
   const tag = reader.byte("raft message type");
-  if (tag < tags.preVote || tag > tags.installSnapshotResponse) {
-    reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `raft message type ${tag}`, allowed: "1 to 10" });
+  if (tag < tags.preVote || tag > tags.readIndexResponse) {
+    const allowed = `1 to ${tags.readIndexResponse}`;
+    reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `raft message type ${tag}`, allowed });
   }
   const term = reader.uint("term");
   const storeId = reader.string("storeId", stringBytesMax);
@@ -238,7 +262,13 @@ export function readRaftMessage(reader: ByteReader): RaftMessage {
     case tags.preVoteResponse:
       return { type: "preVoteResponse", term, storeId, granted: reader.bool("granted") };
     case tags.requestVote:
-      return { type: "requestVote", term, storeId, ...readLastLog(reader), force: reader.bool("force") };
+      return {
+        type: "requestVote",
+        term,
+        storeId,
+        ...readLastLog(reader),
+        cause: readChoice(reader, "cause", voteCauses),
+      };
     case tags.requestVoteResponse:
       return { type: "requestVoteResponse", term, storeId, granted: reader.bool("granted") };
     case tags.appendEntries:
@@ -274,7 +304,7 @@ export function readRaftMessage(reader: ByteReader): RaftMessage {
         bytes: reader.bytes("chunk bytes"),
         last: reader.bool("last"),
       };
-    default:
+    case tags.installSnapshotResponse:
       return {
         type: "installSnapshotResponse",
         term,
@@ -284,6 +314,30 @@ export function readRaftMessage(reader: ByteReader): RaftMessage {
         status: readChoice(reader, "status", snapshotStatuses),
         matchIndex: reader.uint("matchIndex"),
       };
+    default:
+      return readReadMessage(reader, tag, { term, storeId });
+  }
+}
+
+function readReadMessage(
+  reader: ByteReader,
+  tag: number,
+  head: { readonly term: number; readonly storeId: string },
+): RaftMessage {
+  switch (tag) {
+    case tags.confirmLead:
+      return { type: "confirmLead", ...head, round: reader.uint("round") };
+    case tags.confirmLeadResponse:
+      return {
+        type: "confirmLeadResponse",
+        ...head,
+        round: reader.uint("round"),
+        leaseMs: reader.uint("leaseMs"),
+      };
+    case tags.readIndex:
+      return { type: "readIndex", ...head, id: reader.uint("id") };
+    default:
+      return { type: "readIndexResponse", ...head, id: reader.uint("id"), index: reader.uint("index") };
   }
 }
 

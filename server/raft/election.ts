@@ -1,5 +1,6 @@
 import { check } from "./check.ts";
 import type { Member } from "./configuration.ts";
+import { promiseMs } from "./lease.ts";
 import type { RaftMessage } from "./message.ts";
 import { sameMember, voteResult, voters } from "./quorum.ts";
 import type { Role } from "./ready.ts";
@@ -22,11 +23,13 @@ export class Election {
   #leaderLost = false;
   /** A transferred lead needs no pre-vote, and no lease holds it up. */
   #transferred = false;
-  #leaderHeardMs = Number.NEGATIVE_INFINITY;
+  #leaderHeardMs: number;
   #votes: { readonly voter: Member; readonly granted: boolean }[] = [];
 
   constructor(replica: Replica) {
     this.#replica = replica;
+    // A voter that starts does not know what it promised a leader just before: it keeps the promise as if it had.
+    this.#leaderHeardMs = replica.options.fastFailover ? Number.NEGATIVE_INFINITY : this.#now;
     this.#armFully();
   }
 
@@ -75,7 +78,13 @@ export class Election {
   #holdsLease(): boolean {
     const { role, leaderId, options } = this.#replica;
     if (role === "leader") return true;
+    if (!options.fastFailover) return this.#isPromised();
     return leaderId !== null && this.#now - this.#leaderHeardMs < 2 * options.electionBaseMs;
+  }
+
+  /** Leaders answer reads by what their voters promised (see lease.ts), whether their links close meanwhile or not. */
+  #isPromised(): boolean {
+    return this.#now - this.#leaderHeardMs < promiseMs(this.#replica.options);
   }
 
   tick(): void {
@@ -93,7 +102,7 @@ export class Election {
     const replica = this.#replica;
     if (replica.leaderId !== nodeId || replica.role === "leader") return;
     replica.leaderId = null;
-    if (!replica.isVoter) return;
+    if (!replica.isVoter || !replica.options.fastFailover) return;
     this.#leaderLost = true;
     this.#arm(this.#uniform(0, this.#baseMs / 2));
     // Its sockets are closed: no heartbeat can be waiting there.
@@ -117,6 +126,7 @@ export class Election {
   }
 
   #campaign(): void {
+    check(this.#transferred || !this.#isPromised(), "a campaign while a leader relies on this voter");
     this.#replica.leaderId = null;
     this.#replica.changeRole({ type: "campaign" });
     this.#replica.nextTermVotingForSelf();
@@ -142,8 +152,8 @@ export class Election {
       // The own vote is counted, so it must be durable before any other is asked for; also when somebody is asked later,
       // while the save of that vote may still be under way.
       this.#replica.saveHardStateAgain();
-      const force = this.#leaderLost || this.#transferred;
-      outbox.sendAfterSave(voter.nodeId, { type: "requestVote", term, ...last, force });
+      const cause = this.#transferred ? "transfer" : this.#leaderLost ? "leaderLost" : "timeout";
+      outbox.sendAfterSave(voter.nodeId, { type: "requestVote", term, ...last, cause });
     }
   }
 
@@ -204,7 +214,7 @@ export class Election {
   #refusesPreVote(from: Member, message: Message<"preVote">): boolean {
     const { role, log, options, term } = this.#replica;
     if (role === "leader") return true;
-    if (this.#holdsLease() && !message.leaderLost) return true;
+    if (this.#holdsLease() && !(message.leaderLost && options.fastFailover)) return true;
     // Of two equals that ask at the same moment one goes first, or they would split the vote.
     const rivals = role === "preCandidate" && message.term === term + 1;
     const equals = message.lastLogIndex === log.lastIndex && message.lastLogTerm === log.lastTerm;
@@ -220,7 +230,11 @@ export class Election {
 
   /** Before the term of a vote request is looked at: a live leader's followers are not to be disturbed by it. */
   ignoresVoteRequest(message: Message<"requestVote">): boolean {
-    return !message.force && message.term > this.#replica.term && this.#holdsLease();
+    const { term, options } = this.#replica;
+    const isForced = message.cause === "transfer" || (message.cause === "leaderLost" && options.fastFailover);
+    // A promise holds in every term; without one, a vote in the present term disturbs nobody.
+    const isNews = options.fastFailover ? message.term > term : message.term >= term;
+    return !isForced && isNews && this.#holdsLease();
   }
 
   onRequestVote(from: Member, message: Message<"requestVote">): void {

@@ -3,11 +3,20 @@ import type { Member } from "./configuration.ts";
 import type { Election } from "./election.ts";
 import type { LogReceiver } from "./log-receiver.ts";
 import type { RaftMessage } from "./message.ts";
+import type { ReadIndex } from "./read-index.ts";
 import type { Replica } from "./replica.ts";
 import type { Replication } from "./replication.ts";
 import type { SnapshotReceiver } from "./snapshot-receiver.ts";
 
-type FollowerResponse = Extract<RaftMessage, { type: "appendEntriesResponse" | "installSnapshotResponse" }>;
+type FollowerResponse = Extract<
+  RaftMessage,
+  { type: "appendEntriesResponse" | "installSnapshotResponse" | "confirmLeadResponse" }
+>;
+type LeaderMessage = Extract<
+  RaftMessage,
+  { type: "appendEntries" | "installSnapshot" | "confirmLead" | "readIndexResponse" }
+>;
+type MemberResponse = Exclude<Extract<RaftMessage["type"], `${string}Response`>, "readIndexResponse">;
 
 interface InboxParts {
   readonly replica: Replica;
@@ -15,6 +24,7 @@ interface InboxParts {
   readonly replication: Replication;
   readonly logReceiver: LogReceiver;
   readonly snapshotReceiver: SnapshotReceiver;
+  readonly readIndex: ReadIndex;
   /** Something that a leader counts has moved. */
   readonly advance: () => void;
 }
@@ -36,13 +46,19 @@ export class Inbox {
       case "appendEntries":
       case "installSnapshot":
       case "timeoutNow":
+      case "confirmLead":
+      case "readIndexResponse":
         this.#onLeaderMessage(from, message);
         break;
       case "preVoteResponse":
       case "requestVoteResponse":
       case "appendEntriesResponse":
       case "installSnapshotResponse":
+      case "confirmLeadResponse":
         this.#onResponse(from, message);
+        break;
+      case "readIndex":
+        this.#onReadIndex(from, message);
         break;
       default:
         message satisfies never;
@@ -64,15 +80,14 @@ export class Inbox {
 
   #onLeaderMessage(
     from: string,
-    message: Extract<RaftMessage, { type: "appendEntries" | "installSnapshot" | "timeoutNow" }>,
+    message: LeaderMessage | Extract<RaftMessage, { type: "timeoutNow" }>,
   ): void {
     if (message.type === "timeoutNow") {
       if (message.term === this.#parts.replica.term) this.#parts.election.onTimeoutNow(from);
       return;
     }
     if (message.term < this.#parts.replica.term) {
-      if (message.type === "appendEntries") this.#parts.logReceiver.reject(from, message);
-      else this.#parts.snapshotReceiver.refuseStale(from, message);
+      this.#refuseStale(from, message);
       return;
     }
     check(
@@ -82,10 +97,28 @@ export class Inbox {
     this.#parts.replica.follow({ term: message.term, leaderId: from });
     this.#parts.election.leaderHeard();
     if (message.type === "appendEntries") this.#parts.logReceiver.onAppendEntries(from, message);
-    else this.#parts.snapshotReceiver.onInstallSnapshot(from, message);
+    else if (message.type === "installSnapshot")
+      this.#parts.snapshotReceiver.onInstallSnapshot(from, message);
+    else if (message.type === "confirmLead") this.#parts.readIndex.onConfirmLead(from, message);
+    else this.#parts.readIndex.onReadIndexResponse(message);
   }
 
-  #onResponse(from: string, message: Extract<RaftMessage, { type: `${string}Response` }>): void {
+  #refuseStale(from: string, message: LeaderMessage): void {
+    if (message.type === "appendEntries") this.#parts.logReceiver.reject(from, message);
+    else if (message.type === "installSnapshot") this.#parts.snapshotReceiver.refuseStale(from, message);
+    else if (message.type === "confirmLead") this.#parts.readIndex.refuseStale(from, message);
+    // A read index needs no answer: it was asked again of whoever leads now.
+  }
+
+  #onReadIndex(from: string, message: Extract<RaftMessage, { type: "readIndex" }>): void {
+    const member = this.#parts.replica.member(from, message.storeId);
+    if (member === null) return;
+    if (message.term > this.#parts.replica.term)
+      this.#parts.replica.follow({ term: message.term, leaderId: null });
+    this.#parts.readIndex.onReadIndex(member, message);
+  }
+
+  #onResponse(from: string, message: Extract<RaftMessage, { type: MemberResponse }>): void {
     const member = this.#parts.replica.member(from, message.storeId);
     if (member === null) {
       // It may have been removed, and be told so; but it deposes nobody.
@@ -106,11 +139,13 @@ export class Inbox {
   }
 
   #onFollowerResponse({ nodeId, storeId }: Member, message: FollowerResponse): void {
-    const { replica, replication, advance } = this.#parts;
+    const { replica, replication, readIndex, advance } = this.#parts;
     const progress = replication.follower(nodeId, storeId);
     if (replica.role !== "leader" || progress === null) return;
-    if (message.type === "appendEntriesResponse") this.#parts.replication.onAppendResponse(progress, message);
-    else this.#parts.replication.onSnapshotResponse(progress, message);
+    replication.heard(progress);
+    if (message.type === "appendEntriesResponse") replication.onAppendResponse(progress, message);
+    else if (message.type === "installSnapshotResponse") replication.onSnapshotResponse(progress, message);
+    else readIndex.onConfirmed(progress.member, message);
     advance();
   }
 }

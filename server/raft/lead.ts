@@ -16,6 +16,8 @@ export class Lead {
   #uncommittedBytes: number;
   #countedCommitIndex: number;
   #transfer: { readonly to: string; readonly deadlineMs: number; readonly asked: boolean } | null = null;
+  /** Somebody was asked to take over. That may arrive late, so it stands for the rest of the term. */
+  #hasHandedOver = false;
 
   /** Begins the term with its no-op (Raft §8). */
   constructor(replica: Replica, replication: Replication) {
@@ -83,6 +85,10 @@ export class Lead {
     this.#countCommitted();
   }
 
+  get hasHandedOver(): boolean {
+    return this.#hasHandedOver;
+  }
+
   get transferTo(): string | null {
     return this.#transfer?.to ?? null;
   }
@@ -122,6 +128,7 @@ export class Lead {
     const progress = this.#successor(transfer.to);
     if (progress === null || progress.matchIndex < log.lastIndex) return;
     this.#transfer = { ...transfer, asked: true };
+    this.#hasHandedOver = true;
     outbox.send(transfer.to, { type: "timeoutNow", term, storeId: options.self.storeId });
   }
 

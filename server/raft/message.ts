@@ -25,8 +25,8 @@ export type RaftMessage =
       readonly term: number;
       readonly storeId: string;
       readonly lastLogIndex: number;
-      readonly lastLogTerm: number /** leadership transfer or a lost leader: leases do not hold it up */;
-      readonly force: boolean;
+      readonly lastLogTerm: number /** a transferred lead, or a lost leader's where the group fails over fast, is not held up by leases */;
+      readonly cause: "timeout" | "leaderLost" | "transfer";
     }
   | {
       readonly type: "requestVoteResponse";
@@ -60,6 +60,34 @@ export type RaftMessage =
       readonly conflictTerm: number;
     }
   | { readonly type: "timeoutNow"; readonly term: number; readonly storeId: string }
+  /** A leader asks its voters whether it still leads (dissertation §6.4). */
+  | {
+      readonly type: "confirmLead";
+      readonly term: number;
+      readonly storeId: string /** 1, 2, … in the leader's term */;
+      readonly round: number;
+    }
+  | {
+      readonly type: "confirmLeadResponse";
+      readonly term: number;
+      readonly storeId: string;
+      readonly round: number /** for so long, by its own clock from the question on, the sender helps nobody to replace this leader; 0: no promise */;
+      readonly leaseMs: number;
+    }
+  /** A follower or learner asks its leader for a read index. */
+  | {
+      readonly type: "readIndex";
+      readonly term: number;
+      readonly storeId: string /** the sender's own; each request has a higher one */;
+      readonly id: number;
+    }
+  | {
+      readonly type: "readIndexResponse";
+      readonly term: number;
+      readonly storeId: string;
+      readonly id: number /** whoever has applied up to here may answer the reads that were asked for */;
+      readonly index: number;
+    }
   | {
       readonly type: "installSnapshot";
       readonly term: number;

@@ -4,6 +4,7 @@ import type { Ready } from "./ready.ts";
 type ChunkWanted = Ready["chunksWanted"][number];
 type ChunkReceived = Ready["chunksReceived"][number];
 type TransferRefusal = Ready["transfersRefused"][number];
+type Read = Ready["reads"][number];
 
 /** What has gathered for the next Ready, apart from the log and the hard state. Handed out, and emptied, at every `ready()`. */
 export class Outbox {
@@ -13,6 +14,7 @@ export class Outbox {
   #snapshotsEnded: number[] = [];
   #chunksReceived: ChunkReceived[] = [];
   #transfersRefused: TransferRefusal[] = [];
+  #reads: Read[] = [];
 
   /** For what rests on nothing that is yet to be saved here. */
   send(to: string, message: RaftMessage): void {
@@ -41,6 +43,10 @@ export class Outbox {
     this.#transfersRefused.push(refusal);
   }
 
+  answerRead(read: Read): void {
+    this.#reads.push(read);
+  }
+
   get isEmpty(): boolean {
     return (
       this.#messages.length === 0 &&
@@ -48,7 +54,8 @@ export class Outbox {
       this.#chunksWanted.length === 0 &&
       this.#snapshotsEnded.length === 0 &&
       this.#chunksReceived.length === 0 &&
-      this.#transfersRefused.length === 0
+      this.#transfersRefused.length === 0 &&
+      this.#reads.length === 0
     );
   }
 
@@ -60,6 +67,7 @@ export class Outbox {
       snapshotsEnded: this.#snapshotsEnded,
       chunksReceived: this.#chunksReceived,
       transfersRefused: this.#transfersRefused,
+      reads: this.#reads,
     };
     this.#messages = [];
     this.#messagesAfterSave = [];
@@ -67,6 +75,7 @@ export class Outbox {
     this.#snapshotsEnded = [];
     this.#chunksReceived = [];
     this.#transfersRefused = [];
+    this.#reads = [];
     return taken;
   }
 }

@@ -1,12 +1,20 @@
 /** How one replica behaves. All times in milliseconds, all sizes in bytes of entry data. */
 export interface RaftOptions {
+  /**
+   * When the link to the leader's node closes, its followers replace it at once. False: they wait their timeouts out,
+   * and the leader answers `lease` reads without asking anybody. To be the same on all replicas of a group; where it or
+   * `electionBaseMs` is changed, a restart must take longer than the old election timeout.
+   */
+  readonly fastFailover: boolean;
+  /** A clock runs faster or slower than true time by at most so much, in percent: leases rest on it. 0 to 50. */
+  readonly clockDriftPercentMax: number;
   /** T: election timeouts are drawn from 2T to 4T. About ten round trips between the voters. 5 to 60,000. */
   readonly electionBaseMs: number;
   /** An election timer that expires is put off once by this, so that heartbeats already waiting count. 0 to 1,000. */
   readonly electionGraceMs: number;
   /** A leader that has not heard from a quorum for this long steps down. 10 to 600,000. */
   readonly quorumTimeoutMs: number;
-  /** A probe that got no answer for this long is sent again. 1 to 600,000. */
+  /** A probe, a read or a round of confirmations that got no answer for this long is sent again. 1 to 600,000. */
   readonly probeTimeoutMs: number;
   /** Entries in flight without any answer for this long: back to probing. 1 to 600,000. */
   readonly answerTimeoutMs: number;
@@ -39,6 +47,8 @@ export interface RaftOptions {
 }
 
 export const raftDefaults: RaftOptions = Object.freeze({
+  fastFailover: true,
+  clockDriftPercentMax: 5,
   electionBaseMs: 50,
   electionGraceMs: 1,
   quorumTimeoutMs: 200,
@@ -62,7 +72,10 @@ export const raftDefaults: RaftOptions = Object.freeze({
 const gib = 1_073_741_824;
 const msMax = 600_000;
 
-const allowed: { readonly [K in keyof RaftOptions]: readonly [min: number, max: number] } = {
+type NumberName = Exclude<keyof RaftOptions, "fastFailover">;
+
+const allowed: { readonly [K in NumberName]: readonly [min: number, max: number] } = {
+  clockDriftPercentMax: [0, 50],
   electionBaseMs: [5, 60_000],
   electionGraceMs: [0, 1_000],
   quorumTimeoutMs: [10, msMax],
@@ -84,22 +97,21 @@ const allowed: { readonly [K in keyof RaftOptions]: readonly [min: number, max: 
 };
 
 /** Stretched along with `electionBaseMs` unless they are given. */
-const scaled: ReadonlySet<keyof RaftOptions> = new Set([
-  "quorumTimeoutMs",
-  "probeTimeoutMs",
-  "answerTimeoutMs",
-]);
+const scaled: ReadonlySet<NumberName> = new Set(["quorumTimeoutMs", "probeTimeoutMs", "answerTimeoutMs"]);
 
 /** The defaults, overlaid. @throws a RangeError that names the option, its value and what is allowed. */
 export function completeRaftOptions(options: Partial<RaftOptions>): RaftOptions {
   const factor = (options.electionBaseMs ?? raftDefaults.electionBaseMs) / raftDefaults.electionBaseMs;
   const complete = Object.fromEntries(
-    (Object.keys(raftDefaults) as (keyof RaftOptions)[]).map((name) => {
+    (Object.keys(allowed) as NumberName[]).map((name) => {
       const fallback = scaled.has(name) ? Math.ceil(raftDefaults[name] * factor) : raftDefaults[name];
       return [name, options[name] ?? fallback];
     }),
-  ) as { readonly [K in keyof RaftOptions]: number };
-  for (const name of Object.keys(allowed) as (keyof RaftOptions)[]) {
+  ) as { readonly [K in NumberName]: number };
+  const { fastFailover = raftDefaults.fastFailover } = options;
+  if (typeof fastFailover !== "boolean")
+    throw new RangeError(`raft option fastFailover is ${fastFailover}: true or false is allowed`);
+  for (const name of Object.keys(allowed) as NumberName[]) {
     const value = complete[name];
     const [min, max] = allowed[name];
     // The base comes first, so what is derived from it is never blamed.
@@ -109,5 +121,5 @@ export function completeRaftOptions(options: Partial<RaftOptions>): RaftOptions 
       );
     }
   }
-  return Object.freeze(complete);
+  return Object.freeze({ ...complete, fastFailover });
 }

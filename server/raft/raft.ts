@@ -9,6 +9,7 @@ import { LogReceiver } from "./log-receiver.ts";
 import { type ChangeResult, MemberChange, type Wish } from "./member-change.ts";
 import { completeRaftOptions, type RaftOptions } from "./raft-options.ts";
 import { followerStatus, type RaftStatus } from "./raft-status.ts";
+import { ReadIndex } from "./read-index.ts";
 import type { Now, ProposeResult, RaftEvent, Ready, Role } from "./ready.ts";
 import { Replica } from "./replica.ts";
 import { Replication } from "./replication.ts";
@@ -30,6 +31,7 @@ export class Raft {
   readonly #replication: Replication;
   readonly #logReceiver: LogReceiver;
   readonly #snapshotReceiver: SnapshotReceiver;
+  readonly #readIndex: ReadIndex;
   readonly #inbox: Inbox;
   readonly #compaction: Compaction;
   /** Not null exactly while this replica leads. */
@@ -55,12 +57,14 @@ export class Raft {
     this.#replication = new Replication(this.#replica);
     this.#logReceiver = new LogReceiver(this.#replica);
     this.#snapshotReceiver = new SnapshotReceiver(this.#replica);
+    this.#readIndex = new ReadIndex(this.#replica);
     this.#inbox = new Inbox({
       replica: this.#replica,
       election: this.#election,
       replication: this.#replication,
       logReceiver: this.#logReceiver,
       snapshotReceiver: this.#snapshotReceiver,
+      readIndex: this.#readIndex,
       advance: () => this.#advance(),
     });
     this.#configuration = this.configuration;
@@ -147,6 +151,26 @@ export class Raft {
     return result;
   }
 
+  /**
+   * Begins a linearizable read, on any replica. `Ready.reads` tells when it may be answered, by this ticket or a higher
+   * one; not before there is a leader that a quorum confirms. Reads that begin together share a ticket.
+   */
+  read(now: Now): number {
+    this.#replica.now = now;
+    return this.#readIndex.read();
+  }
+
+  /**
+   * What a linearizable read that begins now may be answered with, once that is applied here; null if the leader's
+   * lease does not say so (never where the group fails over fast). `now` must be read after the read began.
+   */
+  leaseIndex(now: Now): number | null {
+    this.#replica.now = now;
+    // The lease ends before the successor hears that it may campaign.
+    if (this.#lead === null || this.#lead.hasHandedOver) return null;
+    return this.#readIndex.leaseIndex();
+  }
+
   step(event: RaftEvent, now: Now): void {
     this.#replica.now = now;
     this.#handle(event);
@@ -209,6 +233,7 @@ export class Raft {
   ready(): Ready | null {
     const replica = this.#replica;
     if (this.#lead !== null) this.#replication.flush();
+    this.#readIndex.flush();
     const entries = replica.log.takeUnsaved();
     const hardState = replica.takeHardState(entries.length > 0);
     this.#logReceiver.takeAnswer(entries.length > 0 || hardState !== null);
@@ -243,6 +268,7 @@ export class Raft {
       this.#lead = null;
       this.#memberChange = null;
       this.#replication.stop();
+      this.#readIndex.stop();
       this.#election.followedNobody();
       this.#compaction.compactDeferred();
     }
@@ -272,6 +298,7 @@ export class Raft {
   }
 
   #tick(): void {
+    this.#readIndex.tick();
     if (this.#lead === null) {
       this.#election.tick();
       return;
@@ -287,6 +314,7 @@ export class Raft {
     this.#replica.links.add(nodeId);
     this.#election.linkUp(nodeId);
     this.#replication.linkUp(nodeId);
+    this.#readIndex.linkUp(nodeId);
   }
 
   #linkDown(nodeId: string): void {

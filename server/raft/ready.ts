@@ -76,6 +76,11 @@ export interface Ready {
   }[];
   /** Transfers of the lead that were asked for and are not, or no longer, under way here. One that succeeds is not among them: it ends this lead. */
   readonly transfersRefused: readonly TransferRefusal[];
+  /**
+   * All reads up to `ticket` (see Raft.read) may be answered by whoever has applied up to `index`: everything that was
+   * committed anywhere before they began lies there. Rests on no save; may be ahead of what is committed here.
+   */
+  readonly reads: readonly { readonly ticket: number; readonly index: number }[];
 }
 
 export interface TransferRefusal {

@@ -195,13 +195,13 @@ export class Replication {
 
   // ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #heard(progress: Progress): void {
+  /** It confirmed this leader's term. */
+  heard(progress: Progress): void {
     progress.heardMs = this.#nowMs;
     progress.confirmed = true;
   }
 
   onAppendResponse(progress: Progress, message: AppendResponse): void {
-    this.#heard(progress);
     if (message.success) this.#accepted(progress, message.matchIndex);
     else this.#rejected(progress, message);
   }
@@ -235,7 +235,6 @@ export class Replication {
   }
 
   onSnapshotResponse(progress: Progress, message: SnapshotResponse): void {
-    this.#heard(progress);
     if (!this.#snapshots.response(progress, message)) return;
     progress.probe({ nextIndex: progress.matchIndex + 1, dueMs: this.#nowMs });
     this.#accepted(progress, message.matchIndex);

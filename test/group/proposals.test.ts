@@ -192,43 +192,6 @@ test("[G10] past the limit of bytes in flight, and over the size of a command, t
   await cluster.stop();
 });
 
-test("[G11] a barrier resolves once everything acknowledged before it is applied here", async () => {
-  const cluster = await new Cluster().start();
-  const leader = await cluster.leader();
-  const follower = await cluster.follower();
-  for (let count = 1; count <= 10; count++) {
-    await cluster.value(cluster.add(leader.id));
-    await cluster.value(follower.engine.barrier(0));
-    assert.is(follower.machines[0]?.parts.a.total, count);
-  }
-  assert.ok(
-    follower.machines[0]?.seen.every(({ command }) => command.length > 0),
-    "the machine sees no barrier",
-  );
-  await cluster.stop();
-});
-
-test("[G11] callers share a barrier that was not sent, and never one that was", async () => {
-  const cluster = await new Cluster().start();
-  const leader = await cluster.leader();
-  const before = cluster.status(leader.id).lastIndex;
-  const first = [leader.engine.barrier(0), leader.engine.barrier(0), leader.engine.barrier(0)];
-  await cluster.clock.run(0);
-  assert.is(cluster.status(leader.id).lastIndex, before + 1);
-  const second = leader.engine.barrier(0);
-  await cluster.value(Promise.all([...first, second]));
-  assert.is(cluster.status(leader.id).lastIndex, before + 2);
-  await cluster.stop();
-});
-
-test("[G11] a barrier without a majority times out, and leaves nothing behind", async () => {
-  const cluster = await new Cluster().start();
-  const leader = await cluster.leader();
-  cluster.isolate(leader.id);
-  assert.is(await cluster.value(codeOf(leader.engine.barrier(0, { timeoutMs: 50 }))), "TIMEOUT");
-  await cluster.stop();
-});
-
 test("[G13] callers' code never runs between two commands of a turn", async () => {
   const cluster = await new Cluster().start();
   const leader = await cluster.leader();

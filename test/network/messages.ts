@@ -53,7 +53,12 @@ const lastLog = { lastLogIndex: uint, lastLogTerm: uint };
 export const raftMessages: { readonly [Name in string]: fc.Arbitrary<RaftMessage> } = {
   preVote: record({ type: fc.constant("preVote"), ...head, ...lastLog, leaderLost: fc.boolean() }),
   preVoteResponse: record({ type: fc.constant("preVoteResponse"), ...head, granted: fc.boolean() }),
-  requestVote: record({ type: fc.constant("requestVote"), ...head, ...lastLog, force: fc.boolean() }),
+  requestVote: record({
+    type: fc.constant("requestVote"),
+    ...head,
+    ...lastLog,
+    cause: fc.constantFrom("timeout", "leaderLost", "transfer"),
+  }),
   requestVoteResponse: record({ type: fc.constant("requestVoteResponse"), ...head, granted: fc.boolean() }),
   appendEntries: record({
     type: fc.constant("appendEntries"),
@@ -77,6 +82,15 @@ export const raftMessages: { readonly [Name in string]: fc.Arbitrary<RaftMessage
     conflictIndex: uint,
     conflictTerm: uint,
   }),
+  confirmLead: record({ type: fc.constant("confirmLead"), ...head, round: uint }),
+  confirmLeadResponse: record({
+    type: fc.constant("confirmLeadResponse"),
+    ...head,
+    round: uint,
+    leaseMs: uint,
+  }),
+  readIndex: record({ type: fc.constant("readIndex"), ...head, id: uint }),
+  readIndexResponse: record({ type: fc.constant("readIndexResponse"), ...head, id: uint, index: uint }),
   timeoutNow: record({ type: fc.constant("timeoutNow"), ...head }),
   installSnapshot: record({
     type: fc.constant("installSnapshot"),

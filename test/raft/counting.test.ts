@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RaftCluster } from "./raft-cluster.ts";
 
-const request = { type: "requestVote", lastLogIndex: 0, lastLogTerm: 0, force: false } as const;
+const request = { type: "requestVote", lastLogIndex: 0, lastLogTerm: 0, cause: "timeout" } as const;
 
 test("[R13] a leader that no quorum confirms steps down, and answers that wait already count first (§6.2)", () => {
   const cluster = new RaftCluster();
@@ -72,7 +72,7 @@ test("[R14] a vote that comes from another disk than the configuration's counts 
 
 test("[R14] a candidate with another disk than the configuration's gets no answer, and changes no term", () => {
   const cluster = new RaftCluster();
-  cluster.receive("a", "b", { ...request, term: 7, storeId: "emptied", force: true });
+  cluster.receive("a", "b", { ...request, term: 7, storeId: "emptied", cause: "leaderLost" });
   cluster.receive("a", "b", {
     type: "preVote",
     term: 7,

@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RaftCluster } from "./raft-cluster.ts";
 
-const request = { type: "requestVote", lastLogIndex: 0, lastLogTerm: 0, force: false } as const;
+const request = { type: "requestVote", lastLogIndex: 0, lastLogTerm: 0, cause: "timeout" } as const;
 
 test("[R1] a replica votes for at most one candidate in a term, also after a restart", () => {
   const cluster = new RaftCluster();
@@ -76,7 +76,7 @@ test("[R3] a replica refuses its vote, and its pre-vote, to a candidate whose lo
     cluster.packets = [];
     const asked = { storeId: `${candidate}-disk`, term: term + next, lastLogIndex, lastLogTerm };
     cluster.receive(voter, candidate, { type: "preVote", ...asked, leaderLost: true });
-    cluster.receive(voter, candidate, { type: "requestVote", ...asked, force: true });
+    cluster.receive(voter, candidate, { type: "requestVote", ...asked, cause: "leaderLost" });
     cluster.completeWrite(voter);
     return cluster.packets.map(({ message }) => "granted" in message && message.granted);
   };
@@ -137,7 +137,7 @@ test("[R5] what comes from an older term changes nothing, and a leader of one is
   const [answer] = cluster.sent("appendEntriesResponse");
   assert.is(answer?.message.term, term);
   assert.is(answer?.to, leader);
-  cluster.receive(other, leader, { ...request, term: 0, storeId: `${leader}-disk`, force: true });
+  cluster.receive(other, leader, { ...request, term: 0, storeId: `${leader}-disk`, cause: "leaderLost" });
   assert.is(cluster.raft(other).term, term);
 });
 
@@ -201,7 +201,7 @@ test("[R9] who hears a live leader refuses pre-votes and ignores votes, unless t
   for (const to of [voter, leader]) {
     cluster.packets = [];
     cluster.receive(to, candidate, { type: "preVote", ...asked, leaderLost: false });
-    cluster.receive(to, candidate, { type: "requestVote", ...asked, force: false });
+    cluster.receive(to, candidate, { type: "requestVote", ...asked, cause: "timeout" });
     assert.equal(
       cluster.packets.map(({ message }) => "granted" in message && message.granted),
       [false],
@@ -210,7 +210,7 @@ test("[R9] who hears a live leader refuses pre-votes and ignores votes, unless t
   }
   cluster.packets = [];
   cluster.receive(voter, candidate, { type: "preVote", ...asked, leaderLost: true });
-  cluster.receive(voter, candidate, { type: "requestVote", ...asked, force: true });
+  cluster.receive(voter, candidate, { type: "requestVote", ...asked, cause: "leaderLost" });
   cluster.completeWrite(voter);
   assert.equal(
     cluster.packets.map(({ message }) => "granted" in message && message.granted),

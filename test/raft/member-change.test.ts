@@ -121,7 +121,7 @@ test("[R58] a removed replica that does not know it disturbs nobody: not by any 
   const high = { term: term + 50, storeId: "c-disk" };
   const far = { lastLogIndex: 999, lastLogTerm: term + 49 };
   for (const id of ["a", "b"]) {
-    cluster.receive(id, "c", { type: "requestVote", ...high, ...far, force: false });
+    cluster.receive(id, "c", { type: "requestVote", ...high, ...far, cause: "timeout" });
     cluster.receive(id, "c", { type: "preVote", ...high, ...far, leaderLost: false });
     cluster.receive(id, "c", { type: "appendEntriesResponse", ...high, success: true, matchIndex: 999 });
     cluster.receive(id, "c", { type: "requestVoteResponse", ...high, granted: true });
@@ -178,7 +178,7 @@ test("[R60] who does not know yet that it votes, votes: for a candidate that it 
     storeId: "y-disk",
     lastLogIndex: 4,
     lastLogTerm: 2,
-    force: false,
+    cause: "timeout",
   });
   blank.settle({ writes: true });
   assert.equal(blank.raft("x").votedFor, { nodeId: "y", storeId: "y-disk" });

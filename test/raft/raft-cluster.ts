@@ -42,6 +42,8 @@ export class RaftCluster {
   wallMs = 1_000_000;
   /** Also those that were lost. */
   readonly #disks: RaftNode[];
+  /** How fast a node's monotonic clock runs; 1 unless given. */
+  readonly clockRates = new Map<string, number>();
   #options: Partial<RaftOptions>;
 
   constructor({ voters = ["a", "b", "c"], learners = [], seed = 1, ...options }: ClusterOptions = {}) {
@@ -84,6 +86,11 @@ export class RaftCluster {
     return { monotonicMs: this.nowMs, wallMs: this.wallMs };
   }
 
+  /** By the node's own clock. */
+  nowOf(id: string): Now {
+    return { monotonicMs: this.nowMs * (this.clockRates.get(id) ?? 1), wallMs: this.wallMs };
+  }
+
   node(id: string): RaftNode {
     const node = this.nodes.get(id);
     assert(node !== undefined, `no node ${id}`);
@@ -100,7 +107,7 @@ export class RaftCluster {
     node.raft = new Raft(
       { self: node.self, random: this.random, ...this.#options },
       node.persisted,
-      this.now,
+      this.nowOf(id),
     );
     this.drain(id);
     for (const other of this.nodes.values()) {
@@ -116,6 +123,8 @@ export class RaftCluster {
     node.writes = [];
     node.pinned.clear();
     node.staged = [];
+    node.reads = [];
+    this.laws.readsEnded(node);
     this.packets = this.packets.filter(({ from, to }) => from !== id && to !== id);
     if (silent) return;
     for (const other of this.nodes.values())
@@ -151,7 +160,7 @@ export class RaftCluster {
   step(id: string, event: RaftEvent): void {
     const { raft } = this.node(id);
     if (raft === null) return;
-    raft.step(event, this.now);
+    raft.step(event, this.nowOf(id));
     this.drain(id);
   }
 
@@ -175,9 +184,30 @@ export class RaftCluster {
   }
 
   propose(id: string, ...commands: string[]) {
-    const result = this.raft(id).propose(commands.map(bytesOf), this.now);
+    const result = this.raft(id).propose(commands.map(bytesOf), this.nowOf(id));
     this.drain(id);
     return result;
+  }
+
+  /** Begins a linearizable read; its answer must see all that was ever applied anywhere by now. */
+  read(id: string): number {
+    const ticket = this.raft(id).read(this.nowOf(id));
+    this.laws.readBegan(this.node(id), ticket);
+    this.drain(id);
+    return ticket;
+  }
+
+  /** What the leader's lease answers just now, which must be as true as if a quorum had been asked. */
+  leaseRead(id: string): number | null {
+    const index = this.raft(id).leaseIndex(this.nowOf(id));
+    this.laws.leaseAnswered(id, index);
+    this.drain(id);
+    return index;
+  }
+
+  /** The index that the node's read was answered with. */
+  readAnswer(id: string, ticket: number): number | null {
+    return this.node(id).reads.find((read) => read.ticket >= ticket)?.index ?? null;
   }
 
   // ── carrying Readys out ──────────────────────────────────────────────────────────────────────────────────────────
@@ -212,6 +242,10 @@ export class RaftCluster {
       node.applied.push(entry);
       this.laws.committed(node, entry);
     }
+    for (const read of ready.reads) {
+      node.reads.push(read);
+      this.laws.readAnswered(node, read);
+    }
     for (const wanted of ready.chunksWanted) this.#readChunk(node, wanted);
     for (const snapshotId of ready.snapshotsEnded) node.pinned.delete(snapshotId);
     for (const received of ready.chunksReceived) this.#stage(node, received);
@@ -226,14 +260,14 @@ export class RaftCluster {
     }
     const pinned = node.pinned.get(snapshotId);
     if (pinned === undefined) {
-      node.up.step({ type: "snapshotFailed", to, snapshotId }, this.now);
+      node.up.step({ type: "snapshotFailed", to, snapshotId }, this.nowOf(node.id));
       return;
     }
     const bytes = pinned.bytes.subarray(chunk * chunkBytes, (chunk + 1) * chunkBytes);
     const isLast = (chunk + 1) * chunkBytes >= pinned.bytes.length;
     node.up.step(
       { type: "snapshotChunk", to, snapshotId, base: pinned.base, chunk, bytes, last: isLast },
-      this.now,
+      this.nowOf(node.id),
     );
   }
 
@@ -243,7 +277,7 @@ export class RaftCluster {
     node.staged.push(bytes);
     const stored = { type: "chunkStored", from, snapshotId, chunk, base } as const;
     if (!last) {
-      node.up.step({ ...stored, status: "received" }, this.now);
+      node.up.step({ ...stored, status: "received" }, this.nowOf(node.id));
       return;
     }
     const plain = JSON.parse(textOf(Buffer.concat(node.staged))) as (Omit<Entry, "data"> & {

@@ -2,6 +2,7 @@ import assert from "node:assert";
 import type { Configuration, Member } from "../../server/raft/configuration.ts";
 import type { Entry } from "../../server/raft/entry.ts";
 import { isQuorum, isVoter, sameMember } from "../../server/raft/quorum.ts";
+import type { Ready } from "../../server/raft/ready.ts";
 import type { RaftNode } from "./raft-node.ts";
 
 function content({ type, logTimeMs, wallTimeMs, data }: Entry): string {
@@ -32,6 +33,10 @@ export class RaftLaws {
   /** Terms whose leader was seen already. */
   readonly #checkedTerms = new Set<number>();
   readonly #lastTerms = new Map<RaftNode, number>();
+  /** By node and ticket: what the answer must reach. */
+  readonly #reads = new Map<string, Map<number, number>>();
+  readsAnswered = 0;
+  leaseReadsAnswered = 0;
 
   constructor(nodes: readonly RaftNode[]) {
     this.#nodes = nodes;
@@ -109,6 +114,40 @@ export class RaftLaws {
       raft.commitIndex <= this.#committedByLeaders,
       `${node.id} takes ${raft.commitIndex} for committed, leaders have committed ${this.#committedByLeaders}`,
     );
+  }
+
+  readBegan({ id }: RaftNode, ticket: number): void {
+    const reads = this.#reads.get(id) ?? new Map<number, number>();
+    this.#reads.set(id, reads.set(ticket, this.committedIndex));
+  }
+
+  /** Dissertation §6.4: a read sees everything that was applied anywhere before it began. */
+  readAnswered({ id }: RaftNode, { ticket, index }: Ready["reads"][number]): void {
+    for (const [began, committedIndex] of this.#reads.get(id) ?? []) {
+      if (began > ticket) continue;
+      assert(
+        index >= committedIndex,
+        `${id} reads at ${index} what was applied up to ${committedIndex} before`,
+      );
+      this.#reads.get(id)?.delete(began);
+      this.readsAnswered += 1;
+    }
+  }
+
+  /** §6.4.1: so does one that a lease answers. */
+  leaseAnswered(id: string, index: number | null): void {
+    if (index === null) return;
+    this.leaseReadsAnswered += 1;
+    const { committedIndex } = this;
+    assert(
+      index >= committedIndex,
+      `${id}'s lease answers ${index} when ${committedIndex} was applied before`,
+    );
+  }
+
+  /** Its process ended: nobody waits any more. */
+  readsEnded({ id }: RaftNode): void {
+    this.#reads.delete(id);
   }
 
   #observeLeader(node: RaftNode, lastTerm: number): void {

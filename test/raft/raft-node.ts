@@ -36,6 +36,8 @@ export class RaftNode {
   installs = 0;
   /** The next Readys, as they were handed out. */
   readys: Ready[] = [];
+  /** The answers to its reads, as they came. */
+  reads: Ready["reads"][number][] = [];
 
   constructor(self: Member, configuration: Configuration) {
     const base = { index: 0, term: 0, logTimeMs: 0, wallTimeMs: 0, configuration };

@@ -4,6 +4,7 @@ import { completeRaftOptions, type RaftOptions, raftDefaults } from "../../serve
 
 test("[R43] a wrong option is told with its name, its value and what is allowed", () => {
   for (const name of Object.keys(raftDefaults) as (keyof RaftOptions)[]) {
+    if (name === "fastFailover") continue;
     for (const value of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "50" as unknown as number]) {
       assert.throws(
         () => completeRaftOptions({ [name]: value }),
@@ -18,6 +19,14 @@ test("[R43] a wrong option is told with its name, its value and what is allowed"
       );
     }
   }
+});
+
+test("[R43] a switch is on or off", () => {
+  assert.throws(
+    () => completeRaftOptions({ fastFailover: "no" as unknown as boolean }),
+    "raft option fastFailover is no: true or false is allowed",
+  );
+  assert.is(completeRaftOptions({ fastFailover: false }).fastFailover, false);
 });
 
 test("[R43] the defaults are frozen, allowed, and stretch along with T", () => {

@@ -43,22 +43,31 @@ const actions: readonly (readonly [weight: number, action: Action])[] = [
   ],
 ];
 
+/** With them every read is held against all that was applied before it began (see RaftLaws). */
+const actionsWithReads: typeof actions = [
+  ...actions,
+  [8, (cluster, id) => cluster.node(id).raft !== null && cluster.read(id)],
+  [8, (cluster) => cluster.leaders().map(({ id }) => cluster.leaseRead(id))],
+];
+
 interface Chance {
   readonly drop: number;
   readonly duplicate: number;
   readonly reorder: number;
   readonly moves: number;
+  readonly actions: readonly Action[];
   readonly weights: readonly number[];
 }
 
 /** One of the seed's own worlds: some are calm, some lose every third message, in some the disks are slow. */
-function chanceOf(random: () => number): Chance {
+function chanceOf(random: () => number, all: typeof actions): Chance {
   return {
     drop: 0.3 * random() * random(),
     duplicate: 0.2 * random(),
     reorder: random() * 0.5,
     moves: 0.5 + 4 * random(),
-    weights: actions.map(([weight]) => weight * 4 ** (2 * random() - 1)),
+    actions: all.map(([, action]) => action),
+    weights: all.map(([weight]) => weight * 4 ** (2 * random() - 1)),
   };
 }
 
@@ -72,13 +81,13 @@ function moveNetwork(cluster: RaftCluster, chance: Chance): void {
   if (random() >= chance.drop) cluster.deliver(packet);
 }
 
-function moveNodes(cluster: RaftCluster, ids: readonly string[], { weights }: Chance): void {
+function moveNodes(cluster: RaftCluster, ids: readonly string[], { actions, weights }: Chance): void {
   const { random } = cluster;
   const pick = () => ids[Math.floor(random() * ids.length)] ?? assert.fail();
   let rest = random() * weights.reduce((sum, weight) => sum + weight, 0);
   for (const [at, weight] of weights.entries()) {
     rest -= weight;
-    if (rest < 0) return void actions[at]?.[1](cluster, pick(), pick());
+    if (rest < 0) return void actions[at]?.(cluster, pick(), pick());
   }
 }
 
@@ -97,12 +106,15 @@ function recover(cluster: RaftCluster, ids: readonly string[]): void {
     assert.deepEqual(cluster.commandsApplied(id), applied, `${id} has applied what ${leader} has`);
 }
 
-function runSchedule(seed: number): RaftCluster {
+function runSchedule(seed: number, { reads }: { reads: boolean }): RaftCluster {
   const voters = seed % 3 === 0 ? ["a", "b", "c", "d", "e"] : ["a", "b", "c"];
   const learners = seed % 5 === 0 ? ["l"] : [];
-  const cluster = new RaftCluster({ ...small, voters, learners, seed });
+  const fastFailover = !reads || seed % 2 === 0;
+  const cluster = new RaftCluster({ ...small, voters, learners, seed, fastFailover });
   const ids = [...voters, ...learners];
-  const chance = chanceOf(cluster.random);
+  // As far apart as leases allow.
+  if (!fastFailover) for (const id of ids) cluster.clockRates.set(id, 0.95 + 0.1 * cluster.random());
+  const chance = chanceOf(cluster.random, reads ? actionsWithReads : actions);
   for (let step = 0; step < stepsPerSchedule; step += 1) {
     for (let moves = chance.moves * cluster.random(); moves > 0; moves -= 0.5) moveNetwork(cluster, chance);
     moveNodes(cluster, ids, chance);
@@ -113,13 +125,17 @@ function runSchedule(seed: number): RaftCluster {
 
 const schedules = 300;
 
-test(`[R40] figure 3 holds in ${schedules} random schedules of loss, delay, duplication, crashes and compaction`, () => {
+test(`[R40, R84] figure 3 holds in ${schedules} random schedules of loss, delay, duplication, crashes and compaction, and every read is linearizable`, () => {
   let committed = 0;
   let installs = 0;
   let terms = 0;
+  let reads = 0;
+  let leaseReads = 0;
   for (let seed = 1; seed <= schedules; seed += 1) {
     try {
-      const cluster = runSchedule(seed);
+      const cluster = runSchedule(seed, { reads: true });
+      reads += cluster.laws.readsAnswered;
+      leaseReads += cluster.laws.leaseReadsAnswered;
       committed += cluster.laws.committedIndex;
       terms += cluster.raft("a").term;
       for (const node of cluster.nodes.values()) installs += node.installs;
@@ -130,6 +146,8 @@ test(`[R40] figure 3 holds in ${schedules} random schedules of loss, delay, dupl
   assert(terms > schedules * 4, `only ${terms} terms`);
   // The schedules would prove little if they never got anywhere.
   assert(committed > schedules * 20, `only ${committed} entries were committed`);
+  assert(reads > schedules * 10, `only ${reads} reads were answered`);
+  assert(leaseReads > schedules, `only ${leaseReads} reads were answered by a lease`);
   assert(installs > schedules / 10, `only ${installs} snapshots were installed`);
 });
 
@@ -144,7 +162,7 @@ const formerFailures: readonly (readonly [seed: number, what: string])[] = [
 
 for (const [seed, what] of formerFailures) {
   test(`[R40] schedule ${seed}: ${what}`, () => {
-    runSchedule(seed);
+    runSchedule(seed, { reads: false });
   });
 }
 

@@ -9,10 +9,14 @@ import { hold } from "./violation.ts";
 
 type Message<T extends RaftMessage["type"]> = Extract<RaftMessage, { type: T }>;
 
+type LeaderSaid = "appendEntries" | "installSnapshot" | "timeoutNow" | "confirmLead" | "readIndexResponse";
+
 /** What is known of the groups apart from their messages. */
 export interface GroupFacts {
   /** What the disk of `node` holds of a group now. */
   disk(node: string, group: number): LogShadow;
+  /** Of what anybody has applied. */
+  committedIndex(group: number): number;
   committedTermAt(group: number, index: number): number | null;
   hasLeader(group: number, term: number): boolean;
   /** A leader of `term`, whose log is told by `termAt`, takes everything up to `commitIndex` for committed. */
@@ -63,6 +67,8 @@ export class MessageLaws {
   readonly #terms = new Map<string, Term>();
   /** By digest: the leads that it stands for. */
   readonly #digests = new Map<number, string>();
+  /** By group, node and its number: what was committed when it asked for a read index. */
+  readonly #asked = new Map<string, number>();
   /** By whose number: the one command that it names. */
   readonly #commands = new Map<string, number>();
 
@@ -142,6 +148,19 @@ export class MessageLaws {
       case "installSnapshotResponse":
         this.#savedTerm(sent, message);
         if (message.status === "installed") this.#vouches(sent, message, message.matchIndex);
+        return;
+      case "confirmLead":
+        this.#leads(sent, message);
+        return;
+      case "confirmLeadResponse":
+        this.#confirms(sent, message);
+        return;
+      case "readIndex":
+        this.#asksForIndex(sent, message);
+        return;
+      case "readIndexResponse":
+        this.#leads(sent, message);
+        this.#tellsIndex(sent, message);
         return;
       default:
         message satisfies never;
@@ -229,7 +248,7 @@ export class MessageLaws {
   }
 
   /** Whoever leads has the term and its own vote on its disk, and was elected. */
-  #leads(sent: Sent, message: Message<"appendEntries" | "installSnapshot" | "timeoutNow">): void {
+  #leads(sent: Sent, message: Message<LeaderSaid>): void {
     const { from, group, disk } = sent;
     const { term, storeId } = message;
     const { hardState } = disk;
@@ -282,6 +301,33 @@ export class MessageLaws {
     );
   }
 
+  // ── reads ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #confirms({ from, group, disk }: Sent, { term }: Message<"confirmLeadResponse">): void {
+    const saved = disk.hardState?.term ?? 0;
+    hold(
+      saved <= term,
+      "X16",
+      () => `${from} confirms the leader of term ${term} of group ${group} with term ${saved} on its disk`,
+    );
+  }
+
+  #asksForIndex({ from, group }: Sent, { id }: Message<"readIndex">): void {
+    const key = `${group} ${from} ${id}`;
+    // Asked again it is still of the same moment.
+    if (!this.#asked.has(key)) this.#asked.set(key, this.#facts.committedIndex(group));
+  }
+
+  #tellsIndex({ from, to, group }: Sent, { id, index }: Message<"readIndexResponse">): void {
+    const needed = this.#asked.get(`${group} ${to} ${id}`);
+    hold(needed !== undefined, "X16", () => `${from} answers read ${id} of ${to}, which it never asked for`);
+    hold(
+      index >= needed,
+      "X16",
+      () => `${from} lets ${to} read at ${index} in group ${group}; ${needed} was committed before it asked`,
+    );
+  }
+
   // ── node to node ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   #heartbeat(
@@ -320,8 +366,7 @@ export class MessageLaws {
 
   /** A node's number names one command, in what is forwarded and in every log. */
   #named(group: number, { nodeId, bootCount, sequence }: ProposalId, command: Uint8Array): void {
-    // Barriers are numbered apart.
-    const key = `${group} ${nodeId} ${bootCount} ${sequence}${command.length === 0 ? " barrier" : ""}`;
+    const key = `${group} ${nodeId} ${bootCount} ${sequence}`;
     const sum = checksum(command);
     const known = this.#commands.get(key);
     if (known === undefined) this.#commands.set(key, sum);

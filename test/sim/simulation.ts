@@ -274,7 +274,11 @@ class Simulation {
     const asked = this.#cluster.process(this.#cluster.nodeIds[0] as string);
     hold(asked !== null, "X7", () => "a node is gone");
     for (const group of from.keys()) {
-      this.#schedule.in(0, asked, () => void asked.rooms.node.engine.barrier(group));
+      this.#schedule.in(0, asked, () => {
+        const tick = asked.rooms.sessions?.machines[group]?.tickCommand();
+        hold(tick !== undefined, "X7", () => `${asked.nodeId} has no group ${group}`);
+        void asked.rooms.node.engine.propose(group, tick);
+      });
     }
     const isThere = () =>
       this.#cluster.processes.every(({ rooms }) =>

@@ -114,10 +114,10 @@ export const groupMutants: readonly Mutant[] = [
     why: "what went to a leader that has fallen waits for a stall to be noticed, or for ever",
   },
   {
-    name: "barrier-answered-by-an-earlier-entry",
-    file: "server/group/barriers.ts",
-    find: "if (open !== undefined && !open.sent) {",
-    replace: "if (open !== undefined) {",
+    name: "read-shares-the-round-under-way",
+    file: "server/raft/read-index.ts",
+    find: "if (this.#tickets.given === this.#tickets.sent)",
+    replace: "if (this.#tickets.given === this.#tickets.answered)",
     why: "a read's linearizable point lies before the read began",
   },
   {

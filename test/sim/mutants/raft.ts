@@ -28,8 +28,8 @@ export const raftMutants: readonly Mutant[] = [
   {
     name: "campaign-before-its-save",
     file: "server/raft/election.ts",
-    find: 'outbox.sendAfterSave(voter.nodeId, { type: "requestVote", term, ...last, force });',
-    replace: 'outbox.send(voter.nodeId, { type: "requestVote", term, ...last, force });',
+    find: 'outbox.sendAfterSave(voter.nodeId, { type: "requestVote", term, ...last, cause });',
+    replace: 'outbox.send(voter.nodeId, { type: "requestVote", term, ...last, cause });',
     why: "the own vote is counted before it is durable",
   },
   {
@@ -142,8 +142,8 @@ export const raftMutants: readonly Mutant[] = [
   {
     name: "older-leader-is-followed",
     file: "server/raft/inbox.ts",
-    find: "if (message.term < this.#parts.replica.term) {\n      if",
-    replace: "if (message.term < 0) {\n      if",
+    find: "if (message.term < this.#parts.replica.term) {\n      this.#refuseStale",
+    replace: "if (message.term < 0) {\n      this.#refuseStale",
     why: "an append of an older term is taken (Raft figure 2, receiver 1)",
   },
   {
