@@ -80,9 +80,8 @@ function twice({ nodeId, storeId, bootCount, bootId }: StoreSighting, seen: Stor
 /** Why `store`, as it says it is now, cannot be the one that was seen. */
 function contradiction(store: StoreSighting, seen: StoreSighting): NodeError | null {
   const { nodeId, storeId, bootCount, saves } = store;
-  const isTwice = twice(store, seen);
-  if (isTwice !== null) return isTwice;
-  if (bootCount >= seen.bootCount && saves >= seen.saves) return null;
+  // Fewer saves under the same count of starts: an image that was started again, once instead of once more.
+  if (bootCount >= seen.bootCount && saves >= seen.saves) return twice(store, seen);
   const has = `start ${bootCount} with ${saves} saves`;
   const had = `start ${seen.bootCount} with ${seen.saves} saves`;
   return new NodeError(
