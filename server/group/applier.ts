@@ -1,12 +1,13 @@
 import assert from "node:assert";
 import type { Entry } from "../raft/entry.ts";
-import type { Checkpoint } from "../storage/storage.ts";
+import type { CheckpointMark } from "../storage/storage.ts";
 import { ApplyQueue } from "./apply-queue.ts";
 import { LogMarks } from "./log-marks.ts";
 import type { Machine } from "./machine.ts";
 import { commandOf, decodeEnvelope } from "./proposal-envelope.ts";
+import { Restorer, type RestorerOptions } from "./restorer.ts";
 
-export interface ApplierOptions {
+export interface ApplierOptions extends RestorerOptions {
   readonly machine: Machine;
   readonly nodeId: string;
   readonly bootCount: number;
@@ -23,15 +24,16 @@ export class Applier {
   readonly #options: ApplierOptions;
   readonly queue: ApplyQueue;
   readonly marks: LogMarks;
+  readonly #restorer: Restorer;
   #appliedIndex: number;
   #servesFrom = 0;
-  #isRestored = false;
   #isDrained = true;
 
   constructor(options: ApplierOptions, baseIndex: number) {
     this.#options = options;
     this.queue = new ApplyQueue(baseIndex);
     this.marks = new LogMarks(baseIndex);
+    this.#restorer = new Restorer(options);
     this.#appliedIndex = baseIndex;
   }
 
@@ -44,8 +46,14 @@ export class Applier {
     return this.#servesFrom;
   }
 
+  /** Parts are still to be brought back from the disk: until then nothing is applied. */
+  get isRestoring(): boolean {
+    return !this.#restorer.isDone;
+  }
+
+  /** The parts stand at one moment. */
   get isWhole(): boolean {
-    return this.#isRestored && this.#appliedIndex >= this.#servesFrom;
+    return this.#restorer.isDone && this.#appliedIndex >= this.#servesFrom;
   }
 
   /** Of everything behind the base, applied or not. */
@@ -53,17 +61,27 @@ export class Applier {
     return this.marks.bytes + this.queue.bytes;
   }
 
-  /** The machine as of these checkpoints, and what follows `baseIndex` still to be applied (each part skips what it contains). */
-  restore(checkpoints: ReadonlyMap<string, Checkpoint>, baseIndex: number): void {
-    this.#options.machine.restore(checkpoints);
-    this.#isRestored = true;
+  /**
+   * The machine as of these checkpoints, brought back a few per turn, and what follows `baseIndex` still to be applied (each
+   * part skips what it contains).
+   */
+  restore(checkpoints: ReadonlyMap<string, CheckpointMark>, baseIndex: number): void {
+    this.#restorer.begin(checkpoints);
     this.queue.reset(baseIndex);
     this.marks.reset(baseIndex);
     this.#appliedIndex = baseIndex;
     this.#servesFrom = baseIndex;
     for (const { index } of checkpoints.values()) this.#servesFrom = Math.max(this.#servesFrom, index);
     this.#isDrained = false;
+    if (checkpoints.size === 0) this.#restored(() => false);
+  }
+
+  /** False while parts are still to be brought back. */
+  #restored(isOver: () => boolean): boolean {
+    if (this.#restorer.isDone) return true;
+    if (!this.#restorer.run(isOver)) return false;
     if (this.isWhole) this.#options.caughtUp();
+    return true;
   }
 
   push(entries: readonly Entry[]): void {
@@ -75,8 +93,12 @@ export class Applier {
       if (type === "command") machine.foresee({ index, command: commandOf(data) });
   }
 
-  /** Applies until nothing is left (true) or `isOver` says so; asked after each command. */
+  /**
+   * Applies until nothing is left (true) or `isOver` says so; asked after each command. While parts are still to be brought
+   * back that goes first, and nothing is left if the disk must be waited for.
+   */
   run(isOver: () => boolean): boolean {
+    if (!this.#restored(isOver)) return this.#restorer.isWaiting;
     for (let entry = this.queue.shift(); entry !== null; entry = this.queue.shift()) {
       this.#isDrained = false;
       this.#apply(entry);

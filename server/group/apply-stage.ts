@@ -41,8 +41,9 @@ export class ApplyStage {
   proposeTicks(now: Now): boolean {
     let proposed = false;
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const { ticks } of this.#options.groups) {
-      const dueMs = ticks.dueInMs(now);
+    for (const { ticks, applier } of this.#options.groups) {
+      // Half of the parts know nothing of what the others need.
+      const dueMs = applier.isRestoring ? null : ticks.dueInMs(now);
       if (dueMs === null) continue;
       if (dueMs > 0) {
         nextMs = Math.min(nextMs, dueMs);

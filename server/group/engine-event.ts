@@ -1,5 +1,5 @@
 import type { PeerMessage } from "../network/peer-message.ts";
-import type { Checkpoint, StoreSeen } from "../storage/storage.ts";
+import type { StoreSeen } from "../storage/storage.ts";
 import type { Gathering } from "./saver.ts";
 
 /** What enters a node's pipe. Proposals and questions for a transfer wait in their group, and only wake it. */
@@ -9,9 +9,5 @@ export type EngineEvent =
   | { readonly type: "message"; readonly from: string; readonly message: PeerMessage }
   | { readonly type: "saved"; readonly gathering: Gathering }
   | { readonly type: "storesSeen"; readonly seen: readonly StoreSeen[]; readonly durable: () => void }
-  | {
-      readonly type: "checkpointsRead";
-      readonly group: number;
-      readonly snapshotId: number;
-      readonly checkpoints: ReadonlyMap<string, Checkpoint>;
-    };
+  /** The disk has answered; `done` hands it to whoever asked. */
+  | { readonly type: "read"; readonly done: () => void };

@@ -31,6 +31,10 @@ export interface EngineOptions {
   readonly proposeBatchBytesMax: number;
   /** Time for applying per turn of the event loop. */
   readonly applyBudgetMs: number;
+  /** Of the disk's checkpoints at once, when a machine's parts are brought back. */
+  readonly restoreReadBytes: number;
+  /** A replica whose parts are not back yet does not campaign for so long: others can apply what they lead. */
+  readonly restoreYieldMs: number;
   /** Committed but not applied: past either, appends wait, reads stop, and the lead is handed over. */
   readonly applyBacklogMax: number;
   readonly applyBacklogBytesMax: number;
@@ -82,6 +86,8 @@ export const engineDefaults: EngineOptions = Object.freeze({
   proposeBatchMax: 1024,
   proposeBatchBytesMax: 512 * kib,
   applyBudgetMs: 8,
+  restoreReadBytes: 1 * mib,
+  restoreYieldMs: 2000,
   applyBacklogMax: 65_536,
   applyBacklogBytesMax: 32 * mib,
   parkedAppendsMax: 1024,

@@ -315,8 +315,8 @@ export class GroupEngine {
       case "storesSeen":
         this.#saver.gatherSeen(event.seen, () => this.#settlements.add(event.durable));
         return;
-      case "checkpointsRead":
-        this.#group(event.group).snapshots.checkpointsRead(event.snapshotId, event.checkpoints);
+      case "read":
+        event.done();
         return;
     }
   }

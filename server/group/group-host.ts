@@ -1,7 +1,7 @@
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Member } from "../raft/configuration.ts";
 import type { Now } from "../raft/ready.ts";
-import type { Checkpoint } from "../storage/storage.ts";
+import type { Checkpoint, CheckpointMark, CheckpointRead } from "../storage/storage.ts";
 import type { EngineConstruction } from "./engine-construction.ts";
 import type { EngineEvent } from "./engine-event.ts";
 import type { EngineOptions } from "./engine-options.ts";
@@ -23,8 +23,17 @@ export interface GroupHost {
   readonly isUp: (nodeId: string) => boolean;
   readonly send: (nodeId: string, message: PeerMessage) => void;
   readonly bufferedBytes: (nodeId: string) => number;
-  /** The answer comes back through the pipe, into `checkpointsRead`. */
-  readonly readCheckpoints: (group: number, snapshotId: number) => void;
+  /** The answer comes back through the pipe. */
+  readonly listCheckpoints: (
+    group: number,
+    done: (checkpoints: ReadonlyMap<string, CheckpointMark>) => void,
+  ) => void;
+  /** The answer comes back through the pipe. */
+  readonly readCheckpoints: (
+    group: number,
+    read: CheckpointRead,
+    done: (checkpoints: ReadonlyMap<string, Checkpoint | null>) => void,
+  ) => void;
 }
 
 /** The engine's own parts, as its groups see them. */
@@ -38,6 +47,9 @@ export function groupHost(
   { push, failed, ...parts }: HostParts,
 ): GroupHost {
   const { self, bootCount, random, log, network, storage } = construction;
+  const answered = <T>(answer: Promise<T>, done: (answer: T) => void) => {
+    answer.then((value) => push({ type: "read", done: () => done(value) }), failed);
+  };
   return {
     ...parts,
     self,
@@ -46,15 +58,7 @@ export function groupHost(
     log,
     send: (nodeId, message) => network.send(nodeId, message),
     bufferedBytes: (nodeId) => network.bufferedBytes(nodeId),
-    readCheckpoints: (group, snapshotId) => {
-      const readAll = async () => {
-        const keys = [...(await storage.listCheckpoints(group)).keys()];
-        const read = await storage.readCheckpoints(group, { keys, bytesMax: Number.POSITIVE_INFINITY });
-        const checkpoints = new Map<string, Checkpoint>();
-        for (const [key, checkpoint] of read) if (checkpoint !== null) checkpoints.set(key, checkpoint);
-        push({ type: "checkpointsRead", group, snapshotId, checkpoints });
-      };
-      readAll().catch(failed);
-    },
+    listCheckpoints: (group, done) => answered(storage.listCheckpoints(group), done),
+    readCheckpoints: (group, read, done) => answered(storage.readCheckpoints(group, read), done),
   };
 }

@@ -1,6 +1,6 @@
 import type { Base } from "../raft/entry.ts";
 import type { RaftEvent, Ready } from "../raft/ready.ts";
-import type { Checkpoint, GroupSave } from "../storage/storage.ts";
+import type { Checkpoint, CheckpointMark, GroupSave } from "../storage/storage.ts";
 import type { GroupHost } from "./group-host.ts";
 import { type ReceivedChunk, SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
@@ -13,7 +13,7 @@ interface GroupSnapshotsParts {
   readonly step: (event: RaftEvent) => void;
   /** The batch that replaces the old state by the new one: `save` is completed with the hard state; `done` once durable. */
   readonly swapIn: (save: Pick<GroupSave, "reset" | "base" | "checkpoints">, done: () => void) => void;
-  readonly swappedIn: (base: Base, checkpoints: ReadonlyMap<string, Checkpoint>) => void;
+  readonly swappedIn: (base: Base, checkpoints: ReadonlyMap<string, CheckpointMark>) => void;
 }
 
 /** Snapshots of one group, both ways: to followers that are too far behind, and from a leader (design 5.5). */
@@ -30,11 +30,11 @@ export class GroupSnapshots {
 
   #makeSender(): SnapshotSender {
     const { group, host, base, step } = this.#parts;
-    const { engine, bufferedBytes, readCheckpoints, log } = host;
+    const { engine, bufferedBytes, log } = host;
     return new SnapshotSender({
       ...engine,
       base,
-      readCheckpoints: (snapshotId) => readCheckpoints(group, snapshotId),
+      readCheckpoints: (snapshotId) => this.#readAll(snapshotId),
       bufferedBytes,
       step,
       tooLarge: (bytes) =>
@@ -59,8 +59,16 @@ export class GroupSnapshots {
     this.#sender.poll();
   }
 
-  checkpointsRead(snapshotId: number, checkpoints: ReadonlyMap<string, Checkpoint>): void {
-    this.#sender.read(snapshotId, checkpoints);
+  #readAll(snapshotId: number): void {
+    const { group, host } = this.#parts;
+    host.listCheckpoints(group, (marks) => {
+      const all = { keys: [...marks.keys()], bytesMax: Number.POSITIVE_INFINITY };
+      host.readCheckpoints(group, all, (read) => {
+        const checkpoints = new Map<string, Checkpoint>();
+        for (const [key, checkpoint] of read) if (checkpoint !== null) checkpoints.set(key, checkpoint);
+        this.#sender.read(snapshotId, checkpoints);
+      });
+    });
   }
 
   #receive(received: ReceivedChunk): void {
@@ -89,7 +97,9 @@ export class GroupSnapshots {
     const { group, host, step, swapIn, swappedIn } = this.#parts;
     swapIn({ reset: true, base, checkpoints }, () => {
       step({ type: "chunkStored", from, snapshotId, chunk, base, status: "installed" });
-      swappedIn(base, checkpoints);
+      const marks = new Map<string, CheckpointMark>();
+      for (const [key, { index, bytes }] of checkpoints) marks.set(key, { index, sizeBytes: bytes.length });
+      swappedIn(base, marks);
       host.log.info({ group, from, baseIndex: base.index }, "a snapshot was installed");
     });
   }

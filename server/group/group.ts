@@ -4,7 +4,7 @@ import type { RaftMessage } from "../raft/message.ts";
 import { Raft } from "../raft/raft.ts";
 import { completeRaftOptions } from "../raft/raft-options.ts";
 import type { RaftEvent, Ready } from "../raft/ready.ts";
-import type { GroupContents, GroupSave } from "../storage/storage.ts";
+import type { CheckpointMark, GroupContents, GroupSave } from "../storage/storage.ts";
 import { Admission } from "./admission.ts";
 import { AppendGate } from "./append-gate.ts";
 import { Applier } from "./applier.ts";
@@ -43,12 +43,14 @@ export class Group {
   readonly snapshots: GroupSnapshots;
   readonly transfer: LeadTransfer;
   readonly #host: GroupHost;
-  readonly #persisted: GroupContents;
+  /** Null once it has started: nothing of it is kept twice. */
+  #persisted: GroupContents | null;
   readonly #isNew: boolean;
   #hardState: HardState;
   #logTimeMs: number;
   #lead: LeaderChange;
   #leaderlessSinceMs: number | null;
+  #restoringSinceMs = Number.NEGATIVE_INFINITY;
 
   constructor({ id, persisted, isNew, machine, host }: GroupConstruction) {
     const { self, random, engine, settlements } = host;
@@ -82,6 +84,8 @@ export class Group {
         answered: (sequence, value) => proposals.answered(sequence, value, host.now().monotonicMs),
         gap: () => proposals.resendSoon(host.now().monotonicMs),
         caughtUp: () => this.router.resendAll(),
+        readBytes: engine.restoreReadBytes,
+        read: (read, done) => host.readCheckpoints(id, read, done),
       },
       persisted.base.index,
     );
@@ -100,7 +104,7 @@ export class Group {
       base: () => this.compactor.base,
       step: (event) => this.step(event),
       swapIn: (save, done) => this.#swapIn(save, done),
-      swappedIn: (base, checkpoints) => this.applier.restore(checkpoints, base.index),
+      swappedIn: (base, checkpoints) => this.#restore(checkpoints, base.index),
     });
     this.compactor = this.#makeCompactor(persisted.base);
     const { applier, gate, compactor } = this;
@@ -144,10 +148,23 @@ export class Group {
 
   /** In a macrotask of the pipe's, before anything else: the machine as of what is durable here. */
   start(): void {
+    assert(this.#persisted !== null, "a group starts once");
     const { base, hardState, checkpoints } = this.#persisted;
-    this.applier.restore(checkpoints, base.index);
+    this.#persisted = null;
+    this.#restore(checkpoints, base.index);
     // The founding configuration is written down before this replica promises anything.
     if (this.#isNew) this.#host.saver.gather(this.id, { base, hardState });
+  }
+
+  #restore(checkpoints: ReadonlyMap<string, CheckpointMark>, baseIndex: number): void {
+    this.#restoringSinceMs = this.#nowMs;
+    this.applier.restore(checkpoints, baseIndex);
+  }
+
+  /** It could lead, but not apply. So others go first; but after a while anyone is better than nobody. */
+  get #yieldsTheLead(): boolean {
+    const isLate = this.#nowMs - this.#restoringSinceMs >= this.#host.engine.restoreYieldMs;
+    return this.applier.isRestoring && !this.isLeader && !isLate;
   }
 
   stop(): void {
@@ -162,11 +179,14 @@ export class Group {
 
   message(from: string, message: RaftMessage): void {
     if (this.gate.holds(from, message, this.applier.queue)) return;
+    // Whoever hands over the lead cannot know that it would come to a standstill here, and keeps it.
+    if (message.type === "timeoutNow" && (this.applier.isRestoring || this.isBehind)) return;
     this.step({ type: "message", from, message });
   }
 
   tick(): void {
-    this.step({ type: "tick" });
+    // All that the core's clock does to a replica that does not lead is to make it campaign.
+    if (!this.#yieldsTheLead) this.step({ type: "tick" });
     this.router.tick(this.#nowMs);
     this.transfer.tick(this.#nowMs);
     this.reads.tick(this.#nowMs);

@@ -24,8 +24,15 @@ export type ApplyResult = { readonly type: "done"; readonly value: unknown } | {
  * The group calls it from macrotasks only, never inside a promise's continuation, one command at a time.
  */
 export interface Machine {
-  /** All that was saved, before the first apply; and again when a snapshot replaces everything. */
-  restore(checkpoints: ReadonlyMap<string, Checkpoint>): void;
+  /**
+   * Parts that were saved are brought back: before the first apply, and again when a snapshot replaces everything. Turns
+   * may pass between the parts, in which nothing is applied, asked or saved.
+   */
+  beginRestore(): void;
+  /** One part as it was saved; the group's own part comes first, if there is one. */
+  restorePart(key: string, checkpoint: Checkpoint): void;
+  /** All are back: whatever was not brought back is gone. */
+  endRestore(): void;
   apply(command: AppliedCommand): ApplyResult;
   /** A command that is committed and will be applied when its turn comes: what it ends need not be run before. */
   foresee?(command: { readonly index: number; readonly command: Uint8Array }): void;

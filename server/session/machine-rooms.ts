@@ -3,6 +3,7 @@ import type { Checkpoint } from "../storage/storage.ts";
 import type { PartsDirt } from "./dirt.ts";
 import type { RoomCommand } from "./divergence/odd-replica.ts";
 import { OddRooms, type RoomNotice } from "./divergence/odd-rooms.ts";
+import { mayTryReconnect } from "./live-socket.ts";
 import type { RoomHost } from "./room-host.ts";
 import type { RoomMarks } from "./room-mark.ts";
 import type { RoomBirth } from "./room-program.ts";
@@ -48,6 +49,8 @@ export class MachineRooms {
   readonly #notServed: (roomId: string) => Refusal;
   /** Rooms with commands since the last drain: they may have something for their clients. */
   readonly #spoken = new Set<RoomReplica>();
+  /** While a restore is under way: what was there before it, and has no successor yet. */
+  readonly #replaced = new Map<string, RoomReplica>();
   /** The last command that was applied to anything: what a part that is saved now stands at. */
   #appliedIndex = 0;
   #commandBytes = 0;
@@ -74,25 +77,33 @@ export class MachineRooms {
     return this.#appliedIndex;
   }
 
-  /** Everything is replaced; `bringToLife` follows, then `cleared.restored()`. */
-  clear(): { restored(): void } {
-    const replaced = [...this.all.values()];
-    for (const replica of replaced) replica.discard();
+  /** Everything is replaced; `bringToLife` follows for each room, over several turns, then `endRestore`. */
+  beginRestore(): void {
+    for (const [roomId, replica] of this.all) {
+      replica.closeSockets(mayTryReconnect, "this replica is replaced: go on elsewhere");
+      this.#replaced.set(roomId, replica);
+    }
     this.all.clear();
     this.#spoken.clear();
     this.standings.clear();
+    this.odd.replaced(this.#wallTimeMs);
     this.#appliedIndex = 0;
     this.#nextTickMs = undefined;
-    const restored = () => {
-      // A room that lives on was never gone: this node goes on numbering what it proposes to it.
-      for (const replica of replaced) if (!this.all.has(replica.roomId)) this.#host.roomRemoved(replica);
-      this.odd.replaced(this.#wallTimeMs);
-    };
-    return { restored };
+  }
+
+  endRestore(): void {
+    for (const replica of this.#replaced.values()) {
+      replica.discard();
+      this.#host.roomRemoved(replica);
+    }
+    this.#replaced.clear();
   }
 
   /** @throws what cannot be brought to life */
   bringToLife(roomId: string, { index, bytes }: Checkpoint): void {
+    // A room that lives on was never gone: this node goes on numbering what it proposes to it.
+    this.#replaced.get(roomId)?.discard();
+    this.#replaced.delete(roomId);
     const acting = { roomId, act: "restore", index } as const;
     const replica = this.#watched(acting, () => RoomReplica.restore(this.#host, bytes));
     replica.index = index;

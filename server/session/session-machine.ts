@@ -60,17 +60,22 @@ export class SessionMachine implements Machine, SessionCommands {
     return this.#rooms.odd;
   }
 
-  restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
-    const cleared = this.#rooms.clear();
+  beginRestore(): void {
+    this.#rooms.beginRestore();
     this.#dirt.clear();
-    const directory = checkpoints.get(directoryKey);
-    this.#directory = new RoomDirectory(directory?.bytes);
-    this.#directoryIndex = directory?.index ?? 0;
-    for (const [roomId, checkpoint] of checkpoints) {
-      if (roomId === directoryKey || !this.#comesToLife(roomId, checkpoint.index)) continue;
-      this.#rooms.bringToLife(roomId, checkpoint);
-    }
-    cleared.restored();
+    this.#directory = new RoomDirectory();
+    this.#directoryIndex = 0;
+  }
+
+  restorePart(key: string, checkpoint: Checkpoint): void {
+    if (key === directoryKey) {
+      this.#directory = new RoomDirectory(checkpoint.bytes);
+      this.#directoryIndex = checkpoint.index;
+    } else if (this.#comesToLife(key, checkpoint.index)) this.#rooms.bringToLife(key, checkpoint);
+  }
+
+  endRestore(): void {
+    this.#rooms.endRestore();
   }
 
   #comesToLife(roomId: string, checkpointIndex: number): boolean {

@@ -15,7 +15,7 @@ import {
   type StateRecord,
   storageFormatVersion,
 } from "./record.ts";
-import type { Checkpoint, GroupContents, StoreSeen } from "./storage.ts";
+import type { GroupContents, StoreSeen } from "./storage.ts";
 import { corrupt, otherVersion } from "./storage-error.ts";
 import { type Digest, marksOf, StoredGroup } from "./stored-group.ts";
 
@@ -34,7 +34,6 @@ export interface Contents {
 interface GroupUnderway {
   readonly stored: StoredGroup;
   readonly entries: Entry[];
-  readonly checkpoints: Map<string, Checkpoint>;
 }
 
 /** Takes every key and value of the database, in the order of the keys, and checks all of it. */
@@ -92,10 +91,9 @@ export class ContentsReader {
         this.#takePack({ group: key.group, firstIndex: key.firstIndex, value, digest });
         return;
       case "checkpoint": {
-        const { stored, checkpoints } = this.#group(key.group);
-        const checkpoint =
+        const { stored } = this.#group(key.group);
+        const { index, bytes } =
           decodeCheckpoint(value) ?? damaged(`group ${key.group}: the checkpoint "${key.key}"`);
-        const { index, bytes } = checkpoint;
         // The base record, which names the slot that counts, comes before the checkpoints in the order of keys.
         const isStaged = key.slot !== stored.slot;
         (isStaged ? stored.staged : stored.checkpoints).set(key.key, {
@@ -103,7 +101,6 @@ export class ContentsReader {
           index,
           sizeBytes: bytes.length,
         });
-        if (!isStaged) checkpoints.set(key.key, checkpoint);
         return;
       }
       case "unknown":
@@ -146,7 +143,7 @@ export class ContentsReader {
   #group(group: number): GroupUnderway {
     let underway = this.#groups.get(group);
     if (underway === undefined) {
-      underway = { stored: new StoredGroup(group), entries: [], checkpoints: new Map() };
+      underway = { stored: new StoredGroup(group), entries: [] };
       this.#groups.set(group, underway);
     }
     return underway;
@@ -180,7 +177,7 @@ export class ContentsReader {
   }
 }
 
-function groupContents(group: number, { stored, entries, checkpoints }: GroupUnderway): GroupContents {
+function groupContents(group: number, { stored, entries }: GroupUnderway): GroupContents {
   const { base, hardState }: { base: Base; hardState: HardState } = stored;
   const firstPack = stored.packs[0];
   if (firstPack !== undefined && firstPack.firstIndex > base.index + 1) {
@@ -207,7 +204,8 @@ function groupContents(group: number, { stored, entries, checkpoints }: GroupUnd
       `group ${group}, index ${stored.lastIndex + 1}: missing, but committed up to ${hardState.commitIndex}`,
     );
   }
-  return { hardState, base, entries, checkpoints, staged: marksOf(stored.staged) };
+  const [checkpoints, staged] = [marksOf(stored.checkpoints), marksOf(stored.staged)];
+  return { hardState, base, entries, checkpoints, staged };
 }
 
 function damaged(what: string): never {

@@ -72,7 +72,7 @@ class MemoryGroup implements LogBounds {
       hardState,
       base,
       entries: this.entries.map(copyEntry),
-      checkpoints: copyCheckpoints(checkpoints),
+      checkpoints: marksOf(checkpoints),
       staged: marksOf(this.staged),
     };
   }
@@ -296,16 +296,6 @@ export class MemoryStorage implements Storage {
 
 function copyEntry(entry: Entry): Entry {
   return { ...entry, data: new Uint8Array(entry.data) };
-}
-
-function copyCheckpoints(checkpoints: ReadonlyMap<string, Checkpoint>): Map<string, Checkpoint> {
-  const copies = new Map<string, Checkpoint>();
-  // In the order of the keys' bytes, as a database gives them.
-  const keys = [...checkpoints.keys()].sort((one, other) =>
-    Buffer.compare(Buffer.from(one), Buffer.from(other)),
-  );
-  for (const key of keys) copies.set(key, copyCheckpoint(checkpoints.get(key) as Checkpoint));
-  return copies;
 }
 
 function marksOf(checkpoints: ReadonlyMap<string, Checkpoint>): Map<string, CheckpointMark> {

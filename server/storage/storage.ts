@@ -35,7 +35,7 @@ export interface GroupContents {
   readonly hardState: HardState;
   readonly base: Base;
   readonly entries: readonly Entry[];
-  readonly checkpoints: ReadonlyMap<string, Checkpoint>;
+  readonly checkpoints: ReadonlyMap<string, CheckpointMark>;
   /** What has come so far of a snapshot that was not swapped in. */
   readonly staged: ReadonlyMap<string, CheckpointMark>;
 }

@@ -8,12 +8,17 @@ export class SumMachine implements Machine {
   #savedIndex = 0;
   #firstIndex: number | null = null;
 
-  restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
-    const own = checkpoints.get("");
-    this.#index = this.#savedIndex = own?.index ?? 0;
-    this.#sum = own === undefined ? 0 : new DataView(own.bytes.buffer, own.bytes.byteOffset).getUint32(0);
+  beginRestore(): void {
+    this.#index = this.#savedIndex = this.#sum = 0;
     this.#firstIndex = null;
   }
+
+  restorePart(_key: string, { index, bytes }: Checkpoint): void {
+    this.#index = this.#savedIndex = index;
+    this.#sum = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+  }
+
+  endRestore(): void {}
 
   apply({ index, command }: AppliedCommand): ApplyResult {
     if (index > this.#index) {

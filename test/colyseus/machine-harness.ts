@@ -16,6 +16,7 @@ import { SessionMachine } from "../../server/session/session-machine.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { decodeSequenced, encodeAck, TESTUDO_CODE } from "../../shared/wrapper-protocol.ts";
+import { restoreAll } from "../session/restore-all.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: any room
 type AnyRoom = new (...args: any[]) => Room;
@@ -155,7 +156,7 @@ export class Replica {
   }
 
   restore(checkpoints: ReadonlyMap<string, Checkpoint>): this {
-    this.machine.restore(checkpoints);
+    restoreAll(this.machine, checkpoints);
     return this;
   }
 }

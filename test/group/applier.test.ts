@@ -17,7 +17,8 @@ function entry(index: number, command: number[] | null): Entry {
 test("[Q6] a machine hears of all that is committed before the first of it is applied; no-ops are not its business", () => {
   const heard: string[] = [];
   const machine = {
-    restore: () => {},
+    beginRestore: () => {},
+    endRestore: () => {},
     foresee: ({ index, command }) => heard.push(`${index} ahead: ${command.join()}`),
     apply: ({ index, command }) => {
       heard.push(`${index}: ${command.join()}`);
@@ -28,7 +29,7 @@ test("[Q6] a machine hears of all that is committed before the first of it is ap
   const nothing = () => {};
   const applier = new Applier(
     {
-      ...{ machine, nodeId: "n1", bootCount: 1 },
+      ...{ machine, nodeId: "n1", bootCount: 1, readBytes: 1, read: nothing },
       ...{ answered: nothing, gap: nothing, caughtUp: nothing },
     },
     0,

@@ -2,6 +2,7 @@ import * as assert from "uvu/assert";
 import { GroupEngine } from "../../server/group/engine.ts";
 import type { EngineOptions } from "../../server/group/engine-options.ts";
 import type { GroupStatus } from "../../server/group/group-status.ts";
+import type { Machine } from "../../server/group/machine.ts";
 import type { Network } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
 import { MemoryDisk, MemoryStorage } from "../../server/storage/memory-storage.ts";
@@ -9,7 +10,12 @@ import type { CheckpointRead, SaveBatch } from "../../server/storage/storage.ts"
 import { CounterMachine, counterCommand } from "./counter-machine.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
-export interface ClusterOptions {
+/** What a test's machine must tell, so that replicas can be compared. */
+export type ComparableMachine = Machine & { readonly state: string };
+
+export interface ClusterOptions<M extends ComparableMachine = CounterMachine> {
+  /** By default a CounterMachine. */
+  readonly machine?: () => M;
   readonly nodes?: number;
   readonly groups?: number;
   readonly engine?: Partial<EngineOptions>;
@@ -25,10 +31,10 @@ export type Happening =
   | { readonly type: "saveBegan" | "saveLanded"; readonly node: string; readonly batch: SaveBatch }
   | { readonly type: "sent"; readonly from: string; readonly to: string; readonly message: PeerMessage };
 
-export interface Node {
+export interface Node<M extends ComparableMachine = CounterMachine> {
   readonly id: string;
   readonly engine: GroupEngine;
-  readonly machines: readonly CounterMachine[];
+  readonly machines: readonly M[];
   readonly storage: MemoryStorage;
   readonly logged: { readonly level: string; readonly facts: object; readonly message: string }[];
   readonly failures: unknown[];
@@ -46,10 +52,10 @@ function xorshift(seed: number): () => number {
 }
 
 /** Whole nodes' groups in one process, on a clock, disks and links that the test moves. */
-export class Cluster {
+export class Cluster<M extends ComparableMachine = CounterMachine> {
   readonly clock = new VirtualClock();
   readonly happened: Happening[] = [];
-  readonly nodes = new Map<string, Node>();
+  readonly nodes = new Map<string, Node<M>>();
   /** Messages that it answers false for are lost. */
   passes: (from: string, to: string, message: PeerMessage) => boolean = () => true;
   /** Towards a node, as its peers see it. */
@@ -57,7 +63,9 @@ export class Cluster {
   saveMs: number;
   /** Saves of these nodes do not finish until it is taken out. */
   readonly stalled = new Map<string, (() => void)[]>();
-  readonly #options: ClusterOptions;
+  /** Nor do reads of these. */
+  readonly stalledReads = new Map<string, (() => void)[]>();
+  readonly #options: ClusterOptions<M>;
   readonly #disks = new Map<string, MemoryDisk>();
   readonly #cut = new Set<string>();
   /** Links by "from>to": each new link is another number, so that what was sent over the old one is lost. */
@@ -65,7 +73,7 @@ export class Cluster {
   readonly #random: () => number;
   #linkCount = 0;
 
-  constructor(options: ClusterOptions = {}) {
+  constructor(options: ClusterOptions<M> = {}) {
     this.#options = options;
     this.#random = xorshift(options.seed ?? 1);
     this.saveMs = options.saveMs ?? 1;
@@ -89,7 +97,7 @@ export class Cluster {
     return disk;
   }
 
-  async boot(id: string, engineOptions: Partial<EngineOptions> = {}): Promise<Node> {
+  async boot(id: string, engineOptions: Partial<EngineOptions> = {}): Promise<Node<M>> {
     const storage = new MemoryStorage({
       disk: this.disk(id),
       nodeId: id,
@@ -98,10 +106,11 @@ export class Cluster {
     });
     const { identity, groups: persisted } = await storage.open();
     const groups = this.#options.groups ?? 1;
-    const machines = Array.from({ length: groups }, () => new CounterMachine());
+    const makeMachine = this.#options.machine ?? (() => new CounterMachine() as ComparableMachine as M);
+    const machines = Array.from({ length: groups }, makeMachine);
     const members = this.ids.map((nodeId) => ({ nodeId, storeId: storeIdOf(nodeId) }));
     assert.is(identity.storeId, storeIdOf(id));
-    const logged: Node["logged"] = [];
+    const logged: Node<M>["logged"] = [];
     const failures: unknown[] = [];
     const log = (level: string) => (facts: object, message: string) =>
       void logged.push({ level, facts, message });
@@ -113,7 +122,7 @@ export class Cluster {
       persisted,
       storage: this.#watched(id, storage),
       network: this.#network(id),
-      machineFor: (group) => machines[group] as CounterMachine,
+      machineFor: (group) => machines[group] as M,
       clock: this.clock.forNode(() => this.nodes.get(id)?.engine === engine && node.isAlive),
       random: this.#random,
       leadPriority: (nodeId) => this.#options.priorities?.[nodeId] ?? (nodeId === id ? 50 : null),
@@ -125,7 +134,7 @@ export class Cluster {
       }) as (error: unknown) => never,
       options: { spreadLeaders: false, ...this.#options.engine, ...engineOptions },
     });
-    const node: Node = { id, engine, machines, storage, logged, failures, isAlive: true };
+    const node: Node<M> = { id, engine, machines, storage, logged, failures, isAlive: true };
     this.nodes.set(id, node);
     engine.start();
     for (const other of this.nodes.values()) if (other.id !== id && other.isAlive) this.#link(id, other.id);
@@ -150,11 +159,29 @@ export class Cluster {
     for (const done of waiting) done();
   }
 
+  stallReads(id: string): void {
+    this.stalledReads.set(id, []);
+  }
+
+  unstallReads(id: string): void {
+    const waiting = this.stalledReads.get(id) ?? [];
+    this.stalledReads.delete(id);
+    for (const read of waiting) read();
+  }
+
+  async #readable(id: string): Promise<void> {
+    const waiting = this.stalledReads.get(id);
+    if (waiting !== undefined) await new Promise<void>((resolve) => waiting.push(resolve));
+  }
+
   #watched(id: string, storage: MemoryStorage) {
     return {
       open: () => storage.open(),
       listCheckpoints: (group: number) => storage.listCheckpoints(group),
-      readCheckpoints: (group: number, read: CheckpointRead) => storage.readCheckpoints(group, read),
+      readCheckpoints: async (group: number, read: CheckpointRead) => {
+        await this.#readable(id);
+        return storage.readCheckpoints(group, read);
+      },
       close: () => storage.close(),
       get saves() {
         return storage.saves;
@@ -233,7 +260,7 @@ export class Cluster {
 
   // ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  node(id: string): Node {
+  node(id: string): Node<M> {
     const node = this.nodes.get(id);
     if (node === undefined) throw new Error(`no node ${id}`);
     return node;
@@ -245,7 +272,7 @@ export class Cluster {
     this.#unlink(id);
   }
 
-  get alive(): readonly Node[] {
+  get alive(): readonly Node<M>[] {
     return [...this.nodes.values()].filter((node) => node.isAlive);
   }
 
@@ -254,7 +281,7 @@ export class Cluster {
   }
 
   /** The node that leads in the highest term, once a majority follows it. */
-  async leader(group = 0): Promise<Node> {
+  async leader(group = 0): Promise<Node<M>> {
     const find = () => {
       const statuses = this.alive.map((node) => ({
         node,
@@ -268,12 +295,12 @@ export class Cluster {
       return followers.length * 2 > this.ids.length ? (found?.node ?? null) : null;
     };
     assert.ok(await this.clock.until(() => find() !== null), "a leader is elected");
-    return find() as Node;
+    return find() as Node<M>;
   }
 
-  async follower(group = 0): Promise<Node> {
+  async follower(group = 0): Promise<Node<M>> {
     const leader = await this.leader(group);
-    return this.alive.find((node) => node !== leader) as Node;
+    return this.alive.find((node) => node !== leader) as Node<M>;
   }
 
   add(

@@ -38,14 +38,17 @@ export class CounterMachine implements Machine {
   /** Called with each command before it is applied. */
   onApply: (command: AppliedCommand) => void = () => undefined;
 
-  restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
-    this.restores += 1;
+  beginRestore(): void {
     this.#dirtySince.clear();
-    for (const key of keys) {
-      const checkpoint = checkpoints.get(key);
-      this.parts[key] =
-        checkpoint === undefined ? emptyPart() : JSON.parse(new TextDecoder().decode(checkpoint.bytes));
-    }
+    this.parts = { a: emptyPart(), b: emptyPart() };
+  }
+
+  restorePart(key: string, { bytes }: Checkpoint): void {
+    this.parts[key as "a" | "b"] = JSON.parse(new TextDecoder().decode(bytes));
+  }
+
+  endRestore(): void {
+    this.restores += 1;
   }
 
   apply(command: AppliedCommand): ApplyResult {

@@ -386,7 +386,7 @@ test("[V5] a checkpoint that was saved before the verdict against it is judged a
       await inMacrotask(() => again.apply(entry));
     assert.is(again.machine.standing(trial.roomId)?.type, "diverged", nodeId);
     assert.is(again.machine.rooms.get(trial.roomId)?.witness.source, "C");
-    await inMacrotask(() => again.machine.restore(new Map()));
+    await inMacrotask(() => again.restore(new Map()));
   }
 });
 

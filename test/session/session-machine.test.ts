@@ -19,6 +19,7 @@ import {
   requestFrame,
 } from "../colyseus/machine-harness.ts";
 import { Scene } from "../colyseus/scene.ts";
+import { restoreAll } from "./restore-all.ts";
 
 const Tally = schema({ shots: t.number() }, "Tally");
 
@@ -368,11 +369,11 @@ test("[D21] a snapshot that replaces a room is not its end: only rooms that it l
     roomRemoved: (replica: RoomReplica) => removed.push(replica.roomId),
   });
   const checkpoints = new Map([...saved].map(([key, checkpoint]) => [key, checkpoint as Checkpoint]));
-  await inMacrotask(() => machine.restore(checkpoints));
-  await inMacrotask(() => machine.restore(checkpoints));
+  await inMacrotask(() => restoreAll(machine, checkpoints));
+  await inMacrotask(() => restoreAll(machine, checkpoints));
   assert.equal(removed, []);
   checkpoints.delete(other.roomId);
-  await inMacrotask(() => machine.restore(checkpoints));
+  await inMacrotask(() => restoreAll(machine, checkpoints));
   assert.equal(removed, [other.roomId]);
 });
 

@@ -56,10 +56,19 @@ export class MachineWatch implements Machine {
     this.#book = book;
   }
 
-  restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
-    this.#wholeFrom = Math.max(0, ...[...checkpoints.values()].map(({ index }) => index));
-    this.#listedFrom = Math.max(this.#wholeFrom, this.#laws.committedIndex(this.#group));
-    this.#machine.restore(checkpoints);
+  beginRestore(): void {
+    this.#wholeFrom = 0;
+    this.#listedFrom = this.#laws.committedIndex(this.#group);
+    this.#machine.beginRestore();
+  }
+
+  restorePart(key: string, checkpoint: Checkpoint): void {
+    this.#wholeFrom = Math.max(this.#wholeFrom, checkpoint.index);
+    this.#machine.restorePart(key, checkpoint);
+  }
+
+  endRestore(): void {
+    this.#machine.endRestore();
   }
 
   apply(command: AppliedCommand): ApplyResult {

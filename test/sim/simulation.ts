@@ -124,6 +124,7 @@ class Simulation {
       checkpointIntervalMs: chance.pick([60, 150, 400]),
       checkpointPartsPerTurn: chance.pick([1, 2, 4]),
       compactEntriesMin: chance.pick([1, 4, 16]),
+      restoreReadBytes: chance.pick([1, 2_000, 1_000_000]),
       logTailEntries: chance.pick([0, 2, 12]),
       snapshotChunkBytes: chance.pick([128, 512, 4096]),
       spreadStableMs: chance.pick([300, 3_000]),

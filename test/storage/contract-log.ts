@@ -1,8 +1,8 @@
 import * as assert from "uvu/assert";
 import type { Entry } from "../../server/raft/entry.ts";
-import type { GroupContents, GroupSave, Storage } from "../../server/storage/storage.ts";
+import type { GroupSave, Storage } from "../../server/storage/storage.ts";
 import { storageLimits } from "../../server/storage/storage-limits.ts";
-import { base, checkpoint, entries, entry, hardState, started } from "./saves.ts";
+import { base, checkpoint, entries, entry, hardState, type ReadContents, started } from "./saves.ts";
 
 /** One disk, and the storages that are opened on it one after the other. */
 export interface Disk {
@@ -14,11 +14,11 @@ export interface Disk {
 /** A case with a disk of its own. */
 export type OnDisk = (title: string, body: (disk: Disk) => Promise<void>) => void;
 /** What the next open gives of group 0 after these saves. */
-export type GroupAfter = (disk: Disk, ...saves: GroupSave[]) => Promise<GroupContents>;
+export type GroupAfter = (disk: Disk, ...saves: GroupSave[]) => Promise<ReadContents>;
 export function logCases(
   onDisk: OnDisk,
   groupAfter: GroupAfter,
-  indexes: (contents: GroupContents) => number[],
+  indexes: (contents: ReadContents) => number[],
 ): void {
   onDisk("[S5] hard state, base and entries come back field by field", async (disk) => {
     const contents = await groupAfter(disk, started);
@@ -134,7 +134,7 @@ export function logCases(
 export function baseCases(
   onDisk: OnDisk,
   groupAfter: GroupAfter,
-  indexes: (contents: GroupContents) => number[],
+  indexes: (contents: ReadContents) => number[],
 ): void {
   onDisk("[S8] a base in the middle of a save forgets what is at and before it", async (disk) => {
     const contents = await groupAfter(disk, started, { base: base(2) });

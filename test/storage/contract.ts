@@ -1,10 +1,21 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Checkpoint, GroupContents, GroupSave, SaveBatch } from "../../server/storage/storage.ts";
+import type { Checkpoint, GroupSave, SaveBatch } from "../../server/storage/storage.ts";
 import { storageLimits } from "../../server/storage/storage-limits.ts";
 import { baseCases, type Disk, type GroupAfter, logCases, type OnDisk } from "./contract-log.ts";
 import { readOf, snapshotCases } from "./contract-snapshot.ts";
-import { base, checkpoint, entries, entry, hardState, one, readAll, started } from "./saves.ts";
+import {
+  base,
+  checkpoint,
+  entries,
+  entry,
+  hardState,
+  one,
+  type ReadContents,
+  readAll,
+  readContents,
+  started,
+} from "./saves.ts";
 
 const founding = {
   clusterId: "00000000000000cc",
@@ -38,7 +49,7 @@ export function storageContract(name: string, makeDisk: () => Promise<Disk>): vo
   }
 
   /** Saves one batch after the other, closes, opens again. */
-  async function saved(disk: Disk, ...batches: SaveBatch[]): Promise<ReadonlyMap<number, GroupContents>> {
+  async function saved(disk: Disk, ...batches: SaveBatch[]): Promise<ReadonlyMap<number, ReadContents>> {
     const storage = disk.storage();
     await storage.open();
     for (const batch of batches) await storage.save(batch);
@@ -46,19 +57,20 @@ export function storageContract(name: string, makeDisk: () => Promise<Disk>): vo
     return reopened(disk);
   }
 
-  async function reopened(disk: Disk): Promise<ReadonlyMap<number, GroupContents>> {
+  async function reopened(disk: Disk): Promise<ReadonlyMap<number, ReadContents>> {
     const storage = disk.storage();
     const { groups } = await storage.open();
+    const contents = await readContents(storage, groups);
     await storage.close();
-    return groups;
+    return contents;
   }
 
-  async function groupAfter(disk: Disk, ...saves: GroupSave[]): Promise<GroupContents> {
+  async function groupAfter(disk: Disk, ...saves: GroupSave[]): Promise<ReadContents> {
     const groups = await saved(disk, ...saves.map((save) => one(save)));
-    return groups.get(0) as GroupContents;
+    return groups.get(0) as ReadContents;
   }
 
-  function indexes(contents: GroupContents): number[] {
+  function indexes(contents: ReadContents): number[] {
     return contents.entries.map(({ index }) => index);
   }
 
@@ -72,7 +84,7 @@ export function storageContract(name: string, makeDisk: () => Promise<Disk>): vo
     assert.match(error.message, message);
     await rejection(storage.save(one({ hardState: hardState(9) })));
     await storage.close();
-    const contents = (await reopened(disk)).get(0) as GroupContents;
+    const contents = (await reopened(disk)).get(0) as ReadContents;
     assert.equal(contents.entries, started.entries);
     assert.equal(contents.hardState, started.hardState);
   }
@@ -87,7 +99,7 @@ export function storageContract(name: string, makeDisk: () => Promise<Disk>): vo
   test.run();
 }
 
-type Reopened = (disk: Disk) => Promise<ReadonlyMap<number, GroupContents>>;
+type Reopened = (disk: Disk) => Promise<ReadonlyMap<number, ReadContents>>;
 
 function identityCases(onDisk: OnDisk, reopened: Reopened): void {
   onDisk("[S1] a new folder gets a storeId of 16 hex digits, boot count 1 and no founding", async (disk) => {
@@ -308,7 +320,7 @@ function checkpointCases(onDisk: OnDisk, groupAfter: GroupAfter): void {
 
 function batchCases(
   onDisk: OnDisk,
-  saved: (disk: Disk, ...batches: SaveBatch[]) => Promise<ReadonlyMap<number, GroupContents>>,
+  saved: (disk: Disk, ...batches: SaveBatch[]) => Promise<ReadonlyMap<number, ReadContents>>,
   reopened: Reopened,
 ): void {
   onDisk("[S11] groups are kept apart", async (disk) => {
@@ -353,7 +365,7 @@ function batchCases(
     bytes.fill(0);
     await saving;
     await storage.close();
-    const contents = (await reopened(disk)).get(0) as GroupContents;
+    const contents = (await reopened(disk)).get(0) as ReadContents;
     assert.is(Buffer.from(contents.entries[0]?.data ?? []).toString(), "as it was");
     assert.equal(contents.checkpoints.get("x"), checkpoint(1, 1, 2, 3));
   });

@@ -1,5 +1,12 @@
+import * as assert from "uvu/assert";
 import type { Base, Entry, HardState } from "../../server/raft/entry.ts";
-import type { Checkpoint, GroupSave, SaveBatch, Storage } from "../../server/storage/storage.ts";
+import type {
+  Checkpoint,
+  GroupContents,
+  GroupSave,
+  SaveBatch,
+  Storage,
+} from "../../server/storage/storage.ts";
 
 export function entry(index: number, term = 1, text = `entry ${index} of term ${term}`): Entry {
   const data = new TextEncoder().encode(text);
@@ -40,6 +47,31 @@ export function one(save: GroupSave, group = 0): SaveBatch {
 export async function readAll(storage: Storage, group = 0): Promise<ReadonlyMap<string, Checkpoint | null>> {
   const keys = [...(await storage.listCheckpoints(group)).keys()];
   return storage.readCheckpoints(group, { keys, bytesMax: Number.POSITIVE_INFINITY });
+}
+
+/** What an open gives of a group, with its checkpoints read. */
+export interface ReadContents extends Omit<GroupContents, "checkpoints"> {
+  readonly checkpoints: ReadonlyMap<string, Checkpoint>;
+}
+
+/** What the open gave, and what can be read, agree. */
+export async function readContents(
+  storage: Storage,
+  groups: ReadonlyMap<number, GroupContents>,
+): Promise<Map<number, ReadContents>> {
+  const all = new Map<number, ReadContents>();
+  for (const [group, contents] of groups) {
+    assert.equal(await storage.listCheckpoints(group), contents.checkpoints);
+    const checkpoints = new Map<string, Checkpoint>();
+    for (const [key, checkpoint] of await readAll(storage, group)) {
+      assert.ok(checkpoint !== null);
+      const { index, bytes } = checkpoint;
+      assert.equal(contents.checkpoints.get(key), { index, sizeBytes: bytes.length });
+      checkpoints.set(key, checkpoint);
+    }
+    all.set(group, { ...contents, checkpoints });
+  }
+  return all;
 }
 
 /** The first save of a group: three entries. */
