@@ -1,5 +1,7 @@
 import { LocalPresence, matchMaker, type ServerOptions, subscribeIPC } from "@colyseus/core";
 import { type AdminHandler, makeAdminHandler } from "./admin/admin-handler.ts";
+import { makeOperatorHandler } from "./admin/operator-handler.ts";
+import { operatorRoutes } from "./admin/operator-routes.ts";
 import { failHard, type Log, makeLog } from "./cluster/log.ts";
 import { NodeError } from "./cluster/node-error.ts";
 import type { NodeOptions } from "./cluster/options.ts";
@@ -33,6 +35,8 @@ export class Testudo {
       failed: (error) => fail(portError(error, options)),
     });
     this.#ask();
+    const { node } = roomNode;
+    this.handleFirst(makeOperatorHandler({ secret: options.secret, routes: operatorRoutes(node) }));
     this.handleFirst(makeAdminHandler({ node: roomNode.node, rooms: () => roomNode.rooms() }));
   }
 

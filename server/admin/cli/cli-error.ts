@@ -1,0 +1,13 @@
+/** Why a command ends with an exit code other than 0. `message` is one line, for the operator. */
+export class CliError extends Error {
+  readonly code: string;
+  readonly exitCode: number;
+
+  /** @param exitCode 2: the command was wrong; 1: it could not be done */
+  constructor(code: string, message: string, exitCode: 1 | 2 = 1) {
+    super(message);
+    this.name = "CliError";
+    this.code = code;
+    this.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,32 @@
+import { Command } from "commander";
+import { z } from "zod";
+import { type CliContext, type NodeFlags, show, table, withExample, withNode } from "./cli-context.ts";
+import { OperatorClient } from "./operator-client.ts";
+
+const groupsSchema = z.object({
+  node: z.string(),
+  groups: z.array(
+    z.looseObject({
+      id: z.number(),
+      role: z.string(),
+      term: z.number(),
+      leader: z.string().nullable(),
+      commitIndex: z.number(),
+      appliedIndex: z.number(),
+    }),
+  ),
+});
+
+/** `testudo groups`: the groups as one node sees them. */
+export function groupsCommand(context: CliContext): Command {
+  const command = new Command("groups").description("the groups, as one node sees them");
+  withExample(withNode(command), "groups --secret-file data/secret");
+  return command.action(async (flags: NodeFlags) => {
+    const told = groupsSchema.parse(await new OperatorClient(flags).ask("GET", "groups"));
+    const rows = told.groups.map(({ id, role, term, leader, commitIndex, appliedIndex }) =>
+      [id, role, term, leader ?? "-", commitIndex, appliedIndex].map(String),
+    );
+    const head = ["group", `role of ${told.node}`, "term", "leader", "committed", "applied"];
+    show(context, flags.json, told, table([head, ...rows]));
+  });
+}

@@ -1,0 +1,31 @@
+import { Command, CommanderError } from "commander";
+import type { CliContext } from "./cli-context.ts";
+import { CliError } from "./cli-error.ts";
+import { groupsCommand } from "./groups-command.ts";
+
+/** What the command line offers, in the order in which its help lists it. */
+const commands: readonly ((context: CliContext) => Command)[] = [groupsCommand];
+
+/** @returns the exit code: 0, 1 (it could not be done) or 2 (the command was wrong) */
+export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
+  const program = new Command("testudo")
+    .description("Operates a Testudo cluster, and the data folders of its nodes.")
+    .showSuggestionAfterError()
+    .configureOutput({ writeOut: context.write, writeErr: context.tell })
+    .exitOverride();
+  for (const command of commands) {
+    const made = command(context);
+    for (const each of [made, ...made.commands]) each.copyInheritedSettings(program);
+    program.addCommand(made);
+  }
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    // Help and its like end by an exception, too, with 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (!(error instanceof CliError)) throw error;
+    context.tell(`testudo: ${error.code}: ${error.message}\n`);
+    return error.exitCode;
+  }
+}

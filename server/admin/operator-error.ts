@@ -1,0 +1,13 @@
+/** Why an operator's command was refused: told as JSON, `{ error: { code, message } }`. */
+export class OperatorError extends Error {
+  readonly code: string;
+  /** The HTTP status. */
+  readonly status: number;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.name = "OperatorError";
+    this.status = status;
+    this.code = code;
+  }
+}

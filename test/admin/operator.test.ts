@@ -1,0 +1,140 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { runCli } from "../../server/admin/cli/testudo-cli.ts";
+import { OperatorError } from "../../server/admin/operator-error.ts";
+import { makeOperatorHandler, type OperatorRoute } from "../../server/admin/operator-handler.ts";
+import { operatorToken } from "../../server/admin/operator-token.ts";
+
+const test = suite("operators");
+const secret = "sixteen letters or more";
+
+const group = { id: 0, role: "leader", term: 3, leader: "n1", commitIndex: 9, appliedIndex: 8 };
+const routes: readonly OperatorRoute[] = [
+  { method: "GET", path: "groups", answer: async () => ({ node: "n1", groups: [group] }) },
+  { method: "POST", path: "echo", answer: async ({ body, query }) => ({ body, query: [...query] }) },
+  {
+    method: "POST",
+    path: "refuse",
+    answer: async () => {
+      throw new OperatorError(409, "NOT_NOW", "wait for it");
+    },
+  },
+];
+
+async function withNode(run: (url: string) => Promise<void>): Promise<void> {
+  const handler = makeOperatorHandler({ secret, routes });
+  const server = createServer((request, response) => {
+    if (!handler(request, response)) response.writeHead(418).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    await run(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
+
+async function cli(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let out = "";
+  let err = "";
+  const code = await runCli(args, {
+    write: (text) => {
+      out += text;
+    },
+    tell: (line) => {
+      err += line;
+    },
+    cwd: "/",
+  });
+  return { code, out, err };
+}
+
+const bearer = { authorization: `Bearer ${operatorToken(secret)}` };
+
+test("[C40] without the token nobody learns what there is", async () => {
+  await withNode(async (url) => {
+    for (const authorization of [undefined, "Bearer ", `Bearer ${operatorToken("another secret")}`, secret]) {
+      for (const path of ["groups", "nothing"]) {
+        const headers = authorization === undefined ? {} : { authorization };
+        const answer = await fetch(`${url}/testudo/operator/${path}`, { headers });
+        assert.is(answer.status, 401);
+        assert.match(
+          ((await answer.json()) as { error: { message: string } }).error.message,
+          /--secret-file/,
+        );
+      }
+    }
+    assert.is((await fetch(`${url}/elsewhere`)).status, 418);
+  });
+});
+
+test("[C40] what is wrong with a command is told: path, method, body, its own refusal", async () => {
+  await withNode(async (url) => {
+    const ask = async (method: string, path: string, body?: string) => {
+      const init = { method, headers: bearer, ...(body === undefined ? {} : { body }) };
+      const answer = await fetch(`${url}/testudo/operator/${path}`, init);
+      return [answer.status, ((await answer.json()) as { error?: { code: string } }).error?.code];
+    };
+    assert.equal(await ask("GET", "nothing"), [404, "NOT_FOUND"]);
+    assert.equal(await ask("POST", "groups", "{}"), [405, "METHOD_NOT_ALLOWED"]);
+    assert.equal(await ask("POST", "echo", "{"), [400, "GARBLED"]);
+    assert.equal(await ask("POST", "echo", JSON.stringify("x".repeat(70_000))), [413, "TOO_LONG"]);
+    assert.equal(await ask("POST", "refuse", "{}"), [409, "NOT_NOW"]);
+    const echoed = await fetch(`${url}/testudo/operator/echo?a=1`, {
+      method: "POST",
+      headers: bearer,
+      body: "[2]",
+    });
+    assert.equal(await echoed.json(), { body: [2], query: [["a", "1"]] });
+  });
+});
+
+test("[C41] a command's result, for people and for programs", async () => {
+  await withNode(async (url) => {
+    const args = ["groups", "--url", url, "--secret", secret];
+    const shown = await cli(...args);
+    assert.is(shown.code, 0, shown.err);
+    assert.match(
+      shown.out,
+      /^group +role of n1 +term +leader +committed +applied\n0 +leader +3 +n1 +9 +8\n$/,
+    );
+    assert.equal(JSON.parse((await cli(...args, "--json")).out), { node: "n1", groups: [group] });
+  });
+});
+
+test("[C41] exit codes: 1 if it could not be done, 2 if the command was wrong, each with what to do", async () => {
+  await withNode(async (url) => {
+    const wrongSecret = await cli("groups", "--url", url, "--secret", "another secret");
+    assert.equal([wrongSecret.code, wrongSecret.out], [1, ""]);
+    assert.match(wrongSecret.err, /NOT_AN_OPERATOR.*--secret-file/);
+  });
+  const nobody = await cli("groups", "--url", "http://127.0.0.1:1", "--secret", secret);
+  assert.is(nobody.code, 1);
+  assert.match(nobody.err, /NODE_UNREACHABLE: http:\/\/127.0.0.1:1 does not answer/);
+  for (const [args, told] of [
+    [["groups"], /needs the cluster's secret/],
+    [["groups", "--secret-file", "/nowhere"], /\/nowhere cannot be read \(ENOENT\)/],
+    [["groups", "--secret", secret, "--secret-file", "/nowhere"], /give one of them/],
+    [["groups", "--secret", secret, "--url", "nonsense"], /nonsense is no URL/],
+    [["grops"], /unknown command 'grops'/],
+    [["groups", "--nonsense"], /unknown option '--nonsense'/],
+  ] as const) {
+    const { code, err } = await cli(...args);
+    assert.is(code, 2, args.join(" "));
+    assert.match(err, told);
+  }
+});
+
+test("[C41] help with an example, for every command", async () => {
+  const { code, out } = await cli("--help");
+  assert.is(code, 0);
+  const names = [...out.matchAll(/^ {2}(\w+)/gm)]
+    .map(([, name]) => name ?? "")
+    .filter((name) => name !== "help");
+  assert.ok(names.includes("groups"));
+  for (const name of names) assert.match((await cli(name, "--help")).out, /Example:\n {2}\$ testudo/, name);
+});
+
+test.run();
