@@ -3,14 +3,14 @@ import type { PeerMessage } from "../../server/network/peer-message.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
-import { MachineWatch, type ReplicaBook } from "./machine-watch.ts";
 import type { Owner, Schedule } from "./schedule.ts";
+import type { AppSetup, SimApp } from "./sim-app.ts";
 import { SimDisk } from "./sim-disk.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { SimProcess } from "./sim-node.ts";
 import type { Trace } from "./trace.ts";
 
-export interface ClusterParts {
+export interface ClusterParts<App extends SimApp> {
   readonly nodes: number;
   readonly groups: number;
   readonly engine: Partial<EngineOptions>;
@@ -21,7 +21,7 @@ export interface ClusterParts {
   readonly trace: Trace;
   readonly laws: Laws;
   readonly coverage: Coverage;
-  readonly book: ReplicaBook;
+  readonly app: (setup: AppSetup) => App;
   /** A node ended that had no reason to. */
   readonly broken: (what: Error) => void;
 }
@@ -30,42 +30,40 @@ export function nodeIdsOf(nodes: number): readonly string[] {
   return Array.from({ length: nodes }, (_, at) => `n${at + 1}`);
 }
 
-interface Place {
+interface Place<App extends SimApp> {
   readonly disk: SimDisk;
-  process: SimProcess | null;
-  readonly watches: MachineWatch[];
+  process: SimProcess<App> | null;
   /** The next disk error is ours. */
   diskFails: boolean;
 }
 
 /** All nodes of the simulated cluster: their disks, the network between them, and the processes that come and go. */
-export class Cluster {
+export class Cluster<App extends SimApp = SimApp> {
   readonly nodeIds: readonly string[];
   readonly network: SimNetwork;
   readonly groups: number;
-  readonly #parts: ClusterParts;
-  readonly #places: ReadonlyMap<string, Place>;
+  readonly #parts: ClusterParts<App>;
+  readonly #places: ReadonlyMap<string, Place<App>>;
 
-  constructor(parts: ClusterParts) {
+  constructor(parts: ClusterParts<App>) {
     this.#parts = parts;
     this.groups = parts.groups;
     this.nodeIds = nodeIdsOf(parts.nodes);
     this.network = new SimNetwork({ ...parts, sent: (from, to, message) => this.#sent(from, to, message) });
-    const place = (id: string): Place => ({
+    const place = (id: string): Place<App> => ({
       disk: new SimDisk(id, parts),
       process: null,
-      watches: [],
       diskFails: false,
     });
     this.#places = new Map(this.nodeIds.map((id) => [id, place(id)]));
     parts.schedule.after = (owner) => this.#observe(owner);
   }
 
-  get processes(): readonly SimProcess[] {
+  get processes(): readonly SimProcess<App>[] {
     return [...this.#places.values()].flatMap(({ process }) => process ?? []);
   }
 
-  process(id: string): SimProcess | null {
+  process(id: string): SimProcess<App> | null {
     return this.#place(id).process;
   }
 
@@ -73,11 +71,7 @@ export class Cluster {
     return this.#place(id).disk;
   }
 
-  watches(id: string): readonly MachineWatch[] {
-    return this.#place(id).watches;
-  }
-
-  #place(id: string): Place {
+  #place(id: string): Place<App> {
     const place = this.#places.get(id);
     if (place === undefined) throw new Error(`there is no node ${id}`);
     return place;
@@ -86,21 +80,15 @@ export class Cluster {
   boot(id: string): void {
     const place = this.#place(id);
     if (place.process !== null) return;
-    const { laws, trace, schedule, book } = this.#parts;
+    const { laws, trace, schedule } = this.#parts;
     trace.note(`${id} boots`);
     laws.started(id);
-    place.watches.length = 0;
     const process = new SimProcess({
       ...this.#parts,
       nodeId: id,
       nodeIds: this.nodeIds,
       disk: place.disk,
       network: this.network,
-      watch: (_, group, machine) => {
-        const watch = new MachineWatch({ node: id, group, machine, laws, book });
-        place.watches[group] = watch;
-        return watch;
-      },
       failed: (failing, error) => this.#failed(failing, error),
     });
     place.process = process;
@@ -132,7 +120,7 @@ export class Cluster {
     process.isReady = false;
     const { schedule } = this.#parts;
     schedule.in(0, process, () => {
-      process.rooms.stop().then(
+      process.app.stop().then(
         () => {
           if (place.process !== process) return;
           this.#parts.trace.note(`${id} has stopped`);
@@ -154,7 +142,7 @@ export class Cluster {
     place.disk.failNextSave();
   }
 
-  #failed(process: SimProcess, error: unknown): void {
+  #failed(process: SimProcess<App>, error: unknown): void {
     const place = this.#place(process.nodeId);
     const isExpected = place.diskFails && place.process === process;
     this.#parts.trace.note(`${process.nodeId} ends: ${String(error)}`);
@@ -166,7 +154,7 @@ export class Cluster {
 
   #sent(from: string, to: string, message: PeerMessage): void {
     const { laws, coverage } = this.#parts;
-    laws.messages.sent(from, to, message, () => this.process(from)?.rooms.node.groups() ?? []);
+    laws.messages.sent(from, to, message, () => this.process(from)?.node.groups() ?? []);
     if (message.type !== "raft") return;
     const { group, message: raft } = message;
     if (raft.type === "appendEntries") {
@@ -182,6 +170,6 @@ export class Cluster {
 
   #observe(owner: Owner | null): void {
     if (!(owner instanceof SimProcess) || !owner.isAlive) return;
-    this.#parts.laws.observe(owner.nodeId, owner.rooms.node.groups());
+    this.#parts.laws.observe(owner.nodeId, owner.node.groups());
   }
 }

@@ -1,5 +1,5 @@
 /** What a run has seen happen, counted: so that a simulator that does nothing is noticed. */
-export const covered = [
+const inBoth = [
   "elections",
   "transfers",
   "transfersDone",
@@ -24,9 +24,12 @@ export const covered = [
   "compactions",
   "installs",
   "truncations",
+  "hashesCompared",
+] as const;
+
+const inRooms = [
   "roomsCreated",
   "roomsDisposed",
-  "hashesCompared",
   "joins",
   "reattachments",
   "seatsExpired",
@@ -42,13 +45,32 @@ export const covered = [
   "broadcasts",
 ] as const;
 
-export type Covered = (typeof covered)[number];
+const inRegisters = [
+  "operationsAnswered",
+  "operationsUnknown",
+  "operationsFailed",
+  "answersForgotten",
+  "swaps",
+  "refusedSwaps",
+  "readsBehindBarriers",
+  "readsHere",
+] as const;
+
+export type Covered = (typeof inBoth | typeof inRooms | typeof inRegisters)[number];
+
+/** What a simulation of rooms, or of registers, is for. */
+export const covered = {
+  rooms: [...inBoth, ...inRooms],
+  registers: [...inBoth, ...inRegisters],
+} as const satisfies Record<string, readonly Covered[]>;
+
+const all: readonly Covered[] = [...inBoth, ...inRooms, ...inRegisters];
 
 export class Coverage {
   readonly counts: Record<Covered, number>;
 
   constructor() {
-    this.counts = Object.fromEntries(covered.map((name) => [name, 0])) as Record<Covered, number>;
+    this.counts = Object.fromEntries(all.map((name) => [name, 0])) as Record<Covered, number>;
   }
 
   hit(name: Covered, times = 1): void {
@@ -56,6 +78,6 @@ export class Coverage {
   }
 
   add(other: Coverage): void {
-    for (const name of covered) this.counts[name] += other.counts[name];
+    for (const name of all) this.counts[name] += other.counts[name];
   }
 }

@@ -248,7 +248,7 @@ export class Faults {
   #hunt(leftMs: number, known: Set<string>): void {
     const { chance, coverage } = this.#parts;
     for (const process of this.#cluster.processes) {
-      for (const { id: group, role, term } of process.rooms.node.groups()) {
+      for (const { id: group, role, term } of process.node.groups()) {
         const key = `${group} ${term}`;
         if (role !== "leader" || known.has(key)) continue;
         known.add(key);

@@ -9,13 +9,13 @@ if (mutant === undefined) throw new Error(`there is no mutant "${name}"`);
 const planted = plant(mutant);
 await import("../../server/colyseus/register.ts");
 const { simulate } = await import("./simulation.ts");
-if (!planted.isLoaded) throw new Error(`nothing of the simulator loads ${mutant.file}`);
 
 // The rooms fail on purpose, on every replica, and Colyseus prints each failure of room code.
 console.error = () => {};
 
 for (let seed = Number(first), end = seed + Number(seeds); seed < end; seed++) {
   const { failure } = await simulate({ seed });
+  if (!planted.isLoaded) throw new Error(`nothing of the simulator loads ${mutant.file}`);
   const verdict: SeedVerdict = { seed, failure: failure === null ? null : String(failure) };
   process.stdout.write(`${JSON.stringify(verdict)}\n`);
   if (failure !== null) break;

@@ -2,6 +2,7 @@ import { sessionLimits } from "../../server/session/limits.ts";
 import type { LiveSocket } from "../../server/session/live-socket.ts";
 import type { Sessions } from "../../server/session/sessions.ts";
 import type { Chance } from "./chance.ts";
+import { type RoomApp, servingSessions } from "./room-app.ts";
 import type { Schedule } from "./schedule.ts";
 import { ProcessEnded, type SimProcess } from "./sim-node.ts";
 
@@ -26,7 +27,7 @@ const refused = 4002;
 
 /** A player's connection to one process, both ends of it: each keeps its order, and takes its time. */
 export class PlayerSocket implements LiveSocket {
-  readonly #process: SimProcess;
+  readonly #process: SimProcess<RoomApp>;
   readonly #schedule: Schedule;
   readonly #chance: Chance;
   readonly #claim: SeatClaim;
@@ -42,7 +43,7 @@ export class PlayerSocket implements LiveSocket {
   #arrivesThereMs = 0;
 
   constructor(
-    process: SimProcess,
+    process: SimProcess<RoomApp>,
     claim: SeatClaim,
     parts: { schedule: Schedule; chance: Chance; listener: SocketListener },
   ) {
@@ -81,10 +82,10 @@ export class PlayerSocket implements LiveSocket {
   }
 
   #arrive(): void {
-    const { rooms, serving } = this.#process;
+    const serving = servingSessions(this.#process);
     const { roomId, sessionId, presentedToken } = this.#claim;
     const group = serving?.groupOf(roomId) ?? null;
-    if (serving === null || group === null || !rooms.node.engine.isServing(group)) {
+    if (serving === null || group === null || !this.#process.node.engine.isServing(group)) {
       return this.close(unavailable, "NOT_SERVING");
     }
     const room = serving.room(roomId);

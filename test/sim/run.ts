@@ -1,5 +1,6 @@
 /**
- * Runs the simulator: `npm run simulate -- --seeds 5000 --first 1 [--failures 5] [--verbose]`.
+ * Runs the simulator: `npm run simulate -- --seeds 5000 --first 1 [--registers] [--failures 5] [--verbose]`.
+ * With rooms and their players, or (many more seeds a minute) with registers, whose clients' histories are judged.
  * Exits with 1 when a seed fails, and says how to replay it.
  *
  * With planted bugs: `npm run simulate -- --mutants [NAME …] [--seeds 400] [--first 1]`.
@@ -21,6 +22,7 @@ const { values, positionals } = parseArgs({
     seeds: { type: "string" },
     first: { type: "string", default: "1" },
     failures: { type: "string", default: "5" },
+    registers: { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
   },
 });
@@ -35,7 +37,9 @@ function whole(name: "seeds" | "first" | "failures"): number {
 function tell({ seed, failure, tail }: Outcome): void {
   process.stdout.write(`\nseed ${seed} failed: ${failure?.stack ?? failure}\n`);
   if (!values.verbose) for (const line of tail(tailLines)) process.stdout.write(`  ${line}\n`);
-  process.stdout.write(`replay: npm run simulate -- --seeds 1 --first ${seed} --verbose\n`);
+  process.stdout.write(
+    `replay: npm run simulate -- --seeds 1 --first ${seed}${values.registers ? " --registers" : ""} --verbose\n`,
+  );
 }
 
 if (values.mutants) {
@@ -54,6 +58,7 @@ const { simulate } = await import("./simulation.ts");
 // The rooms fail on purpose, on every replica, and Colyseus prints each failure of room code.
 if (!values.verbose) console.error = () => {};
 
+const mode = values.registers ? "registers" : "rooms";
 const seeds = whole("seeds");
 const first = whole("first");
 const failuresMax = whole("failures");
@@ -64,7 +69,7 @@ let ran = 0;
 let events = 0;
 for (let seed = first; seed < first + seeds && failed.length < failuresMax; seed++) {
   const print = (line: string) => void process.stdout.write(`${line}\n`);
-  const outcome = await simulate(values.verbose ? { seed, print } : { seed });
+  const outcome = await simulate(values.verbose ? { seed, mode, print } : { seed, mode });
   ran++;
   events += outcome.events;
   coverage.add(outcome.coverage);
@@ -81,7 +86,7 @@ for (let seed = first; seed < first + seeds && failed.length < failuresMax; seed
     );
 }
 const seconds = (performance.now() - begunMs) / 1000;
-for (const name of covered) process.stdout.write(`  ${name.padEnd(22)} ${coverage.counts[name]}\n`);
+for (const name of covered[mode]) process.stdout.write(`  ${name.padEnd(22)} ${coverage.counts[name]}\n`);
 process.stdout.write(
   `${ran} seeds in ${seconds.toFixed(1)} s, ${failed.length} failed${failed.length > 0 ? `: ${failed.join(", ")}` : ""}\n`,
 );

@@ -1,12 +1,10 @@
 import type { Log } from "../../server/cluster/log.ts";
+import type { TestudoNode } from "../../server/cluster/node.ts";
 import { type NodeOptions, nodeDefaults } from "../../server/cluster/options.ts";
-import { RoomNode } from "../../server/colyseus/room-node.ts";
 import type { EngineOptions } from "../../server/group/engine-options.ts";
-import type { Machine } from "../../server/group/machine.ts";
-import type { SessionMachine } from "../../server/session/session-machine.ts";
-import type { Sessions } from "../../server/session/sessions.ts";
 import type { Chance } from "./chance.ts";
 import type { Owner, Schedule } from "./schedule.ts";
+import type { AppSetup, SimApp } from "./sim-app.ts";
 import type { SimDisk } from "./sim-disk.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { Trace } from "./trace.ts";
@@ -14,7 +12,7 @@ import type { Trace } from "./trace.ts";
 /** Thrown where a real process would have ended. */
 export class ProcessEnded extends Error {}
 
-export interface SimProcessParts {
+export interface SimProcessParts<App extends SimApp> {
   readonly nodeId: string;
   readonly nodeIds: readonly string[];
   readonly groups: number;
@@ -27,40 +25,40 @@ export interface SimProcessParts {
   readonly trace: Trace;
   readonly disk: SimDisk;
   readonly network: SimNetwork;
-  readonly watch: (process: SimProcess, group: number, machine: SessionMachine) => Machine;
+  readonly app: (setup: AppSetup) => App;
   /** The process ends by itself, since the disk failed or something cannot be. */
-  readonly failed: (process: SimProcess, error: unknown) => void;
+  failed(process: SimProcess<App>, error: unknown): void;
 }
 
 /** One start of a node, from its boot to its crash or stop. */
-export class SimProcess implements Owner {
+export class SimProcess<App extends SimApp = SimApp> implements Owner {
   readonly nodeId: string;
-  readonly rooms: RoomNode;
+  readonly app: App;
   isAlive = true;
   isPaused = false;
-  /** Its groups have leaders and its earlier starts' seats are detached. */
+  /** Its groups have leaders, and its clients may be served. */
   isReady = false;
   /** Wall clock minus simulated time, ms. */
   wallOffsetMs: number;
   /** Each look at the clock finds it up to this much later: work that takes time, within one event. */
   busyMs = 0;
-  readonly #parts: SimProcessParts;
+  readonly #parts: SimProcessParts<App>;
   readonly #bootMs: number;
   readonly #rate: number;
   #monotonicMs = 0;
   readonly #onEnd = new Set<() => void>();
 
-  constructor(parts: SimProcessParts) {
+  constructor(parts: SimProcessParts<App>) {
     const { nodeId, schedule, chance } = parts;
     this.nodeId = nodeId;
     this.#parts = parts;
     this.#bootMs = schedule.nowMs;
     this.#rate = chance.between(0.97, 1.03);
     this.wallOffsetMs = 1_700_000_000_000 + chance.between(-30_000, 30_000);
-    const log = this.#log();
-    this.rooms = new RoomNode({
+    this.app = parts.app({
+      owner: this,
       options: this.#options(),
-      log,
+      log: this.#log(),
       fail: (error) => {
         parts.failed(this, error);
         throw new ProcessEnded(String(error));
@@ -76,8 +74,16 @@ export class SimProcess implements Owner {
         network: (identity) => parts.network.attach(this, identity),
         engine: parts.engine,
       },
-      watch: (group, machine) => parts.watch(this, group, machine),
     });
+  }
+
+  get node(): TestudoNode {
+    return this.app.node;
+  }
+
+  /** Clients may be served. */
+  get isServing(): boolean {
+    return this.isAlive && this.isReady && this.node.life.state === "serving";
   }
 
   #options(): NodeOptions {
@@ -132,29 +138,16 @@ export class SimProcess implements Owner {
   /** To be called in an event of this process. */
   boot(): void {
     const { trace } = this.#parts;
-    this.rooms
-      .start()
-      .then((sessions) => sessions.begin())
-      .then(
-        () => {
-          this.isReady = true;
-          trace.note(`${this.nodeId} is ready`);
-        },
-        (error: unknown) => {
-          if (
-            this.isAlive &&
-            this.rooms.node.life.state !== "stopped" &&
-            this.rooms.node.life.state !== "draining"
-          ) {
-            this.#parts.failed(this, error);
-          }
-        },
-      );
-  }
-
-  /** Where players are served; null: a socket would be refused, or nobody would answer. */
-  get serving(): Sessions | null {
-    return this.isAlive && this.isReady ? this.rooms.servingSessions : null;
+    this.app.start().then(
+      () => {
+        this.isReady = true;
+        trace.note(`${this.nodeId} is ready`);
+      },
+      (error: unknown) => {
+        const { state } = this.node.life;
+        if (this.isAlive && state !== "stopped" && state !== "draining") this.#parts.failed(this, error);
+      },
+    );
   }
 
   /** Calls back once, when this process has ended. */
@@ -163,12 +156,12 @@ export class SimProcess implements Owner {
     return () => this.#onEnd.delete(listener);
   }
 
-  /** Nothing of it happens any more; its rooms leave Colyseus's books, which all simulated nodes share. */
+  /** Nothing of it happens any more. */
   end(): void {
     if (!this.isAlive) return;
     this.isAlive = false;
     for (const listener of [...this.#onEnd]) listener();
     this.#onEnd.clear();
-    for (const replica of this.rooms.sessions?.rooms.values() ?? []) replica.discard();
+    this.app.discard();
   }
 }

@@ -12,6 +12,7 @@ import {
   requestFrame,
 } from "./player-frames.ts";
 import { PlayerSocket } from "./player-socket.ts";
+import { type RoomApp, servingSessions } from "./room-app.ts";
 import type { Schedule } from "./schedule.ts";
 import { findSeat } from "./seat-search.ts";
 import type { SimProcess } from "./sim-node.ts";
@@ -26,7 +27,7 @@ export interface SimPlayerParts {
   readonly coverage: Coverage;
   readonly ledger: Ledger;
   readonly trace: Trace;
-  readonly processes: () => readonly SimProcess[];
+  readonly processes: () => readonly SimProcess<RoomApp>[];
 }
 
 interface Seat {
@@ -218,7 +219,7 @@ export class SimPlayer {
     process.onEnd(() => fail("the node ended"));
     this.#later(answerMsMax, () => fail("no answer"));
     this.#parts.schedule.in(chance.wait(5), process, () => {
-      const sessions = process.serving;
+      const sessions = servingSessions(process);
       if (sessions === null) return fail("the node does not serve");
       findSeat(sessions, { key, sessionId }).then(
         (roomId) => back(() => this.#reserved(process, roomId, sessionId)),
@@ -227,7 +228,7 @@ export class SimPlayer {
     });
   }
 
-  #reserved(process: SimProcess, roomId: string, sessionId: string): void {
+  #reserved(process: SimProcess<RoomApp>, roomId: string, sessionId: string): void {
     const { ledger, kind } = this.#parts;
     this.#note(`has seat ${sessionId} in ${roomId}`);
     this.#seat = {
@@ -243,7 +244,7 @@ export class SimPlayer {
     this.#connect(process, this.#seat);
   }
 
-  #connect(process: SimProcess, seat: Seat): void {
+  #connect(process: SimProcess<RoomApp>, seat: Seat): void {
     const { schedule, chance, kind } = this.#parts;
     this.#phase = "attaching";
     this.#isJoinedHere = false;
@@ -300,7 +301,7 @@ export class SimPlayer {
     });
   }
 
-  #anyProcess(): SimProcess | null {
+  #anyProcess(): SimProcess<RoomApp> | null {
     const alive = this.#parts.processes().filter((process) => process.isAlive);
     return alive.length === 0 ? null : this.#parts.chance.pick(alive);
   }

@@ -1,21 +1,17 @@
-import { defineRoom, LocalPresence, matchMaker } from "@colyseus/core";
-import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
-import { replicated } from "../../server/colyseus/replicated.ts";
-import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { reportInWorld } from "../../server/session/sandbox.ts";
 import { Chance } from "./chance.ts";
 import { Cluster, nodeIdsOf } from "./cluster.ts";
 import { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
 import { Laws } from "./laws.ts";
-import { Ledger } from "./ledger.ts";
-import { ReplicaBook } from "./machine-watch.ts";
+import type { RegisterApp } from "./register-app.ts";
+import type { RoomApp } from "./room-app.ts";
 import { Schedule } from "./schedule.ts";
+import type { SimApp } from "./sim-app.ts";
 import { ProcessEnded } from "./sim-node.ts";
-import { SimPlayer } from "./sim-player.ts";
-import { listenToRooms, SimRoom } from "./sim-room.ts";
 import { Trace } from "./trace.ts";
 import { hold } from "./violation.ts";
+import type { World, WorldParts } from "./world.ts";
 
 export interface Outcome {
   readonly seed: number;
@@ -29,8 +25,14 @@ export interface Outcome {
   tail(lines: number): readonly string[];
 }
 
+/** What the cluster serves: rooms with players, or compare-and-set registers whose clients' histories are judged. */
+export const modes = ["rooms", "registers"] as const;
+export type Mode = (typeof modes)[number];
+
 export interface SimulationOptions {
   readonly seed: number;
+  /** By default rooms. */
+  readonly mode?: Mode;
   /** Every line of the trace, as it is written. */
   readonly print?: (line: string) => void;
 }
@@ -40,24 +42,13 @@ const faultsMs = { min: 2_000, max: 5_000 };
 const calmMsMax = 30_000;
 const eventsMax = 3_000_000;
 
-let isSetUp = false;
-
-async function setUp(): Promise<void> {
-  if (isSetUp) return;
-  isSetUp = true;
-  await matchMaker.setup(new LocalPresence(), new TestudoDriver(new ColyseusPrograms().listings), "");
-  const handler = defineRoom(replicated(SimRoom));
-  handler.name = "sim";
-  matchMaker.addRoomType(handler);
-}
-
 /** One seed, one run, in one macrotask: machines are never called from a promise's continuation. */
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
-  await setUp();
+  const begin = await runOf(options);
   return await new Promise((resolve, reject) => {
     setImmediate(() => {
       try {
-        resolve(new Simulation(options).run());
+        resolve(begin());
       } catch (error) {
         reject(error);
       }
@@ -65,22 +56,36 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
   });
 }
 
-class Simulation {
+async function runOf(options: SimulationOptions): Promise<() => Outcome> {
+  switch (options.mode ?? "rooms") {
+    case "rooms": {
+      // Whoever asks for registers only need not have Colyseus.
+      const { RoomsWorld, setUpRooms } = await import("./rooms-world.ts");
+      await setUpRooms();
+      return () => new Simulation<RoomApp>(options, (parts) => new RoomsWorld(parts)).run();
+    }
+    case "registers": {
+      const { RegistersWorld } = await import("./registers-world.ts");
+      return () => new Simulation<RegisterApp>(options, (parts) => new RegistersWorld(parts)).run();
+    }
+  }
+}
+
+class Simulation<App extends SimApp> {
   readonly #seed: number;
   readonly #schedule = new Schedule();
   readonly #chance: Chance;
   readonly #coverage = new Coverage();
   readonly #trace: Trace;
-  readonly #ledger = new Ledger();
   readonly #laws: Laws;
-  readonly #cluster: Cluster;
+  readonly #cluster: Cluster<App>;
   readonly #faults: Faults;
-  readonly #players: readonly SimPlayer[];
+  readonly #world: World<App>;
   readonly #leadPriorities: ReadonlyMap<string, number>;
   #failure: Error | null = null;
   #events = 0;
 
-  constructor({ seed, print }: SimulationOptions) {
+  constructor({ seed, print }: SimulationOptions, makeWorld: (parts: WorldParts<App>) => World<App>) {
     this.#seed = seed;
     this.#chance = new Chance(seed);
     this.#trace = new Trace(() => this.#schedule.nowMs, print ?? null);
@@ -93,8 +98,6 @@ class Simulation {
       trace: this.#trace,
       coverage: this.#coverage,
       laws: this.#laws,
-      ledger: this.#ledger,
-      book: new ReplicaBook(this.#coverage),
       broken: (error: Error) => this.#fail(error),
     };
     const isRanked = chance.hits(0.3);
@@ -107,12 +110,10 @@ class Simulation {
       groups: 1 + chance.below(2),
       leadPriorities: this.#leadPriorities,
       ...this.#rhythm(),
+      app: (setup) => this.#world.app(setup),
     });
     this.#faults = new Faults(this.#cluster, parts);
-    this.#players = Array.from({ length: 3 + chance.below(4) }, (_, at) => {
-      const kind = chance.hits(0.5) ? "stock" : "wrapper";
-      return new SimPlayer({ ...parts, name: `p${at + 1}`, kind, processes: () => this.#cluster.processes });
-    });
+    this.#world = makeWorld({ ...parts, cluster: this.#cluster });
   }
 
   /** Small limits, so that what is rare in a real cluster happens all the time. */
@@ -144,20 +145,13 @@ class Simulation {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     };
     process.on("unhandledRejection", onRejection);
-    listenToRooms({
-      fired: (_, sessionId, shots) => this.#ledger.fired(sessionId, shots),
-      deposited: (roomId, total) => this.#ledger.deposited(roomId, total),
-      time: (room, roomId, now) => this.#ledger.time(room, roomId, now),
-      created: () => this.#coverage.hit("roomsCreated"),
-      disposed: () => this.#coverage.hit("roomsDisposed"),
-    });
     try {
       this.#runAll();
     } catch (error) {
       this.#fail(error as Error);
     } finally {
       for (const each of this.#cluster.processes) each.end();
-      listenToRooms(null);
+      this.#world.end();
       process.off("unhandledRejection", onRejection);
     }
     return {
@@ -178,13 +172,12 @@ class Simulation {
   #runAll(): void {
     for (const id of this.#cluster.nodeIds)
       this.#schedule.in(this.#chance.wait(100), null, () => this.#cluster.boot(id));
-    for (const player of this.#players) player.start();
-    this.#depositSometimes();
+    this.#world.start();
     this.#schedule.in(this.#chance.wait(800), null, () => this.#faults.start());
     if (!this.#runUntil(this.#chance.between(faultsMs.min, faultsMs.max))) return;
     this.#faults.end();
     if (!this.#runUntil(this.#schedule.nowMs + 600)) return;
-    for (const player of this.#players) player.rest();
+    this.#world.rest();
     const deadlineMs = this.#schedule.nowMs + calmMsMax;
     let isCalm = false;
     while (!isCalm && this.#schedule.nowMs < deadlineMs) {
@@ -193,30 +186,7 @@ class Simulation {
     }
     hold(isCalm, "X7", () => `${calmMsMax} ms after the last fault: ${this.#unrest()}`);
     this.#compareAtTheEnd();
-    this.#ledger.close();
-  }
-
-  /** Server code that changes a room from outside, on any node, through the log. */
-  #depositSometimes(): void {
-    const chance = this.#chance;
-    this.#schedule.in(chance.wait(150), null, () => {
-      this.#depositSometimes();
-      const process = chance.pick(this.#cluster.nodeIds.map((id) => this.#cluster.process(id)));
-      const sessions = process?.isPaused === false ? process.serving : null;
-      const roomIds = [...(sessions?.rooms.keys() ?? [])];
-      if (process === null || sessions === null || roomIds.length === 0) return;
-      const roomId = chance.pick(roomIds);
-      this.#schedule.in(0, process, () => {
-        this.#ledger.depositing(roomId);
-        sessions.call(roomId, "deposit", [1]).then(
-          (total) => {
-            this.#coverage.hit("depositsAnswered");
-            this.#ledger.depositAnswered(roomId, total as number);
-          },
-          (error: unknown) => this.#trace.note(`a deposit in ${roomId} is unanswered: ${String(error)}`),
-        );
-      });
-    });
+    this.#world.close();
   }
 
   /** False: something failed. */
@@ -237,24 +207,20 @@ class Simulation {
   #unrest(): string | null {
     for (const id of this.#cluster.nodeIds) {
       const each = this.#cluster.process(id);
-      if (each === null || !each.isReady)
-        return `${id} is ${each?.rooms.node.life.state ?? "down"}, not ready`;
-      for (const { id: group, leader, appliedIndex, servesFrom } of each.rooms.node.groups()) {
+      if (each === null || !each.isReady) return `${id} is ${each?.node.life.state ?? "down"}, not ready`;
+      for (const { id: group, leader, appliedIndex, servesFrom } of each.node.groups()) {
         if (leader === null) return `${id} knows no leader of group ${group}`;
         if (appliedIndex < servesFrom || appliedIndex + 50 < this.#laws.committedIndex(group))
           return `${id} has applied ${appliedIndex} of ${this.#laws.committedIndex(group)} in group ${group}`;
       }
     }
-    const misplaced = this.#misplacedLead();
-    if (misplaced !== null) return misplaced;
-    const restless = this.#players.find((player) => !player.isQuiet);
-    return restless === undefined ? null : restless.description;
+    return this.#misplacedLead() ?? this.#world.unrest();
   }
 
   /** A group that is not led by a node of the highest priority, once all have been there for long enough. */
   #misplacedLead(): string | null {
     const highest = Math.max(...this.#leadPriorities.values());
-    for (const { id: group, leader } of this.#cluster.processes[0]?.rooms.node.groups() ?? []) {
+    for (const { id: group, leader } of this.#cluster.processes[0]?.node.groups() ?? []) {
       const priority = this.#leadPriorities.get(leader ?? "") ?? 0;
       if (priority < highest) return `group ${group} is led by ${leader}, of priority ${priority}`;
     }
@@ -267,33 +233,21 @@ class Simulation {
       { length: this.#cluster.groups },
       (_, group) => this.#laws.committedIndex(group) + 1,
     );
-    for (const id of this.#cluster.nodeIds) {
-      for (const [group, watch] of this.#cluster.watches(id).entries())
-        watch.compareFrom = from[group] as number;
-    }
+    this.#world.compareFrom(from);
     // Each group gets a command of its own, also one whose rooms do not tick.
     const asked = this.#cluster.process(this.#cluster.nodeIds[0] as string);
     hold(asked !== null, "X7", () => "a node is gone");
     for (const group of from.keys()) {
-      this.#schedule.in(0, asked, () => {
-        const tick = asked.rooms.sessions?.machines[group]?.tickCommand();
-        hold(tick !== undefined, "X7", () => `${asked.nodeId} has no group ${group}`);
-        void asked.rooms.node.engine.propose(group, tick);
-      });
+      this.#schedule.in(0, asked, () => void this.#world.propose(asked.app, group));
     }
     const isThere = () =>
-      this.#cluster.processes.every(({ rooms }) =>
-        rooms.node.groups().every(({ id, appliedIndex }) => appliedIndex >= (from[id] as number)),
+      this.#cluster.processes.every(({ node }) =>
+        node.groups().every(({ id, appliedIndex }) => appliedIndex >= (from[id] as number)),
       );
     const deadlineMs = this.#schedule.nowMs + calmMsMax;
     while (!isThere() && this.#schedule.nowMs < deadlineMs)
       if (!this.#runUntil(this.#schedule.nowMs + 50)) return;
     hold(isThere(), "X7", () => "the replicas do not come to one index");
-    for (const id of this.#cluster.nodeIds) {
-      for (const [group, watch] of this.#cluster.watches(id).entries()) {
-        const status = this.#cluster.process(id)?.rooms.node.groups()[group];
-        if (status !== undefined) watch.compareRooms(status.appliedIndex);
-      }
-    }
+    this.#world.compare();
   }
 }

@@ -25,21 +25,21 @@ export class Transfers {
   /** Everything that this node leads is to go to `to`. */
   ask(process: SimProcess, to: string): void {
     this.#parts.schedule.in(0, process, () => {
-      for (const { id: group, role } of process.rooms.node.groups())
+      for (const { id: group, role } of process.node.groups())
         if (role === "leader") this.#askOne(process, group, to);
     });
   }
 
   #askOne(process: SimProcess, group: number, to: string): void {
     const { coverage, schedule, trace } = this.#parts;
-    const { engine } = process.rooms.node;
+    const { engine } = process.node;
     let outcome: TransferOutcome | null = null;
     void engine.transferLeader(group, to).then((told) => {
       outcome = told;
       coverage.hit(told.type === "done" ? "transfersDone" : "transfersRefused");
       trace.note(`${process.nodeId} to ${to}, g${group}: ${told.type === "done" ? "done" : told.code}`);
       if (told.type === "done") {
-        const status = process.rooms.node.groups()[group];
+        const status = process.node.groups()[group];
         hold(status?.leader === to, "X7", () => `a transfer to ${to} is done, but ${status?.leader} leads`);
       }
     });

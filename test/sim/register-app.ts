@@ -1,0 +1,92 @@
+import { TestudoNode } from "../../server/cluster/node.ts";
+import type { AppliedCommand, ApplyResult } from "../../server/group/machine.ts";
+import type { Checkpoint } from "../../server/storage/storage.ts";
+import { RegisterMachine } from "../registers/register-machine.ts";
+import { Registers } from "../registers/registers.ts";
+import type { Laws } from "./laws.ts";
+import type { ReplicaBook } from "./machine-watch.ts";
+import type { AppSetup, SimApp } from "./sim-app.ts";
+
+/** Every so many entries all registers are compared. */
+const entriesPerComparison = 8;
+
+/** What is looked at of each replica. */
+export interface RegisterWatch {
+  readonly node: string;
+  readonly group: number;
+  readonly laws: Laws;
+  readonly book: ReplicaBook;
+}
+
+/** Registers, and an eye on each command that they are given. */
+export class WatchedRegisters extends RegisterMachine {
+  readonly #watch: RegisterWatch;
+  #wholeFrom = 0;
+  /** From here on every entry is compared. */
+  compareFrom = Number.POSITIVE_INFINITY;
+
+  constructor(watch: RegisterWatch) {
+    super();
+    this.#watch = watch;
+  }
+
+  override restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
+    this.#wholeFrom = Math.max(0, ...[...checkpoints.values()].map(({ index }) => index));
+    super.restore(checkpoints);
+  }
+
+  override apply(command: AppliedCommand): ApplyResult {
+    const { node, group, laws } = this.#watch;
+    laws.applied(node, group, command);
+    const result = super.apply(command);
+    const { index } = command;
+    if (index % entriesPerComparison === 0 || index >= this.compareFrom) this.compareAt(index);
+    return result;
+  }
+
+  compareAt(index: number): void {
+    // Parts that were restored from a later checkpoint are ahead of the log.
+    if (index < this.#wholeFrom) return;
+    const { node, group, book } = this.#watch;
+    book.compare(`registers of group ${group} at ${index}`, node, this.fingerprint);
+  }
+}
+
+/** Registers on a simulated node. */
+export class RegisterApp implements SimApp {
+  readonly node: TestudoNode;
+  /** By group. */
+  readonly machines: WatchedRegisters[] = [];
+  #registers: Registers | null = null;
+
+  constructor({ options, log, fail, parts }: AppSetup, looks: Omit<RegisterWatch, "node" | "group">) {
+    this.node = new TestudoNode({
+      options,
+      log,
+      fail,
+      parts,
+      machineFor: (group) => {
+        const machine = new WatchedRegisters({ ...looks, node: options.id, group });
+        this.machines[group] = machine;
+        return machine;
+      },
+    });
+  }
+
+  /** Null until it has started. */
+  get registers(): Registers | null {
+    return this.#registers;
+  }
+
+  async start(): Promise<void> {
+    await this.node.start();
+    await this.node.ready();
+    this.#registers = new Registers(this.node.engine, this.machines);
+  }
+
+  stop(): Promise<void> {
+    return this.node.stop();
+  }
+
+  discard(): void {}
+}

@@ -1,0 +1,118 @@
+import { defineRoom, LocalPresence, matchMaker } from "@colyseus/core";
+import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
+import { replicated } from "../../server/colyseus/replicated.ts";
+import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
+import { Ledger } from "./ledger.ts";
+import { ReplicaBook } from "./machine-watch.ts";
+import { RoomApp, servingSessions } from "./room-app.ts";
+import type { AppSetup } from "./sim-app.ts";
+import { SimPlayer } from "./sim-player.ts";
+import { listenToRooms, SimRoom } from "./sim-room.ts";
+import { hold } from "./violation.ts";
+import type { World, WorldParts } from "./world.ts";
+
+let isSetUp = false;
+
+/** Colyseus is one for all simulated nodes and runs. */
+export async function setUpRooms(): Promise<void> {
+  if (isSetUp) return;
+  isSetUp = true;
+  await matchMaker.setup(new LocalPresence(), new TestudoDriver(new ColyseusPrograms().listings), "");
+  const handler = defineRoom(replicated(SimRoom));
+  handler.name = "sim";
+  matchMaker.addRoomType(handler);
+}
+
+/** Players of both kinds, in rooms that do what rooms do. */
+export class RoomsWorld implements World<RoomApp> {
+  readonly #parts: WorldParts<RoomApp>;
+  readonly #ledger = new Ledger();
+  readonly #book: ReplicaBook;
+  readonly #players: readonly SimPlayer[];
+
+  constructor(parts: WorldParts<RoomApp>) {
+    const { chance, coverage, cluster } = parts;
+    this.#parts = parts;
+    this.#book = new ReplicaBook(coverage);
+    this.#players = Array.from({ length: 3 + chance.below(4) }, (_, at) => {
+      const kind = chance.hits(0.5) ? "stock" : "wrapper";
+      const processes = () => cluster.processes;
+      return new SimPlayer({ ...parts, ledger: this.#ledger, name: `p${at + 1}`, kind, processes });
+    });
+    listenToRooms({
+      fired: (_, sessionId, shots) => this.#ledger.fired(sessionId, shots),
+      deposited: (roomId, total) => this.#ledger.deposited(roomId, total),
+      time: (room, roomId, now) => this.#ledger.time(room, roomId, now),
+      created: () => coverage.hit("roomsCreated"),
+      disposed: () => coverage.hit("roomsDisposed"),
+    });
+  }
+
+  app(setup: AppSetup): RoomApp {
+    return new RoomApp(setup, { laws: this.#parts.laws, book: this.#book });
+  }
+
+  start(): void {
+    for (const player of this.#players) player.start();
+    this.#depositSometimes();
+  }
+
+  /** Server code that changes a room from outside, on any node, through the log. */
+  #depositSometimes(): void {
+    const { chance, schedule, cluster, coverage, trace } = this.#parts;
+    schedule.in(chance.wait(150), null, () => {
+      this.#depositSometimes();
+      const process = chance.pick(cluster.nodeIds.map((id) => cluster.process(id)));
+      const sessions = process?.isPaused === false ? servingSessions(process) : null;
+      const roomIds = [...(sessions?.rooms.keys() ?? [])];
+      if (process === null || sessions === null || roomIds.length === 0) return;
+      const roomId = chance.pick(roomIds);
+      schedule.in(0, process, () => {
+        this.#ledger.depositing(roomId);
+        sessions.call(roomId, "deposit", [1]).then(
+          (total) => {
+            coverage.hit("depositsAnswered");
+            this.#ledger.depositAnswered(roomId, total as number);
+          },
+          (error: unknown) => trace.note(`a deposit in ${roomId} is unanswered: ${String(error)}`),
+        );
+      });
+    });
+  }
+
+  rest(): void {
+    for (const player of this.#players) player.rest();
+  }
+
+  unrest(): string | null {
+    return this.#players.find((player) => !player.isQuiet)?.description ?? null;
+  }
+
+  propose({ rooms, node }: RoomApp, group: number): Promise<unknown> {
+    const machine = rooms.sessions?.machines[group];
+    hold(machine !== undefined, "X7", () => `${node.options.id} has no group ${group}`);
+    return node.engine.propose(group, machine.tickCommand());
+  }
+
+  compareFrom(indexes: readonly number[]): void {
+    for (const { app } of this.#parts.cluster.processes)
+      for (const [group, watch] of app.watches.entries()) watch.compareFrom = indexes[group] as number;
+  }
+
+  compare(): void {
+    for (const { app } of this.#parts.cluster.processes) {
+      for (const [group, watch] of app.watches.entries()) {
+        const status = app.node.groups()[group];
+        if (status !== undefined) watch.compareRooms(status.appliedIndex);
+      }
+    }
+  }
+
+  close(): void {
+    this.#ledger.close();
+  }
+
+  end(): void {
+    listenToRooms(null);
+  }
+}
