@@ -1,0 +1,68 @@
+import type { Entry, HardState } from "../../server/raft/entry.ts";
+import type { RaftMessage } from "../../server/raft/message.ts";
+import type { FollowerStatus } from "../../server/raft/raft-status.ts";
+import { textOf } from "./raft-cluster.ts";
+
+/** `[3 t2 a]`: index 3, of term 2, the command "a". */
+export function entryWords({ index, term, type, data }: Entry): string {
+  const what = type === "command" ? textOf(data) : type;
+  return what === "" ? `[${index} t${term}]` : `[${index} t${term} ${what}]`;
+}
+
+export function entriesWords(entries: readonly Entry[]): string {
+  return entries.map(entryWords).join(" ");
+}
+
+const at = (index: number, term: number) => (index === 0 ? "the beginning" : `[${index} t${term}]`);
+
+export function hardStateWords({ term, votedFor, commitIndex }: HardState): string {
+  return `term ${term}, vote ${votedFor?.nodeId ?? "none"}, commit ${commitIndex}`;
+}
+
+/** Everything that a message says; its sender's disk only if it is not the one that the configuration names. */
+export function messageWords(message: RaftMessage): string {
+  return message.storeId.endsWith("-new") ? `${words(message)}, from a new disk` : words(message);
+}
+
+function words(message: RaftMessage): string {
+  const head = `${message.type}, term ${message.term}`;
+  switch (message.type) {
+    case "preVote":
+    case "requestVote": {
+      const isForced = message.type === "preVote" ? message.leaderLost : message.force;
+      const why = message.type === "preVote" ? "leader lost" : "forced";
+      return `${head}, log ends at ${at(message.lastLogIndex, message.lastLogTerm)}${isForced ? `, ${why}` : ""}`;
+    }
+    case "preVoteResponse":
+    case "requestVoteResponse":
+      return `${head}, ${message.granted ? "granted" : "refused"}`;
+    case "appendEntries": {
+      const { prevLogIndex, prevLogTerm, entries, commitIndex } = message;
+      const what = entries.length === 0 ? "nothing" : entriesWords(entries);
+      return `${head}, after ${at(prevLogIndex, prevLogTerm)}: ${what}, commit ${commitIndex}`;
+    }
+    case "appendEntriesResponse":
+      if (message.success) return `${head}, match ${message.matchIndex}`;
+      return `${head}, not after ${message.rejectedIndex}: at most up to ${at(message.conflictIndex, message.conflictTerm)}`;
+    case "installSnapshot":
+      return `${head}, up to ${at(message.base.index, message.base.term)}, chunk ${message.chunk}${message.last ? ", the last" : ""}`;
+    case "installSnapshotResponse": {
+      const match = message.status === "installed" ? `, match ${message.matchIndex}` : "";
+      return `${head}, chunk ${message.chunk} ${message.status}${match}`;
+    }
+    case "timeoutNow":
+      return head;
+  }
+}
+
+/** How a leader brings a follower up to date. */
+export function progressWords({ state, nextIndex, matchIndex }: FollowerStatus): string {
+  switch (state) {
+    case "probing":
+      return `probing at ${nextIndex}`;
+    case "replicating":
+      return `replicating, match ${matchIndex}`;
+    case "installing":
+      return "installing a snapshot";
+  }
+}
