@@ -28,11 +28,8 @@ function words(message: RaftMessage): string {
   const head = `${message.type}, term ${message.term}`;
   switch (message.type) {
     case "preVote":
-    case "requestVote": {
-      const isForced = message.type === "preVote" ? message.leaderLost : message.force;
-      const why = message.type === "preVote" ? "leader lost" : "forced";
-      return `${head}, log ends at ${at(message.lastLogIndex, message.lastLogTerm)}${isForced ? `, ${why}` : ""}`;
-    }
+    case "requestVote":
+      return `${head}, log ends at ${at(message.lastLogIndex, message.lastLogTerm)}${causeWords(message)}`;
     case "preVoteResponse":
     case "requestVoteResponse":
       return `${head}, ${message.granted ? "granted" : "refused"}`;
@@ -50,9 +47,25 @@ function words(message: RaftMessage): string {
       const match = message.status === "installed" ? `, match ${message.matchIndex}` : "";
       return `${head}, chunk ${message.chunk} ${message.status}${match}`;
     }
+    case "confirmLead":
+      return `${head}, round ${message.round}`;
+    case "confirmLeadResponse": {
+      const lease = message.leaseMs > 0 ? `, lease ${message.leaseMs} ms` : "";
+      return `${head}, round ${message.round}${lease}`;
+    }
+    case "readIndexResponse":
+      return `${head}, ${message.index}`;
+    // Whose question it is, its number says; that is drawn at random.
+    case "readIndex":
     case "timeoutNow":
       return head;
   }
+}
+
+/** Why no lease holds it up. */
+function causeWords(message: Extract<RaftMessage, { type: "preVote" | "requestVote" }>): string {
+  if (message.type === "preVote") return message.leaderLost ? ", leader lost" : "";
+  return { timeout: "", leaderLost: ", leader lost", transfer: ", transfer" }[message.cause];
 }
 
 /** How a leader brings a follower up to date. */
