@@ -1,17 +1,33 @@
 import type { Entry } from "../../server/raft/entry.ts";
 import type { Packet, RaftCluster } from "./raft-cluster.ts";
 import type { RaftNode } from "./raft-node.ts";
-import { entriesWords, hardStateWords, messageWords, progressWords } from "./scenario-words.ts";
+import {
+  configurationWords,
+  entriesWords,
+  hardStateWords,
+  messageWords,
+  progressWords,
+} from "./scenario-words.ts";
 
 interface Seen {
   readonly standing: string;
   readonly commitIndex: number;
   readonly applied: number;
+  /** In effect. */
+  readonly members: string;
+  readonly readsAnswered: number;
   /** By follower. */
   readonly progress: ReadonlyMap<string, string>;
 }
 
-const nothing: Seen = { standing: "", commitIndex: 0, applied: 0, progress: new Map() };
+const nothing: Seen = {
+  standing: "",
+  commitIndex: 0,
+  applied: 0,
+  members: "",
+  readsAnswered: 0,
+  progress: new Map(),
+};
 
 /** Tells what has changed in a cluster since it looked last, a line for each thing. */
 export class ScenarioWatch {
@@ -36,8 +52,18 @@ export class ScenarioWatch {
       ...changes.flatMap(({ node, before, now }) =>
         before.standing === now.standing || now.standing === "down" ? [] : `${node.id} is ${now.standing}`,
       ),
+      ...changes.flatMap(({ node, before, now }) =>
+        before.members === now.members || before.members === "" || now.members === ""
+          ? []
+          : `${node.id} goes by ${now.members}`,
+      ),
       ...this.#sent(),
       ...changes.flatMap(({ node, before, now }) => this.#committed(node, before, now)),
+      ...changes.flatMap(({ node, before, now }) =>
+        node.reads
+          .slice(before.readsAnswered, now.readsAnswered)
+          .map(({ index }) => `${node.id} may answer its reads as of ${index}`),
+      ),
       ...changes.flatMap(({ node, before, now }) =>
         [...now.progress]
           .filter(([follower, words]) => before.progress.get(follower) !== words)
@@ -131,7 +157,7 @@ function standing({ raft, id }: RaftNode): string {
 }
 
 function see(node: RaftNode): Seen {
-  const { raft, applied, disk } = node;
+  const { raft, applied, disk, reads } = node;
   if (raft === null) return { ...nothing, standing: "down", applied: disk.applied.length };
   const progress = raft
     .status()
@@ -142,6 +168,8 @@ function see(node: RaftNode): Seen {
     standing: standing(node),
     commitIndex: raft.commitIndex,
     applied: applied.length,
+    members: configurationWords(raft.configuration),
+    readsAnswered: reads.length,
     progress: new Map(progress),
   };
 }

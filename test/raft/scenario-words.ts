@@ -1,3 +1,5 @@
+import type { Configuration, Member } from "../../server/raft/configuration.ts";
+import { decodeConfiguration } from "../../server/raft/configuration-codec.ts";
 import type { Entry, HardState } from "../../server/raft/entry.ts";
 import type { RaftMessage } from "../../server/raft/message.ts";
 import type { FollowerStatus } from "../../server/raft/raft-status.ts";
@@ -5,12 +7,29 @@ import { textOf } from "./raft-cluster.ts";
 
 /** `[3 t2 a]`: index 3, of term 2, the command "a". */
 export function entryWords({ index, term, type, data }: Entry): string {
-  const what = type === "command" ? textOf(data) : type;
+  let what: string = type;
+  if (type === "command") what = textOf(data);
+  if (type === "configuration") what = configurationWords(decodeConfiguration(data));
   return what === "" ? `[${index} t${term}]` : `[${index} t${term} ${what}]`;
 }
 
 export function entriesWords(entries: readonly Entry[]): string {
   return entries.map(entryWords).join(" ");
+}
+
+const newDisk = "-new";
+
+function namesOf(members: readonly Member[]): string {
+  return members.map(({ nodeId, storeId }) => (storeId.endsWith(newDisk) ? `${nodeId}*` : nodeId)).join(" ");
+}
+
+/** `voters n1 n2, learners n3`; a joint one: `voters n1 n3 and n1 n2`. A node with a new disk has a star. */
+export function configurationWords({ voters, votersOutgoing, learners, nextVoters }: Configuration): string {
+  return [
+    `voters ${namesOf(voters)}${votersOutgoing.length > 0 ? ` and ${namesOf(votersOutgoing)}` : ""}`,
+    ...(learners.length > 0 ? [`learners ${namesOf(learners)}`] : []),
+    ...(nextVoters.length > 0 ? [`to be voters ${namesOf(nextVoters)}`] : []),
+  ].join(", ");
 }
 
 const at = (index: number, term: number) => (index === 0 ? "the beginning" : `[${index} t${term}]`);
@@ -21,7 +40,7 @@ export function hardStateWords({ term, votedFor, commitIndex }: HardState): stri
 
 /** Everything that a message says; its sender's disk only if it is not the one that the configuration names. */
 export function messageWords(message: RaftMessage): string {
-  return message.storeId.endsWith("-new") ? `${words(message)}, from a new disk` : words(message);
+  return message.storeId.endsWith(newDisk) ? `${words(message)}, from a new disk` : words(message);
 }
 
 function words(message: RaftMessage): string {

@@ -1,14 +1,13 @@
 import type { Entry } from "../../server/raft/entry.ts";
 import { type RaftOptions, raftDefaults } from "../../server/raft/raft-options.ts";
 import { type Packet, RaftCluster } from "./raft-cluster.ts";
-import { RaftNode } from "./raft-node.ts";
 import { ScenarioWatch } from "./scenario-watch.ts";
 import { messageWords } from "./scenario-words.ts";
 
 /*
  * A scenario is a text: what is done, one step a line, and indented under each step what happens. `#` begins a comment.
  *
- *   cluster n1 n2 n3 [learner n4] [with appendEntriesMax=1 …]       first of all
+ *   cluster n1 n2 n3 [learner n4] [spare n5] [with appendEntriesMax=1 …]     first of all; a spare is no member yet
  *   n1 has log 1 1 2 [term 3] [vote n2] [commit 2]                  on its disk at the start: the terms of its entries
  *   n1 times out                   time passes for n1 alone, until it does something
  *   n1 sleeps 300 ms               its clock goes on, and only then does it look at it
@@ -24,6 +23,8 @@ import { messageWords } from "./scenario-words.ts";
  *   crash n1 [silently], restart n1     silently: its links stay open
  *   empty disk n1                  while it is down: it comes back as another member
  *   n1 hands over to n2
+ *   n1 changes the members to n1 n2 n4 [learner n5]
+ *   n1 reads [by its lease]        a linearizable read begins
  *   compact n1 [but 2]             what is applied goes into a checkpoint (but for the last 2)
  *   heartbeats                     leaders and followers hear that the others are there
  *   wait 200 ms                    all clocks go on; nothing is delivered
@@ -90,6 +91,8 @@ class Scenario {
       /^(\w+) hands over to (\w+)$/,
       ([id, to]) => this.#up.step(id as string, { type: "transferLeader", to: to as string }),
     ],
+    [/^(\w+) changes the members to ([\w ]+)$/, ([id, wish]) => this.#change(id as string, wish as string)],
+    [/^(\w+) reads( by its lease)?$/, ([id, lease]) => this.#read(id as string, lease !== undefined)],
     [/^compact (\w+)(?: but (\d+))?$/, ([id, but]) => this.#up.compact(id as string, Number(but ?? 0))],
     [/^heartbeats$/, () => this.#up.heartbeats()],
     [/^(wait|run) (\d+) ms$/, ([verb, ms]) => this.#pass(Number(ms), verb === "run")],
@@ -163,11 +166,9 @@ class Scenario {
   #found(line: string): void {
     const match = /^cluster ((?:\w+ ?)+?)(?: with (.+))?$/.exec(line);
     if (match === null) throw new Error(`"${line}" founds no cluster`);
-    const words = (match[1] as string).split(" ");
-    const at = words.indexOf("learner");
-    const voters = at === -1 ? words : words.slice(0, at);
-    const learners = at === -1 ? [] : words.slice(at + 1);
-    this.#cluster = new RaftCluster({ voters, learners, ...optionsOf(match[2]) });
+    const { voters, learner, spare } = groupsOf(match[1] as string);
+    this.#cluster = new RaftCluster({ voters, learners: learner, ...optionsOf(match[2]) });
+    for (const id of spare) this.#cluster.add(id);
     for (const id of this.#cluster.nodes.keys()) this.#cluster.crash(id, { silent: true });
   }
 
@@ -233,6 +234,22 @@ class Scenario {
     this.#up.drain(id);
   }
 
+  #change(id: string, wish: string): void {
+    const { voters, learner } = groupsOf(wish);
+    const result = this.#up.changeMembers(id, voters, learner);
+    if (result.type === "refused") this.#say(`refused: ${result.reason}, ${result.message}`);
+    else if (result.type !== "appended") this.#say(result.type);
+  }
+
+  #read(id: string, byLease: boolean): void {
+    if (!byLease) {
+      this.#up.read(id);
+      return;
+    }
+    const index = this.#up.raft(id).leaseIndex(this.#up.nowOf(id));
+    this.#say(index === null ? "its lease does not hold" : `${id} may answer it as of ${index}`);
+  }
+
   #packets(verb: string, [from, to, type]: (string | undefined)[]): void {
     const cluster = this.#up;
     const matches = (packet: Packet) =>
@@ -276,9 +293,8 @@ class Scenario {
   #emptyDisk(id: string): void {
     const node = this.#up.node(id);
     if (node.raft !== null) throw new Error(`${id} is running`);
-    const self = { nodeId: id, storeId: `${node.self.storeId}-new` };
-    const { disk } = new RaftNode(self, this.#up.configuration);
-    Object.assign(node, { self, disk });
+    this.#up.add(id, `${id}-disk-new`);
+    this.#up.crash(id);
   }
 
   #speed(speed: string, id: string): void {
@@ -317,10 +333,25 @@ class Scenario {
   }
 }
 
+/** `n1 n2 learner n3 spare n4`. */
+function groupsOf(words: string): { voters: string[]; learner: string[]; spare: string[] } {
+  const groups: { voters: string[]; learner: string[]; spare: string[] } = {
+    voters: [],
+    learner: [],
+    spare: [],
+  };
+  let into = groups.voters;
+  for (const word of words.split(" ")) {
+    if (word === "learner" || word === "spare") into = groups[word];
+    else into.push(word);
+  }
+  return groups;
+}
+
 /** @throws Error on an option that there is not */
 function optionsOf(words: string | undefined): Partial<RaftOptions> {
   const pairs = (words?.split(" ") ?? []).map((word) => word.split("=") as [string, string]);
   for (const [name] of pairs)
     if (!Object.hasOwn(raftDefaults, name)) throw new Error(`the core has no option ${name}`);
-  return Object.fromEntries(pairs.map(([name, value]) => [name, Number(value)]));
+  return Object.fromEntries(pairs.map(([name, value]) => [name, JSON.parse(value)]));
 }
