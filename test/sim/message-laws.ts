@@ -67,6 +67,8 @@ export class MessageLaws {
   readonly #terms = new Map<string, Term>();
   /** By digest: the leads that it stands for. */
   readonly #digests = new Map<number, string>();
+  /** By group, who is asked, term and round of the asking leader: the term on that disk when it was asked first. */
+  readonly #confirming = new Map<string, number>();
   /** By group, node and its number: what was committed when it asked for a read index. */
   readonly #asked = new Map<string, number>();
   /** By whose number: the one command that it names. */
@@ -151,6 +153,7 @@ export class MessageLaws {
         return;
       case "confirmLead":
         this.#leads(sent, message);
+        this.#asksForConfirmation(sent, message);
         return;
       case "confirmLeadResponse":
         this.#confirms(sent, message);
@@ -303,12 +306,23 @@ export class MessageLaws {
 
   // ── reads ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #confirms({ from, group, disk }: Sent, { term }: Message<"confirmLeadResponse">): void {
-    const saved = disk.hardState?.term ?? 0;
+  #asksForConfirmation({ to, group }: Sent, { term, round }: Message<"confirmLead">): void {
+    const key = `${group} ${to} ${term} ${round}`;
+    // Asked again it is still of the same moment.
+    if (!this.#confirming.has(key))
+      this.#confirming.set(key, this.#facts.disk(to, group).hardState?.term ?? 0);
+  }
+
+  /** The answer may have been held up by the disk: it says how things were at some time since the question. */
+  #confirms({ from, group }: Sent, { term, round }: Message<"confirmLeadResponse">): void {
+    const saved = this.#confirming.get(`${group} ${from} ${term} ${round}`);
+    // Of another term than the question's: a refusal.
+    if (saved === undefined) return;
     hold(
       saved <= term,
       "X16",
-      () => `${from} confirms the leader of term ${term} of group ${group} with term ${saved} on its disk`,
+      () =>
+        `${from} confirms the leader of term ${term} of group ${group}, and had term ${saved} on its disk when it was asked`,
     );
   }
 
