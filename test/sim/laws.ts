@@ -38,7 +38,7 @@ export class Laws implements GroupFacts {
   readonly #durable = new Map<string, LogShadow>();
   readonly #pending = new Map<string, LogShadow>();
   /** By "node group", of the process that runs now. */
-  readonly #seen = new Map<string, { term: number; appliedIndex: number }>();
+  readonly #seen = new Map<string, { term: number; appliedIndex: number; role: GroupStatus["role"] }>();
 
   readonly messages: MessageLaws;
 
@@ -208,8 +208,12 @@ export class Laws implements GroupFacts {
       if (role === "leader") {
         this.leads(node, id, term);
         this.messages.elected(node, id, term);
+      }
+      // In one turn a leader may commit, and hear that it leads no longer.
+      if (role === "leader" || seen?.role === "leader") {
         const own = this.#log(node, id);
-        this.commits(node, id, { term, commitIndex, termAt: (index) => own.termAt(index) });
+        const ledTerm = role === "leader" ? term : (seen?.term ?? term);
+        this.commits(node, id, { term: ledTerm, commitIndex, termAt: (index) => own.termAt(index) });
       } else {
         const { committed } = this.#group(id);
         hold(
@@ -218,10 +222,10 @@ export class Laws implements GroupFacts {
           () => `${node} takes ${commitIndex} of group ${id} for committed, ${committed.length} are`,
         );
       }
-      if (seen === undefined || appliedIndex !== seen.appliedIndex || term !== seen.term) {
+      if (seen === undefined || appliedIndex !== seen.appliedIndex)
         this.#advanced(node, id, { from: seen?.appliedIndex ?? 0, to: appliedIndex });
-        this.#seen.set(key, { term, appliedIndex });
-      }
+      if (appliedIndex !== seen?.appliedIndex || term !== seen.term || role !== seen.role)
+        this.#seen.set(key, { term, appliedIndex, role });
     }
   }
 
