@@ -116,7 +116,9 @@ test("[K3] restored from checkpoints of any moments, and given the log behind th
           return result;
         });
         const restored = new RegisterMachine();
-        restored.restore(checkpoints);
+        restored.beginRestore();
+        for (const [key, checkpoint] of checkpoints) restored.restorePart(key, checkpoint);
+        restored.endRestore();
         for (const [at, applied] of log.entries()) {
           const result = restored.apply(applied);
           // Above all checkpoints also what it answers is the same.

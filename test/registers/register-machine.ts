@@ -47,19 +47,26 @@ class Shelf {
   }
 }
 
-function shelvesOf(checkpoints: ReadonlyMap<string, Checkpoint>): readonly Shelf[] {
-  return Array.from({ length: shelves }, (_, at) => new Shelf(checkpoints.get(`shelf ${at}`)));
+function emptyShelves(): Shelf[] {
+  return Array.from({ length: shelves }, () => new Shelf(undefined));
 }
 
 /** Compare-and-set registers: the smallest machine whose clients' histories can be judged. */
 export class RegisterMachine implements Machine, RegisterCommands {
-  #shelves = shelvesOf(new Map());
+  #shelves = emptyShelves();
   #appliedIndex = 0;
 
-  restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
-    this.#shelves = shelvesOf(checkpoints);
-    this.#appliedIndex = Math.max(0, ...this.#shelves.map(({ index }) => index));
+  beginRestore(): void {
+    this.#shelves = emptyShelves();
+    this.#appliedIndex = 0;
   }
+
+  restorePart(key: string, checkpoint: Checkpoint): void {
+    this.#shelves[this.#shelves.findIndex((_, at) => key === `shelf ${at}`)] = new Shelf(checkpoint);
+    this.#appliedIndex = Math.max(this.#appliedIndex, checkpoint.index);
+  }
+
+  endRestore(): void {}
 
   apply({ index, logTimeMs, wallTimeMs, id, command }: AppliedCommand): ApplyResult {
     this.#appliedIndex = index;

@@ -30,9 +30,14 @@ export class WatchedRegisters extends RegisterMachine {
     this.#watch = watch;
   }
 
-  override restore(checkpoints: ReadonlyMap<string, Checkpoint>): void {
-    this.#wholeFrom = Math.max(0, ...[...checkpoints.values()].map(({ index }) => index));
-    super.restore(checkpoints);
+  override beginRestore(): void {
+    this.#wholeFrom = 0;
+    super.beginRestore();
+  }
+
+  override restorePart(key: string, checkpoint: Checkpoint): void {
+    this.#wholeFrom = Math.max(this.#wholeFrom, checkpoint.index);
+    super.restorePart(key, checkpoint);
   }
 
   override apply(command: AppliedCommand): ApplyResult {
