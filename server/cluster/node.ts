@@ -145,7 +145,7 @@ export class TestudoNode {
           bootId: this.bootId,
           clusterId: founding?.clusterId ?? null,
         },
-        `${nodeId}: data folder opened for the ${bootCount}. time`,
+        `${nodeId}: data folder opened, start ${bootCount}`,
       );
       this.life.send({ type: "recovered", founded: founding !== null });
       await this.#opened.network.start({

@@ -44,6 +44,12 @@ export class StoreWitness {
       const error = contradiction(store, known);
       if (error !== null) return { type: "refused", error };
     }
+    const earlier = this.sightings.find(
+      ({ nodeId, storeId, bootCount }) =>
+        nodeId === store.nodeId && storeId !== store.storeId && bootCount >= store.bootCount,
+    );
+    if (known === undefined && earlier !== undefined)
+      return { type: "refused", error: uncounted(store, earlier) };
     this.#known.delete(store.storeId);
     this.#known.set(store.storeId, store);
     const [oldest] = this.#known.keys();
@@ -74,6 +80,14 @@ function twice({ nodeId, storeId, bootCount, bootId }: StoreSighting, seen: Stor
   return new NodeError(
     "STORE_TWICE",
     `two processes run on copies of one data folder of ${nodeId} (store ${storeId}, start ${bootCount}): stop both, keep the folder that was there first, and empty the other`,
+  );
+}
+
+/** What a node's later start says ends what its earlier ones had in flight: so it must be known to be later. */
+function uncounted({ nodeId, storeId, bootCount }: StoreSighting, earlier: StoreSighting): NodeError {
+  return new NodeError(
+    "STORE_OLD",
+    `the data folder of ${nodeId} (store ${storeId}) counts its starts from ${bootCount}, but an earlier one of that node (store ${earlier.storeId}) had come to ${earlier.bootCount}: the clock was behind when it was made. Set the clock right, and empty the folder again`,
   );
 }
 

@@ -36,6 +36,11 @@ export interface LevelStorageOptions {
   readonly nodeId: string;
   /** So many bytes that nobody can guess: the storeId comes from them. */
   readonly random: (bytes: number) => Uint8Array;
+  /**
+   * What the starts of a new folder are counted from: more than any earlier start of this node on another disk can have
+   * reached, for a node's later start ends what its earlier ones had in flight, whichever disk they had. Default: 1.
+   */
+  readonly firstBootCount?: number;
 }
 
 type Status =
@@ -116,7 +121,7 @@ export class LevelStorage implements Storage {
 
   /** Takes over what the folder holds, if it is this node's. */
   #own(contents: Contents | null): Identity {
-    const { database, nodeId, random } = this.#options;
+    const { database, nodeId, random, firstBootCount = 1 } = this.#options;
     this.#live = new LiveKeys(contents?.state);
     this.#saveSequence = contents?.state.saveSequence ?? 0;
     this.#founding = {
@@ -128,7 +133,7 @@ export class LevelStorage implements Storage {
     if (contents === null) {
       const storeId = Buffer.from(random(storeIdBytes)).toString("hex");
       assert(storeId.length === storeIdBytes * 2, `random: ${storeIdBytes} bytes were asked for`);
-      return { nodeId, storeId, bootCount: 1, founding: null };
+      return { nodeId, storeId, bootCount: firstBootCount, founding: null };
     }
     const { identity, founding, groups } = contents;
     if (identity.nodeId !== nodeId)

@@ -126,14 +126,19 @@ export class MemoryDisk {
   }
 
   /** @internal For MemoryStorage, as all below. */
-  acquire(holder: object, { nodeId, random }: MemoryStorageOptions): StorageContents {
+  acquire(holder: object, { nodeId, random, firstBootCount = 1 }: MemoryStorageOptions): StorageContents {
     if (this.#holder !== null) throw locked("in memory");
     const owner = this.#identity;
     if (owner !== null && owner.nodeId !== nodeId)
       throw foreign({ location: "in memory", owner: owner.nodeId, nodeId });
     this.#identity =
       owner === null
-        ? { nodeId, storeId: Buffer.from(random(8)).toString("hex"), bootCount: 1, founding: null }
+        ? {
+            nodeId,
+            storeId: Buffer.from(random(8)).toString("hex"),
+            bootCount: firstBootCount,
+            founding: null,
+          }
         : { ...owner, bootCount: owner.bootCount + 1 };
     this.#holder = holder;
     const groups = new Map<number, GroupContents>();
@@ -203,6 +208,11 @@ export interface MemoryStorageOptions {
   readonly disk: MemoryDisk;
   readonly nodeId: string;
   readonly random: (bytes: number) => Uint8Array;
+  /**
+   * What the starts of a new folder are counted from: more than any earlier start of this node on another disk can have
+   * reached, for a node's later start ends what its earlier ones had in flight, whichever disk they had. Default: 1.
+   */
+  readonly firstBootCount?: number;
   /** Calls `done`, once and later (never at once), when a save is to be durable. Default: in a microtask. */
   readonly complete?: (done: () => void) => void;
 }

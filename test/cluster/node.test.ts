@@ -70,7 +70,6 @@ test("[C8] three blank nodes become one cluster that serves: commands, endpoints
   assert.equal(new Set(nodes.map(({ founding }) => founding?.clusterId)).size, 1);
   for (const node of nodes) {
     assert.is(node.life.state, "serving");
-    assert.is(node.identity.bootCount, 1);
     assert.equal(
       node.groups().map(({ id }) => id),
       [0, 1, 2, 3],
@@ -111,7 +110,7 @@ test("[C9] a node that stops and starts again is the same member with a new boot
   await again.start();
   await again.ready();
   assert.is(again.identity.storeId, third.identity.storeId);
-  assert.is(again.identity.bootCount, 2);
+  assert.is(again.identity.bootCount, third.identity.bootCount + 1);
   assert.is.not(again.bootId, third.bootId);
   assert.equal(again.founding, first.founding);
   assert.is(await again.engine.propose(0, new Uint8Array([1])), 43);

@@ -66,13 +66,29 @@ test("[I2] what others have seen of a store is held against what it says", () =>
   assert.is(StoreWitness.findTwice([own], [store({ bootId: "other" })])?.code, "STORE_TWICE");
 });
 
+test("[I3] an emptied disk counts on from the one before it; one that does not was made by a wrong clock", () => {
+  const witness = new StoreWitness([]);
+  witness.meet(store({ bootCount: 1_700_000_000 }));
+  assert.is(witness.meet(store({ storeId: "new", bootCount: 1_800_000_000 })).type, "fine");
+  const met = witness.meet(store({ storeId: "newer", bootCount: 1_750_000_000 }));
+  assert.is(met.type === "refused" && met.error.code, "STORE_OLD");
+  assert.match(
+    met.type === "refused" ? met.error.message : "",
+    /the clock was behind.*empty the folder again/,
+  );
+  assert.is(witness.meet(store({ nodeId: "n3", storeId: "n3's", bootCount: 1 })).type, "fine");
+});
+
 test("[I3] an emptied disk is another store; so many are remembered, the oldest goes", () => {
   const witness = new StoreWitness([]);
   for (let n = 0; n < storageLimits.storesSeenMax + 5; n++)
-    assert.equal(witness.meet(store({ storeId: `store ${n}` })), { type: "fine", isNews: true });
+    assert.equal(witness.meet(store({ nodeId: `n${n}`, storeId: `store ${n}` })), {
+      type: "fine",
+      isNews: true,
+    });
   assert.is(witness.seen.length, storageLimits.storesSeenMax);
   assert.is(witness.seen[0]?.storeId, "store 5");
-  witness.meet(store({ storeId: "store 5" }));
+  witness.meet(store({ nodeId: "n5", storeId: "store 5" }));
   assert.is(witness.seen.at(-1)?.storeId, "store 5");
 });
 

@@ -89,6 +89,7 @@ class SimStorage implements Storage {
       disk,
       nodeId,
       random: (bytes) => chance.bytes(bytes),
+      firstBootCount: 1 + Math.floor(schedule.nowMs),
       complete: (done) => schedule.in(chance.wait(simDisk.saveMs), owner, done),
     });
   }

@@ -7,7 +7,7 @@ import { base, checkpoint, entries, entry, hardState, type ReadContents, started
 /** One disk, and the storages that are opened on it one after the other. */
 export interface Disk {
   /** A storage that is not open yet. */
-  storage(nodeId?: string): Storage;
+  storage(nodeId?: string, options?: { readonly firstBootCount: number }): Storage;
   destroy(): Promise<void>;
 }
 

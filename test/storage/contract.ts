@@ -125,6 +125,14 @@ function identityCases(onDisk: OnDisk, reopened: Reopened): void {
     assert.is(new Set(seen).size, 1);
   });
 
+  onDisk("[S42] a new folder's starts count from where they are told to, and on from there", async (disk) => {
+    for (const boot of [1_700_000_000, 1_700_000_001]) {
+      const storage = disk.storage("a", { firstBootCount: 1_700_000_000 });
+      assert.is((await storage.open()).identity.bootCount, boot);
+      await storage.close();
+    }
+  });
+
   onDisk("[S40] each save counts one more, over all starts", async (disk) => {
     let last = 0;
     for (let boot = 1; boot <= 3; boot++) {

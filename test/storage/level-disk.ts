@@ -3,7 +3,7 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LevelDatabase } from "../../server/storage/level-database.ts";
-import { LevelStorage } from "../../server/storage/level-storage.ts";
+import { LevelStorage, type LevelStorageOptions } from "../../server/storage/level-storage.ts";
 import type { Disk } from "./contract-log.ts";
 
 /** A folder that goes with the test. */
@@ -11,14 +11,23 @@ export async function temporaryFolder(): Promise<string> {
   return mkdtemp(join(tmpdir(), "testudo-storage-"));
 }
 
-export function levelStorage(location: string, nodeId = "a"): LevelStorage {
-  return new LevelStorage({ database: new LevelDatabase(location), nodeId, random: randomBytes });
+export function levelStorage(
+  location: string,
+  nodeId = "a",
+  options: Partial<LevelStorageOptions> = {},
+): LevelStorage {
+  return new LevelStorage({
+    database: new LevelDatabase(location),
+    nodeId,
+    random: randomBytes,
+    ...options,
+  });
 }
 
 export async function levelDisk(): Promise<Disk> {
   const folder = await temporaryFolder();
   return {
-    storage: (nodeId) => levelStorage(join(folder, "data"), nodeId),
+    storage: (nodeId, options) => levelStorage(join(folder, "data"), nodeId, options),
     destroy: () => rm(folder, { recursive: true }),
   };
 }

@@ -9,7 +9,8 @@ storageContract("MemoryStorage", async () => {
   const disk = new MemoryDisk();
   const complete = (done: () => void) => setImmediate(done);
   return {
-    storage: (nodeId = "a") => new MemoryStorage({ disk, nodeId, random: randomBytes, complete }),
+    storage: (nodeId = "a", options = { firstBootCount: 1 }) =>
+      new MemoryStorage({ disk, nodeId, random: randomBytes, complete, ...options }),
     destroy: async () => undefined,
   };
 });
