@@ -47,10 +47,14 @@ export class Registers {
     }
   }
 
-  /** Linearizable without an entry of its own: behind everything that was acknowledged before. */
-  async read(group: number, key: string, { timeoutMs }: { timeoutMs: number }): Promise<Performed> {
+  /** Without an entry in the log. */
+  async read(
+    group: number,
+    key: string,
+    options: { consistency: "linearizable" | "lease"; timeoutMs: number },
+  ): Promise<Performed> {
     try {
-      await this.#engine.barrier(group, { timeoutMs });
+      await this.#engine.read(group, options);
       return { type: "ok", output: { value: this.#machine(group).value(key) } };
     } catch (error) {
       return { type: "failed", reason: codeOf(error) };
@@ -58,9 +62,17 @@ export class Registers {
   }
 
   /** Of this replica, as of `index`; it may lag. Null: it stands at no one moment, or too far behind. */
-  readHere(group: number, key: string): { readonly index: number; readonly value: Value } | null {
-    if (!this.#engine.isServing(group)) return null;
-    return { index: this.#engine.appliedIndex(group), value: this.#machine(group).value(key) };
+  async readHere(
+    group: number,
+    key: string,
+  ): Promise<{ readonly index: number; readonly ageMs: number; readonly value: Value } | null> {
+    try {
+      const { index, ageMs } = await this.#engine.read(group, { consistency: "local" });
+      return { index, ageMs, value: this.#machine(group).value(key) };
+    } catch (error) {
+      codeOf(error);
+      return null;
+    }
   }
 
   #machine(group: number): RegisterMachine {

@@ -52,7 +52,7 @@ const inRegisters = [
   "answersForgotten",
   "swaps",
   "refusedSwaps",
-  "readsBehindBarriers",
+  "readsWithoutEntry",
   "readsHere",
 ] as const;
 

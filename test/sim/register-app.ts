@@ -62,6 +62,8 @@ export class RegisterApp implements SimApp {
   readonly node: TestudoNode;
   /** By group. */
   readonly machines: WatchedRegisters[] = [];
+  /** By group: the highest index as of which this replica was read. */
+  readonly readUpTo = new Map<number, number>();
   #registers: Registers | null = null;
 
   constructor({ options, log, fail, parts }: AppSetup, looks: Omit<RegisterWatch, "node" | "group">) {

@@ -8,6 +8,7 @@ import type { RegisterApp } from "./register-app.ts";
 import type { Schedule } from "./schedule.ts";
 import type { SimProcess } from "./sim-node.ts";
 import type { Trace } from "./trace.ts";
+import { hold } from "./violation.ts";
 
 export interface RegisterClientParts {
   readonly name: string;
@@ -26,7 +27,7 @@ interface Register {
   readonly key: string;
 }
 
-type Way = "log" | "barrier";
+type Way = "log" | "linearizable" | "lease";
 type Ask = (registers: Registers) => Promise<Performed>;
 
 const keys = ["a", "b", "c", "d"];
@@ -85,7 +86,7 @@ export class RegisterClient {
     if (process === null) return;
     if (chance.hits(0.1)) return this.#readHere(process, register);
     const timeoutMs = chance.pick([20, 150, 1_000, 5_000]);
-    const way: Way = chance.hits(0.2) ? "barrier" : "log";
+    const way: Way = chance.hits(0.25) ? chance.pick(["linearizable", "lease"]) : "log";
     this.#perform(process, register, way === "log" ? this.#someInput(register) : { type: "get" }, {
       way,
       timeoutMs,
@@ -114,7 +115,7 @@ export class RegisterClient {
       register,
       { type: "get" },
       {
-        way: this.#parts.chance.hits(0.5) ? "log" : "barrier",
+        way: this.#parts.chance.pick(["log", "linearizable", "lease"]),
         timeoutMs: lastAnswerMsMax,
         answered: () => this.#toRead.shift(),
       },
@@ -138,7 +139,7 @@ export class RegisterClient {
     const ask: Ask = (registers) =>
       way === "log"
         ? registers.perform(group, key, input, { timeoutMs })
-        : registers.read(group, key, { timeoutMs });
+        : registers.read(group, key, { consistency: way, timeoutMs });
     let isOver = false;
     const over = (performed: Performed) => {
       if (isOver) return;
@@ -177,7 +178,7 @@ export class RegisterClient {
         coverage.hit("operationsAnswered");
         if (performed.output.swapped === true) coverage.hit("swaps");
         if (performed.output.swapped === false) coverage.hit("refusedSwaps");
-        if (way === "barrier") coverage.hit("readsBehindBarriers");
+        if (way !== "log") coverage.hit("readsWithoutEntry");
         break;
       case "applied":
         history.applied(operation, nowMs);
@@ -196,14 +197,24 @@ export class RegisterClient {
       trace.note(`${name} ${way} ${register} ${JSON.stringify(input)}: ${JSON.stringify(performed)}`);
   }
 
-  /** Whatever a replica says of itself, it said, or will say, the same as of that index everywhere. */
+  /** Whatever a replica says of itself, it said, or will say, the same as of that index everywhere; and it never goes back. */
   #readHere(process: SimProcess<RegisterApp>, { group, key }: Register): void {
     const { schedule, book, coverage } = this.#parts;
     schedule.in(0, process, () => {
-      const read = process.isServing ? (process.app.registers?.readHere(group, key) ?? null) : null;
-      if (read === null) return;
-      coverage.hit("readsHere");
-      book.compare(`register ${group}/${key} at ${read.index}`, process.nodeId, String(read.value));
+      const { registers } = process.app;
+      if (!process.isServing || registers === null) return;
+      void registers.readHere(group, key).then((read) => {
+        if (read === null) return;
+        coverage.hit("readsHere");
+        book.compare(`register ${group}/${key} at ${read.index}`, process.nodeId, String(read.value));
+        const before = process.app.readUpTo.get(group) ?? 0;
+        hold(
+          read.index >= before,
+          "K5",
+          () => `${process.nodeId} lets group ${group} be read as of ${read.index}, behind ${before}`,
+        );
+        process.app.readUpTo.set(group, read.index);
+      });
     });
   }
 }
