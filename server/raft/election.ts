@@ -88,8 +88,8 @@ export class Election {
   }
 
   tick(): void {
-    const { role, isVoter, swapping, options } = this.#replica;
-    if (role === "leader" || !isVoter || swapping || this.#now < this.#deadlineMs) return;
+    const { role, swapping, options } = this.#replica;
+    if (role === "leader" || role === "learner" || swapping || this.#now < this.#deadlineMs) return;
     if (!this.#graced) {
       this.#arm(options.electionGraceMs);
       this.#graced = true;
@@ -102,7 +102,7 @@ export class Election {
     const replica = this.#replica;
     if (replica.leaderId !== nodeId || replica.role === "leader") return;
     replica.leaderId = null;
-    if (!replica.isVoter || !replica.options.fastFailover) return;
+    if (replica.role === "learner" || !replica.options.fastFailover) return;
     this.#leaderLost = true;
     this.#arm(this.#uniform(0, this.#baseMs / 2));
     // Its sockets are closed: no heartbeat can be waiting there.
@@ -265,7 +265,6 @@ export class Election {
   onTimeoutNow(from: string): void {
     const { role, leaderId, swapping } = this.#replica;
     if (role !== "follower" || leaderId !== from || swapping) return;
-    check(this.#replica.isVoter, "a follower is a voter");
     this.#transferred = true;
     this.#campaign();
   }

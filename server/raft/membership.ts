@@ -32,6 +32,12 @@ export class Membership {
     return version.configuration;
   }
 
+  /** Those that may still count, as far as a replica knows: the one as of its commit index, and all later ones. */
+  from(commitIndex: number): readonly Configuration[] {
+    const first = this.#versions.findLastIndex((one) => one.index <= commitIndex);
+    return this.#versions.slice(Math.max(first, 0)).map(({ configuration }) => configuration);
+  }
+
   appended({ type, index, data }: Entry): void {
     if (type === "configuration") this.#versions.push({ index, configuration: decodeConfiguration(data) });
   }

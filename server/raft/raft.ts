@@ -38,7 +38,7 @@ export class Raft {
   #lead: Lead | null = null;
   #memberChange: MemberChange | null = null;
   /** As of the end of the last event. */
-  #configuration: Configuration;
+  #noticed: { readonly configuration: Configuration; readonly isCommitted: boolean };
 
   /**
    * @param persisted what is durable here: contiguous, and its term no older than its last entry's
@@ -67,7 +67,7 @@ export class Raft {
       readIndex: this.#readIndex,
       advance: () => this.#advance(),
     });
-    this.#configuration = this.configuration;
+    this.#noticed = { configuration: this.configuration, isCommitted: this.#isConfigurationCommitted };
     this.#compaction = new Compaction(this.#replica, this.#replication, () => this.#lead?.beforeCompaction());
   }
 
@@ -177,10 +177,16 @@ export class Raft {
     this.#noticeConfiguration();
   }
 
-  /** An event may have appended a configuration, cut one off, or installed one. */
+  get #isConfigurationCommitted(): boolean {
+    return this.configurationIndex <= this.commitIndex;
+  }
+
+  /** An event may have appended a configuration, cut one off, installed or committed one. */
   #noticeConfiguration(): void {
-    if (this.#configuration === this.configuration) return;
-    this.#configuration = this.configuration;
+    const { configuration } = this;
+    const isCommitted = this.#isConfigurationCommitted;
+    if (this.#noticed.configuration === configuration && this.#noticed.isCommitted === isCommitted) return;
+    this.#noticed = { configuration, isCommitted };
     this.#replica.settleRole();
   }
 

@@ -60,7 +60,7 @@ export class Replica {
     this.#commitIndex = Math.max(hardState.commitIndex, base.index);
     this.#savedCommitIndex = this.#commitIndex;
     this.#committedHandedOutIndex = base.index;
-    this.#role = this.isVoter ? "follower" : "learner";
+    this.#role = this.mayCampaign ? "follower" : "learner";
   }
 
   get role(): Role {
@@ -86,6 +86,17 @@ export class Replica {
 
   get isVoter(): boolean {
     return isVoter(this.configuration, this.options.self);
+  }
+
+  /**
+   * Also whoever is out by a configuration that is not committed yet: it may be the only one that has it, and be needed
+   * as a leader until it is (dissertation §4.2.2).
+   */
+  get mayCampaign(): boolean {
+    if (this.isVoter) return true;
+    const { membership } = this.log;
+    if (membership.latest.index <= this.#commitIndex) return false;
+    return membership.from(this.#commitIndex).some((one) => isVoter(one, this.options.self));
   }
 
   isSelf(member: Member): boolean {
@@ -165,8 +176,8 @@ export class Replica {
   /** The role follows this replica's place in the configuration; but a leader leads until its removal is committed (§6). */
   settleRole(): void {
     if (this.#role === "leader") return;
-    if (this.isVoter && this.#role === "learner") this.changeRole({ type: "promoted" });
-    if (!this.isVoter && this.#role !== "learner") this.changeRole({ type: "demoted" });
+    if (this.mayCampaign && this.#role === "learner") this.changeRole({ type: "promoted" });
+    if (!this.mayCampaign && this.#role !== "learner") this.changeRole({ type: "demoted" });
   }
 
   /** Committed and durable here: no replica applies what a crash could take back. */

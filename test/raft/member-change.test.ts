@@ -211,6 +211,30 @@ test("[R60] a voter with an empty log elects the leader of a configuration that 
   assert.is(shapeOf(cluster, "c"), "cde");
 });
 
+test("[R65] who is out by a step that is not committed yet campaigns, if nobody else has it (§4.2.2)", () => {
+  const cluster = led();
+  cluster.elect("c");
+  cluster.changeMembers("c", ["a"]);
+  const isLast = (id: string) => shapeOf(cluster, id) === "a";
+  for (let round = 0; round < 500 && !isLast("b"); round += 1) {
+    // The lead is not handed over, and a gets nothing of the last step.
+    for (const packet of cluster.packets.splice(0))
+      if (packet.message.type !== "timeoutNow" && !(isLast("c") && packet.to === "a"))
+        cluster.deliver(packet);
+    for (const id of cluster.nodes.keys()) cluster.completeWrite(id);
+    cluster.nowMs += 10;
+    cluster.heartbeats();
+    cluster.step("c", { type: "tick" });
+  }
+  assert.ok(isLast("b") && shapeOf(cluster, "a") === "a+abc");
+  while (cluster.completeWrite("b"));
+  cluster.crash("c");
+  cluster.run(1_500);
+  assert.is(cluster.leaders()[0]?.id, "a");
+  assert.is(shapeOf(cluster, "a"), "a");
+  assert.is(cluster.raft("b").role, "learner", "it led for as long as it took");
+});
+
 test("[R61] a disk is replaced: both are members for a while, and only the one that is there is sent anything", () => {
   const cluster = led({ catchUpBytesMax: 0, newcomers: [] });
   for (let count = 0; count < 20; count += 1) cluster.propose("a", `x${count}`);

@@ -192,7 +192,11 @@ export class RaftLaws {
   #checkOpening(node: RaftNode): void {
     const { id, up: raft } = node;
     this.#checkedTerms.add(raft.term);
-    assert(isVoter(raft.configuration, node.self), "only voters of their own configuration begin to lead");
+    // The last one may be to remove it, and not be committed yet (dissertation §4.2.2).
+    assert(
+      node.configurations.some((one) => isVoter(one, node.self)),
+      "only voters begin to lead",
+    );
     for (const entry of this.#committed) {
       if ((this.#committedIn[entry.index - 1] as number) >= raft.term) break;
       if (entry.index <= raft.base.index) continue;

@@ -1,5 +1,6 @@
 import assert from "node:assert";
 import type { Configuration, Member } from "../../server/raft/configuration.ts";
+import { decodeConfiguration } from "../../server/raft/configuration-codec.ts";
 import type { Base, Entry, HardState, PersistedState } from "../../server/raft/entry.ts";
 import type { Envelope } from "../../server/raft/message.ts";
 import type { Raft } from "../../server/raft/raft.ts";
@@ -52,6 +53,16 @@ export class RaftNode {
   get up(): Raft {
     assert(this.raft !== null, `${this.id} is down`);
     return this.raft;
+  }
+
+  /** All that its log brings, saved or not. */
+  get configurations(): readonly Configuration[] {
+    const entries = [...this.disk.entries, ...this.writes.flatMap((write) => write.entries)];
+    return [
+      this.disk.base.configuration,
+      ...entries.flatMap(({ type, data }) => (type === "configuration" ? [decodeConfiguration(data)] : [])),
+      ...(this.raft === null ? [] : [this.raft.configuration]),
+    ];
   }
 
   get persisted(): PersistedState {
