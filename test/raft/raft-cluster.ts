@@ -222,8 +222,10 @@ export class RaftCluster {
 
   #carryOut(node: RaftNode, ready: Ready): void {
     node.readys.push(ready);
-    this.laws.appended(ready.entries);
-    for (const { to, message } of ready.messages) this.packets.push({ from: node.id, to, message });
+    for (const { to, message } of ready.messages) {
+      if (message.type === "appendEntries") this.laws.appended(message.entries);
+      this.packets.push({ from: node.id, to, message });
+    }
     if (ready.hardState !== null || ready.entries.length > 0) {
       const afterSave = [...ready.messagesAfterSave];
       node.writes.push({
@@ -308,6 +310,7 @@ export class RaftCluster {
     if (write === undefined || node.raft === null) return false;
     const { hardState, entries, base, swap, afterSave } = write;
     const first = entries[0];
+    this.laws.appended(entries);
     if (hardState !== null) node.disk.hardState = hardState;
     if (first !== undefined) {
       const kept = node.disk.entries.filter((entry) => entry.index < first.index);

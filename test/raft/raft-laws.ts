@@ -46,7 +46,7 @@ export class RaftLaws {
     return this.#committed.length;
   }
 
-  /** Log matching: an index and a term name one entry, and one entry before it. */
+  /** Log matching: an index and a term name one entry, and one entry before it, on every disk and in every message. */
   appended(entries: readonly Entry[]): void {
     let before: Entry | null = null;
     for (const entry of entries) {
@@ -153,14 +153,16 @@ export class RaftLaws {
   #observeLeader(node: RaftNode, lastTerm: number): void {
     const { id, up: raft } = node;
     assert(raft.term >= lastTerm, "a running leader's term never goes back");
+    const { term, commitIndex, configuration } = raft;
+    this.#leading.set(node, { term, commitIndex, configuration });
+    // One that its own vote sufficed for leads nobody before that is on its disk: until then it may lead the term again.
+    if (node.disk.hardState.term < term) return;
     const leader = this.#leaderOfTerm.get(raft.term);
     assert(
       leader === undefined || leader === id,
       `election safety: ${leader} and ${id} lead term ${raft.term}`,
     );
     this.#leaderOfTerm.set(raft.term, id);
-    const { term, commitIndex, configuration } = raft;
-    this.#leading.set(node, { term, commitIndex, configuration });
     if (!this.#checkedTerms.has(term)) this.#checkOpening(node);
   }
 
