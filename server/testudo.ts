@@ -37,7 +37,13 @@ export class Testudo {
     this.#ask();
     const { node } = roomNode;
     this.handleFirst(makeOperatorHandler({ secret: options.secret, routes: operatorRoutes(node) }));
-    this.handleFirst(makeAdminHandler({ node: roomNode.node, rooms: () => roomNode.rooms() }));
+    this.handleFirst(
+      makeAdminHandler({
+        node,
+        rooms: () => roomNode.rooms(),
+        divergences: () => roomNode.divergences(),
+      }),
+    );
   }
 
   get serverOptions(): ServerOptions {

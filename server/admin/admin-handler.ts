@@ -2,12 +2,15 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { ENDPOINTS_PATH } from "../../shared/wrapper-protocol.ts";
 import type { TestudoNode } from "../cluster/node.ts";
 import type { RoomStatus } from "../colyseus/room-status.ts";
+import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 import { buildStatus } from "./status.ts";
 
 export interface AdminHandlerOptions {
   readonly node: TestudoNode;
   /** This node's replicas of the rooms. */
   readonly rooms: () => readonly RoomStatus[];
+  /** By default none. */
+  readonly divergences?: () => DivergenceCounts;
 }
 
 /** Answers what is asked under /testudo/, and says whether it did. */
@@ -49,13 +52,13 @@ export function makeAdminHandler(options: AdminHandlerOptions): AdminHandler {
 }
 
 function answerTo(options: AdminHandlerOptions, request: IncomingMessage, path: string): Answer {
-  const { node, rooms } = options;
+  const { node } = options;
   const method = request.method ?? "GET";
   if (method === "OPTIONS") return { status: 204, body: null };
   const reads = method === "GET" || method === "HEAD";
   switch (path) {
     case `${prefix}status`:
-      return reads ? { status: 200, body: buildStatus(node, rooms) } : methodRefused("GET");
+      return reads ? { status: 200, body: buildStatus(options) } : methodRefused("GET");
     case ENDPOINTS_PATH:
       return reads ? { status: 200, body: { endpoints: node.endpoints() } } : methodRefused("GET");
     case `${prefix}ready`:

@@ -1,5 +1,6 @@
 import type { TestudoNode } from "../cluster/node.ts";
 import type { RoomStatus } from "../colyseus/room-status.ts";
+import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 
 export interface GroupStatusJson {
   readonly id: number;
@@ -32,9 +33,21 @@ export interface StatusJson {
   readonly groups: readonly GroupStatusJson[];
   readonly rooms: readonly RoomStatus[];
   readonly peers: readonly PeerStatusJson[];
+  /** How often a replica of this node was found to differ from the others', since its start. */
+  readonly divergences: DivergenceCounts;
 }
 
-export function buildStatus(node: TestudoNode, rooms: () => readonly RoomStatus[]): StatusJson {
+const noDivergences: DivergenceCounts = { count: 0, healed: 0, newest: [] };
+
+export function buildStatus({
+  node,
+  rooms,
+  divergences,
+}: {
+  readonly node: TestudoNode;
+  readonly rooms: () => readonly RoomStatus[];
+  readonly divergences?: () => DivergenceCounts;
+}): StatusJson {
   return {
     node: node.options.id,
     pid: process.pid,
@@ -54,5 +67,6 @@ export function buildStatus(node: TestudoNode, rooms: () => readonly RoomStatus[
     })),
     rooms: rooms(),
     peers: node.peers(),
+    divergences: divergences?.() ?? noDivergences,
   };
 }

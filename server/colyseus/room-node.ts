@@ -3,6 +3,7 @@ import { TestudoNode } from "../cluster/node.ts";
 import { type NodeParts, realNodeParts } from "../cluster/node-parts.ts";
 import type { NodeOptions } from "../cluster/options.ts";
 import type { Machine } from "../group/machine.ts";
+import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 import { mayTryReconnect } from "../session/live-socket.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
@@ -77,6 +78,11 @@ export class RoomNode {
     );
   }
 
+  /** Replicas of this node that were found to differ from the others'. */
+  divergences(): DivergenceCounts {
+    return this.#sessions?.divergences ?? { count: 0, healed: 0, newest: [] };
+  }
+
   #machine(group: number): Machine {
     const machine = this.#session().machines[group];
     if (machine === undefined) throw new Error(`there is no group ${group}`);
@@ -108,6 +114,13 @@ export class RoomNode {
         const sinceMs = node.engine.leaderlessSinceMs(group);
         return sinceMs === null ? null : clock.now().monotonicMs - sinceMs;
       },
+      lead: (group) => {
+        const { leader: leaderId = null, term = 0 } = node.engine.status()[group] ?? {};
+        return { leaderId, term };
+      },
+      configuration: (group) => node.engine.configuration(group),
+      tell: (group, to, body) => node.engine.talk.tell(group, to, body),
+      isBusy: (to) => node.engine.talk.isBusy(to),
     });
     this.programs.bind(sessions);
     this.#sessions = sessions;

@@ -1,6 +1,7 @@
 import assert from "node:assert";
 import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
+import type { Configuration } from "../raft/configuration.ts";
 import type { Now } from "../raft/ready.ts";
 import type { StoreSeen } from "../storage/storage.ts";
 import { ApplyStage } from "./apply-stage.ts";
@@ -12,6 +13,7 @@ import { Group } from "./group.ts";
 import { groupHeartbeats } from "./group-heartbeats.ts";
 import { groupHost } from "./group-host.ts";
 import type { GroupStatus, LeaderChange, PeerPulse } from "./group-status.ts";
+import { GroupTalk } from "./group-talk.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import { LeadKeeper } from "./lead-keeper.ts";
 import { refusedTransfer, type TransferOutcome } from "./lead-transfer.ts";
@@ -24,6 +26,7 @@ import { Settlements } from "./settlements.ts";
 
 /** Runs all groups of one node: one pipe in, one batch, one frame a peer and one apply stage out (design 4.1). */
 export class GroupEngine {
+  readonly talk: GroupTalk;
   readonly #construction: EngineConstruction;
   readonly #options: EngineOptions;
   readonly #pipe: Pipe<EngineEvent>;
@@ -48,6 +51,7 @@ export class GroupEngine {
     const { founding, persisted, clock, storage } = construction;
     this.#construction = construction;
     this.#options = engineOptions(construction.options ?? {});
+    this.talk = new GroupTalk(construction.network, this.#options);
     this.#now = clock.now();
     this.#pipe = new Pipe({
       defer: (run) => clock.defer(run),
@@ -248,6 +252,10 @@ export class GroupEngine {
   /** Whom a lead of this node may be given to, the best first; empty if it does not lead the group. */
   heirs(group: number): readonly string[] {
     return this.#keeper.heirs(this.#group(group));
+  }
+
+  configuration(group: number): Configuration {
+    return this.#group(group).raft.configuration;
   }
 
   status(): readonly GroupStatus[] {

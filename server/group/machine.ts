@@ -48,4 +48,6 @@ export interface Machine {
   tickCommand(): Uint8Array;
   /** All that was committed has been applied for now: patches may go out. `logTimeMs`: the last command's. */
   drained(): void;
+  /** What another node's machine of this group says; not agreed, and perhaps twice or never. See GroupEngine.tell. */
+  heard?(from: string, body: Uint8Array): void;
 }

@@ -35,6 +35,9 @@ export class PeerInbox {
       case "proposeRefused":
         this.#known(from, message.group)?.proposeRefused(from);
         return;
+      case "session":
+        this.#known(from, message.group)?.machine.heard?.(from, message.body);
+        return;
       case "found":
       case "founded":
       case "gossip":

@@ -17,6 +17,7 @@ const tags = {
   founded: 7,
   gossip: 8,
   stores: 9,
+  session: 10,
 } as const;
 
 const refusalReasons = ["NOT_LEADER", "OVERLOADED"] as const;
@@ -82,6 +83,11 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       writer.byte(tags.founded);
       writer.string(message.clusterId, stringBytesMax);
       return;
+    case "session":
+      writer.byte(tags.session);
+      writer.uint(message.group);
+      writer.bytes(message.body);
+      return;
     case "gossip":
       writer.byte(tags.gossip);
       writer.uint(message.version);
@@ -138,8 +144,10 @@ export function readMessage(reader: ByteReader): PeerMessage {
       return { type: "gossip", version: reader.uint("version"), body: reader.bytes("body") };
     case tags.stores:
       return readStores(reader);
+    case tags.session:
+      return { type: "session", group: reader.uint("group", groupIdMax), body: reader.bytes("body") };
     default:
-      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 9" });
+      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 10" });
   }
 }
 

@@ -58,5 +58,7 @@ export type PeerMessage =
   | { readonly type: "founded"; readonly clusterId: string }
   /** What the sender's own store is, and what it has seen of others' (see cluster/store-witness). First on every link. */
   | { readonly type: "stores"; readonly own: StoreSighting; readonly seen: readonly StoreSighting[] }
+  /** What the machines of two replicas of a group say to each other beside the log. Opaque here. */
+  | { readonly type: "session"; readonly group: number; readonly body: Uint8Array }
   /** What a node tells all others about itself: addresses, load, who is attached. Opaque here; a newer version replaces an older one. */
   | { readonly type: "gossip"; readonly version: number; readonly body: Uint8Array };

@@ -1,7 +1,7 @@
 import type { Configuration, Member } from "./configuration.ts";
 
 /** A joint configuration needs a majority of both sets of voters, each on its own (Raft §6). */
-function electorates(configuration: Configuration): readonly (readonly Member[])[] {
+export function electorates(configuration: Configuration): readonly (readonly Member[])[] {
   const { voters, votersOutgoing } = configuration;
   return votersOutgoing.length === 0 ? [voters] : [voters, votersOutgoing];
 }

@@ -2,7 +2,7 @@ import type { ApplyResult } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import type { PartsDirt } from "./dirt.ts";
 import type { RoomCommand } from "./divergence/odd-replica.ts";
-import { OddRooms, type RoomNotice } from "./divergence/odd-rooms.ts";
+import { type Healed, OddRooms, type RoomNotice } from "./divergence/odd-rooms.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import type { RoomHost } from "./room-host.ts";
 import type { RoomMarks } from "./room-mark.ts";
@@ -23,6 +23,10 @@ export interface MachineRoomsHost extends RoomHost {
   roomRemoved(replica: RoomReplica): void;
   /** Something about the rooms' hashes. */
   noticed(notice: RoomNotice): void;
+  /** All that was committed is applied for now. */
+  drained(): void;
+  /** Another node's session layer says something about the group. */
+  heard(from: string, body: Uint8Array): void;
   encodeAck(sequence: number): Uint8Array;
 }
 
@@ -174,9 +178,12 @@ export class MachineRooms {
   }
 
   /** Replaces a replica that differs by a holder's: see OddRooms. */
-  heal(roomId: string, checkpoint: Checkpoint): void {
+  heal(roomId: string, checkpoint: Checkpoint): Healed {
     this.#nextTickMs = undefined;
-    this.odd.heal(roomId, checkpoint, { appliedIndex: this.#appliedIndex, wallTimeMs: this.#wallTimeMs });
+    return this.odd.heal(roomId, checkpoint, {
+      appliedIndex: this.#appliedIndex,
+      wallTimeMs: this.#wallTimeMs,
+    });
   }
 
   /** For a command that is addressed to one room. */

@@ -1,7 +1,7 @@
 import type { AppliedCommand, ApplyResult, Machine } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import { PartsDirt } from "./dirt.ts";
-import type { OddRooms } from "./divergence/odd-rooms.ts";
+import type { Healed, OddRooms } from "./divergence/odd-rooms.ts";
 import type { Verdicts } from "./divergence/verdict.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import { MachineRooms, type MachineRoomsHost } from "./machine-rooms.ts";
@@ -186,6 +186,11 @@ export class SessionMachine implements Machine, SessionCommands {
     return { newest: this.#directory.quarantined, count: this.#directory.quarantinesCount };
   }
 
+  /** The room exists, as far as is known here. */
+  lists(roomId: string): boolean {
+    return this.#directory.lists(roomId);
+  }
+
   /** Rooms that take no part on this replica, and why. */
   get standings(): ReadonlyMap<string, RoomStanding> {
     return this.#rooms.standings.all;
@@ -273,6 +278,11 @@ export class SessionMachine implements Machine, SessionCommands {
 
   drained(): void {
     this.#rooms.drained();
+    this.#host.drained();
+  }
+
+  heard(from: string, body: Uint8Array): void {
+    this.#host.heard(from, body);
   }
 
   // ---- checkpoints ------------------------------------------------------------------------------------------------
@@ -321,8 +331,8 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   /** Replaces a replica that differs by a holder's: see OddRooms. */
-  heal(roomId: string, checkpoint: Checkpoint): void {
-    this.#rooms.heal(roomId, checkpoint);
+  heal(roomId: string, checkpoint: Checkpoint): Healed {
+    return this.#rooms.heal(roomId, checkpoint);
   }
 
   /** The room as it is now; null: it is not at rest. */

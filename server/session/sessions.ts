@@ -1,6 +1,8 @@
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
 import type { EngineClock } from "../group/engine-construction.ts";
 import { Attached } from "./attached.ts";
+import type { DivergenceCounts } from "./divergence/divergence-book.ts";
+import { DivergenceWatch } from "./divergence/divergence-watch.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import { RoomMarks } from "./room-mark.ts";
@@ -8,22 +10,10 @@ import type { RoomPrograms } from "./room-program.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { noRoomWatch, type RoomWatch } from "./room-watch.ts";
 import { isRefusal, SessionError, unlessRefused } from "./session-error.ts";
+import type { SessionGroups } from "./session-groups.ts";
 import { SessionMachine } from "./session-machine.ts";
 import { sessionMenu } from "./session-menu.ts";
 import { Sweeper } from "./sweeper.ts";
-
-/** What the session layer needs of the groups of its node. */
-export interface SessionGroups {
-  /** Resolves with the result once the command is applied on this node. `urgent`: even if nothing new is taken just now. */
-  propose(group: number, command: Uint8Array, how?: { readonly urgent: boolean }): Promise<unknown>;
-  /** False: a proposal of this size would be refused now (OVERLOADED). */
-  accepts(group: number, commandBytes: number): boolean;
-  /** Resolves once everything that was committed before the call is applied on this node. */
-  barrier(group: number): Promise<void>;
-  isLeader(group: number): boolean;
-  /** For how long no leader of the group has been known here, in milliseconds; null: there is one. */
-  leaderlessMs(group: number): number | null;
-}
 
 export interface SessionsOptions {
   readonly nodeId: string;
@@ -41,7 +31,7 @@ export interface SessionsOptions {
   /** Without a leader for this long, a room's clients are sent on to other nodes (design 4.3). */
   readonly leaderlessMsMax?: number;
   readonly random: (bytes: number) => Uint8Array;
-  readonly clock: Pick<EngineClock, "setTimer">;
+  readonly clock: Pick<EngineClock, "setTimer" | "now">;
 }
 
 type Name = keyof typeof sessionMenu.commands;
@@ -62,6 +52,7 @@ export class Sessions {
   readonly #sequences = new Map<string, number>();
   readonly #marks: RoomMarks;
   readonly #sweeper: Sweeper;
+  readonly #divergences: readonly DivergenceWatch[];
   #groups: SessionGroups | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
@@ -73,6 +64,7 @@ export class Sessions {
     this.#marks = options.marks ?? new RoomMarks();
     this.machines = Array.from({ length: options.groups }, (_, group) => this.#machine(group));
     this.#sweeper = this.#makeSweeper();
+    this.#divergences = this.machines.map((machine, group) => this.#divergenceWatch(group, machine));
   }
 
   /** The groups are running: from now on there is somewhere to propose to. */
@@ -243,6 +235,17 @@ export class Sessions {
   /** What is done every `sweepIntervalMs` by itself. */
   sweep(): void {
     this.#sweeper.sweep();
+    for (const watch of this.#divergences) watch.tick();
+  }
+
+  /** For operators: replicas of this node that were found to differ from the others'. */
+  get divergences(): DivergenceCounts {
+    const counts = this.#divergences.map(({ book }) => book.counts);
+    return {
+      count: counts.reduce((sum, { count }) => sum + count, 0),
+      healed: counts.reduce((sum, { healed }) => sum + healed, 0),
+      newest: counts.flatMap(({ newest }) => newest),
+    };
   }
 
   /** What an earlier start of this node left attached is detached: its sockets are gone. */
@@ -297,11 +300,37 @@ export class Sessions {
         // The client gave up before its attach was applied: the seat must not look taken.
         this.later(() => this.detachSurely(roomId, sessionId, epoch, abnormalClosure), 0);
       },
-      noticed: () => {},
-      roomAdded: (replica) => this.#rooms.set(replica.roomId, replica),
+      noticed: (notice) => this.#divergences[group]?.noticed(notice),
+      drained: () => this.#divergences[group]?.drained(),
+      heard: (from, body) => this.#divergences[group]?.heard(from, body),
+      roomAdded: (replica) => this.#roomAdded(replica),
       roomRemoved: (replica) => {
         this.#rooms.delete(replica.roomId);
-        this.#sequences.delete(replica.roomId);
+        // A replica that differs has ended by itself: the room goes on, and so do its numbers.
+        if (!this.standsStill(replica.roomId)) this.#sequences.delete(replica.roomId);
+      },
+    });
+  }
+
+  #roomAdded(replica: RoomReplica): void {
+    const { roomId, origins } = replica;
+    this.#rooms.set(roomId, replica);
+    const last = origins.lastOf(this.#options);
+    // It was believed to be gone.
+    if (last > 0 && !this.#sequences.has(roomId)) this.#sequences.set(roomId, last);
+  }
+
+  #divergenceWatch(group: number, machine: SessionMachine): DivergenceWatch {
+    const { nodeId, log, clock } = this.#options;
+    return new DivergenceWatch({
+      ...{ group, nodeId, machine, log },
+      nowMs: () => clock.now().monotonicMs,
+      link: {
+        lead: () => this.#bound.lead(group),
+        configuration: () => this.#bound.configuration(group),
+        tell: (to, body) => this.#bound.tell(group, to, body),
+        isBusy: (to) => this.#bound.isBusy(to),
+        propose: (command, urgent) => this.#bound.propose(group, command, { urgent }),
       },
     });
   }

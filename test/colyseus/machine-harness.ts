@@ -7,6 +7,7 @@ import { replicated } from "../../server/colyseus/replicated.ts";
 import type { ReplicatedOptions } from "../../server/colyseus/seam.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import type { ApplyResult } from "../../server/group/machine.ts";
+import type { DivergenceWatch } from "../../server/session/divergence/divergence-watch.ts";
 import type { RoomNotice } from "../../server/session/divergence/odd-rooms.ts";
 import type { LiveSocket } from "../../server/session/live-socket.ts";
 import type { Quarantine } from "../../server/session/quarantine.ts";
@@ -85,6 +86,8 @@ export class Replica {
   readonly sockets = new Map<number, RecordingSocket>();
   readonly warnings: object[] = [];
   readonly notices: RoomNotice[] = [];
+  /** What compares the rooms; by default nothing does. */
+  divergences: DivergenceWatch | null = null;
   readonly orphans: { roomId: string; sessionId: string; epoch: number }[] = [];
   readonly errors: object[] = [];
   readonly acted: RoomActing[] = [];
@@ -111,7 +114,12 @@ export class Replica {
       orphaned: (roomId, sessionId, epoch) => this.orphans.push({ roomId, sessionId, epoch }),
       roomAdded: () => {},
       roomRemoved: () => {},
-      noticed: (notice) => this.notices.push(notice),
+      drained: () => this.divergences?.drained(),
+      heard: (from, body) => this.divergences?.heard(from, body),
+      noticed: (notice) => {
+        this.notices.push(notice);
+        this.divergences?.noticed(notice);
+      },
     });
   }
 

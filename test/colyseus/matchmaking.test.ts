@@ -7,6 +7,7 @@ import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
 import { Matchmaking } from "../../server/colyseus/matchmaking.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
+import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import { Sessions } from "../../server/session/sessions.ts";
 import { defineTestRoom, inMacrotask, joinAck, RecordingSocket } from "./machine-harness.ts";
 
@@ -67,6 +68,7 @@ const sessions = new Sessions({
       const timer = setTimeout(act, ms);
       return () => clearTimeout(timer);
     },
+    now: () => ({ monotonicMs: performance.now(), wallMs: Date.now() }),
   },
 });
 
@@ -95,6 +97,10 @@ sessions.bind({
   },
   isLeader: () => true,
   leaderlessMs: () => null,
+  lead: () => ({ leaderId: "A", term: 1 }),
+  configuration: () => ({ ...emptyConfiguration, voters: [{ nodeId: "A", storeId: "a" }] }),
+  tell: () => {},
+  isBusy: () => false,
 });
 programs.bind(sessions);
 new Matchmaking(sessions).intercept();

@@ -366,6 +366,8 @@ test("[D21] a snapshot that replaces a room is not its end: only rooms that it l
     orphaned: () => {},
     roomAdded: () => {},
     noticed: () => {},
+    drained: () => {},
+    heard: () => {},
     roomRemoved: (replica: RoomReplica) => removed.push(replica.roomId),
   });
   const checkpoints = new Map([...saved].map(([key, checkpoint]) => [key, checkpoint as Checkpoint]));

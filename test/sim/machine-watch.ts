@@ -132,4 +132,8 @@ export class MachineWatch implements Machine {
   drained(): void {
     this.#machine.drained();
   }
+
+  heard(from: string, body: Uint8Array): void {
+    this.#machine.heard(from, body);
+  }
 }

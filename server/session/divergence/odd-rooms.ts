@@ -20,6 +20,8 @@ export type RoomNotice =
   /** This node's replica differs; or what has replaced it is like the others. */
   | { readonly type: "diverged" | "healed"; readonly odd: OddReplica };
 
+export type Healed = { readonly type: "healed" } | { readonly type: "failed"; readonly error: unknown };
+
 interface OddRoomsParts {
   readonly noticed: (notice: RoomNotice) => void;
   readonly rooms: ReadonlyMap<string, RoomReplica>;
@@ -112,10 +114,10 @@ export class OddRooms {
 
   /**
    * Replaces a replica that differs by a holder's, as of an index between its own and what is applied here. What was
-   * held for it follows. In a macrotask only.
-   * @throws what cannot be brought to life here: then there is no replica, and another attempt may follow
+   * held for it follows. If it cannot be brought to life there is no replica, and another attempt may follow. In a
+   * macrotask only.
    */
-  heal(roomId: string, checkpoint: Checkpoint, now: { appliedIndex: number; wallTimeMs: number }): void {
+  heal(roomId: string, checkpoint: Checkpoint, now: { appliedIndex: number; wallTimeMs: number }): Healed {
     const odd = this.#rooms.get(roomId);
     assert(odd !== undefined, `room ${roomId} does not differ`);
     const { index } = checkpoint;
@@ -126,10 +128,15 @@ export class OddRooms {
       odd.divergence.firstDifference = this.#parts.watched({ roomId, act: "save", index }, () =>
         roomDifference(differing, checkpoint.bytes),
       );
-    this.#parts.replace(roomId, checkpoint);
+    try {
+      this.#parts.replace(roomId, checkpoint);
+    } catch (error) {
+      return { type: "failed", error };
+    }
     this.#rooms.delete(roomId);
     this.#healed(odd, now.wallTimeMs);
     for (const command of odd.takeThrough(now.appliedIndex)) this.#parts.apply(roomId, command);
+    return { type: "healed" };
   }
 
   /** The room has ended, and that was agreed. */

@@ -1,0 +1,76 @@
+import type { Divergence } from "./divergence.ts";
+import type { RoomNotice } from "./odd-rooms.ts";
+
+/** The newest ones are remembered. */
+const divergencesMax = 64;
+
+export interface DivergenceLog {
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** How often a node's replicas were found to differ, since its start. */
+export interface DivergenceCounts {
+  readonly count: number;
+  readonly healed: number;
+  /** Oldest first. */
+  readonly newest: readonly Divergence[];
+}
+
+/** Counts the divergences of one group's replicas on this node, and tells of them. */
+export class DivergenceBook {
+  readonly #group: number;
+  readonly #log: DivergenceLog;
+  readonly #newest: Divergence[] = [];
+  #count = 0;
+  #healed = 0;
+
+  constructor({ group, log }: { group: number; log: DivergenceLog }) {
+    this.#group = group;
+    this.#log = log;
+  }
+
+  get counts(): DivergenceCounts {
+    return { count: this.#count, healed: this.#healed, newest: this.#newest };
+  }
+
+  noticed(notice: RoomNotice): void {
+    switch (notice.type) {
+      case "pointTaken":
+        return;
+      case "diverged":
+        return this.#diverged(notice.odd.divergence);
+      case "healed":
+        return this.#wasHealed(notice.odd.divergence);
+      case "froze": {
+        const { roomId, witness } = notice.replica;
+        const facts = { event: "room-frozen", group: this.#group, roomId, ...witness.frozen };
+        const what = `room ${roomId} stands still: its replicas differ at entry ${witness.frozen?.index}`;
+        return this.#log.error(facts, `${what}, and none has a majority`);
+      }
+      case "thawed": {
+        const { roomId, witness } = notice.replica;
+        const facts = { event: "room-thawed", group: this.#group, roomId, ...witness.agreed };
+        return this.#log.warn(facts, `room ${roomId} goes on`);
+      }
+    }
+  }
+
+  #diverged(divergence: Divergence): void {
+    this.#count += 1;
+    this.#newest.push(divergence);
+    if (this.#newest.length > divergencesMax) this.#newest.shift();
+    const { roomId, index, ownHash, hash } = divergence;
+    this.#log.error(
+      { event: "room-diverged", group: this.#group, roomId, index, ownHash, hash },
+      `this node's replica of room ${roomId} differs from the others' at entry ${index}: it is served elsewhere`,
+    );
+  }
+
+  #wasHealed({ roomId, index, firstDifference }: Divergence): void {
+    this.#healed += 1;
+    const facts = { event: "room-healed", group: this.#group, roomId, index, firstDifference };
+    const what = firstDifference ?? "everything, by a snapshot";
+    this.#log.warn(facts, `this node's replica of room ${roomId} was replaced; what differed: ${what}`);
+  }
+}

@@ -1,0 +1,216 @@
+import type { Configuration } from "../../raft/configuration.ts";
+import { voters } from "../../raft/quorum.ts";
+import type { RoomReplica } from "../room-replica.ts";
+import type { SessionMachine } from "../session-machine.ts";
+import { sessionMenu } from "../session-menu.ts";
+import { DivergenceBook, type DivergenceLog } from "./divergence-book.ts";
+import { HashTally } from "./hash-tally.ts";
+import { Healings } from "./healings.ts";
+import type { RoomNotice } from "./odd-rooms.ts";
+import { decodeWord, encodeWord, type PeerWord, statementsPerMessageMax } from "./peer-words.ts";
+import { RoomCopies } from "./room-copies.ts";
+import { type Statement, statementOf } from "./statement.ts";
+import { type Verdict, verdictsPerEntryMax } from "./verdict.ts";
+
+export const divergenceTimes = Object.freeze({
+  /** What no verdict has covered is said again: a message may be lost. */
+  restateMs: 3_000,
+  /** Verdicts that nobody contests are agreed so often at most, many in one entry. */
+  agreementMs: 5_000,
+  /** For so long those are waited for who are silent, while the others differ and have no majority. */
+  splitPatienceMs: 3_000,
+});
+
+/** What the watch needs of its group. */
+export interface DivergenceGroup {
+  lead(): { readonly leaderId: string | null; readonly term: number };
+  configuration(): Configuration;
+  /** Dropped if there is no link. */
+  tell(nodeId: string, body: Uint8Array): void;
+  /** Bulk towards the node has to wait. */
+  isBusy(nodeId: string): boolean;
+  /** `urgent`: also while nothing else is taken. */
+  propose(command: Uint8Array, urgent: boolean): Promise<unknown>;
+}
+
+export interface DivergenceWatchParts {
+  readonly group: number;
+  readonly nodeId: string;
+  readonly machine: SessionMachine;
+  readonly log: DivergenceLog;
+  readonly nowMs: () => number;
+  readonly link: DivergenceGroup;
+}
+
+/**
+ * Compares the replicas of one group's rooms through its log: every node states its hashes to the leader, the leader has
+ * the verdicts agreed, and whoever differs from one has its replica replaced (design 5.5).
+ */
+export class DivergenceWatch {
+  readonly book: DivergenceBook;
+  readonly #parts: DivergenceWatchParts;
+  readonly #tally = new HashTally();
+  readonly #copies: RoomCopies;
+  readonly #healings: Healings;
+  /** Rooms with something to state. */
+  readonly #unstated = new Set<string>();
+  /** By room: verdicts that nobody contests, for the next entry of theirs. */
+  readonly #agreements = new Map<string, Verdict>();
+  /** Since when a room's replicas differ without a majority. */
+  readonly #splitSinceMs = new Map<string, number>();
+  /** Rooms with a verdict on its way. */
+  readonly #underWay = new Set<string>();
+  #lead: { readonly leaderId: string | null; readonly term: number } = { leaderId: null, term: 0 };
+  #nextRestateMs = 0;
+  #nextAgreementMs = 0;
+
+  constructor(parts: DivergenceWatchParts) {
+    const { machine, link, nodeId, log, nowMs, group } = parts;
+    const tell = (to: string, word: PeerWord) => link.tell(to, encodeWord(word));
+    this.#parts = parts;
+    this.book = new DivergenceBook({ group, log });
+    this.#copies = new RoomCopies({ machine, tell, isBusy: (to) => link.isBusy(to) });
+    const others = () =>
+      voters(link.configuration())
+        .map((voter) => voter.nodeId)
+        .filter((id) => id !== nodeId);
+    this.#healings = new Healings({ machine, others, tell, nowMs });
+  }
+
+  noticed(notice: RoomNotice): void {
+    this.book.noticed(notice);
+    this.#healings.noticed(notice);
+    if (notice.type === "pointTaken") this.#unstated.add(notice.replica.roomId);
+  }
+
+  /** From another node's session layer. In a macrotask of the group's. */
+  heard(from: string, body: Uint8Array): void {
+    const word = decodeWord(body);
+    if (word === null)
+      return this.#parts.log.warn(
+        { from, bytes: body.length },
+        "what a node says about its rooms is garbled",
+      );
+    switch (word.type) {
+      case "statements":
+        return this.#listen(from, word.statements);
+      case "copyWanted":
+        return this.#copies.wanted(from, word, this.#parts.nowMs());
+      case "copyChunk":
+      case "copyRefused":
+        return this.#healings.heard(from, word);
+    }
+  }
+
+  /** All that was committed is applied for now. In a macrotask of the group's. */
+  drained(): void {
+    this.#healings.drained();
+  }
+
+  /** A few times a second. */
+  tick(): void {
+    const nowMs = this.#parts.nowMs();
+    const lead = this.#parts.link.lead();
+    if (lead.leaderId !== this.#lead.leaderId || lead.term !== this.#lead.term) {
+      this.#lead = lead;
+      this.#nextRestateMs = nowMs;
+      for (const known of [this.#tally, this.#agreements, this.#splitSinceMs]) known.clear();
+    }
+    if (nowMs >= this.#nextRestateMs) this.#restate(nowMs);
+    this.#state();
+    if (lead.leaderId === this.#parts.nodeId) this.#conclude(nowMs);
+    this.#copies.tick(nowMs);
+    this.#healings.tick();
+  }
+
+  // ── what this node has to say ────────────────────────────────────────────────────────────────────────────────────
+
+  #restate(nowMs: number): void {
+    const { machine } = this.#parts;
+    this.#nextRestateMs = nowMs + divergenceTimes.restateMs;
+    for (const { roomId, witness } of machine.rooms.values())
+      if (witness.open.length > 0) this.#unstated.add(roomId);
+    this.#tally.keepOnly((roomId) => machine.lists(roomId));
+  }
+
+  #state(): void {
+    const { link, nodeId } = this.#parts;
+    const { leaderId } = this.#lead;
+    if (leaderId === null || this.#unstated.size === 0) return;
+    if (leaderId !== nodeId && link.isBusy(leaderId)) return;
+    const statements: Statement[] = [];
+    for (const roomId of this.#unstated) {
+      this.#unstated.delete(roomId);
+      const replica = this.#spokenFor(roomId);
+      const statement = replica && statementOf(replica);
+      if (!statement) continue;
+      statements.push(statement);
+      if (statements.length >= statementsPerMessageMax) break;
+    }
+    if (statements.length === 0) return;
+    if (leaderId === nodeId) this.#listen(nodeId, statements);
+    else link.tell(leaderId, encodeWord({ type: "statements", statements }));
+  }
+
+  /** A replica that is known to differ has no say, nor one that is passed over; one that stands still has. */
+  #spokenFor(roomId: string): RoomReplica | undefined {
+    const { machine } = this.#parts;
+    const standing = machine.standing(roomId);
+    return standing === undefined || standing.type === "frozen" ? machine.rooms.get(roomId) : undefined;
+  }
+
+  // ── what the leader makes of it ──────────────────────────────────────────────────────────────────────────────────
+
+  #listen(from: string, statements: readonly Statement[]): void {
+    const { machine, link, nodeId } = this.#parts;
+    if (link.lead().leaderId !== nodeId) return;
+    if (!voters(link.configuration()).some((voter) => voter.nodeId === from)) return;
+    for (const statement of statements)
+      if (machine.lists(statement.roomId)) this.#tally.hear(from, statement);
+  }
+
+  #conclude(nowMs: number): void {
+    const configuration = this.#parts.link.configuration();
+    // Alone it could only agree with itself.
+    if (voters(configuration).length < 2) return;
+    const urgent: Verdict[] = [];
+    for (const roomId of new Set([...this.#tally.takeChanged(), ...this.#splitSinceMs.keys()])) {
+      const conclusion = this.#tally.conclude(roomId, configuration);
+      if (conclusion.type !== "split") this.#splitSinceMs.delete(roomId);
+      if (conclusion.type === "none") continue;
+      if (conclusion.type === "split") {
+        const sinceMs = this.#splitSinceMs.get(roomId) ?? nowMs;
+        this.#splitSinceMs.set(roomId, sinceMs);
+        if (conclusion.isFinal || nowMs - sinceMs >= divergenceTimes.splitPatienceMs)
+          urgent.push(conclusion.verdict);
+      } else if (conclusion.isContested) urgent.push(conclusion.verdict);
+      else this.#agreements.set(roomId, conclusion.verdict);
+    }
+    this.#propose(urgent, true);
+    if (this.#agreements.size === 0 || nowMs < this.#nextAgreementMs) return;
+    this.#nextAgreementMs = nowMs + divergenceTimes.agreementMs;
+    const agreements = [...this.#agreements.values()];
+    this.#agreements.clear();
+    this.#propose(agreements, false);
+  }
+
+  #propose(verdicts: readonly Verdict[], urgent: boolean): void {
+    const due = verdicts.filter(({ roomId }) => !this.#underWay.has(roomId));
+    for (let at = 0; at < due.length; at += verdictsPerEntryMax) {
+      const some = due.slice(at, at + verdictsPerEntryMax);
+      for (const { roomId } of some) this.#underWay.add(roomId);
+      this.#parts.link
+        .propose(sessionMenu.encode("verdicts", { verdicts: some }), urgent)
+        .then(
+          () => {
+            for (const verdict of some) this.#tally.concluded(verdict);
+          },
+          // What is still true will be said again.
+          () => {},
+        )
+        .finally(() => {
+          for (const { roomId } of some) this.#underWay.delete(roomId);
+        });
+    }
+  }
+}

@@ -1,0 +1,144 @@
+import type { Checkpoint } from "../../storage/storage.ts";
+import type { OddReplica } from "./odd-replica.ts";
+import type { PeerWord } from "./peer-words.ts";
+import { copyLimits } from "./room-copies.ts";
+
+export const healingTimes = Object.freeze({
+  /** Without an answer for so long another node is asked. */
+  answerMsMax: 2_000,
+  /** After all others were asked in vain; doubled each time. */
+  backoffMsMin: 250,
+  backoffMsMax: 5_000,
+});
+
+type State =
+  | { readonly type: "waiting"; readonly untilMs: number }
+  | {
+      readonly type: "asking";
+      readonly from: string;
+      readonly request: number;
+      readonly chunks: Uint8Array[];
+      bytes: number;
+      deadlineMs: number;
+    }
+  /** This node must come to its index first. */
+  | { readonly type: "complete"; readonly from: string; readonly checkpoint: Checkpoint };
+
+interface HealingParts {
+  readonly odd: OddReplica;
+  /** Not before this time. */
+  readonly fromMs: number;
+  /** Who else there is, now. */
+  readonly others: () => readonly string[];
+  /** Numbers its questions: one of all healings of the group. */
+  readonly nextRequest: () => number;
+  readonly tell: (nodeId: string, word: PeerWord) => void;
+}
+
+/** How one replica that differs gets the majority's state: it asks one holder after the other, until one gives it. */
+export class Healing {
+  readonly odd: OddReplica;
+  readonly #parts: HealingParts;
+  #state: State;
+  /** Whom else to ask in this round. */
+  #round: string[] = [];
+  #rounds = 0;
+
+  constructor(parts: HealingParts) {
+    this.odd = parts.odd;
+    this.#parts = parts;
+    this.#state = { type: "waiting", untilMs: parts.fromMs };
+  }
+
+  get isWaiting(): boolean {
+    return this.#state.type === "waiting";
+  }
+
+  /** What can be swapped in as soon as this node has applied so much; null: nothing yet. */
+  get complete(): Checkpoint | null {
+    return this.#state.type === "complete" ? this.#state.checkpoint : null;
+  }
+
+  tick(nowMs: number): void {
+    const state = this.#state;
+    switch (state.type) {
+      case "waiting":
+        if (nowMs >= state.untilMs) this.#askNext(nowMs);
+        return;
+      case "asking":
+        if (nowMs >= state.deadlineMs) this.#failed(`${state.from} does not answer`, nowMs);
+        return;
+      case "complete":
+        // So much was held meanwhile that the copy is too old by now.
+        if (state.checkpoint.index < this.odd.index) this.failed("the copy came too late", nowMs);
+        return;
+    }
+  }
+
+  /** The copy could not be used. */
+  failed(why: string, nowMs: number): void {
+    this.#failed(why, nowMs);
+  }
+
+  refused(
+    from: string,
+    { request, reason }: Extract<PeerWord, { type: "copyRefused" }>,
+    nowMs: number,
+  ): void {
+    const state = this.#state;
+    if (state.type !== "asking" || state.from !== from || state.request !== request) return;
+    this.#failed(`${from}: ${reason}`, nowMs);
+  }
+
+  received(from: string, received: Extract<PeerWord, { type: "copyChunk" }>, nowMs: number): void {
+    const { request, index, chunk, isLast, bytes } = received;
+    const state = this.#state;
+    if (state.type !== "asking" || state.from !== from || state.request !== request) return;
+    // What was sent twice.
+    if (chunk !== state.chunks.length) return;
+    state.chunks.push(bytes);
+    state.bytes += bytes.length;
+    if (state.bytes > copyLimits.bytesMax)
+      return this.#failed(`${from}: its copy has more than ${copyLimits.bytesMax} bytes`, nowMs);
+    if (isLast) {
+      this.#state = { type: "complete", from, checkpoint: { index, bytes: Buffer.concat(state.chunks) } };
+      this.odd.divergence.waitsFor = `entry ${index}, where ${from}'s copy stands`;
+      return;
+    }
+    state.deadlineMs = nowMs + healingTimes.answerMsMax;
+    this.#ask(from, request, chunk + 1);
+  }
+
+  #askNext(nowMs: number): void {
+    if (this.#round.length === 0) {
+      const { holders } = this.odd;
+      const others = this.#parts.others();
+      // Those who had the hash come first; who has applied the verdict and agrees has it, too.
+      this.#round = [
+        ...others.filter((id) => holders.includes(id)),
+        ...others.filter((id) => !holders.includes(id)),
+      ];
+    }
+    const from = this.#round.shift();
+    if (from === undefined) return this.#failed("there is nobody else", nowMs);
+    const request = this.#parts.nextRequest();
+    const deadlineMs = nowMs + healingTimes.answerMsMax;
+    this.#state = { type: "asking", from, request, chunks: [], bytes: 0, deadlineMs };
+    this.odd.divergence.waitsFor ??= `${from}'s copy`;
+    this.#ask(from, request, 0);
+  }
+
+  #ask(from: string, request: number, chunk: number): void {
+    const { roomId, index, hash } = this.odd.divergence;
+    const notBefore = this.odd.index;
+    this.#parts.tell(from, { type: "copyWanted", request, roomId, index, hash, notBefore, chunk });
+  }
+
+  #failed(why: string, nowMs: number): void {
+    this.odd.divergence.waitsFor = why;
+    if (this.#round.length > 0) return this.#askNext(nowMs);
+    const { backoffMsMin, backoffMsMax } = healingTimes;
+    const waitMs = Math.min(backoffMsMax, backoffMsMin * 2 ** Math.min(this.#rounds++, 10));
+    this.#state = { type: "waiting", untilMs: nowMs + waitMs };
+  }
+}

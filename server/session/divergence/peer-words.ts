@@ -1,0 +1,58 @@
+import { pack, unpack } from "msgpackr";
+import { z } from "zod";
+
+const name = z.string().min(1).max(128);
+const index = z.number().int().nonnegative();
+const hash = z.string().min(1).max(64);
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes are expected");
+
+export const statementsPerMessageMax = 256;
+
+const statement = z.object({
+  roomId: name,
+  source: name,
+  since: index,
+  points: z.array(z.object({ index, hash })).min(1).max(64),
+});
+
+const peerWord = z.discriminatedUnion("type", [
+  /** To the leader. */
+  z.object({ type: z.literal("statements"), statements: z.array(statement).max(statementsPerMessageMax) }),
+  /** A replica that differs asks for another node's, chunk after chunk. `request`: the asker's own number. */
+  z.object({
+    type: z.literal("copyWanted"),
+    request: index,
+    roomId: name,
+    index,
+    hash,
+    notBefore: index,
+    chunk: index,
+  }),
+  /** `index`: the room is as of this entry. */
+  z.object({
+    type: z.literal("copyChunk"),
+    request: index,
+    index,
+    chunk: index,
+    isLast: z.boolean(),
+    bytes,
+  }),
+  z.object({ type: z.literal("copyRefused"), request: index, reason: z.string().max(1_000) }),
+]);
+
+/** What the session layers of two nodes say to each other about their rooms' replicas. */
+export type PeerWord = z.infer<typeof peerWord>;
+
+export function encodeWord(word: PeerWord): Uint8Array {
+  return pack(word);
+}
+
+/** Null: it is no such word. */
+export function decodeWord(body: Uint8Array): PeerWord | null {
+  try {
+    const parsed = peerWord.safeParse(unpack(body));
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null;
+  }
+}
