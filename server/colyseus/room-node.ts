@@ -114,11 +114,8 @@ export class RoomNode {
         const sinceMs = node.engine.leaderlessSinceMs(group);
         return sinceMs === null ? null : clock.now().monotonicMs - sinceMs;
       },
-      lead: (group) => {
-        const { leader: leaderId = null, term = 0 } = node.engine.status()[group] ?? {};
-        return { leaderId, term };
-      },
-      configuration: (group) => node.engine.configuration(group),
+      lead: (group) => node.engine.talk.lead(group),
+      configuration: (group) => node.engine.talk.configuration(group),
       tell: (group, to, body) => node.engine.talk.tell(group, to, body),
       isBusy: (to) => node.engine.talk.isBusy(to),
     });

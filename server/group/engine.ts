@@ -1,7 +1,6 @@
 import assert from "node:assert";
 import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
-import type { Configuration } from "../raft/configuration.ts";
 import type { Now } from "../raft/ready.ts";
 import type { StoreSeen } from "../storage/storage.ts";
 import { ApplyStage } from "./apply-stage.ts";
@@ -51,7 +50,6 @@ export class GroupEngine {
     const { founding, persisted, clock, storage } = construction;
     this.#construction = construction;
     this.#options = engineOptions(construction.options ?? {});
-    this.talk = new GroupTalk(construction.network, this.#options);
     this.#now = clock.now();
     this.#pipe = new Pipe({
       defer: (run) => clock.defer(run),
@@ -90,6 +88,7 @@ export class GroupEngine {
       heartbeats: this.#heartbeats,
       log: construction.log,
     });
+    this.talk = new GroupTalk(this.#groups, construction.network, this.#options);
     const wake = () => this.#pipe.wake();
     this.#applyStage = new ApplyStage({
       groups: this.#groups,
@@ -252,10 +251,6 @@ export class GroupEngine {
   /** Whom a lead of this node may be given to, the best first; empty if it does not lead the group. */
   heirs(group: number): readonly string[] {
     return this.#keeper.heirs(this.#group(group));
-  }
-
-  configuration(group: number): Configuration {
-    return this.#group(group).raft.configuration;
   }
 
   status(): readonly GroupStatus[] {

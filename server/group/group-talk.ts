@@ -1,13 +1,31 @@
 import type { Network } from "../network/network.ts";
+import type { Configuration } from "../raft/configuration.ts";
+import type { EngineOptions } from "./engine-options.ts";
+import type { Group } from "./group.ts";
 
-/** What the machines of a group say to each other beside its log (see Machine.heard). */
+/** What the machines of a group say to each other beside its log (see Machine.heard), and who they are. */
 export class GroupTalk {
+  readonly #groups: readonly Group[];
   readonly #network: Network;
-  readonly #bulkBufferedBytesMax: number;
+  readonly #options: Pick<EngineOptions, "bulkBufferedBytesMax">;
 
-  constructor(network: Network, { bulkBufferedBytesMax }: { bulkBufferedBytesMax: number }) {
+  constructor(
+    groups: readonly Group[],
+    network: Network,
+    options: Pick<EngineOptions, "bulkBufferedBytesMax">,
+  ) {
+    this.#groups = groups;
     this.#network = network;
-    this.#bulkBufferedBytesMax = bulkBufferedBytesMax;
+    this.#options = options;
+  }
+
+  configuration(group: number): Configuration {
+    return (this.#groups[group] as Group).raft.configuration;
+  }
+
+  lead(group: number): { readonly leaderId: string | null; readonly term: number } {
+    const { leaderId, term } = (this.#groups[group] as Group).raft;
+    return { leaderId, term };
   }
 
   /** Without a link it is lost. */
@@ -17,6 +35,6 @@ export class GroupTalk {
 
   /** Bulk towards the node has to wait (design 4.1). */
   isBusy(nodeId: string): boolean {
-    return this.#network.bufferedBytes(nodeId) > this.#bulkBufferedBytesMax;
+    return this.#network.bufferedBytes(nodeId) > this.#options.bulkBufferedBytesMax;
   }
 }
