@@ -312,7 +312,7 @@ export class TestudoNode {
       log: this.#setup.log.child({ part: "group" }),
       fail: (error: unknown) => this.#fail(error),
     });
-    this.#engine.onChange((change) => this.#leaderChanged(change));
+    this.#engine.notices.onLead((change) => this.#leaderChanged(change));
     this.#engine.start();
     this.life.send({ type: "founded" });
   }

@@ -4,6 +4,7 @@ import type { PeerMessage } from "../network/peer-message.ts";
 import type { Now } from "../raft/ready.ts";
 import type { StoreSeen } from "../storage/storage.ts";
 import { ApplyStage } from "./apply-stage.ts";
+import { CheckpointStage } from "./checkpoint-stage.ts";
 import type { EngineConstruction } from "./engine-construction.ts";
 import type { EngineEvent } from "./engine-event.ts";
 import { type EngineOptions, engineOptions } from "./engine-options.ts";
@@ -11,11 +12,14 @@ import { startingContents } from "./founding-contents.ts";
 import { Group } from "./group.ts";
 import { groupHeartbeats } from "./group-heartbeats.ts";
 import { groupHost } from "./group-host.ts";
-import type { GroupStatus, LeaderChange, PeerPulse } from "./group-status.ts";
+import { GroupNotices } from "./group-notices.ts";
+import type { GroupStatus, MembersProgress, PeerPulse } from "./group-status.ts";
 import { GroupTalk } from "./group-talk.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import { LeadKeeper } from "./lead-keeper.ts";
 import { refusedTransfer, type TransferOutcome } from "./lead-transfer.ts";
+import type { MembersOutcome } from "./member-changes.ts";
+import type { MembersChange } from "./members-wish.ts";
 import { PeerInbox } from "./peer-inbox.ts";
 import { Pipe } from "./pipe.ts";
 import { ProposalError } from "./proposal-error.ts";
@@ -34,16 +38,17 @@ export class GroupEngine {
   readonly #heartbeats: Heartbeats;
   readonly #keeper: LeadKeeper;
   readonly #inbox: PeerInbox;
+  /** What callers outside are told of leads and members. */
+  readonly notices: GroupNotices;
   readonly #applyStage: ApplyStage;
+  readonly #checkpointStage: CheckpointStage;
   readonly #groups: readonly Group[];
-  readonly #listeners = new Set<(change: LeaderChange) => void>();
   #now: Now;
   #state: "created" | "running" | "stopped" = "created";
   #hasFailed = false;
   #isRestored = false;
   #cancelTick: (() => void) | null = null;
   #nextBeatMs = Number.NEGATIVE_INFINITY;
-  #checkpointTurn = 0;
 
   /** @throws {RangeError} that names a wrong option */
   constructor(construction: EngineConstruction) {
@@ -82,6 +87,8 @@ export class GroupEngine {
       const { contents, isNew } = startingContents(persisted.get(id), founding.members);
       return new Group({ id, persisted: contents, isNew, machine: construction.machineFor(id), host });
     });
+    this.#checkpointStage = new CheckpointStage(this.#groups, this.#saver);
+    this.notices = new GroupNotices(this.#groups, this.#settlements);
     this.#heartbeats = groupHeartbeats(this.#groups, construction.network);
     this.#inbox = new PeerInbox({
       groups: this.#groups,
@@ -285,10 +292,24 @@ export class GroupEngine {
     return this.#group(group).leaderlessSinceMs;
   }
 
-  /** Called at the end of a turn, outside of any apply, when a group's leader or term has changed. The result ends it. */
-  onChange(listener: (change: LeaderChange) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+  /**
+   * Asks whoever leads the group for a change of its members. Once it is appended it goes on by itself, whatever becomes
+   * of leaders; `dryRun` only says what would come of it. Never rejects.
+   */
+  changeMembers(
+    group: number,
+    change: MembersChange,
+    how: { dryRun?: boolean; timeoutMs?: number } = {},
+  ): Promise<MembersOutcome> {
+    const outcome = this.#group(group).memberChanges.ask(change, how);
+    this.#pipe.wake();
+    return outcome;
+  }
+
+  /** Null if this node does not lead the group. */
+  membersProgress(group: number): MembersProgress | null {
+    const { raft } = this.#group(group);
+    return raft.role === "leader" ? raft.status() : null;
   }
 
   // ── the pipe ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -361,9 +382,9 @@ export class GroupEngine {
   #finish(): boolean {
     this.#beginTurn();
     for (const group of this.#groups) group.transfer.begin();
-    this.#noticeLeads();
+    this.notices.notice();
     for (const group of this.#groups) group.routeProposals();
-    this.#checkpointSome();
+    this.#checkpointStage.run();
     for (const group of this.#groups) group.carryOut();
     this.#saver.flush();
     // Before room code runs: what others wait for must not wait for it.
@@ -375,25 +396,5 @@ export class GroupEngine {
     this.#settlements.flush();
     const released = this.#groups.some(({ gate, isBehind }) => gate.parked > 0 && !isBehind);
     return this.#state === "running" && (!isApplied || proposed || released);
-  }
-
-  #noticeLeads(): void {
-    for (const group of this.#groups) {
-      const change = group.noticeLead();
-      if (change === null) continue;
-      for (const listener of this.#listeners) this.#settlements.add(() => listener(change));
-    }
-  }
-
-  /** Only into a batch of its own: while another one gathers, what is agreed goes first. */
-  #checkpointSome(): void {
-    if (this.#saver.isGathering) return;
-    const count = this.#groups.length;
-    for (let passed = 0; passed < count; passed++) {
-      const { compactor } = this.#group(this.#checkpointTurn++ % count);
-      if (!compactor.wantsStep) continue;
-      compactor.step();
-      return;
-    }
   }
 }

@@ -1,3 +1,5 @@
+import type { Configuration } from "../raft/configuration.ts";
+import type { FollowerStatus } from "../raft/raft-status.ts";
 import type { Role } from "../raft/ready.ts";
 
 export interface GroupStatus {
@@ -16,6 +18,7 @@ export interface GroupStatus {
   readonly logBytes: number;
   readonly proposalsInFlight: number;
   readonly applyBacklog: number;
+  readonly members: MembersNotice;
 }
 
 export interface LeaderChange {
@@ -25,6 +28,22 @@ export interface LeaderChange {
   readonly leaderId: string | null;
   /** It is this node. */
   readonly isLeader: boolean;
+}
+
+/** Who the members of a group are, as far as this node's log goes. */
+export interface MembersNotice {
+  readonly group: number;
+  readonly configuration: Configuration;
+  /** Of the entry that brought it. */
+  readonly index: number;
+  /** Nobody can take it back any more. */
+  readonly isCommitted: boolean;
+}
+
+/** How far the others are, as the leader sees them. */
+export interface MembersProgress {
+  readonly lastIndex: number;
+  readonly followers: readonly FollowerStatus[];
 }
 
 export interface PeerPulse {

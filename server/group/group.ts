@@ -11,9 +11,10 @@ import { Applier } from "./applier.ts";
 import { Compactor } from "./compactor.ts";
 import type { GroupHost } from "./group-host.ts";
 import { GroupSnapshots } from "./group-snapshots.ts";
-import type { GroupStatus, LeaderChange } from "./group-status.ts";
+import type { GroupStatus, LeaderChange, MembersNotice } from "./group-status.ts";
 import { LeadTransfer } from "./lead-transfer.ts";
 import type { Machine } from "./machine.ts";
+import { MemberChanges } from "./member-changes.ts";
 import { type Destination, ProposalRouter } from "./proposal-router.ts";
 import { Reads } from "./reads.ts";
 import type { Saver } from "./saver.ts";
@@ -42,6 +43,7 @@ export class Group {
   readonly admission: Admission;
   readonly snapshots: GroupSnapshots;
   readonly transfer: LeadTransfer;
+  readonly memberChanges: MemberChanges;
   readonly #host: GroupHost;
   /** Null once it has started: nothing of it is kept twice. */
   #persisted: GroupContents | null;
@@ -49,6 +51,7 @@ export class Group {
   #hardState: HardState;
   #logTimeMs: number;
   #lead: LeaderChange;
+  #members: MembersNotice;
   #leaderlessSinceMs: number | null;
   #restoringSinceMs = Number.NEGATIVE_INFINITY;
 
@@ -64,6 +67,8 @@ export class Group {
     this.raft = new Raft({ ...engine.raft, self, random }, persisted, host.now());
     this.#lead = { group: id, term: this.raft.term, leaderId: null, isLeader: false };
     this.#leaderlessSinceMs = host.now().monotonicMs;
+    this.#members = this.#membersNow;
+    this.memberChanges = new MemberChanges({ group: id, raft: this.raft, host });
     this.gate = new AppendGate(engine);
     this.router = new ProposalRouter({
       group: id,
@@ -170,6 +175,7 @@ export class Group {
   stop(): void {
     this.router.stop();
     this.transfer.stop();
+    this.memberChanges.stop();
     this.reads.stop();
   }
 
@@ -189,6 +195,7 @@ export class Group {
     if (!this.#yieldsTheLead) this.step({ type: "tick" });
     this.router.tick(this.#nowMs);
     this.transfer.tick(this.#nowMs);
+    this.memberChanges.tick();
     this.reads.tick(this.#nowMs);
     this.snapshots.poll();
     this.compactor.tick(this.#nowMs);
@@ -222,7 +229,20 @@ export class Group {
       this.router.resendAll();
     }
     this.transfer.leadChanged(this.#lead, this.#nowMs);
+    this.memberChanges.leadChanged();
     return this.#lead;
+  }
+
+  get #membersNow(): MembersNotice {
+    const { configuration, configurationIndex: index, commitIndex } = this.raft;
+    return { group: this.id, configuration, index, isCommitted: index <= commitIndex };
+  }
+
+  noticeMembers(): MembersNotice | null {
+    const seen = this.#members;
+    this.#members = this.#membersNow;
+    const { configuration, isCommitted } = this.#members;
+    return configuration === seen.configuration && isCommitted === seen.isCommitted ? null : this.#members;
   }
 
   get leaderlessSinceMs(): number | null {
@@ -260,6 +280,7 @@ export class Group {
   }
 
   routeProposals(): void {
+    this.memberChanges.route();
     this.reads.ask(this.#host.now());
     if (!this.router.hasWork(this.#nowMs)) return;
     const refuseForwarded = this.admission.refusesForwarded;
@@ -331,6 +352,7 @@ export class Group {
       logBytes: applier.logBytes,
       proposalsInFlight: this.router.proposals.inFlight,
       applyBacklog: applier.queue.length,
+      members: this.#membersNow,
     };
   }
 }

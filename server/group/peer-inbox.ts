@@ -38,6 +38,12 @@ export class PeerInbox {
       case "session":
         this.#known(from, message.group)?.machine.heard?.(from, message.body);
         return;
+      case "changeMembers":
+        this.#known(from, message.group)?.memberChanges.receive(from, message);
+        return;
+      case "changeMembersAnswer":
+        this.#known(from, message.group)?.memberChanges.answer(message);
+        return;
       case "found":
       case "founded":
       case "gossip":

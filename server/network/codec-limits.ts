@@ -7,6 +7,8 @@ export const codecLimits = Object.freeze({
   frameMessagesMax: 65_536,
   /** UTF-8 bytes of a name or id. */
   stringBytesMax: 255,
+  /** Of a sentence for an operator. */
+  reasonBytesMax: 4096,
   entriesMax: 65_536,
   proposalsMax: 65_536,
   /** Of a configuration's or founding's list. */

@@ -1,6 +1,12 @@
 import { ByteReader } from "./byte-reader.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import { codecLimits } from "./codec-limits.ts";
+import {
+  readChangeMembers,
+  readChangeMembersAnswer,
+  writeChangeMembers,
+  writeChangeMembersAnswer,
+} from "./members-codec.ts";
 import type { PeerMessage, StoreSighting } from "./peer-message.ts";
 import { readChoice, readMembers, readRaftMessage, writeMembers, writeRaftMessage } from "./raft-codec.ts";
 
@@ -18,6 +24,8 @@ const tags = {
   gossip: 8,
   stores: 9,
   session: 10,
+  changeMembers: 11,
+  changeMembersAnswer: 12,
 } as const;
 
 const refusalReasons = ["NOT_LEADER", "OVERLOADED"] as const;
@@ -50,11 +58,7 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       return;
     case "leads":
       writer.byte(tags.leads);
-      writer.count(message.groups.length, groupsMax);
-      for (const { group, term } of message.groups) {
-        writer.uint(group);
-        writer.uint(term);
-      }
+      writeLeads(writer, message);
       return;
     case "propose":
       writer.byte(tags.propose);
@@ -72,6 +76,14 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       writer.uint(message.group);
       writer.uint(message.sequence);
       writer.byte(refusalReasons.indexOf(message.reason));
+      return;
+    case "changeMembers":
+      writer.byte(tags.changeMembers);
+      writeChangeMembers(writer, message);
+      return;
+    case "changeMembersAnswer":
+      writer.byte(tags.changeMembersAnswer);
+      writeChangeMembersAnswer(writer, message);
       return;
     case "found":
       writer.byte(tags.found);
@@ -103,6 +115,14 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
   message satisfies never;
 }
 
+function writeLeads(writer: ByteWriter, { groups }: Extract<PeerMessage, { type: "leads" }>): void {
+  writer.count(groups.length, groupsMax);
+  for (const { group, term } of groups) {
+    writer.uint(group);
+    writer.uint(term);
+  }
+}
+
 /** @throws FrameError */
 export function readMessage(reader: ByteReader): PeerMessage {
   const tag = reader.byte("message type");
@@ -129,6 +149,10 @@ export function readMessage(reader: ByteReader): PeerMessage {
         sequence: reader.uint("sequence"),
         reason: readChoice(reader, "reason", refusalReasons),
       };
+    case tags.changeMembers:
+      return readChangeMembers(reader);
+    case tags.changeMembersAnswer:
+      return readChangeMembersAnswer(reader);
     case tags.found:
       return {
         type: "found",
@@ -147,7 +171,7 @@ export function readMessage(reader: ByteReader): PeerMessage {
     case tags.session:
       return { type: "session", group: reader.uint("group", groupIdMax), body: reader.bytes("body") };
     default:
-      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 10" });
+      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 12" });
   }
 }
 

@@ -1,4 +1,6 @@
+import type { Address, Member } from "../raft/configuration.ts";
 import type { Founding } from "../raft/founding.ts";
+import type { ChangeRefusal } from "../raft/member-change.ts";
 import type { RaftMessage } from "../raft/message.ts";
 
 /** A node's signature under a proposal: which node, which of its starts, which of that start's proposals for the group (1, 2, …). */
@@ -52,6 +54,29 @@ export type PeerMessage =
       readonly group: number;
       readonly sequence: number;
       readonly reason: "NOT_LEADER" | "OVERLOADED";
+    }
+  /** A change of a group's members, on its way to the leader, who answers; not to lead is no answer. */
+  | {
+      readonly type: "changeMembers";
+      readonly group: number;
+      /** The asker's own. */
+      readonly id: number;
+      readonly dryRun: boolean;
+      readonly change: {
+        readonly add: readonly Member[];
+        readonly learn: readonly Member[];
+        readonly remove: readonly string[];
+        readonly cancel: boolean;
+        readonly addresses: readonly Address[];
+      };
+    }
+  | {
+      readonly type: "changeMembersAnswer";
+      readonly group: number;
+      readonly id: number;
+      readonly outcome:
+        | { readonly type: "appended" | "possible" | "unchanged" }
+        | { readonly type: "refused"; readonly code: ChangeRefusal; readonly message: string };
     }
   /** The founder's decision, and its acceptance (see cluster/founding). */
   | { readonly type: "found"; readonly founding: Founding }

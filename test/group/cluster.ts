@@ -5,6 +5,7 @@ import type { GroupStatus } from "../../server/group/group-status.ts";
 import type { Machine } from "../../server/group/machine.ts";
 import type { Network } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
+import type { Member } from "../../server/raft/configuration.ts";
 import { MemoryDisk, MemoryStorage } from "../../server/storage/memory-storage.ts";
 import type { CheckpointRead, SaveBatch } from "../../server/storage/storage.ts";
 import { CounterMachine, counterCommand } from "./counter-machine.ts";
@@ -17,6 +18,8 @@ export interface ClusterOptions<M extends ComparableMachine = CounterMachine> {
   /** By default a CounterMachine. */
   readonly machine?: () => M;
   readonly nodes?: number;
+  /** How many of them, the first ones, the cluster was founded with; by default all. */
+  readonly founders?: number;
   readonly groups?: number;
   readonly engine?: Partial<EngineOptions>;
   readonly saveMs?: number;
@@ -108,7 +111,8 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
     const groups = this.#options.groups ?? 1;
     const makeMachine = this.#options.machine ?? (() => new CounterMachine() as ComparableMachine as M);
     const machines = Array.from({ length: groups }, makeMachine);
-    const members = this.ids.map((nodeId) => ({ nodeId, storeId: storeIdOf(nodeId) }));
+    const founders = this.ids.slice(0, this.#options.founders ?? this.ids.length);
+    const members = founders.map(memberOf);
     assert.is(identity.storeId, storeIdOf(id));
     const logged: Node<M>["logged"] = [];
     const failures: unknown[] = [];
@@ -350,6 +354,10 @@ interface AddOptions {
   tag?: string;
   group?: number;
   timeoutMs?: number;
+}
+
+export function memberOf(nodeId: string): Member {
+  return { nodeId, storeId: storeIdOf(nodeId) };
 }
 
 function storeIdOf(nodeId: string): string {

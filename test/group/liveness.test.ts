@@ -412,7 +412,7 @@ test("[G24] changes of the lead are told, and how long there has been none", asy
   const follower = await cluster.follower();
   assert.is(follower.engine.leaderlessSinceMs(0), null);
   const changes: (string | null)[] = [];
-  const end = follower.engine.onChange(({ leaderId }) => void changes.push(leaderId));
+  const end = follower.engine.notices.onLead(({ leaderId }) => void changes.push(leaderId));
   const atMs = cluster.clock.nowMs;
   for (const id of cluster.ids) if (id !== follower.id) cluster.kill(id);
   await cluster.clock.run(1000);

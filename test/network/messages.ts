@@ -124,6 +124,24 @@ const sighting = record({
   saves: uint,
 });
 
+const addresses = fc.array(record<Address>({ nodeId: id, url: id }), { maxLength: 5 });
+
+const outcome: fc.Arbitrary<Extract<PeerMessage, { type: "changeMembersAnswer" }>["outcome"]> = fc.oneof(
+  record({ type: fc.constantFrom("appended" as const, "possible" as const, "unchanged" as const) }),
+  record({
+    type: fc.constant("refused" as const),
+    code: fc.constantFrom(
+      "CHANGE_UNDER_WAY" as const,
+      "NOT_YET" as const,
+      "NO_VOTERS" as const,
+      "MEMBER_DUPLICATE" as const,
+      "MEMBERS_TOO_MANY" as const,
+      "QUORUM_LOST" as const,
+    ),
+    message: id,
+  }),
+);
+
 const raft = Object.entries(raftMessages).map(
   ([name, message]) =>
     [`raft ${name}`, record({ type: fc.constant("raft" as const), group, message })] as const,
@@ -139,6 +157,20 @@ export const peerMessages: { readonly [Name in string]: fc.Arbitrary<PeerMessage
     echo: uint,
     echoDelayMs: fc.double({ min: 0, max: 1e9, noNaN: true }).map((value) => value + 0),
   }),
+  changeMembers: record({
+    type: fc.constant("changeMembers"),
+    group,
+    id: uint,
+    dryRun: fc.boolean(),
+    change: record({
+      add: members,
+      learn: members,
+      remove: fc.array(id, { maxLength: 5 }),
+      cancel: fc.boolean(),
+      addresses,
+    }),
+  }),
+  changeMembersAnswer: record({ type: fc.constant("changeMembersAnswer"), group, id: uint, outcome }),
   leads: record({
     type: fc.constant("leads"),
     groups: fc.array(record({ group, term: uint }), { maxLength: 64 }),
