@@ -1,6 +1,6 @@
-/** FNV-1a. */
+import { crc32 } from "node:zlib";
+
+/** Enough to tell contents apart. */
 export function checksum(bytes: Uint8Array): number {
-  let hash = 0x811c9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0;
+  return crc32(bytes, bytes.length);
 }

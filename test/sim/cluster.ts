@@ -6,6 +6,7 @@ import type { Laws } from "./laws.ts";
 import type { Owner, Schedule } from "./schedule.ts";
 import type { AppSetup, SimApp } from "./sim-app.ts";
 import { SimDisk } from "./sim-disk.ts";
+import type { Ending } from "./sim-folder.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { SimProcess } from "./sim-node.ts";
 import type { Trace } from "./trace.ts";
@@ -33,8 +34,6 @@ export function nodeIdsOf(nodes: number): readonly string[] {
 interface Place<App extends SimApp> {
   readonly disk: SimDisk;
   process: SimProcess<App> | null;
-  /** The next disk error is ours. */
-  diskFails: boolean;
 }
 
 /** All nodes of the simulated cluster: their disks, the network between them, and the processes that come and go. */
@@ -53,7 +52,6 @@ export class Cluster<App extends SimApp = SimApp> {
     const place = (id: string): Place<App> => ({
       disk: new SimDisk(id, parts),
       process: null,
-      diskFails: false,
     });
     this.#places = new Map(this.nodeIds.map((id) => [id, place(id)]));
     parts.schedule.after = (owner) => this.#observe(owner);
@@ -96,18 +94,21 @@ export class Cluster<App extends SimApp = SimApp> {
   }
 
   /** The process ends here and now, as by kill -9 or a power cut. */
-  crash(id: string, { keepUnfinished, isSilent }: { keepUnfinished: boolean; isSilent: boolean }): void {
+  crash(id: string, ending: Ending): void {
     const place = this.#place(id);
     const { process, disk } = place;
     if (process === null) return;
     const { coverage, trace } = this.#parts;
-    coverage.hit("crashes");
+    coverage.hit(ending === "killed" ? "crashes" : "powerCuts");
     if (disk.isSaving) coverage.hit("crashesMidSave");
-    trace.note(`${id} crashes${disk.isSaving ? `, its save is ${keepUnfinished ? "kept" : "lost"}` : ""}`);
+    trace.note(
+      `${id} is ${ending === "killed" ? "killed" : "without power"}${disk.isSaving ? " in the middle of a save" : ""}`,
+    );
     place.process = null;
     process.end();
-    disk.crash(keepUnfinished);
-    this.network.crashed(id, isSilent);
+    disk.end(ending);
+    // Whose machine has no power says nothing more, not even that it is gone.
+    this.network.crashed(id, ending === "powerCut");
   }
 
   /** As SIGTERM: hands over what it leads, and closes everything. */
@@ -126,7 +127,7 @@ export class Cluster<App extends SimApp = SimApp> {
           this.#parts.trace.note(`${id} has stopped`);
           place.process = null;
           process.end();
-          place.disk.crash(true);
+          place.disk.end("killed");
           stopped();
         },
         (error: unknown) => this.#failed(process, error),
@@ -137,18 +138,17 @@ export class Cluster<App extends SimApp = SimApp> {
   failDisk(id: string): void {
     const place = this.#place(id);
     if (place.process === null) return;
-    this.#parts.coverage.hit("diskErrors");
-    place.diskFails = true;
-    place.disk.failNextSave();
+    const { chance, coverage } = this.#parts;
+    coverage.hit("diskErrors");
+    place.disk.failNextWrite(new Error(chance.pick(["EIO (simulated)", "fsync: EIO (simulated)"])));
   }
 
   #failed(process: SimProcess<App>, error: unknown): void {
     const place = this.#place(process.nodeId);
-    const isExpected = place.diskFails && place.process === process;
+    const isExpected = place.process === process && place.disk.explains(error);
     this.#parts.trace.note(`${process.nodeId} ends: ${String(error)}`);
     if (!isExpected) return this.#parts.broken(error instanceof Error ? error : new Error(String(error)));
-    place.diskFails = false;
-    this.crash(process.nodeId, { keepUnfinished: false, isSilent: false });
+    this.crash(process.nodeId, "killed");
     this.#parts.schedule.in(this.#parts.chance.between(50, 1_000), null, () => this.boot(process.nodeId));
   }
 

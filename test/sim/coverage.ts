@@ -5,6 +5,7 @@ const inBoth = [
   "transfersDone",
   "transfersRefused",
   "crashes",
+  "powerCuts",
   "crashesMidSave",
   "fullStops",
   "cleanStops",

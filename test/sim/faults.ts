@@ -173,7 +173,7 @@ export class Faults {
     if (this.#cluster.process(id) === null) return;
     const { chance } = this.#parts;
     this.#resume(id);
-    this.#cluster.crash(id, { keepUnfinished: chance.hits(0.5), isSilent: chance.hits(0.3) });
+    this.#cluster.crash(id, chance.hits(0.3) ? "powerCut" : "killed");
     this.#bootLater(id);
   }
 
@@ -264,7 +264,7 @@ export class Faults {
   #bringDown(id: string): void {
     const { chance } = this.#parts;
     if (chance.hits(0.5)) {
-      this.#cluster.crash(id, { keepUnfinished: chance.hits(0.5), isSilent: false });
+      this.#cluster.crash(id, "killed");
       this.#later(chance.between(10, 300), () => this.#cluster.boot(id));
       return;
     }

@@ -1,14 +1,14 @@
 import type { GroupStatus } from "../../server/group/group-status.ts";
 import type { AppliedCommand } from "../../server/group/machine.ts";
 import type { Entry } from "../../server/raft/entry.ts";
-import type { SaveBatch } from "../../server/storage/storage.ts";
+import type { Checkpoint, GroupContents, SaveBatch } from "../../server/storage/storage.ts";
 import { checksum } from "./checksum.ts";
 import type { Coverage } from "./coverage.ts";
-import { LogShadow } from "./disk-shadow.ts";
+import { DiskShadow } from "./disk-shadow.ts";
 import { type GroupFacts, MessageLaws } from "./message-laws.ts";
 import { hold } from "./violation.ts";
 
-const blank = new LogShadow();
+const blank = new DiskShadow();
 
 interface Known {
   readonly digest: string;
@@ -35,8 +35,8 @@ export class Laws implements GroupFacts {
   readonly #coverage: Coverage;
   readonly #groups = new Map<number, GroupLaws>();
   /** By "node group": what is durable, and what will be once the save in flight is. */
-  readonly #durable = new Map<string, LogShadow>();
-  readonly #pending = new Map<string, LogShadow>();
+  readonly #durable = new Map<string, DiskShadow>();
+  readonly #pending = new Map<string, DiskShadow>();
   /** By "node group", of the process that runs now. */
   readonly #seen = new Map<string, { term: number; appliedIndex: number; role: GroupStatus["role"] }>();
 
@@ -70,7 +70,7 @@ export class Laws implements GroupFacts {
   }
 
   /** What the disk of `node` holds of a group now. */
-  disk(node: string, group: number): LogShadow {
+  disk(node: string, group: number): DiskShadow {
     return this.#durable.get(`${node} ${group}`) ?? blank;
   }
 
@@ -81,7 +81,7 @@ export class Laws implements GroupFacts {
     for (const [id, save] of batch.groups) {
       const group = this.#group(id);
       const key = `${node} ${id}`;
-      const before = this.#durable.get(key) ?? new LogShadow();
+      const before = this.#durable.get(key) ?? new DiskShadow();
       const after = before.copy();
       const { hardState } = before;
       if (save.hardState !== undefined && hardState !== null) {
@@ -111,6 +111,34 @@ export class Laws implements GroupFacts {
     }
   }
 
+  /** A start of `node` has read its disk: everything that was durable is there, and nothing else. */
+  opened(node: string, groups: ReadonlyMap<number, GroupContents>): void {
+    const known = [...this.#durable.keys()].filter((key) => key.startsWith(`${node} `));
+    for (const key of known) {
+      const id = Number(key.slice(node.length + 1));
+      const contents = groups.get(id);
+      hold(contents !== undefined, "X26", () => `${node} finds nothing of group ${id} on its disk`);
+      const difference = this.disk(node, id).differenceTo(contents);
+      hold(difference === null, "X26", () => `${node} finds on its disk, of group ${id}, ${difference}`);
+      let termBefore: number | null = contents.base.term;
+      for (const entry of contents.entries) {
+        this.entry(id, entry, termBefore, node);
+        termBefore = entry.term;
+      }
+    }
+    hold(groups.size === known.length, "X26", () => `${node} finds groups ${[...groups.keys()]} on its disk`);
+  }
+
+  /** What a node reads of its checkpoints is what it saved, before or with the batch in flight. */
+  read(node: string, id: number, checkpoints: ReadonlyMap<string, Checkpoint | null>): void {
+    const logs = [this.disk(node, id), this.#log(node, id)];
+    hold(
+      logs.some((disk) => [...checkpoints].every(([key, checkpoint]) => disk.holds(key, checkpoint))),
+      "X26",
+      () => `${node} reads other checkpoints of group ${id} than it saved: ${[...checkpoints.keys()]}`,
+    );
+  }
+
   /** The batch in flight is durable, all of it, or (after a crash) none. */
   settled(node: string, isKept: boolean): void {
     for (const [key, shadow] of this.#pending) {
@@ -121,7 +149,7 @@ export class Laws implements GroupFacts {
   }
 
   /** The entry's content and its predecessor's term are the same wherever index and term are (log matching). */
-  #said(id: number, entries: readonly Entry[], before: LogShadow, node: string): void {
+  #said(id: number, entries: readonly Entry[], before: DiskShadow, node: string): void {
     let termBefore = before.termAt((entries[0]?.index ?? 1) - 1);
     for (const entry of entries) {
       this.entry(id, entry, termBefore, node);
@@ -155,7 +183,7 @@ export class Laws implements GroupFacts {
   }
 
   /** Leader completeness, as the no-op of a new term is written by its leader. */
-  #opened(node: string, id: number, entry: Entry, log: LogShadow): void {
+  #opened(node: string, id: number, entry: Entry, log: DiskShadow): void {
     const group = this.#group(id);
     if (entry.type !== "noop" || group.openedTerms.has(entry.term)) return;
     group.openedTerms.add(entry.term);
@@ -230,7 +258,7 @@ export class Laws implements GroupFacts {
   }
 
   /** As it will be once the save in flight is durable. */
-  #log(node: string, id: number): LogShadow {
+  #log(node: string, id: number): DiskShadow {
     return this.#pending.get(`${node} ${id}`) ?? this.disk(node, id);
   }
 

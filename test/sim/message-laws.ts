@@ -4,7 +4,7 @@ import { decodeEnvelope } from "../../server/group/proposal-envelope.ts";
 import type { PeerMessage, ProposalId } from "../../server/network/peer-message.ts";
 import type { RaftMessage } from "../../server/raft/message.ts";
 import { checksum } from "./checksum.ts";
-import type { LogShadow } from "./disk-shadow.ts";
+import type { DiskShadow } from "./disk-shadow.ts";
 import { hold } from "./violation.ts";
 
 type Message<T extends RaftMessage["type"]> = Extract<RaftMessage, { type: T }>;
@@ -14,7 +14,7 @@ type LeaderSaid = "appendEntries" | "installSnapshot" | "timeoutNow" | "confirmL
 /** What is known of the groups apart from their messages. */
 export interface GroupFacts {
   /** What the disk of `node` holds of a group now. */
-  disk(node: string, group: number): LogShadow;
+  disk(node: string, group: number): DiskShadow;
   /** Of what anybody has applied. */
   committedIndex(group: number): number;
   committedTermAt(group: number, index: number): number | null;
@@ -33,7 +33,7 @@ interface Sent {
   readonly to: string;
   readonly group: number;
   /** Of the sender, as of now. */
-  readonly disk: LogShadow;
+  readonly disk: DiskShadow;
 }
 
 interface Candidacy {

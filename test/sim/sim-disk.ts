@@ -1,4 +1,4 @@
-import { MemoryDisk, MemoryStorage } from "../../server/storage/memory-storage.ts";
+import { LevelStorage } from "../../server/storage/level-storage.ts";
 import type {
   Checkpoint,
   CheckpointMark,
@@ -11,7 +11,10 @@ import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
 import type { Owner, Schedule } from "./schedule.ts";
+import { SimDatabase } from "./sim-database.ts";
+import { type Ending, SimFolder } from "./sim-folder.ts";
 import type { Trace } from "./trace.ts";
+import { hold } from "./violation.ts";
 
 export interface SimDiskParts {
   readonly schedule: Schedule;
@@ -21,77 +24,110 @@ export interface SimDiskParts {
   readonly trace: Trace;
 }
 
-/** A node's disk: slow at times, and cut off by a crash at any moment. Outlives the node's processes. */
+/** A node's disk: slow, full or broken at times, and cut off by a crash at any moment. Outlives the node's processes. */
 export class SimDisk {
   readonly #nodeId: string;
   readonly #parts: SimDiskParts;
-  readonly #disk = new MemoryDisk();
+  #folder: SimFolder;
   /** The mean time that a save takes. */
   saveMs = 1.5;
-  #failureKeeps = false;
+  /** Whatever is written fails, until there is room again. */
+  isFull = false;
+  #failure: Error | null = null;
+  #writes = 0;
+  /** The process that has it was told of an error. */
+  #hasFailed = false;
+  /** What was durable on it is not there any more. */
+  #damage: string | null = null;
 
   constructor(nodeId: string, parts: SimDiskParts) {
     this.#nodeId = nodeId;
     this.#parts = parts;
+    this.#folder = new SimFolder(nodeId);
   }
 
   get isSaving(): boolean {
-    return this.#disk.isSaving;
+    return this.#writes > 0;
   }
 
-  /** The process that has it ends; what it was saving is on the disk wholly or not at all. */
-  crash(keepUnfinished: boolean): void {
-    this.#parts.laws.settled(this.#nodeId, keepUnfinished);
-    this.#disk.crash({ keepUnfinished });
-  }
-
-  failNextSave(): void {
-    this.#failureKeeps = this.#parts.chance.hits(0.5);
-    this.#disk.failSave({ error: new Error("EIO (simulated)"), keepUnfinished: this.#failureKeeps });
-  }
-
-  /** The save in flight ended, well or with the error that was asked for. */
-  settled(isKept: boolean): void {
+  /** The process that has it ends; what it was writing is on the disk wholly or not at all, or torn. */
+  end(ending: Ending): void {
+    this.#writes = 0;
+    this.#failure = null;
+    this.#hasFailed = false;
+    const isKept = this.#folder.end(ending, this.#parts.chance);
     this.#parts.laws.settled(this.#nodeId, isKept);
   }
 
-  get failureKeeps(): boolean {
-    return this.#failureKeeps;
+  /** The next write to end, or the one in flight, ends with this error: its process is told, and nobody knows what is on the disk. */
+  failNextWrite(error: Error): void {
+    this.#failure = error;
+  }
+
+  /** While no process has it. @returns what was damaged, null if there is nothing yet */
+  flipBit(): string | null {
+    this.#damage ??= this.#folder.flipBit(this.#parts.chance);
+    return this.#damage;
+  }
+
+  get damage(): string | null {
+    return this.#damage;
+  }
+
+  /** Why a process with this disk ends. */
+  explains(error: unknown): boolean {
+    const { code } = error as { code?: unknown };
+    if (code === "STORAGE_CORRUPT") return this.#damage !== null;
+    return (code === "STORAGE_FAILED" || code === "DISK") && this.#hasFailed;
+  }
+
+  /** A copy of everything, as somebody may have made one, with the node stopped. */
+  image(): SimFolder {
+    return this.#folder.copy();
+  }
+
+  /** While no process has it. */
+  restore(image: SimFolder): void {
+    this.#folder = image;
   }
 
   /** The disk as one process has it. */
   open(owner: Owner): Storage {
-    return new SimStorage(this, { nodeId: this.#nodeId, owner, disk: this.#disk, parts: this.#parts });
+    const { schedule, chance } = this.#parts;
+    const settle = (done: (error: Error | null) => void): void => {
+      this.#writes += 1;
+      schedule.in(chance.wait(this.saveMs), owner, () => {
+        this.#writes -= 1;
+        const error = this.isFull ? new Error("ENOSPC (simulated)") : this.#failure;
+        this.#failure = null;
+        this.#hasFailed ||= error !== null;
+        done(error);
+      });
+    };
+    const storage = new LevelStorage({
+      database: new SimDatabase({ folder: this.#folder, settle }),
+      nodeId: this.#nodeId,
+      random: (bytes) => chance.bytes(bytes),
+      firstBootCount: 1 + Math.floor(schedule.nowMs),
+    });
+    return new WatchedStorage(storage, { nodeId: this.#nodeId, owner, disk: this, ...this.#parts });
   }
 }
 
-interface SimStorageParts {
+interface WatchedStorageParts extends SimDiskParts {
   readonly nodeId: string;
   readonly owner: Owner;
-  readonly disk: MemoryDisk;
-  readonly parts: SimDiskParts;
+  readonly disk: SimDisk;
 }
 
-class SimStorage implements Storage {
-  readonly #disk: SimDisk;
-  readonly #nodeId: string;
-  readonly #owner: Owner;
-  readonly #parts: SimDiskParts;
-  readonly #storage: MemoryStorage;
+/** What the laws and the trace hear of a storage. */
+class WatchedStorage implements Storage {
+  readonly #storage: Storage;
+  readonly #parts: WatchedStorageParts;
 
-  constructor(simDisk: SimDisk, { nodeId, owner, disk, parts }: SimStorageParts) {
-    this.#disk = simDisk;
-    this.#nodeId = nodeId;
-    this.#owner = owner;
+  constructor(storage: Storage, parts: WatchedStorageParts) {
+    this.#storage = storage;
     this.#parts = parts;
-    const { schedule, chance } = parts;
-    this.#storage = new MemoryStorage({
-      disk,
-      nodeId,
-      random: (bytes) => chance.bytes(bytes),
-      firstBootCount: 1 + Math.floor(schedule.nowMs),
-      complete: (done) => schedule.in(chance.wait(simDisk.saveMs), owner, done),
-    });
   }
 
   get saves(): number {
@@ -99,15 +135,17 @@ class SimStorage implements Storage {
   }
 
   async open(): Promise<StorageContents> {
+    const { laws, coverage, nodeId, disk } = this.#parts;
     const opened = await this.#storage.open();
-    for (const { checkpoints } of opened.groups.values())
-      this.#parts.coverage.hit("restores", checkpoints.size);
+    hold(disk.damage === null, "X27", () => `${nodeId} starts although somebody damaged ${disk.damage}`);
+    laws.opened(nodeId, opened.groups);
+    for (const { checkpoints } of opened.groups.values()) coverage.hit("restores", checkpoints.size);
     return opened;
   }
 
   async save(batch: SaveBatch): Promise<void> {
-    const { laws, trace, coverage } = this.#parts;
-    laws.saving(this.#nodeId, batch);
+    const { laws, trace, coverage, nodeId } = this.#parts;
+    laws.saving(nodeId, batch);
     for (const [group, { entries, checkpoints, base, reset, hardState }] of batch.groups) {
       if (checkpoints !== undefined) coverage.hit("checkpoints", checkpoints.size);
       const what = [
@@ -118,16 +156,11 @@ class SimStorage implements Storage {
           ? ""
           : ` checkpoints ${[...checkpoints].map(([key, each]) => `${key}@${each?.index ?? "gone"}`).join(",")}`,
       ];
-      trace.note(`${this.#nodeId} saves g${group}${what.join("")}`);
+      trace.note(`${nodeId} saves g${group}${what.join("")}`);
     }
+    await this.#storage.save(batch);
     // The laws hear of it when it happens, in the continuation of the very promise that tells the node.
-    try {
-      await this.#storage.save(batch);
-      this.#disk.settled(true);
-    } catch (error) {
-      this.#disk.settled(this.#disk.failureKeeps);
-      throw error;
-    }
+    laws.settled(nodeId, true);
   }
 
   listCheckpoints(group: number): Promise<ReadonlyMap<string, CheckpointMark>> {
@@ -135,13 +168,18 @@ class SimStorage implements Storage {
   }
 
   readCheckpoints(group: number, read: CheckpointRead): Promise<ReadonlyMap<string, Checkpoint | null>> {
-    return this.#atSomeMoment(() => this.#storage.readCheckpoints(group, read));
+    const { laws, nodeId } = this.#parts;
+    return this.#atSomeMoment(async () => {
+      const checkpoints = await this.#storage.readCheckpoints(group, read);
+      laws.read(nodeId, group, checkpoints);
+      return checkpoints;
+    });
   }
 
   /** Between the question and the answer. */
   async #atSomeMoment<T>(read: () => Promise<T>): Promise<T> {
-    const { chance, schedule } = this.#parts;
-    const wait = (ms: number) => new Promise<void>((resolve) => schedule.in(ms, this.#owner, resolve));
+    const { chance, schedule, owner } = this.#parts;
+    const wait = (ms: number) => new Promise<void>((resolve) => schedule.in(ms, owner, resolve));
     await wait(chance.wait(2));
     const found = await read();
     await wait(chance.wait(2));
