@@ -2,5 +2,11 @@ import type { Mutant } from "./mutant.ts";
 import { groupMutants } from "./mutants/group.ts";
 import { raftMutants } from "./mutants/raft.ts";
 import { sessionMutants } from "./mutants/session.ts";
+import { storageMutants } from "./mutants/storage.ts";
 
-export const mutants: readonly Mutant[] = [...raftMutants, ...groupMutants, ...sessionMutants];
+export const mutants: readonly Mutant[] = [
+  ...raftMutants,
+  ...groupMutants,
+  ...sessionMutants,
+  ...storageMutants,
+];

@@ -61,15 +61,15 @@ export const storageMutants: readonly Mutant[] = [
   {
     name: "damaged-log-taken-for-torn",
     file: "server/storage/log-file.ts",
-    find: "if (fragment.type === \"lost\") return { type: \"lost\", offset: at, reason: fragment.reason };",
-    replace: "if (fragment.type === \"lost\") return { type: \"torn\", records, offset: parts?.offset ?? at };",
+    find: 'if (fragment.type === "lost") return { type: "lost", offset: at, reason: fragment.reason };',
+    replace: 'if (fragment.type === "lost") return { type: "torn", records, offset: parts?.offset ?? at };',
     why: "what was durable behind a damaged record is forgotten in silence",
   },
   {
     name: "torn-log-refused",
     file: "server/storage/log-file.ts",
-    find: "if (left < headerBytes) return { type: \"torn\" };",
-    replace: "if (left < headerBytes) return { type: \"lost\", reason: \"cut short\" };",
+    find: 'if (left < headerBytes) return { type: "torn" };',
+    replace: 'if (left < headerBytes) return { type: "lost", reason: "cut short" };',
     why: "a node that lost its power in the middle of a write never starts again",
   },
   {
@@ -104,7 +104,8 @@ export const storageMutants: readonly Mutant[] = [
     name: "goes-on-after-a-disk-error",
     file: "server/group/saver.ts",
     find: "        this.#options.failed(error);\n",
-    replace: "        if (!String(error).includes(\"EIO\")) this.#options.failed(error);\n        else this.#options.saved(batch);\n",
+    replace:
+      '        if (!String(error).includes("EIO")) this.#options.failed(error);\n        else this.#options.saved(batch);\n',
     why: "a failed sync counts as done (design 4.4)",
   },
 ];
