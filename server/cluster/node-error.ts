@@ -19,6 +19,9 @@ export type NodeErrorCode =
   | "PORT_IN_USE"
   /** Its stop came before it served. */
   | "NODE_STOPPED"
+  /** A mark of a room that an earlier start could not get past cannot be read, or there are too many of them. */
+  | "ROOM_MARK_GARBLED"
+  | "ROOM_MARKS_TOO_MANY"
   /** The disk refused: nothing that depends on it may go on (design 4.4). */
   | "DISK"
   /** Anything that no part of the node expected. */
@@ -57,6 +60,8 @@ const refusedCodes = new Set([
   "STORAGE_CORRUPT",
   "STORAGE_FOREIGN",
   "STORAGE_VERSION",
+  "ROOM_MARK_GARBLED",
+  "ROOM_MARKS_TOO_MANY",
 ]);
 
 export function codeOf(error: unknown): string {

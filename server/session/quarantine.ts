@@ -1,12 +1,12 @@
 import { z } from "zod";
-import { describeAct, type RoomMark } from "./room-mark.ts";
+import { describeAct, type RoomMark, roomActs } from "./room-mark.ts";
 
 const name = z.string().min(1).max(128);
 
 /** What a node says of a room whose code it could not get past, so that the room is closed everywhere (design 5.4). */
 export const quarantineSchema = z.object({
   roomId: name,
-  act: z.enum(["create", "apply", "restore", "save"]),
+  act: z.enum(roomActs),
   index: z.number().int().nonnegative(),
   why: z.string().max(400),
   deaths: z.number().int().positive(),

@@ -1,5 +1,6 @@
-/** What this node does with a room's code: makes the room, applies an entry to it, brings it back to life, saves it. */
-export type RoomAct = "create" | "apply" | "restore" | "save";
+/** What a node does with a room's code: makes the room, applies an entry to it, brings it back to life, saves it. */
+export const roomActs = ["create", "apply", "restore", "save"] as const;
+export type RoomAct = (typeof roomActs)[number];
 
 /** What of a room this node could not get past, in an earlier start: its process was ended there, or ended by itself. */
 export interface RoomMark {
