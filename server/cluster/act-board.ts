@@ -4,7 +4,15 @@ import type { RoomActing } from "../session/room-watch.ts";
 
 const roomIdCharsMax = 128;
 
-const slots = Object.freeze({ version: 0, isActing: 1, number: 2, group: 3, act: 4, idLength: 5, debugged: 6 });
+const slots = Object.freeze({
+  version: 0,
+  isActing: 1,
+  number: 2,
+  group: 3,
+  act: 4,
+  idLength: 5,
+  debugged: 6,
+});
 const indexAt = 32;
 const roomIdAt = 40;
 const bytes = roomIdAt + 2 * roomIdCharsMax;

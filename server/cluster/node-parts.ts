@@ -8,6 +8,7 @@ import type { Storage } from "../storage/storage.ts";
 import { type Clock, realClock } from "./clock.ts";
 import type { Log } from "./log.ts";
 import type { NodeOptions } from "./options.ts";
+import { type NodeWatchdog, Watchdog } from "./watchdog.ts";
 
 /** A network that learns what cluster its node is in. */
 export interface NodeNetwork extends Network {
@@ -21,6 +22,8 @@ export interface NodeParts {
   randomBytes(count: number): Uint8Array;
   readonly storage: Storage;
   network(identity: PeerIdentity): NodeNetwork;
+  /** Watches room code. Without one, code that does not come back stops the node for ever, and nothing is remembered. */
+  readonly watchdog?: NodeWatchdog;
   /** Limits and rhythms of the groups that no option of the node sets; by default `engineDefaults`. */
   readonly engine?: Partial<EngineOptions>;
 }
@@ -36,6 +39,14 @@ export function realNodeParts(options: NodeOptions, log: Log): NodeParts {
       random: randomBytes,
       // Seconds: whatever a node's earlier disk had come to, it was not started once a second since 1970.
       firstBootCount: Math.floor(Date.now() / 1000),
+    }),
+    watchdog: new Watchdog({
+      nodeId: options.id,
+      data: options.data,
+      limitMs: options.applyLimitMs,
+      clock: realClock,
+      monotonicMs: () => performance.now(),
+      log: log.child({ part: "watchdog" }),
     }),
     network: (identity) =>
       new Links(

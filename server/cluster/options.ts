@@ -38,6 +38,7 @@ export const nodeDefaults = Object.freeze({
   nodeLostMs: 1000,
   leaderlessMs: 1000,
   stopTimeoutMs: 5000,
+  applyLimitMs: 5000,
 });
 
 /** How one node runs. Times in milliseconds. */
@@ -76,6 +77,8 @@ export interface NodeOptions {
   /** A group without a leader for so long: its clients are sent elsewhere. */
   readonly leaderlessMs: number;
   readonly stopTimeoutMs: number;
+  /** Room code that has not come back by then ends the node; its room is closed everywhere. */
+  readonly applyLimitMs: number;
 }
 
 export const hostKind = text({
@@ -142,6 +145,11 @@ const sharedTable = {
     kind: wholeNumber({ min: 100, max: 600_000 }),
     fallback: nodeDefaults.stopTimeoutMs,
     summary: "ms that a clean stop may take",
+  },
+  applyLimitMs: {
+    kind: wholeNumber({ min: 200, max: 600_000 }),
+    fallback: nodeDefaults.applyLimitMs,
+    summary: "ms that a room's code may take at once: then the node ends, and the room is closed everywhere",
   },
 };
 

@@ -5,6 +5,8 @@ import type { NodeOptions } from "../cluster/options.ts";
 import type { Machine } from "../group/machine.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 import { mayTryReconnect } from "../session/live-socket.ts";
+import { RoomMarks } from "../session/room-mark.ts";
+import { noRoomWatch } from "../session/room-watch.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
@@ -93,7 +95,7 @@ export class RoomNode {
     if (this.#sessions !== null) return this.#sessions;
     const { node } = this;
     const { options, log } = this.#setup;
-    const { clock, randomBytes } = this.#parts;
+    const { clock, randomBytes, watchdog } = this.#parts;
     const sessions = new Sessions({
       nodeId: options.id,
       bootCount: node.identity.bootCount,
@@ -101,6 +103,8 @@ export class RoomNode {
       programs: this.programs,
       isLost: (nodeId) => node.lostPeers().some((lost) => lost.nodeId === nodeId),
       log: log.child({ part: "session" }),
+      watch: watchdog ?? noRoomWatch,
+      marks: new RoomMarks(node.roomMarks, (mark) => watchdog?.remove(mark)),
       leaderlessMsMax: options.leaderlessMs,
       random: (bytes) => randomBytes(bytes),
       clock,

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -78,6 +78,21 @@ test("[C5] a node with an emptied folder ends with 3 and says what to do, the ot
   );
   const answer = await fetch(`http://127.0.0.1:${port}/add/0/3`);
   assert.is(await answer.text(), "3");
+});
+
+test("[Q13] a mark that cannot be read keeps the node out with 3 and one line that names the file and the remedy", async () => {
+  const { spawn, data } = await world(["n1"]);
+  const node = spawn("n1");
+  await node.line(serving);
+  assert.equal(await node.end("SIGTERM"), { code: 0, signal: null });
+  const file = join(data, "n1/room-marks/0-room0001A.mark.json");
+  writeFileSync(file, "{}");
+  const again = spawn("n1");
+  assert.equal(await again.ended, { code: 3, signal: null });
+  assert.is(again.stderr.length, 1);
+  assert.match(again.stderr[0] ?? "", /ROOM_MARK_GARBLED: .*0-room0001A\.mark\.json is no mark.*delete it/);
+  rmSync(file);
+  await spawn("n1").line(serving);
 });
 
 test("[C11] SIGTERM and SIGINT stop a node cleanly with 0", async () => {

@@ -18,13 +18,18 @@ export class Spawned {
   readonly child: ChildProcess;
   #wake: (() => void)[] = [];
 
-  /** `script`: a file beside this one. */
+  /** `script`: a file beside this one. `flags`: Node's own. */
   constructor(
     script: string,
     args: readonly string[],
-    { ipc = false, env = {}, cwd = folder }: { ipc?: boolean; env?: NodeJS.ProcessEnv; cwd?: string } = {},
+    {
+      ipc = false,
+      env = {},
+      cwd = folder,
+      flags = [],
+    }: { ipc?: boolean; env?: NodeJS.ProcessEnv; cwd?: string; flags?: readonly string[] } = {},
   ) {
-    this.child = spawn(process.execPath, [join(folder, script), ...args], {
+    this.child = spawn(process.execPath, [...flags, join(folder, script), ...args], {
       cwd,
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe", ...(ipc ? (["ipc"] as const) : [])],
