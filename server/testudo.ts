@@ -42,6 +42,7 @@ export class Testudo {
         node,
         rooms: () => roomNode.rooms(),
         divergences: () => roomNode.divergences(),
+        roomFailures: () => roomNode.roomFailures(),
       }),
     );
   }

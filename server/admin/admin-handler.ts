@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ENDPOINTS_PATH } from "../../shared/wrapper-protocol.ts";
 import type { TestudoNode } from "../cluster/node.ts";
+import type { RoomFailures } from "../colyseus/room-failures.ts";
 import type { RoomStatus } from "../colyseus/room-status.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 import { buildStatus } from "./status.ts";
@@ -11,6 +12,8 @@ export interface AdminHandlerOptions {
   readonly rooms: () => readonly RoomStatus[];
   /** By default none. */
   readonly divergences?: () => DivergenceCounts;
+  /** By default none. */
+  readonly roomFailures?: () => RoomFailures;
 }
 
 /** Answers what is asked under /testudo/, and says whether it did. */

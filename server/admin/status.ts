@@ -1,4 +1,5 @@
 import type { TestudoNode } from "../cluster/node.ts";
+import type { RoomFailures } from "../colyseus/room-failures.ts";
 import type { RoomStatus } from "../colyseus/room-status.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 
@@ -32,21 +33,25 @@ export interface StatusJson {
   readonly development: boolean;
   readonly groups: readonly GroupStatusJson[];
   readonly rooms: readonly RoomStatus[];
+  readonly roomFailures: RoomFailures;
   readonly peers: readonly PeerStatusJson[];
   /** How often a replica of this node was found to differ from the others', since its start. */
   readonly divergences: DivergenceCounts;
 }
 
 const noDivergences: DivergenceCounts = { count: 0, healed: 0, newest: [] };
+const noFailures: RoomFailures = { standing: [], quarantined: [], quarantines: 0 };
 
 export function buildStatus({
   node,
   rooms,
   divergences,
+  roomFailures,
 }: {
   readonly node: TestudoNode;
   readonly rooms: () => readonly RoomStatus[];
   readonly divergences?: () => DivergenceCounts;
+  readonly roomFailures?: () => RoomFailures;
 }): StatusJson {
   return {
     node: node.options.id,
@@ -66,6 +71,7 @@ export function buildStatus({
       appliedIndex,
     })),
     rooms: rooms(),
+    roomFailures: roomFailures?.() ?? noFailures,
     peers: node.peers(),
     divergences: divergences?.() ?? noDivergences,
   };

@@ -10,6 +10,7 @@ import { noRoomWatch } from "../session/room-watch.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
+import { type RoomFailures, roomFailures } from "./room-failures.ts";
 import { type RoomStatus, roomStatus } from "./room-status.ts";
 
 export interface RoomNodeSetup {
@@ -83,6 +84,10 @@ export class RoomNode {
   /** Replicas of this node that were found to differ from the others'. */
   divergences(): DivergenceCounts {
     return this.#sessions?.divergences ?? { count: 0, healed: 0, newest: [] };
+  }
+
+  roomFailures(): RoomFailures {
+    return roomFailures(this.#sessions?.machines ?? []);
   }
 
   #machine(group: number): Machine {

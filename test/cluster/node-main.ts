@@ -12,7 +12,11 @@ const options = parse();
 const log = makeLog({ node: options.id, level: options.logLevel });
 const fail = failHard({ node: options.id, log });
 const node = new TestudoNode({ options, machineFor: () => new SumMachine(), log, fail });
-const admin = makeAdminHandler({ node, rooms: () => [] });
+const admin = makeAdminHandler({
+  node,
+  rooms: () => [],
+  roomFailures: () => ({ standing: [], quarantined: [], quarantines: 0 }),
+});
 const server = createServer((request, response) => {
   if (admin(request, response)) return;
   if (request.url === "/throw") throw new Error("thrown\n on two lines");

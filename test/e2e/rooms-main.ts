@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { defineRoom, defineServer, matchMaker } from "@colyseus/core";
 import { replicated, startTestudo } from "../../server/index.ts";
+import { DoomRoom } from "./doom-room.ts";
 import { PoisonRoom } from "./poison-room.ts";
 import { StrictRoom } from "./strict-room.ts";
 
@@ -66,7 +67,11 @@ function answer(request: IncomingMessage, response: ServerResponse): boolean {
 const testudo = startTestudo();
 const server = defineServer({
   ...testudo.serverOptions,
-  rooms: { poison: defineRoom(replicated(PoisonRoom)), strict: defineRoom(replicated(StrictRoom)) },
+  rooms: {
+    poison: defineRoom(replicated(PoisonRoom)),
+    strict: defineRoom(replicated(StrictRoom)),
+    doom: defineRoom(replicated(DoomRoom)),
+  },
 });
 testudo.handleFirst(answer);
 await server.listen(undefined as never);

@@ -9,6 +9,7 @@ import { SimDisk } from "./sim-disk.ts";
 import type { Ending } from "./sim-folder.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { SimProcess } from "./sim-node.ts";
+import { NeverComesBack } from "./sim-watchdog.ts";
 import type { Trace } from "./trace.ts";
 
 export interface ClusterParts<App extends SimApp> {
@@ -145,7 +146,7 @@ export class Cluster<App extends SimApp = SimApp> {
 
   #failed(process: SimProcess<App>, error: unknown): void {
     const place = this.#place(process.nodeId);
-    const isExpected = place.process === process && place.disk.explains(error);
+    const isExpected = place.process === process && (error instanceof NeverComesBack || place.disk.explains(error));
     this.#parts.trace.note(`${process.nodeId} ends: ${String(error)}`);
     if (!isExpected) return this.#parts.broken(error instanceof Error ? error : new Error(String(error)));
     this.crash(process.nodeId, "killed");

@@ -44,6 +44,11 @@ const inRooms = [
   "throwsInRooms",
   "rejectionsInRooms",
   "broadcasts",
+  "poisons",
+  "marks",
+  "suddenDeathsMarked",
+  "standingsStill",
+  "quarantines",
 ] as const;
 
 const inRegisters = [

@@ -3,6 +3,7 @@ import type { SessionMachine } from "../../server/session/session-machine.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
+import type { Poison } from "./poison.ts";
 import { hold } from "./violation.ts";
 
 /** Every so many entries all rooms are compared, graph by graph. */
@@ -10,11 +11,13 @@ const entriesPerComparison = 16;
 
 /** What the replicas of all rooms were at the indexes at which they are compared, by whoever came there first. */
 export class ReplicaBook {
+  readonly poison: Poison;
   readonly #known = new Map<string, { readonly node: string; readonly what: string }>();
   readonly #coverage: Coverage;
 
-  constructor(coverage: Coverage) {
+  constructor(coverage: Coverage, poison: Poison) {
     this.#coverage = coverage;
+    this.poison = poison;
   }
 
   compare(key: string, node: string, what: string): void {
@@ -84,11 +87,17 @@ export class MachineWatch implements Machine {
     return result;
   }
 
+  foresee(command: { readonly index: number; readonly command: Uint8Array }): void {
+    this.#machine.foresee(command);
+  }
+
   compareRooms(index: number): void {
-    const { rooms } = this.#machine;
+    const { rooms, standings } = this.#machine;
     // Parts that were restored from a later checkpoint are ahead of the log.
     if (index < this.#wholeFrom) return;
     for (const [roomId, replica] of rooms) {
+      // It is not where the others are.
+      if (standings.has(roomId)) continue;
       const compare = (what: string, value: string) =>
         this.#book.compare(`${what} of room ${roomId} at ${index}`, this.#node, value);
       for (const { state } of replica.seats.values()) {
@@ -102,11 +111,9 @@ export class MachineWatch implements Machine {
       compare("graph", replica.program.hash());
     }
     if (index < this.#listedFrom) return;
-    this.#book.compare(
-      `rooms of group ${this.#group} at ${index}`,
-      this.#node,
-      [...rooms.keys()].sort().join(),
-    );
+    const listed = new Set([...rooms.keys(), ...standings.keys()]);
+    const known = [...listed].filter((roomId) => !this.#book.poison.hasMet(roomId, index));
+    this.#book.compare(`rooms of group ${this.#group} at ${index}`, this.#node, known.sort().join());
   }
 
   dirty(): Iterable<{ readonly key: string; readonly firstIndex: number }> {

@@ -5,6 +5,7 @@ import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { Ledger } from "./ledger.ts";
 import { ReplicaBook } from "./machine-watch.ts";
 import { RoomApp, servingSessions } from "./room-app.ts";
+import { RoomPoison } from "./room-poison.ts";
 import type { AppSetup } from "./sim-app.ts";
 import { SimPlayer } from "./sim-player.ts";
 import { listenToRooms, SimRoom } from "./sim-room.ts";
@@ -28,12 +29,14 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #parts: WorldParts<RoomApp>;
   readonly #ledger = new Ledger();
   readonly #book: ReplicaBook;
+  readonly #poison: RoomPoison;
   readonly #players: readonly SimPlayer[];
 
   constructor(parts: WorldParts<RoomApp>) {
     const { chance, coverage, cluster } = parts;
     this.#parts = parts;
-    this.#book = new ReplicaBook(coverage);
+    this.#poison = new RoomPoison(parts);
+    this.#book = new ReplicaBook(coverage, this.#poison.poison);
     this.#players = Array.from({ length: 3 + chance.below(4) }, (_, at) => {
       const kind = chance.hits(0.5) ? "stock" : "wrapper";
       const processes = () => cluster.processes;
@@ -45,16 +48,20 @@ export class RoomsWorld implements World<RoomApp> {
       time: (room, roomId, now) => this.#ledger.time(room, roomId, now),
       created: () => coverage.hit("roomsCreated"),
       disposed: () => coverage.hit("roomsDisposed"),
+      poisoned: () => this.#poison.poison.swallow(),
     });
   }
 
   app(setup: AppSetup): RoomApp {
-    return new RoomApp(setup, { laws: this.#parts.laws, book: this.#book });
+    const watchdog = this.#poison.watchdog(setup.options.id);
+    const watched = { ...setup, parts: { ...setup.parts, watchdog } };
+    return new RoomApp(watched, { laws: this.#parts.laws, book: this.#book });
   }
 
   start(): void {
     for (const player of this.#players) player.start();
     this.#depositSometimes();
+    this.#poison.start();
   }
 
   /** Server code that changes a room from outside, on any node, through the log. */
@@ -82,10 +89,12 @@ export class RoomsWorld implements World<RoomApp> {
 
   rest(): void {
     for (const player of this.#players) player.rest();
+    this.#poison.rest();
   }
 
   unrest(): string | null {
-    return this.#players.find((player) => !player.isQuiet)?.description ?? null;
+    const restless = this.#players.find((player) => !player.isQuiet);
+    return this.#poison.unrest() ?? restless?.description ?? null;
   }
 
   propose({ rooms, node }: RoomApp, group: number): Promise<unknown> {
@@ -109,6 +118,7 @@ export class RoomsWorld implements World<RoomApp> {
   }
 
   close(): void {
+    this.#poison.close();
     this.#ledger.close();
   }
 

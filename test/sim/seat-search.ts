@@ -2,6 +2,7 @@ import { SessionError } from "../../server/session/session-error.ts";
 import type { Sessions } from "../../server/session/sessions.ts";
 
 const roundsMax = 4;
+const withoutSeat = new Set(["ROOM_NOT_FOUND", "ROOM_QUARANTINED", "ROOM_STANDS_STILL"]);
 const seconds = 4;
 
 /**
@@ -27,7 +28,7 @@ async function reserve(sessions: Sessions, roomId: string, sessionId: string): P
   try {
     return await sessions.reserve(roomId, { sessionId, options: {}, auth: null, seconds });
   } catch (error) {
-    if (error instanceof SessionError && error.code === "ROOM_NOT_FOUND") return false;
+    if (error instanceof SessionError && withoutSeat.has(error.code)) return false;
     throw error;
   }
 }

@@ -44,7 +44,9 @@ interface Seat {
 
 type Phase = "away" | "joining" | "attaching" | "attached" | "waiting";
 
-const fatalReasons: ReadonlySet<string> = new Set(["SEAT_EXPIRED", "ROOM_NOT_FOUND", "TOKEN_REFUSED"]);
+const fatalReasons: ReadonlySet<string> = new Set([
+  ...["SEAT_EXPIRED", "ROOM_NOT_FOUND", "ROOM_QUARANTINED", "TOKEN_REFUSED"],
+]);
 const answerMsMax = 4_000;
 const silenceMsMax = 1_500;
 

@@ -34,6 +34,8 @@ export interface RoomListener {
     now: { readonly clockMs: number; readonly dateMs: number; readonly performanceMs: number },
   ): void;
   created(roomId: string): void;
+  /** What runs now never comes back. */
+  poisoned(roomId: string): void;
   disposed(roomId: string): void;
 }
 
@@ -62,6 +64,7 @@ export class SimRoom extends Room<{ state: SimState }> {
   keepSeconds = 20;
   beats = 0;
   deposits = 0;
+  poisonsDue = 0;
   slow = 0;
 
   override messages = {
@@ -167,6 +170,21 @@ export class SimRoom extends Room<{ state: SimState }> {
     this.deposits += amount;
     listener?.deposited(this.roomId, this.deposits);
     return this.deposits;
+  }
+
+  /** For room.propose(), and for a timer. */
+  poison(): void {
+    listener?.poisoned(this.roomId);
+  }
+
+  poisonLater(ms: number): void {
+    this.poisonsDue += 1;
+    this.clock.setTimeout(this.poisonAtLast, ms);
+  }
+
+  poisonAtLast(): void {
+    this.poisonsDue -= 1;
+    this.poison();
   }
 
   private step(deltaMs: number): void {
