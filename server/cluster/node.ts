@@ -5,7 +5,6 @@ import type { Machine } from "../group/machine.ts";
 import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Founding } from "../raft/founding.ts";
-import type { RoomMark } from "../session/room-mark.ts";
 import type { GroupContents, Identity, StorageContents } from "../storage/storage.ts";
 import { FoundingProtocol } from "./founding.ts";
 import { type Endpoint, Gossip } from "./gossip.ts";
@@ -62,7 +61,6 @@ export class TestudoNode {
   readonly #startedAtMs: { readonly monotonic: number; readonly wall: number };
   readonly #watch: PeerWatch;
   #opened: Opened | null = null;
-  #roomMarks: readonly RoomMark[] = [];
   #engine: GroupEngine | null = null;
   #starting: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
@@ -94,11 +92,6 @@ export class TestudoNode {
   /** Null until the cluster is founded, as far as this node knows. */
   get founding(): Founding | null {
     return this.#opened?.founding.founding ?? null;
-  }
-
-  /** Rooms that earlier starts of this node could not get past. Only after `start`. */
-  get roomMarks(): readonly RoomMark[] {
-    return this.#roomMarks;
   }
 
   /** What this node and its peers say about themselves. Only after `start`. */
@@ -140,8 +133,7 @@ export class TestudoNode {
     this.life.send({ type: "open" });
     try {
       const contents = await this.#parts.storage.open();
-      this.#checkGoesOn();
-      this.#roomMarks = (await this.#parts.watchdog?.open({ bootId: this.bootId })) ?? [];
+      await this.#parts.watchdog?.open({ bootId: this.bootId });
       this.#checkGoesOn();
       const { nodeId, storeId, bootCount, founding } = contents.identity;
       this.#opened = this.#assemble(contents);

@@ -18,10 +18,11 @@ import type { WatchdogThreadData } from "./watchdog-thread.ts";
 export interface NodeWatchdog extends RoomWatch {
   /**
    * Once, when the data folder is this process's.
-   * @returns what earlier starts could not get past
    * @throws NodeError ROOM_MARK_GARBLED, ROOM_MARKS_TOO_MANY
    */
-  open(start: { readonly bootId: string }): Promise<readonly RoomMark[]>;
+  open(start: { readonly bootId: string }): Promise<void>;
+  /** What earlier starts could not get past. Only after `open`. */
+  readonly found: readonly RoomMark[];
   /** No later start finds the mark. */
   remove(mark: RoomMark): void;
   /** The start ends as it should: whatever room code it was in the middle of is beyond suspicion. */
@@ -53,6 +54,7 @@ export class Watchdog implements NodeWatchdog {
   readonly #suspicions: Suspicions;
   readonly #slow: SlowRooms;
   readonly #cancels = new Set<() => void>();
+  #found: readonly RoomMark[] = [];
   #thread: Worker | null = null;
   #isCareful = false;
   #acting: RoomActing | null = null;
@@ -67,7 +69,11 @@ export class Watchdog implements NodeWatchdog {
     this.#slow = new SlowRooms((fields, message) => options.log.warn(fields, message));
   }
 
-  async open({ bootId }: { readonly bootId: string }): Promise<readonly RoomMark[]> {
+  get found(): readonly RoomMark[] {
+    return this.#found;
+  }
+
+  async open({ bootId }: { readonly bootId: string }): Promise<void> {
     const { log } = this.#options;
     const marks = this.#marks.open();
     const wasReadable = this.#suspicions.open();
@@ -95,7 +101,7 @@ export class Watchdog implements NodeWatchdog {
     }
     await this.#startThread(bootId);
     this.#lookForDebugger();
-    return marks;
+    this.#found = marks;
   }
 
   /** Null: once is nothing yet, or there is a mark already. */

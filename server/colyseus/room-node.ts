@@ -109,7 +109,7 @@ export class RoomNode {
       isLost: (nodeId) => node.lostPeers().some((lost) => lost.nodeId === nodeId),
       log: log.child({ part: "session" }),
       watch: watchdog ?? noRoomWatch,
-      marks: new RoomMarks(node.roomMarks, (mark) => watchdog?.remove(mark)),
+      marks: new RoomMarks(watchdog?.found ?? [], (mark) => watchdog?.remove(mark)),
       leaderlessMsMax: options.leaderlessMs,
       random: (bytes) => randomBytes(bytes),
       clock,

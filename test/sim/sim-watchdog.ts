@@ -36,7 +36,11 @@ export class SimWatchdog implements NodeWatchdog {
     this.#parts = parts;
   }
 
-  async open(): Promise<readonly RoomMark[]> {
+  get found(): readonly RoomMark[] {
+    return [...this.#parts.disk.marks.values()];
+  }
+
+  async open(): Promise<void> {
     const { disk, coverage } = this.#parts;
     const { suspicion } = disk;
     if (disk.isDead && suspicion !== null && suspicion.deaths >= 2) {
@@ -47,7 +51,6 @@ export class SimWatchdog implements NodeWatchdog {
     }
     disk.isDead = false;
     coverage.hit("standingsStill", disk.marks.size);
-    return [...disk.marks.values()];
   }
 
   #mark(mark: RoomMark): void {
