@@ -6,6 +6,7 @@ import { checkRoomClass } from "./check-room-class.ts";
 import { ownClock, patchClock, unwrapClock } from "./clock-patch.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
+import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
 import { partsOf } from "./room-parts.ts";
 import { type ReplicatedOptions, type Seam, seamOfRoom, takeSeam } from "./seam.ts";
 import { WatchedReconnection } from "./watched-reconnection.ts";
@@ -67,7 +68,7 @@ export function replicated<Base extends RoomClass>(
       parts.clock.currentTime = parts.clock.now();
       ownClock(parts.clock, seam.environment.world);
       unwrapClock(parts.clock, seam);
-      for (const hook of silencedHooks) silenceOwnHook(this, hook);
+      wrapOwnHooks(this);
     }
   };
   Object.defineProperty(Replicated, "name", { value: base.name });
@@ -137,19 +138,7 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
       return method?.apply(this, args);
     };
   }
-  for (const hook of silencedHooks) {
-    if (stock[hook] !== undefined) prototype[hook] = restorableHook(hook, stock[hook]);
-  }
-}
-
-const silencedHooks = ["onJoin", "onDrop", "onLeave"] as const;
-
-/** A hook may be an arrow function in a field, which hides the prototype's. */
-function silenceOwnHook(room: Room, name: (typeof silencedHooks)[number]): void {
-  if (!Object.hasOwn(room, name)) return;
-  const table = room as unknown as Record<string, Callback>;
-  const hook = table[name];
-  if (hook !== undefined) table[name] = restorableHook(name, hook);
+  wrapHooks(prototype, stock);
 }
 
 /** Properties that do something when they are assigned; `state`, `maxClients` do it through methods in `changing`. */
@@ -167,17 +156,6 @@ function guardAssignment(room: Room, name: (typeof acting)[number]): void {
       set.call(room, value);
     },
   });
-}
-
-/** While a room is restored its hooks only put the stock records back; else they are the user's. */
-function restorableHook(name: string, hook: Callback): Callback {
-  return function (this: Room, client: unknown, ...rest: unknown[]) {
-    const restoring = seamOfRoom(this)?.restoring;
-    if (restoring === null || restoring === undefined) return hook.call(this, client, ...rest);
-    const seconds = restoring.keepSeconds.get((client as Client).sessionId);
-    if (name !== "onJoin" && seconds !== undefined) void partsOf(this).allowReconnection(client, seconds);
-    return undefined;
-  };
 }
 
 /** What matchmaking asks of a room: through the log if it comes from outside. */
@@ -331,10 +309,4 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
         : stock["setTimestep"]?.call(this, guarded, delayMs);
     },
   };
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
-  );
 }

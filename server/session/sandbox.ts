@@ -71,13 +71,16 @@ export function runInWorld<T>(world: World, apply: () => T): T {
  * on in the node's world, with the node's clock.
  */
 export function settledOutside<T>(promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
+  const settled = new Promise<T>((resolve, reject) => {
     const leave = (act: () => void) => (current === null ? act() : afterApply.push(act));
     promise.then(
       (value) => leave(() => resolve(value)),
       (error: unknown) => leave(() => reject(error)),
     );
   });
+  // Only the proposer's node awaits it: on all others its failure has been told as the room's.
+  settled.catch(() => {});
+  return settled;
 }
 
 /**

@@ -13,10 +13,11 @@ import { defineTestRoom, inMacrotask, joinAck, RecordingSocket } from "./machine
 
 class LobbyLike extends Room {
   static asked: unknown[] = [];
-  static override async onAuth(token: string | undefined, options: { user?: string }) {
+  static override onAuth(token: string | undefined, options: { user?: string }): Promise<unknown> {
     LobbyLike.asked.push([token, options]);
-    if (options.user === "banned") return false;
-    return { user: options.user ?? "nobody" };
+    if (options.user === "throws") throw new Error("cursed in onAuth");
+    if (options.user === "rejects") return Promise.reject(new Error("cursed in onAuth"));
+    return Promise.resolve(options.user === "banned" ? false : { user: options.user ?? "nobody" });
   }
 
   override maxClients = 2;
@@ -154,6 +155,16 @@ test("[Y26] the static onAuth runs once, on the node that was asked; its result 
   assert.is(LobbyLike.asked.length, 1);
   assert.match(await refusal(ask("joinOrCreate", "lobby", { mode, user: "banned" })), "onAuth failed");
   assert.match(await refusal(ask("joinById", roomId, { user: "banned" })), "onAuth failed");
+});
+
+test("[Q17] a static onAuth that throws or rejects refuses this client with its words, and takes no seat", async () => {
+  const mode = newMode();
+  const { roomId } = await ask("joinOrCreate", "lobby", { mode });
+  for (const user of ["throws", "rejects"]) {
+    assert.match(await refusal(ask("joinOrCreate", "lobby", { mode, user })), "cursed in onAuth");
+    assert.match(await refusal(ask("joinById", roomId, { user })), "cursed in onAuth");
+  }
+  assert.is((await ask("joinOrCreate", "lobby", { mode })).roomId, roomId);
 });
 
 test("[Y26] join finds rooms and makes none, create always makes one, joinById takes that very one until it is full", async () => {

@@ -14,7 +14,7 @@ export type DoomPlace =
   | "timer"
   | "timestep"
   | "onBeforePatch"
-  | "saving";
+  | "onDispose";
 /** `loops`: it never comes back. `eats`: it takes all the memory that there is. */
 export type DoomKind = "loops" | "eats";
 
@@ -28,7 +28,6 @@ export class DoomRoom extends Room<{ state: InstanceType<typeof DoomState> }> {
   override state = new DoomState();
   override patchRate = 50;
   doom: Doom | null = null;
-  trap: object = {};
 
   override messages = {
     add: (_client: Client, { by }: { by: number }) => {
@@ -40,8 +39,6 @@ export class DoomRoom extends Room<{ state: InstanceType<typeof DoomState> }> {
       if (doom.place === "handler") this.meetDoom();
       if (doom.place === "microtasks") void this.meetDoomInPromises();
       if (doom.place === "timer") this.clock.setTimeout(this.meetDoom, 30);
-      // A getter is read when the room is saved or hashed, outside of every handler.
-      if (doom.place === "saving") this.trap = trapFor(() => this.meetDoom());
       this.state.count += 1;
     },
   };
@@ -67,6 +64,10 @@ export class DoomRoom extends Room<{ state: InstanceType<typeof DoomState> }> {
     this.meetIn("onLeave");
   }
 
+  override onDispose(): void {
+    this.meetIn("onDispose");
+  }
+
   override onBeforePatch(): void {
     this.meetIn("onBeforePatch");
   }
@@ -86,12 +87,4 @@ export class DoomRoom extends Room<{ state: InstanceType<typeof DoomState> }> {
   private async meetDoomInPromises(): Promise<void> {
     for (;;) await null;
   }
-}
-
-function trapFor(spring: () => void): object {
-  const ownKeys = () => {
-    spring();
-    return [];
-  };
-  return new Proxy({}, { ownKeys });
 }

@@ -100,14 +100,14 @@ async function meetDoom(cluster: StartedCluster, doom: Doom): Promise<string> {
     new StockClient(cluster.urls[2] ?? "").joinById(room.roomId, { doom }).catch(() => {});
   } else {
     room.send("doom", doom);
-    if (place === "onDrop" || place === "onLeave") {
+    if (place === "onDrop" || place === "onLeave" || place === "onDispose") {
       await until("it knows", async () => ((await room.request("add", { by: 0 }, patient)) as number) === 1);
-      if (place === "onLeave") void room.leave();
-      else room.connection.close();
+      if (place === "onDrop") room.connection.close();
+      else void room.leave();
     }
   }
   // A player whose room is closed is told so, and does not look for it for ever.
-  if (place !== "onLeave") assert.is.not(await ended, 1000);
+  if (place !== "onLeave" && place !== "onDispose") assert.is.not(await ended, 1000);
   return room.roomId;
 }
 
@@ -145,7 +145,7 @@ test(
     (
       [
         ...["handler", "onCreate", "onJoin", "timer", "microtasks", "timestep"],
-        ...["onBeforePatch", "onDrop", "onLeave", "saving"],
+        ...["onBeforePatch", "onDrop", "onLeave", "onDispose"],
       ] as const
     ).map((place) => ({ place, kind: "loops" })),
   ),
