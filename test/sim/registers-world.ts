@@ -3,6 +3,7 @@ import { History } from "../linearizability/history.ts";
 import { type RegisterInput, type RegisterOutput, registerModel } from "../linearizability/register-model.ts";
 import { violationText } from "../linearizability/violation-text.ts";
 import { ReplicaBook } from "./machine-watch.ts";
+import { Poison } from "./poison.ts";
 import { RegisterApp } from "./register-app.ts";
 import { RegisterClient } from "./register-client.ts";
 import type { AppSetup } from "./sim-app.ts";
@@ -19,7 +20,7 @@ export class RegistersWorld implements World<RegisterApp> {
   constructor(parts: WorldParts<RegisterApp>) {
     const { chance, coverage, cluster } = parts;
     this.#parts = parts;
-    this.#book = new ReplicaBook(coverage);
+    this.#book = new ReplicaBook(coverage, new Poison(cluster.nodeIds, chance));
     this.#clients = Array.from(
       { length: 2 + chance.below(5) },
       (_, at) =>
