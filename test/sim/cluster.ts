@@ -146,7 +146,8 @@ export class Cluster<App extends SimApp = SimApp> {
 
   #failed(process: SimProcess<App>, error: unknown): void {
     const place = this.#place(process.nodeId);
-    const isExpected = place.process === process && (error instanceof NeverComesBack || place.disk.explains(error));
+    const isExpected =
+      place.process === process && (error instanceof NeverComesBack || place.disk.explains(error));
     this.#parts.trace.note(`${process.nodeId} ends: ${String(error)}`);
     if (!isExpected) return this.#parts.broken(error instanceof Error ? error : new Error(String(error)));
     this.crash(process.nodeId, "killed");
