@@ -8,10 +8,6 @@ export const exitCodes = Object.freeze({
 });
 
 export type NodeErrorCode =
-  /** The cluster was founded with another disk of this node, or without it. */
-  | "NOT_A_MEMBER"
-  /** --peers names other nodes than the cluster was founded with. */
-  | "PEERS_DIFFER"
   /** An old image of the data folder: others have seen a newer state of it. */
   | "STORE_OLD"
   /** Two processes run on copies of one data folder. */
@@ -45,16 +41,9 @@ export function exitCodeOf(error: unknown): number {
   return exitCodes.failed;
 }
 
-const wrongOptionCodes = new Set([
-  "OPTION_WRONG",
-  "OPTION_INVALID",
-  "PORT_IN_USE",
-  "LISTEN_FAILED",
-  "PEERS_DIFFER",
-]);
+const wrongOptionCodes = new Set(["OPTION_WRONG", "OPTION_INVALID", "PORT_IN_USE", "LISTEN_FAILED"]);
 /** A LOCKED folder may be free soon, so it is not among these. */
 const refusedCodes = new Set([
-  "NOT_A_MEMBER",
   "STORE_OLD",
   "STORE_TWICE",
   "STORAGE_CORRUPT",

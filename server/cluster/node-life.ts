@@ -1,4 +1,5 @@
 import { type ActorRefFrom, createActor, setup } from "xstate";
+import { NodeError } from "./node-error.ts";
 
 /** What happens to a node, in the order in which it usually does. */
 export type NodeLifeEvent =
@@ -79,5 +80,23 @@ export class NodeLife {
   onState(listener: (state: NodeLifeState) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** @throws NODE_STOPPED, as a rejection, if it ends before it serves */
+  serving(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = (): boolean => {
+        const { state } = this;
+        if (state === "serving") resolve();
+        else if (state === "draining" || state === "stopped" || state === "failed")
+          reject(new NodeError("NODE_STOPPED", `the node is ${state}`));
+        else return false;
+        return true;
+      };
+      if (look()) return;
+      const forget = this.onState(() => {
+        if (look()) forget();
+      });
+    });
   }
 }

@@ -6,9 +6,10 @@ import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Founding } from "../raft/founding.ts";
 import type { GroupContents, Identity, StorageContents } from "../storage/storage.ts";
-import { FoundingProtocol } from "./founding.ts";
+import { FoundingProtocol, waitingText } from "./founding.ts";
 import { type Endpoint, Gossip } from "./gossip.ts";
 import { Handover } from "./handover.ts";
+import { Joining } from "./joining.ts";
 import { leadRank } from "./lead-rank.ts";
 import type { Fail, Log } from "./log.ts";
 import { nodeEngine } from "./node-engine.ts";
@@ -62,6 +63,7 @@ export class TestudoNode {
   readonly #watch: PeerWatch;
   #opened: Opened | null = null;
   #engine: GroupEngine | null = null;
+  #joining: Joining | null = null;
   #starting: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
 
@@ -119,7 +121,7 @@ export class TestudoNode {
 
   /**
    * Opens the disk and the links; the founding and the groups follow by themselves (see `ready`).
-   * @throws what the disk says (STORAGE_…), PORT_IN_USE, PEERS_DIFFER, NOT_A_MEMBER, and NODE_STOPPED if a stop came
+   * @throws what the disk says (STORAGE_…), PORT_IN_USE, and NODE_STOPPED if a stop came
    * first; nothing is left open
    */
   start(): Promise<void> {
@@ -178,20 +180,7 @@ export class TestudoNode {
    * @throws NODE_STOPPED if it stops or fails before
    */
   ready(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const look = (): boolean => {
-        const { state } = this.life;
-        if (state === "serving") resolve();
-        else if (state === "draining" || state === "stopped" || state === "failed")
-          reject(new NodeError("NODE_STOPPED", `the node is ${state}`));
-        else return false;
-        return true;
-      };
-      if (look()) return;
-      const forget = this.life.onState(() => {
-        if (look()) forget();
-      });
-    });
+    return this.life.serving();
   }
 
   /** Hands over what it leads, then closes everything. What was acknowledged is on disk, whatever happens here. */
@@ -293,6 +282,8 @@ export class TestudoNode {
     const { clusterId, members, groups } = founding;
     if (identity.founding === null)
       this.#log.info({ event: "founded", clusterId, members, groups }, `cluster ${clusterId} is founded`);
+    if (contents.size === 0 && !members.some(({ storeId }) => storeId === identity.storeId))
+      this.#log.warn({ event: "waiting", clusterId }, waitingText(identity));
     if (groups !== this.options.groups) {
       this.#log.warn(
         { event: "groups-differ", groups, option: this.options.groups },
@@ -314,8 +305,14 @@ export class TestudoNode {
       fail: (error: unknown) => this.#fail(error),
     });
     this.#engine.notices.onLead((change) => this.#leaderChanged(change));
+    this.#joining = new Joining({
+      groups: () => this.groups(),
+      clock: this.#parts.clock,
+      joined: () => this.life.send({ type: "led" }),
+    });
     this.#engine.start();
     this.life.send({ type: "founded" });
+    this.#joining.look();
   }
 
   #logLost(lost: LostPeer): void {
@@ -330,7 +327,7 @@ export class TestudoNode {
       { event: "leader", group, term, leader: leaderId },
       `group ${group}, term ${term}: ${leaderId ?? "nobody"} leads`,
     );
-    if (this.groups().every(({ leader }) => leader !== null)) this.life.send({ type: "led" });
+    this.#joining?.look();
   }
 
   #linkUp(peer: PeerIdentity): void {
@@ -377,6 +374,7 @@ export class TestudoNode {
 
   async #closeAll(): Promise<void> {
     this.#watch.stop();
+    this.#joining?.stop();
     this.#opened?.founding.stop();
     this.#opened?.admission.stop();
     this.#opened?.gossip.stop();

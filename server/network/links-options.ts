@@ -89,11 +89,7 @@ export function checkLinksOptions(options: LinksOptions): CheckedLinksOptions {
     invalid("secret", `${secretBytes} bytes`, `at least ${secretBytesMin} bytes`);
   }
   checkNumber("listen.port", listen.port, 0, 65_535, true);
-  const peers = new Map(Object.entries(options.peers).filter(([nodeId]) => nodeId !== identity.nodeId));
-  for (const [nodeId, url] of peers) {
-    checkName("peers", nodeId);
-    checkUrl(`peers.${nodeId}`, url);
-  }
+  const peers = checkPeers(options.peers, identity.nodeId);
   return {
     identity,
     secret,
@@ -102,6 +98,16 @@ export function checkLinksOptions(options: LinksOptions): CheckedLinksOptions {
     impairments: impairmentsOf(options, peers),
     limits: limitsOf(options),
   };
+}
+
+/** Without the node itself. @throws OPTION_INVALID */
+export function checkPeers(given: Readonly<Record<string, string>>, self: string): Map<string, string> {
+  const peers = new Map(Object.entries(given).filter(([nodeId]) => nodeId !== self));
+  for (const [nodeId, url] of peers) {
+    checkName("peers", nodeId);
+    checkUrl(`peers.${nodeId}`, url);
+  }
+  return peers;
 }
 
 function limitsOf(options: LinksOptions): LinkLimits {

@@ -1,13 +1,14 @@
 import assert from "node:assert";
 import { Acceptor } from "./acceptor.ts";
 import { LinkRefused } from "./close-reason.ts";
-import { Dialer } from "./dialer.ts";
+import { Dialer, type DialerTools } from "./dialer.ts";
 import { checkPeer } from "./handshake.ts";
 import { Link, type OpenConnection } from "./link.ts";
 import {
   type CheckedLinksOptions,
   checkLinksOptions,
   checkName,
+  checkPeers,
   type LinksOptions,
 } from "./links-options.ts";
 import type { Network, NetworkHandlers, PeerIdentity } from "./network.ts";
@@ -48,6 +49,9 @@ export class Links implements Network {
   readonly #unflushed = new Set<Link>();
   /** The last failure that was logged, by peer: the same one again and again is one line. */
   readonly #failures = new Map<string, string>();
+  readonly #dialerTools: Omit<DialerTools, "nodeId" | "url" | "failed">;
+  /** Where each peer listens. What `setPeers` changes. */
+  readonly #peers: Map<string, string>;
   #identity: PeerIdentity;
   #handlers: NetworkHandlers | null = null;
   #flushing: NodeJS.Immediate | null = null;
@@ -60,6 +64,7 @@ export class Links implements Network {
     this.#options = checkLinksOptions(options);
     const { identity, secret, limits, peers } = this.#options;
     this.#identity = identity;
+    this.#peers = new Map(peers);
     this.#refusals = new RefusalLog(tools);
     this.#sockets = new Sockets(limits.closeTimeoutMs);
     const shared = {
@@ -75,13 +80,37 @@ export class Links implements Network {
       admit: (peer) => this.#admit(peer),
       refused: (refusal) => this.#refusals.refused(refusal),
     });
-    for (const [nodeId, url] of peers) {
-      if (!dials(identity.nodeId, nodeId)) continue;
-      const failed = (failure: { reason: string; detail: string }) => this.#dialFailed(nodeId, failure);
-      this.#dialers.set(
-        nodeId,
-        new Dialer({ ...shared, nodeId, url, peers, failed, random: () => this.#random() }),
-      );
+    this.#dialerTools = { ...shared, peers: this.#peers, random: () => this.#random() };
+    for (const [nodeId, url] of peers) this.#addDialer(nodeId, url);
+  }
+
+  #addDialer(nodeId: string, url: string): void {
+    if (!dials(this.#identity.nodeId, nodeId)) return;
+    const failed = (failure: { reason: string; detail: string }) => this.#dialFailed(nodeId, failure);
+    const dialer = new Dialer({ ...this.#dialerTools, nodeId, url, failed });
+    this.#dialers.set(nodeId, dialer);
+    if (this.#state === "open") dialer.start();
+  }
+
+  /**
+   * From now on these are the peers, and no others: links to those that are no longer among them end, and those that are
+   * new, or listen elsewhere now, are sought. @throws OPTION_INVALID
+   */
+  setPeers(peers: Readonly<Record<string, string>>): void {
+    const wanted = checkPeers(peers, this.#identity.nodeId);
+    for (const [nodeId, url] of [...this.#peers]) {
+      if (wanted.get(nodeId) === url) continue;
+      this.#peers.delete(nodeId);
+      this.#dialers.get(nodeId)?.stop();
+      this.#dialers.delete(nodeId);
+      const link = this.#links.get(nodeId);
+      if (!wanted.has(nodeId))
+        link?.close("NODE_UNEXPECTED", `${nodeId} is no peer of ${this.#identity.nodeId} any more`);
+    }
+    for (const [nodeId, url] of wanted) {
+      if (this.#peers.has(nodeId)) continue;
+      this.#peers.set(nodeId, url);
+      this.#addDialer(nodeId, url);
     }
   }
 
@@ -127,7 +156,7 @@ export class Links implements Network {
   }
 
   peers(): readonly { readonly nodeId: string; readonly state: "connecting" | "up" | "down" }[] {
-    return [...this.#options.peers.keys()].map((nodeId) => {
+    return [...this.#peers.keys()].map((nodeId) => {
       if (this.#links.has(nodeId)) return { nodeId, state: "up" };
       return { nodeId, state: this.#dialers.get(nodeId)?.connecting ? "connecting" : "down" };
     });
@@ -157,7 +186,7 @@ export class Links implements Network {
 
   /** Whether a proven node may be linked. Of two nodes with one id the one whose link lives stays. */
   async #admit(peer: PeerIdentity): Promise<void> {
-    checkPeer(peer, this.#identity, this.#options.peers);
+    checkPeer(peer, this.#identity, this.#peers);
     if (!dials(peer.nodeId, this.#identity.nodeId)) {
       throw new LinkRefused(
         "DIRECTION_WRONG",
@@ -174,7 +203,7 @@ export class Links implements Network {
     const { peer } = connection;
     if (this.#isClosed()) throw new LinkRefused("CLOSING", `${this.#identity.nodeId} stops`);
     // The cluster may have become known, or a twin may have come, since the first look.
-    checkPeer(peer, this.#identity, this.#options.peers);
+    checkPeer(peer, this.#identity, this.#peers);
     const existing = this.#links.get(peer.nodeId);
     if (existing !== undefined && existing.peer.bootId !== peer.bootId) throw duplicate(peer);
     // The same process dials again: it has lost the link already, only this side has not noticed yet.
@@ -211,7 +240,7 @@ export class Links implements Network {
     this.#failures.set(nodeId, reason);
     // A node that is not there yet is no trouble; a node that refuses is.
     const level = reason === "UNREACHABLE" || reason === "RESET" || reason === "CLOSING" ? "info" : "warn";
-    const url = this.#options.peers.get(nodeId);
+    const url = this.#peers.get(nodeId);
     this.#tools.log[level]({ nodeId, url, reason, detail }, "no link yet; trying again");
   }
 
