@@ -5,6 +5,7 @@ import { drawn } from "./diagram.ts";
 import { History } from "./history.ts";
 import { type RegisterInput, type RegisterOutput, registerModel } from "./register-model.ts";
 import { Undecided } from "./search.ts";
+import { violationPicture } from "./violation-picture.ts";
 import { violationText } from "./violation-text.ts";
 
 const violationOf = (diagram: string) => findViolation(drawn(diagram), registerModel);
@@ -270,10 +271,26 @@ key "x" is not linearizable
   at first it holds "c"
   c1  57.00 to 69.00 ms  put "d", applied, answer forgotten
   c2  71.00 to 77.00 ms  get gives "c"   ← no order explains this
-  c2 may have found "d" or "z"
+  c2 may have found "z" or "d"
   1 more of unknown outcome were tried, too, and explain nothing`.trim(),
   );
   assert.is.not(findViolation(violation.operations, { ...registerModel, initial: "c" }), null);
+});
+
+test("[L5] a picture of it shows each operation, on its process's line", () => {
+  const violation = violationOf(`
+    c1: [put a<b was -] [put e]
+    c2:       [    put c was z    ]
+    c3:                     [  get -  ]
+    c4:     [put z?`);
+  assert.ok(violation !== null);
+  const picture = violationPicture(violation, registerModel);
+  assert.equal(
+    [...picture.matchAll(/<g class="(\w+)">/g)].map(([, kind]) => kind),
+    ["known", "unknown", "known", "known", "culprit"],
+  );
+  assert.match(picture, /put &quot;a&lt;b&quot;, was nothing/);
+  assert.not.match(picture, /NaN|undefined|a<b/);
 });
 
 test("[L6] more ways than the limit allows are no verdict", () => {

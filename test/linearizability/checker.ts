@@ -1,6 +1,6 @@
-import { type Operation, partitionByKey } from "./history.ts";
+import { type Operation, type Outcome, partitionByKey } from "./history.ts";
 import type { Model } from "./model.ts";
-import { type DeadEnd, search } from "./search.ts";
+import { type DeadEnd, search, Undecided } from "./search.ts";
 
 /** A part of a history that no order of its operations explains. */
 export interface Violation<State, Input, Output> {
@@ -11,7 +11,7 @@ export interface Violation<State, Input, Output> {
   readonly operations: readonly Operation<Input, Output>[];
   /** The first one of the history, by its end, that cannot have had its outcome. */
   readonly culprit: Operation<Input, Output>;
-  /** What it may have found. */
+  /** What it may have found; empty: too much to try. */
   readonly found: readonly State[];
   /** Of unknown outcome and left out above: they were tried at every place and explain nothing. */
   readonly unknownLeftOut: number;
@@ -23,6 +23,8 @@ export interface CheckOptions {
 }
 
 const configurationsMaxDefault = 200_000;
+/** For what is only told, not decided. */
+const foundConfigurationsMax = 500;
 
 /** Null: for each key there is an order of its operations, each within its time, that explains every answer. */
 export function findViolation<State, Input, Output>(
@@ -60,7 +62,7 @@ class Check<State, Input, Output> {
   }
 
   /** Leaves out what does not matter, as long as what is left comes to the same end. */
-  narrow({ operation: culprit, found, rest }: DeadEnd<State, Input, Output>): Narrowed<State, Input, Output> {
+  narrow({ operation: culprit, rest }: DeadEnd<State, Input, Output>): Narrowed<State, Input, Output> {
     const prefix = this.#operations.filter(({ begin }) => begin < culprit.end);
     let operations = prefix.filter(({ end }) => end > rest.place);
     let { states } = rest;
@@ -69,6 +71,7 @@ class Check<State, Input, Output> {
       operations = prefix;
       states = [this.#model.initial];
     }
+    const found = this.#found(operations, states, culprit);
     let unknownLeftOut = 0;
     for (const operation of operations) {
       const { input, outcome } = operation;
@@ -81,5 +84,33 @@ class Check<State, Input, Output> {
       if (outcome.type === "unknown") unknownLeftOut++;
     }
     return { states, operations, culprit, found, unknownLeftOut };
+  }
+
+  /**
+   * The states in which the operation may have found the key: with the answer that each gives there would be a way.
+   * Empty if there is too much to try for that.
+   */
+  #found(
+    operations: readonly Operation<Input, Output>[],
+    states: readonly State[],
+    culprit: Operation<Input, Output>,
+  ): readonly State[] {
+    const model = this.#model;
+    const configurationsMax = Math.min(foundConfigurationsMax, this.#configurationsMax);
+    const run = (outcome: Outcome<Output>, met: (state: State) => void) => {
+      const changed = operations.map((one) => (one === culprit ? { ...culprit, outcome } : one));
+      return search(changed, model, { states, configurationsMax, met });
+    };
+    const candidates = new Map<string, State>();
+    try {
+      run({ type: "applied" }, (state) => candidates.set(model.keyOf(state), state));
+      return [...candidates.values()].filter((state) => {
+        const end = run({ type: "ok", output: model.apply(state, culprit.input).output }, () => {});
+        return end === null || end.operation.end > culprit.end;
+      });
+    } catch (error) {
+      if (error instanceof Undecided) return [];
+      throw error;
+    }
   }
 }

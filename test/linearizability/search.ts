@@ -16,8 +16,6 @@ export class Undecided extends Error {
 export interface DeadEnd<State, Input, Output> {
   /** It cannot have its outcome in any way. */
   readonly operation: Operation<Input, Output>;
-  /** The states in which it may have found the key. */
-  readonly found: readonly State[];
   /** The last moment before it when nothing (of known outcome) was under way: its place, and what the state may have been. */
   readonly rest: { readonly place: number; readonly states: readonly State[] };
 }
@@ -27,6 +25,8 @@ export interface SearchOptions<State> {
   readonly states: readonly State[];
   /** At one operation's end. @throws Undecided past it */
   readonly configurationsMax: number;
+  /** Told every state that some way comes through. */
+  readonly met?: (state: State) => void;
 }
 
 interface Pending<Input, Output> {
@@ -50,14 +50,16 @@ export function search<State, Input, Output>(
 class Search<State, Input, Output> {
   readonly #model: Model<State, Input, Output>;
   readonly #configurationsMax: number;
+  readonly #met: (state: State) => void;
   #configurations: Configurations<State>;
   /** Under way, of known outcome. */
   readonly #pending = new Map<Operation<Input, Output>, bigint>();
   readonly #unknown: Pending<Input, Output>[] = [];
   #rest: DeadEnd<State, Input, Output>["rest"];
 
-  constructor(model: Model<State, Input, Output>, { states, configurationsMax }: SearchOptions<State>) {
+  constructor(model: Model<State, Input, Output>, { states, configurationsMax, met }: SearchOptions<State>) {
     this.#model = model;
+    this.#met = met ?? (() => {});
     this.#configurationsMax = configurationsMax;
     this.#configurations = this.#none();
     for (const state of states) this.#configurations.add({ state, ahead: 0n, spent: 0n });
@@ -77,7 +79,7 @@ class Search<State, Input, Output> {
     events.sort((one, other) => one.place - other.place);
     for (const { operation, isEnd } of events) {
       if (!isEnd) this.#begin(operation);
-      else if (!this.#end(operation)) return this.#deadEnd(operation);
+      else if (!this.#end(operation)) return { operation, rest: this.#rest };
     }
     return null;
   }
@@ -107,16 +109,17 @@ class Search<State, Input, Output> {
     return true;
   }
 
-  /** Every way up to the first moment at which `operation` has taken effect; returns those that lead there. */
+  /** Every way up to the first moment at which `operation` has taken effect. */
   #explore(
     operation: Operation<Input, Output>,
     arrived: (configuration: Configuration<State>) => void,
-  ): Configurations<State> {
+  ): void {
     const bit = this.#pending.get(operation) as bigint;
     const seen = this.#none();
     const open = this.#configurations.all.filter((configuration) => seen.add(configuration));
     let tried = open.length;
     for (let from = open.pop(); from !== undefined; from = open.pop()) {
+      this.#met(from.state);
       if ((from.ahead & bit) !== 0n) {
         arrived(from);
         continue;
@@ -127,7 +130,6 @@ class Search<State, Input, Output> {
         open.push(next);
       }
     }
-    return seen;
   }
 
   /** What may take effect next. */
@@ -145,10 +147,5 @@ class Search<State, Input, Output> {
       if (after === null || model.keyOf(after.state) === model.keyOf(state)) continue;
       yield { state: after.state, ahead, spent: spent | bit };
     }
-  }
-
-  #deadEnd(operation: Operation<Input, Output>): DeadEnd<State, Input, Output> {
-    const seen = this.#explore(operation, () => {});
-    return { operation, found: seen.states, rest: this.#rest };
   }
 }

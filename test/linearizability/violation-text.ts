@@ -22,7 +22,7 @@ export function violationText<State, Input, Output>(
       const [a = 0, b = 0, c = 0] = widths;
       return `  ${process.padEnd(a)}  ${from.padStart(b)} to ${to.padStart(c)} ms  ${what}`;
     }),
-    `  ${culprit.process} may have found ${list(found)}`,
+    ...(found.length > 0 ? [`  ${culprit.process} may have found ${list(found)}`] : []),
     ...(unknownLeftOut > 0
       ? [`  ${unknownLeftOut} more of unknown outcome were tried, too, and explain nothing`]
       : []),

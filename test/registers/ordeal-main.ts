@@ -1,4 +1,7 @@
 /** The ordeal of registers for as long as one likes: `node test/registers/ordeal-main.ts --seconds 600 [--nodes 5] [--groups 4] [--clients 40] [--seed 1]`. */
+import { writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { torments } from "../torture/torturer.ts";
 import { ordeal } from "./ordeal.ts";
@@ -14,7 +17,7 @@ const { values } = parseArgs({
 });
 const tell = (line: string) => void process.stdout.write(`${line}\n`);
 tell(`seed ${values.seed}`);
-const { problems, ...figures } = await ordeal({
+const { problems, picture, ...figures } = await ordeal({
   seconds: Number(values.seconds),
   nodes: Number(values.nodes),
   groups: Number(values.groups),
@@ -25,4 +28,9 @@ const { problems, ...figures } = await ordeal({
 });
 tell(JSON.stringify(figures));
 for (const problem of problems) tell(`BROKEN: ${problem}`);
+if (picture !== null) {
+  const path = join(tmpdir(), `testudo-ordeal-${values.seed}.svg`);
+  writeFileSync(path, picture);
+  tell(`a picture of it: ${path}`);
+}
 process.exit(problems.length === 0 ? 0 : 1);

@@ -1,12 +1,15 @@
 import { findViolation } from "../linearizability/checker.ts";
 import type { Operation, Outcome } from "../linearizability/history.ts";
 import { type RegisterInput, type RegisterOutput, registerModel } from "../linearizability/register-model.ts";
+import { violationPicture } from "../linearizability/violation-picture.ts";
 import { violationText } from "../linearizability/violation-text.ts";
 import type { Asked } from "./question.ts";
 
 export interface Verdict {
   /** Empty: everything held. */
   readonly problems: readonly string[];
+  /** An SVG of what no order explains; null: some order explains everything. */
+  readonly picture: string | null;
   readonly ok: number;
   readonly unknown: number;
   readonly failed: number;
@@ -30,6 +33,7 @@ export function judge(asked: readonly Asked[]): Verdict {
       ...localProblems(asked),
       ...lastProblems(asked),
     ],
+    picture: violation === null ? null : violationPicture(violation, registerModel),
     ok: count("ok") + count("applied"),
     unknown: count("unknown"),
     failed: count("failed"),

@@ -1,13 +1,14 @@
 import { findViolation } from "../linearizability/checker.ts";
 import { History } from "../linearizability/history.ts";
 import { type RegisterInput, type RegisterOutput, registerModel } from "../linearizability/register-model.ts";
+import { violationPicture } from "../linearizability/violation-picture.ts";
 import { violationText } from "../linearizability/violation-text.ts";
 import { ReplicaBook } from "./machine-watch.ts";
 import { Poison } from "./poison.ts";
 import { RegisterApp } from "./register-app.ts";
 import { RegisterClient } from "./register-client.ts";
 import type { AppSetup } from "./sim-app.ts";
-import { hold } from "./violation.ts";
+import { hold, Violation } from "./violation.ts";
 import type { World, WorldParts } from "./world.ts";
 
 /** Clients of compare-and-set registers: little that is costly, so that the consensus below has much to do. */
@@ -69,7 +70,12 @@ export class RegistersWorld implements World<RegisterApp> {
 
   close(): void {
     const violation = findViolation(this.#history.operations, registerModel);
-    hold(violation === null, "K4", () => violationText(violation as never, registerModel));
+    if (violation === null) return;
+    throw new Violation(
+      "K4",
+      violationText(violation, registerModel),
+      violationPicture(violation, registerModel),
+    );
   }
 
   end(): void {}

@@ -6,10 +6,14 @@
  * With planted bugs: `npm run simulate -- --mutants [NAME …] [--seeds 400] [--first 1]`.
  * Exits with 1 when one of them survives so many seeds.
  */
+import { writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Coverage, covered } from "./coverage.ts";
 import { tellMutants } from "./mutant-table.ts";
 import type { Outcome } from "./simulation.ts";
+import { Violation } from "./violation.ts";
 
 const tailLines = 60;
 /** Found is what so many seeds find: about two minutes. */
@@ -36,6 +40,11 @@ function whole(name: "seeds" | "first" | "failures"): number {
 
 function tell({ seed, failure, tail }: Outcome): void {
   process.stdout.write(`\nseed ${seed} failed: ${failure?.stack ?? failure}\n`);
+  if (failure instanceof Violation && failure.picture !== null) {
+    const path = join(tmpdir(), `testudo-seed-${seed}.svg`);
+    writeFileSync(path, failure.picture);
+    process.stdout.write(`a picture of it: ${path}\n`);
+  }
   if (!values.verbose) for (const line of tail(tailLines)) process.stdout.write(`  ${line}\n`);
   process.stdout.write(
     `replay: npm run simulate -- --seeds 1 --first ${seed}${values.registers ? " --registers" : ""} --verbose\n`,

@@ -1,8 +1,12 @@
-/** A rule of `test/rules-sim.md` is broken. */
+/** A rule of `test/rules.md` is broken. */
 export class Violation extends Error {
-  constructor(rule: string, what: string) {
+  /** An SVG of what cannot be. */
+  readonly picture: string | null;
+
+  constructor(rule: string, what: string, picture: string | null = null) {
     super(`[${rule}] ${what}`);
     this.name = "Violation";
+    this.picture = picture;
   }
 }
 
