@@ -19,6 +19,7 @@ const tell = (line: string) => void process.stdout.write(`${line}\n`);
 tell(`seed ${values.seed}`);
 const { problems, picture, ...figures } = await ordeal({
   seconds: Number(values.seconds),
+  tormentsMin: 1,
   nodes: Number(values.nodes),
   groups: Number(values.groups),
   clients: Number(values.clients),

@@ -10,7 +10,9 @@ import type { Asked } from "./question.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
 export interface OrdealOptions {
+  /** At least so long, and at least so many torments: on a busy machine each takes longer. */
   readonly seconds: number;
+  readonly tormentsMin: number;
   /** Chooses what is done, in which order; what the machine does with it is its own. */
   readonly seed: number;
   readonly nodes: number;
@@ -68,14 +70,14 @@ export async function ordeal(options: OrdealOptions): Promise<OrdealReport> {
 }
 
 async function run(
-  { seconds, torments, tell }: OrdealOptions,
+  { seconds, tormentsMin, torments, tell }: OrdealOptions,
   parts: { cluster: Cluster; clients: Clients; chance: Chance; torturer: Torturer },
 ): Promise<OrdealReport> {
   const { cluster, clients, chance, torturer } = parts;
   const begunMs = performance.now();
   const elapsed = () => (performance.now() - begunMs) / 1_000;
   let inflicted = 0;
-  while (elapsed() < seconds) {
+  while (elapsed() < seconds || inflicted < tormentsMin) {
     await clients.answersAgain();
     const what = await torturer.inflict(chance.pick(torments));
     inflicted++;

@@ -1,10 +1,10 @@
-// test-run: seconds=300
+// test-run: seconds=400
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Coverage, covered } from "./coverage.ts";
 import { type Outcome, simulate } from "./simulation.ts";
 
-const seeds = 200;
+const seeds = 120;
 const firstSeed = 1;
 /** How often each kind of event must have happened in all seeds together, at least. */
 const timesMin = 10;
