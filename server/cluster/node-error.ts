@@ -12,6 +12,12 @@ export type NodeErrorCode =
   | "STORE_OLD"
   /** Two processes run on copies of one data folder. */
   | "STORE_TWICE"
+  /** A backup's bytes are not what was written, or it is cut short; it is none; its log was cut while it was taken. */
+  | "BACKUP_DAMAGED"
+  | "BACKUP_FOREIGN"
+  | "BACKUP_OUTRUN"
+  /** A data folder that was never part of a cluster. */
+  | "NODE_BLANK"
   | "PORT_IN_USE"
   /** Its stop came before it served. */
   | "NODE_STOPPED"

@@ -6,6 +6,9 @@ import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Founding } from "../raft/founding.ts";
 import type { GroupContents, Identity, StorageContents } from "../storage/storage.ts";
+import type { BackupRecord } from "./backup/backup-record.ts";
+import { liveSource } from "./backup/backup-sources.ts";
+import { takeBackup } from "./backup/take-backup.ts";
 import { FoundingProtocol, waitingText } from "./founding.ts";
 import { type Endpoint, Gossip } from "./gossip.ts";
 import { Handover } from "./handover.ts";
@@ -18,7 +21,7 @@ import { NodeLife } from "./node-life.ts";
 import { type NodeNetwork, type NodeParts, realNodeParts } from "./node-parts.ts";
 import type { NodeOptions } from "./options.ts";
 import { PeerAdmission } from "./peer-admission.ts";
-import { type LostPeer, PeerWatch } from "./peer-watch.ts";
+import { type LostPeer, logLost, PeerWatch } from "./peer-watch.ts";
 
 export interface TestudoNodeSetup {
   readonly options: NodeOptions;
@@ -82,7 +85,7 @@ export class TestudoNode {
       nodeLostMs: options.nodeLostMs,
       peerIds: Object.keys(options.peers),
     });
-    this.#watch.onLost((lost) => this.#logLost(lost));
+    this.#watch.onLost((lost) => logLost(this.#log, lost));
     this.life.onState((state) => this.#log.info({ event: state }, `node ${options.id} is ${state}`));
   }
 
@@ -187,6 +190,13 @@ export class TestudoNode {
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  /** The whole cluster's state, while it runs. Only after `ready`. @throws BACKUP_OUTRUN, and what the groups say */
+  backup(): AsyncIterable<BackupRecord> {
+    const { clock, storage } = this.#parts;
+    const { options, founding, engine } = this;
+    return takeBackup(liveSource({ engine, storage, founding, nodeId: options.id, clock }));
   }
 
   /** One for each group; none before the cluster is founded. */
@@ -313,13 +323,6 @@ export class TestudoNode {
     this.#engine.start();
     this.life.send({ type: "founded" });
     this.#joining.look();
-  }
-
-  #logLost(lost: LostPeer): void {
-    // When all start together some are always later than others: that is nothing to warn of.
-    if (lost.bootId === null)
-      this.#log.info({ event: "node-missing", ...lost }, `node ${lost.nodeId} has not come yet`);
-    else this.#log.warn({ event: "node-lost", ...lost }, `node ${lost.nodeId} is lost`);
   }
 
   #leaderChanged({ group, term, leaderId }: LeaderChange): void {

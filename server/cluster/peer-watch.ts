@@ -1,5 +1,6 @@
 import type { PeerIdentity } from "../network/network.ts";
 import type { Clock } from "./clock.ts";
+import type { Log } from "./log.ts";
 
 /** `bootId` null: not seen since this node started, so whatever ran there before is lost. */
 export interface LostPeer {
@@ -76,4 +77,11 @@ export class PeerWatch {
   #tell(lost: LostPeer): void {
     for (const listener of [...this.#listeners]) listener(lost);
   }
+}
+
+/** When all start together some are always later than others: that is nothing to warn of. */
+export function logLost(log: Log, lost: LostPeer): void {
+  if (lost.bootId === null)
+    log.info({ event: "node-missing", ...lost }, `node ${lost.nodeId} has not come yet`);
+  else log.warn({ event: "node-lost", ...lost }, `node ${lost.nodeId} is lost`);
 }

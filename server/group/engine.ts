@@ -97,12 +97,8 @@ export class GroupEngine {
     });
     this.talk = new GroupTalk(this.#groups, construction.network, this.#options);
     const wake = () => this.#pipe.wake();
-    this.#applyStage = new ApplyStage({
-      groups: this.#groups,
-      clock,
-      budgetMs: this.#options.applyBudgetMs,
-      wake,
-    });
+    const budgetMs = this.#options.applyBudgetMs;
+    this.#applyStage = new ApplyStage({ groups: this.#groups, clock, budgetMs, wake });
   }
 
   #fail(error: unknown): void {
@@ -205,7 +201,7 @@ export class GroupEngine {
 
   /** This node leads the group, as far as it knows. */
   isLeader(group: number): boolean {
-    return this.#group(group).raft.role === "leader";
+    return this.#group(group).isLeader;
   }
 
   /**
@@ -266,10 +262,12 @@ export class GroupEngine {
   }
 
   peers(): readonly PeerPulse[] {
-    return [...this.#heartbeats.peers()].map((node) => ({
-      node,
-      roundTripMs: this.#heartbeats.roundTripMs(node),
-    }));
+    return this.#heartbeats.pulses();
+  }
+
+  /** A group's log as it is now, to be read only. */
+  log(group: number): Pick<Group["raft"], "base" | "committedSince"> {
+    return this.#group(group).raft;
   }
 
   appliedIndex(group: number): number {

@@ -1,4 +1,5 @@
 import type { PeerMessage } from "../network/peer-message.ts";
+import type { PeerPulse } from "./group-status.ts";
 import { type Lead, leadDigest } from "./lead-digest.ts";
 
 type Heartbeat = Extract<PeerMessage, { type: "heartbeat" }>;
@@ -72,6 +73,10 @@ export class Heartbeats {
   /** Smoothed; null before the first echo over the present link. */
   roundTripMs(nodeId: string): number | null {
     return this.#pulses.get(nodeId)?.roundTripMs ?? null;
+  }
+
+  pulses(): readonly PeerPulse[] {
+    return [...this.peers()].map((node) => ({ node, roundTripMs: this.roundTripMs(node) }));
   }
 
   beatAll(nowMs: number): void {

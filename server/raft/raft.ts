@@ -2,7 +2,7 @@ import { check } from "./check.ts";
 import { Compaction } from "./compaction.ts";
 import type { Configuration, Member } from "./configuration.ts";
 import { Election } from "./election.ts";
-import type { Base, PersistedState } from "./entry.ts";
+import type { Base, Entry, PersistedState } from "./entry.ts";
 import { Inbox } from "./inbox.ts";
 import { Lead } from "./lead.ts";
 import { LogReceiver } from "./log-receiver.ts";
@@ -149,6 +149,12 @@ export class Raft {
     const result = this.#memberChange.change(wish, { dryRun });
     this.#noticeConfiguration();
     return result;
+  }
+
+  /** Entries behind `after` that are committed and durable here; null: the log has forgotten where that was. */
+  committedSince(after: number): readonly Entry[] | null {
+    const { log, committableIndex } = this.#replica;
+    return after < log.base.index ? null : log.range(after + 1, committableIndex);
   }
 
   /**

@@ -1,10 +1,18 @@
 import { Command, CommanderError } from "commander";
+import { backupCommand } from "./backup-command.ts";
 import type { CliContext } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
 import { groupsCommand } from "./groups-command.ts";
+import { recoverCommand } from "./recover-command.ts";
+import { restoreCommand } from "./restore-command.ts";
 
 /** What the command line offers, in the order in which its help lists it. */
-const commands: readonly ((context: CliContext) => Command)[] = [groupsCommand];
+const commands: readonly ((context: CliContext) => Command)[] = [
+  backupCommand,
+  restoreCommand,
+  recoverCommand,
+  groupsCommand,
+];
 
 /** @returns the exit code: 0, 1 (it could not be done) or 2 (the command was wrong) */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
