@@ -1,11 +1,15 @@
 import { GroupEngine } from "../group/engine.ts";
 import type { EngineConstruction } from "../group/engine-construction.ts";
+import { engineDefaults } from "../group/engine-options.ts";
 import type { Identity } from "../storage/storage.ts";
 import { fractionSource } from "./fraction.ts";
 import type { NodeParts } from "./node-parts.ts";
 
 /** A leader that heard from no majority for so many T steps down. */
 const quorumTimeoutBases = 4;
+/** What counts as a stalled disk, and as a late turn, in T: never less than by default. */
+const diskStallBases = 4;
+const pipeLagBases = 4;
 
 interface NodeEngineSetup
   extends Pick<
@@ -31,6 +35,8 @@ export function nodeEngine({ identity, parts, electionBaseMs, ...setup }: NodeEn
     random: fractionSource((count) => randomBytes(count)),
     options: {
       heartbeatIntervalMs: electionBaseMs,
+      diskStallMsMax: Math.max(engineDefaults.diskStallMsMax, diskStallBases * electionBaseMs),
+      pipeLagMsMax: Math.max(engineDefaults.pipeLagMsMax, pipeLagBases * electionBaseMs),
       ...engine,
       raft: {
         electionBaseMs,

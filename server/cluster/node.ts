@@ -363,6 +363,7 @@ export class TestudoNode {
     // What is being opened cannot be closed yet. Whether it opened is the business of whoever started it.
     await this.#starting?.catch(() => undefined);
     if (this.#engine !== null) {
+      this.#engine.retire();
       const { clock } = this.#parts;
       await new Handover({
         engine: this.#engine,

@@ -4,9 +4,14 @@ import type { EngineOptions } from "./engine-options.ts";
 interface Parked {
   readonly from: string;
   readonly message: RaftMessage;
+  /** Of its entries' data. */
+  readonly bytes: number;
 }
 
-type AppendGateOptions = Pick<EngineOptions, "applyBacklogMax" | "applyBacklogBytesMax" | "parkedAppendsMax">;
+type AppendGateOptions = Pick<
+  EngineOptions,
+  "applyBacklogMax" | "applyBacklogBytesMax" | "parkedAppendsMax" | "parkedAppendsBytesMax"
+>;
 
 /**
  * Holds appends back while too much is committed and not applied (design 4.1), so that the backlog is bounded: the
@@ -15,6 +20,7 @@ type AppendGateOptions = Pick<EngineOptions, "applyBacklogMax" | "applyBacklogBy
 export class AppendGate {
   readonly #options: AppendGateOptions;
   #parked: Parked[] = [];
+  #parkedBytes = 0;
 
   constructor(options: AppendGateOptions) {
     this.#options = options;
@@ -38,17 +44,24 @@ export class AppendGate {
   ): boolean {
     if (message.type !== "appendEntries") return false;
     if (this.#parked.length === 0 && !this.isPast(backlog)) return false;
-    if (this.#parked.length < this.#options.parkedAppendsMax) this.#parked.push({ from, message });
+    const { parkedAppendsMax, parkedAppendsBytesMax } = this.#options;
+    const bytes = message.entries.reduce((sum, { data }) => sum + data.length, 0);
+    if (this.#parked.length < parkedAppendsMax && this.#parkedBytes + bytes <= parkedAppendsBytesMax) {
+      this.#parked.push({ from, message, bytes });
+      this.#parkedBytes += bytes;
+    }
     return true;
   }
 
   /** What may go on, once the backlog is below its limit. */
   release(backlog: { readonly length: number; readonly bytes: number }): readonly Parked[] {
     if (this.#parked.length === 0 || this.isPast(backlog)) return [];
+    this.#parkedBytes = 0;
     return this.#parked.splice(0);
   }
 
   linkDown(nodeId: string): void {
     this.#parked = this.#parked.filter((parked) => parked.from !== nodeId);
+    this.#parkedBytes = this.#parked.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 }

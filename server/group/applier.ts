@@ -93,6 +93,12 @@ export class Applier {
       if (type === "command") machine.foresee({ index, command: commandOf(data) });
   }
 
+  /** There is something to do without waiting for the disk: to bring back, to apply, or to tell the machine that all has been. */
+  get hasWork(): boolean {
+    if (!this.#restorer.isDone) return !this.#restorer.isWaiting;
+    return this.queue.length > 0 || !this.#isDrained;
+  }
+
   /**
    * Applies until nothing is left (true) or `isOver` says so; asked after each command. While parts are still to be brought
    * back that goes first, and nothing is left if the disk must be waited for.

@@ -23,18 +23,28 @@ export class ApplyStage {
     this.#options = options;
   }
 
+  get hasWork(): boolean {
+    return this.#options.groups.some(({ applier }) => applier.hasWork);
+  }
+
   /** True if everything that is committed is applied. */
   run(): boolean {
     const { groups, clock, budgetMs } = this.#options;
     const untilMs = clock.now().monotonicMs + budgetMs;
     const isOver = () => clock.now().monotonicMs >= untilMs;
-    let isApplied = true;
+    const first = this.#first;
+    this.#first = (first + 1) % groups.length;
     for (let passed = 0; passed < groups.length; passed++) {
-      const { applier } = groups[(this.#first + passed) % groups.length] as Group;
-      if (!applier.run(isOver)) isApplied = false;
+      const at = (first + passed) % groups.length;
+      const { applier } = groups[at] as Group;
+      if (!applier.hasWork) continue;
+      const isLast = passed === groups.length - 1;
+      if (applier.run(isOver) && (isLast || !isOver())) continue;
+      // Those that did not get their turn come first in the next one.
+      this.#first = (at + 1) % groups.length;
+      return !this.hasWork;
     }
-    this.#first = (this.#first + 1) % groups.length;
-    return isApplied;
+    return true;
   }
 
   /** True if a tick was proposed. And a timer waits for the first that will be due. */

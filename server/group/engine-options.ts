@@ -40,6 +40,7 @@ export interface EngineOptions {
   readonly applyBacklogBytesMax: number;
   /** Append messages that may wait for the backlog, per group; past it they are dropped. */
   readonly parkedAppendsMax: number;
+  readonly parkedAppendsBytesMax: number;
   readonly checkpointIntervalMs: number;
   /** A round of checkpoints begins early when the log has grown by this much. */
   readonly checkpointLogBytes: number;
@@ -61,6 +62,12 @@ export interface EngineOptions {
   /** How long a leader, and its link to the preferred node, must have been stable before the lead is moved. */
   readonly spreadStableMs: number;
   readonly spreadBackoffMsMax: number;
+  /** A save that takes longer makes this node hand over what it leads. About 10 T, so that a slow moment is not enough. */
+  readonly diskStallMsMax: number;
+  /** So does a tick that the pipe comes to so late: 5 T, when followers lose patience with its heartbeats. */
+  readonly pipeLagMsMax: number;
+  /** For so long after either no lead is given to this node. */
+  readonly strainedMs: number;
   /** Handed to every group's core. */
   readonly raft: Partial<RaftOptions>;
 }
@@ -91,6 +98,7 @@ export const engineDefaults: EngineOptions = Object.freeze({
   applyBacklogMax: 65_536,
   applyBacklogBytesMax: 32 * mib,
   parkedAppendsMax: 1024,
+  parkedAppendsBytesMax: 16 * mib,
   checkpointIntervalMs: 1000,
   checkpointLogBytes: 8 * mib,
   checkpointPartsPerTurn: 4,
@@ -107,6 +115,9 @@ export const engineDefaults: EngineOptions = Object.freeze({
   spreadLeaders: true,
   spreadStableMs: 3000,
   spreadBackoffMsMax: 60_000,
+  diskStallMsMax: 500,
+  pipeLagMsMax: 250,
+  strainedMs: 2000,
   raft: Object.freeze({}),
 });
 

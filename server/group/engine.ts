@@ -1,7 +1,6 @@
 import assert from "node:assert";
 import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
-import type { Now } from "../raft/ready.ts";
 import type { StoreSeen } from "../storage/storage.ts";
 import { ApplyStage } from "./apply-stage.ts";
 import { CheckpointStage } from "./checkpoint-stage.ts";
@@ -20,12 +19,16 @@ import { LeadKeeper } from "./lead-keeper.ts";
 import { refusedTransfer, type TransferOutcome } from "./lead-transfer.ts";
 import type { MembersOutcome } from "./member-changes.ts";
 import type { MembersChange } from "./members-wish.ts";
+import { Metronome } from "./metronome.ts";
 import { PeerInbox } from "./peer-inbox.ts";
 import { Pipe } from "./pipe.ts";
 import { ProposalError } from "./proposal-error.ts";
 import type { Consistency, ReadPoint } from "./reads.ts";
-import { type Gathering, Saver } from "./saver.ts";
+import { Saver } from "./saver.ts";
 import { Settlements } from "./settlements.ts";
+import { Strain } from "./strain.ts";
+import { TurnClock } from "./turn-clock.ts";
+import { Turns } from "./turns.ts";
 
 /** Runs all groups of one node: one pipe in, one batch, one frame a peer and one apply stage out (design 4.1). */
 export class GroupEngine {
@@ -37,29 +40,27 @@ export class GroupEngine {
   readonly #settlements = new Settlements();
   readonly #heartbeats: Heartbeats;
   readonly #keeper: LeadKeeper;
-  readonly #inbox: PeerInbox;
+  readonly #metronome: Metronome;
   /** What callers outside are told of leads and members. */
   readonly notices: GroupNotices;
   readonly #applyStage: ApplyStage;
-  readonly #checkpointStage: CheckpointStage;
   readonly #groups: readonly Group[];
-  #now: Now;
+  readonly #time: TurnClock;
+  readonly #turns: Turns;
   #state: "created" | "running" | "stopped" = "created";
   #hasFailed = false;
-  #isRestored = false;
-  #cancelTick: (() => void) | null = null;
-  #nextBeatMs = Number.NEGATIVE_INFINITY;
+  #isRetiring = false;
 
   /** @throws {RangeError} that names a wrong option */
   constructor(construction: EngineConstruction) {
     const { founding, persisted, clock, storage } = construction;
     this.#construction = construction;
     this.#options = engineOptions(construction.options ?? {});
-    this.#now = clock.now();
+    this.#time = new TurnClock(clock);
     this.#pipe = new Pipe({
       defer: (run) => clock.defer(run),
-      handle: (event) => this.#handle(event),
-      finish: () => this.#finish(),
+      handle: (event) => this.#turns.handle(event),
+      finish: () => this.#turns.finish() && this.#state === "running",
       fail: (error) => this.#fail(error),
       drainEventsMax: this.#options.drainEventsMax,
     });
@@ -68,16 +69,24 @@ export class GroupEngine {
       saved: (gathering) => this.#pipe.push({ type: "saved", gathering }),
       failed: (error) => this.#fail(error),
     });
+    this.#metronome = new Metronome({
+      ...this.#options,
+      clock,
+      tick: () => this.#pipe.push({ type: "tick" }),
+    });
+    const strain = new Strain(this.#options);
     this.#keeper = new LeadKeeper(this.#options, {
       self: construction.self.nodeId,
       log: construction.log,
       leadPriority: construction.leadPriority ?? (() => null),
+      takesLeads: (nodeId) => this.#heartbeats.takesLeads(nodeId),
+      strain: () => strain.sign,
     });
     const host = groupHost(construction, {
       engine: this.#options,
       saver: this.#saver,
       settlements: this.#settlements,
-      now: () => this.#now,
+      now: () => this.#time.now,
       isUp: (nodeId) => this.#heartbeats.isUp(nodeId),
       push: (event) => this.#pipe.push(event),
       failed: (error) => this.#fail(error),
@@ -87,18 +96,31 @@ export class GroupEngine {
       const { contents, isNew } = startingContents(persisted.get(id), founding.members);
       return new Group({ id, persisted: contents, isNew, machine: construction.machineFor(id), host });
     });
-    this.#checkpointStage = new CheckpointStage(this.#groups, this.#saver);
     this.notices = new GroupNotices(this.#groups, this.#settlements);
-    this.#heartbeats = groupHeartbeats(this.#groups, construction.network);
-    this.#inbox = new PeerInbox({
-      groups: this.#groups,
-      heartbeats: this.#heartbeats,
-      log: construction.log,
+    this.#heartbeats = groupHeartbeats(this.#groups, {
+      network: construction.network,
+      takesLeads: () => !this.#isRetiring && !strain.isRecent(this.#time.nowMs),
     });
     this.talk = new GroupTalk(this.#groups, construction.network, this.#options);
     const wake = () => this.#pipe.wake();
     const budgetMs = this.#options.applyBudgetMs;
     this.#applyStage = new ApplyStage({ groups: this.#groups, clock, budgetMs, wake });
+    this.#turns = new Turns({
+      options: this.#options,
+      groups: this.#groups,
+      time: this.#time,
+      metronome: this.#metronome,
+      strain,
+      saver: this.#saver,
+      settlements: this.#settlements,
+      heartbeats: this.#heartbeats,
+      keeper: this.#keeper,
+      inbox: new PeerInbox({ groups: this.#groups, heartbeats: this.#heartbeats, log: construction.log }),
+      applyStage: this.#applyStage,
+      network: construction.network,
+      checkpointStage: new CheckpointStage(this.#groups, this.#saver),
+      notices: this.notices,
+    });
   }
 
   #fail(error: unknown): void {
@@ -114,7 +136,7 @@ export class GroupEngine {
     assert(this.#state === "created", "an engine is started once");
     this.#state = "running";
     this.#pipe.open();
-    this.#armTick();
+    this.#metronome.arm();
   }
 
   /** Resolves when no batch is on its way to the disk any more. Whoever still waits for a result gets STOPPED. */
@@ -129,7 +151,7 @@ export class GroupEngine {
   #halt(): void {
     this.#state = "stopped";
     this.#pipe.close();
-    this.#cancelTick?.();
+    this.#metronome.stop();
     this.#applyStage.stop();
   }
 
@@ -182,7 +204,7 @@ export class GroupEngine {
     }
     const refusal = this.#stopped() ?? target.admission.refusal();
     if (refusal !== null && !(urgent && refusal.code === "OVERLOADED")) return Promise.reject(refusal);
-    const nowMs = this.#now.monotonicMs;
+    const { nowMs } = this.#time;
     const result = target.router.proposals.add(command, { nowMs, timeoutMs: timeoutMs ?? proposeTimeoutMs });
     this.#pipe.wake();
     return result;
@@ -218,7 +240,7 @@ export class GroupEngine {
     const refusal = this.#stopped() ?? admission.readRefusal();
     if (refusal !== null) return Promise.reject(refusal);
     // The clocks as they are now: a lease that ended while this process was paused is over (see #stopped).
-    const now = this.#now;
+    const { now } = this.#time;
     const result = reads.add(consistency, { now, timeoutMs: timeoutMs ?? this.#options.proposeTimeoutMs });
     this.#pipe.wake();
     return result;
@@ -235,7 +257,7 @@ export class GroupEngine {
   /** Reads the clocks: callers come between turns. */
   #stopped(): ProposalError | null {
     if (this.#state === "stopped") return new ProposalError("STOPPED", "this node has stopped");
-    this.#now = this.#construction.clock.now();
+    this.#time.read();
     return null;
   }
 
@@ -251,13 +273,18 @@ export class GroupEngine {
     return outcome;
   }
 
+  /** This node is about to stop: from now on it is given no lead. What it leads is still to be handed over. */
+  retire(): void {
+    this.#isRetiring = true;
+  }
+
   /** Whom a lead of this node may be given to, the best first; empty if it does not lead the group. */
   heirs(group: number): readonly string[] {
     return this.#keeper.heirs(this.#group(group));
   }
 
   status(): readonly GroupStatus[] {
-    this.#now = this.#construction.clock.now();
+    this.#time.read();
     return this.#groups.map((group) => group.status());
   }
 
@@ -282,7 +309,7 @@ export class GroupEngine {
   /** This replica's parts stand at one moment, and it is not too far behind. */
   isServing(group: number): boolean {
     const { applier, isBehind } = this.#group(group);
-    return this.#isRestored && applier.isWhole && !isBehind;
+    return this.#turns.isRestored && applier.isWhole && !isBehind;
   }
 
   /** On the monotonic clock; null while there is a leader. */
@@ -308,91 +335,5 @@ export class GroupEngine {
   membersProgress(group: number): MembersProgress | null {
     const { raft } = this.#group(group);
     return raft.role === "leader" ? raft.status() : null;
-  }
-
-  // ── the pipe ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #handle(event: EngineEvent): void {
-    this.#beginTurn();
-    switch (event.type) {
-      case "tick":
-        this.#tick();
-        return;
-      case "linkUp":
-        for (const group of this.#groups) group.linkUp(event.nodeId);
-        this.#keeper.linkUp(event.nodeId, this.#now.monotonicMs);
-        this.#heartbeats.linkUp(event.nodeId, this.#now.monotonicMs);
-        return;
-      case "linkDown":
-        this.#heartbeats.linkDown(event.nodeId);
-        this.#keeper.linkDown(event.nodeId);
-        for (const group of this.#groups) group.linkDown(event.nodeId);
-        return;
-      case "message":
-        this.#inbox.receive(event.from, event.message, this.#now.monotonicMs);
-        return;
-      case "saved":
-        this.#saved(event.gathering);
-        return;
-      case "storesSeen":
-        this.#saver.gatherSeen(event.seen, () => this.#settlements.add(event.durable));
-        return;
-      case "read":
-        event.done();
-        return;
-    }
-  }
-
-  #beginTurn(): void {
-    this.#now = this.#construction.clock.now();
-    if (this.#isRestored) return;
-    this.#isRestored = true;
-    for (const group of this.#groups) group.start();
-  }
-
-  #saved(gathering: Gathering): void {
-    this.#saver.landed(gathering);
-    for (const { group, envelopes } of gathering.messages) this.#group(group).sendAll(envelopes);
-    for (const [group, { term, index }] of gathering.savedEnds)
-      this.#group(group).step({ type: "saved", term, index });
-    for (const done of gathering.done) done();
-  }
-
-  #armTick(): void {
-    const { clock } = this.#construction;
-    // Behind a poll of the sockets: what already waits there is heard before any timeout counts (design 4.1).
-    const wait = () => clock.defer(() => this.#pipe.push({ type: "tick" }));
-    this.#cancelTick = clock.setTimer(wait, this.#options.tickMs);
-  }
-
-  #tick(): void {
-    this.#armTick();
-    const nowMs = this.#now.monotonicMs;
-    for (const group of this.#groups) group.tick();
-    if (nowMs >= this.#nextBeatMs) {
-      this.#nextBeatMs = nowMs + this.#options.heartbeatIntervalMs;
-      this.#heartbeats.beatAll(nowMs);
-    }
-    this.#keeper.tick(this.#groups, nowMs);
-  }
-
-  /** What a drain ends with. True: there is more to do at once. */
-  #finish(): boolean {
-    this.#beginTurn();
-    for (const group of this.#groups) group.transfer.begin();
-    this.notices.notice();
-    for (const group of this.#groups) group.routeProposals();
-    this.#checkpointStage.run();
-    for (const group of this.#groups) group.carryOut();
-    this.#saver.flush();
-    // Before room code runs: what others wait for must not wait for it.
-    this.#construction.network.flush?.();
-    const isApplied = this.#applyStage.run();
-    this.#now = this.#construction.clock.now();
-    const proposed = this.#applyStage.proposeTicks(this.#now);
-    for (const group of this.#groups) group.reads.settle();
-    this.#settlements.flush();
-    const released = this.#groups.some(({ gate, isBehind }) => gate.parked > 0 && !isBehind);
-    return this.#state === "running" && (!isApplied || proposed || released);
   }
 }

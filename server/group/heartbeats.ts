@@ -12,7 +12,12 @@ interface Pulse {
   digestSent: number;
   /** The first heartbeat over this link that carried `digestSent`. */
   digestSince: number;
-  heard: { readonly sequence: number; readonly digest: number; readonly atMs: number } | null;
+  heard: {
+    readonly sequence: number;
+    readonly digest: number;
+    readonly takesLeads: boolean;
+    readonly atMs: number;
+  } | null;
   roundTripMs: number | null;
 }
 
@@ -21,6 +26,8 @@ export interface HeartbeatsOptions {
   readonly leads: () => readonly Lead[];
   /** What this node believes that the other leads. */
   readonly believes: (nodeId: string) => readonly Lead[];
+  /** This node may be given a lead now. */
+  readonly takesLeads: () => boolean;
   readonly send: (nodeId: string, message: PeerMessage) => void;
   /** `nodeId` leads these, and this node agrees. */
   readonly leaderAlive: (nodeId: string, leads: readonly Lead[]) => void;
@@ -66,6 +73,11 @@ export class Heartbeats {
     return this.#pulses.has(nodeId);
   }
 
+  /** It said so last; false before it said anything over the present link. */
+  takesLeads(nodeId: string): boolean {
+    return this.#pulses.get(nodeId)?.heard?.takesLeads ?? false;
+  }
+
   peers(): Iterable<string> {
     return this.#pulses.keys();
   }
@@ -100,6 +112,7 @@ export class Heartbeats {
       sequence: pulse.sequence,
       digest,
       confirms: agrees ? heard.digest : 0,
+      takesLeads: this.#options.takesLeads(),
       echo: heard?.sequence ?? 0,
       echoDelayMs: heard === null ? 0 : Math.max(0, nowMs - heard.atMs),
     });
@@ -108,7 +121,8 @@ export class Heartbeats {
   heard(nodeId: string, heartbeat: Heartbeat, nowMs: number): void {
     const pulse = this.#pulses.get(nodeId);
     if (pulse === undefined) return;
-    pulse.heard = { sequence: heartbeat.sequence, digest: heartbeat.digest, atMs: nowMs };
+    const { sequence, digest, takesLeads } = heartbeat;
+    pulse.heard = { sequence, digest, takesLeads, atMs: nowMs };
     this.#measure(pulse, heartbeat, nowMs);
     if (heartbeat.digest !== 0) {
       const believed = this.#options.believes(nodeId);

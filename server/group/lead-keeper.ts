@@ -1,6 +1,8 @@
+import { isQuorum } from "../raft/quorum.ts";
 import type { EngineOptions } from "./engine-options.ts";
 import type { Group } from "./group.ts";
 import type { Log } from "./log.ts";
+import type { StrainSign } from "./strain.ts";
 
 type LeadKeeperOptions = Pick<EngineOptions, "spreadLeaders" | "spreadStableMs" | "spreadBackoffMsMax">;
 
@@ -9,7 +11,13 @@ export interface LeadKeeperParts {
   readonly log: Log;
   /** How much a node should lead: more is more, 0 is only if nobody else can. Null: not known. */
   readonly leadPriority: (nodeId: string) => number | null;
+  /** It said that it may be given a lead. */
+  readonly takesLeads: (nodeId: string) => boolean;
+  /** Why this node should not lead just now; null if it may. */
+  readonly strain: () => StrainSign | null;
 }
+
+type Trouble = StrainSign | { readonly type: "behind"; readonly waiting: number };
 
 /** A lead that must go, and did not, is offered again no more often than this. */
 const retryMs = 1000;
@@ -20,6 +28,8 @@ interface Led {
   readonly term: number;
   readonly sinceMs: number;
   nextTryMs: number;
+  /** Those that did not take it when this node was in trouble. */
+  refusedBy: string[];
 }
 
 /** The last time that a lead was moved to where it belongs. */
@@ -29,7 +39,8 @@ interface Moved {
 }
 
 /**
- * Where this node's leads should go. A leader that is behind with applying hands over at once. A lead belongs to the
+ * Where this node's leads should go. A leader that is behind with applying, whose disk stalls or whose pipe lags hands
+ * over at once (design 4.1); if nobody takes it, one with a stalled disk steps down. Otherwise a lead belongs to the
  * voter of the highest priority that is there and has caught up; among equals group g's to number g mod n in the order
  * of node ids. Only a lead, and a link, that have been stable for a while are moved for that, and if the lead comes
  * back soon, each time later. A node of priority 0 does not wait.
@@ -55,7 +66,7 @@ export class LeadKeeper {
     this.#upSinceMs.delete(nodeId);
   }
 
-  /** Whom a lead of this node may be given to: voters that are there and catch up, the best first. */
+  /** Whom a lead of this node may be given to: voters that are there and catch up, the best first, the strained last. */
   heirs(group: Group): readonly string[] {
     const { configuration, commitIndex } = group.raft;
     const able = group.raft
@@ -70,13 +81,18 @@ export class LeadKeeper {
       .map(({ nodeId, matchIndex }) => ({
         nodeId,
         matchIndex,
+        strained: this.#parts.takesLeads(nodeId) ? 0 : 1,
         lacks: matchIndex >= commitIndex ? 0 : 1,
         priority: this.#priority(nodeId),
         rank: nodeId === this.#choice(group, this.#priority(nodeId)) ? 0 : 1,
       }))
       .sort(
         (a, b) =>
-          a.lacks - b.lacks || b.priority - a.priority || a.rank - b.rank || b.matchIndex - a.matchIndex,
+          a.strained - b.strained ||
+          a.lacks - b.lacks ||
+          b.priority - a.priority ||
+          a.rank - b.rank ||
+          b.matchIndex - a.matchIndex,
       )
       .map(({ nodeId }) => nodeId);
   }
@@ -96,7 +112,7 @@ export class LeadKeeper {
 
   /** Hands over what should not stay here. */
   tick(groups: readonly Group[], nowMs: number): void {
-    if (nowMs < this.#nextLookMs) return;
+    if (nowMs < this.#nextLookMs && this.#parts.strain() === null) return;
     this.#nextLookMs = nowMs + lookEveryMs;
     for (const group of groups) this.#look(group, nowMs);
   }
@@ -108,19 +124,41 @@ export class LeadKeeper {
     }
     let led = this.#led.get(group.id);
     if (led?.term !== group.raft.term) {
-      led = { term: group.raft.term, sinceMs: nowMs, nextTryMs: nowMs };
+      led = { term: group.raft.term, sinceMs: nowMs, nextTryMs: nowMs, refusedBy: [] };
       this.#led.set(group.id, led);
     }
     if (group.raft.transferTo !== null || nowMs < led.nextTryMs) return;
-    if (group.isBehind) this.#relieve(group, led, nowMs);
+    const trouble = this.#trouble(group);
+    if (trouble !== null) this.#relieve(group, { led, trouble, nowMs });
     else if (this.#options.spreadLeaders) this.#bringHome(group, led, nowMs);
   }
 
-  #relieve(group: Group, led: Led, nowMs: number): void {
-    const [heir] = this.heirs(group);
-    if (heir === undefined) return;
+  #trouble(group: Group): Trouble | null {
+    const waiting = group.applier.queue.length;
+    return this.#parts.strain() ?? (group.isBehind ? { type: "behind", waiting } : null);
+  }
+
+  #relieve(group: Group, { led, trouble, nowMs }: { led: Led; trouble: Trouble; nowMs: number }): void {
+    const heirs = this.heirs(group).filter((nodeId) => this.#parts.takesLeads(nodeId));
+    // A vote is worth nothing before it is on the disk: without this one's the others must be enough.
+    const { configuration } = group.raft;
+    const canElect =
+      trouble.type !== "disk" || isQuorum(configuration, ({ nodeId }) => heirs.includes(nodeId));
+    if (heirs.length === 0 || !canElect) return;
+    const heir = heirs.find((nodeId) => !led.refusedBy.includes(nodeId));
+    if (heir !== undefined) {
+      const event = "lead-relieved";
+      this.#handOver(group, heir, { event, why: describe(trouble), refused: () => led.refusedBy.push(heir) });
+      return;
+    }
+    led.refusedBy = [];
     led.nextTryMs = nowMs + retryMs;
-    this.#handOver(group, heir, "behind with applying: handing the lead over");
+    if (trouble.type !== "disk") return;
+    this.#parts.log.warn(
+      { group: group.id },
+      `${describe(trouble)}, and nobody takes the lead: stepping down`,
+    );
+    group.step({ type: "stepDown" });
   }
 
   #bringHome(group: Group, led: Led, nowMs: number): void {
@@ -128,7 +166,7 @@ export class LeadKeeper {
     const isReluctant = this.#priority(this.#parts.self) === 0;
     const home = this.#home(group, isReluctant ? nowMs : nowMs - spreadStableMs);
     if (home === null) return;
-    const why = "handing the lead to the node that it is meant for";
+    const why = { event: "lead-brought-home", why: "it belongs there" };
     if (isReluctant && this.#priority(home) > 0) {
       led.nextTryMs = nowMs + retryMs;
       this.#handOver(group, home, why);
@@ -155,6 +193,7 @@ export class LeadKeeper {
     const { commitIndex } = group.raft;
     const followers = group.raft.status().followers;
     const able = this.heirs(group).filter((nodeId) => {
+      if (!this.#parts.takesLeads(nodeId)) return false;
       const upSinceMs = this.#upSinceMs.get(nodeId);
       const follower = followers.find((one) => one.nodeId === nodeId);
       return upSinceMs !== undefined && upSinceMs <= sinceMs && (follower?.matchIndex ?? 0) >= commitIndex;
@@ -168,13 +207,30 @@ export class LeadKeeper {
     return highest > own ? (equals[group.id % equals.length] ?? null) : null;
   }
 
-  #handOver(group: Group, to: string, why: string): void {
-    const { id, raft, applier, transfer } = group;
+  #handOver(
+    group: Group,
+    to: string,
+    { event, why, refused }: { event: string; why: string; refused?: () => void },
+  ): void {
+    const { id, raft, transfer } = group;
     const { log } = this.#parts;
     const facts = { group: id, term: raft.term, to };
-    log.info({ ...facts, waiting: applier.queue.length }, why);
+    log.info({ event, ...facts }, `${why}: handing the lead of group ${id} to ${to}`);
     void transfer.ask(to).then((outcome) => {
-      if (outcome.type === "refused") log.info({ ...facts, code: outcome.code }, outcome.message);
+      if (outcome.type === "done") return;
+      log.info({ event: "not-handed-over", ...facts, code: outcome.code }, outcome.message);
+      if (outcome.code !== "TRANSFERRING") refused?.();
     });
+  }
+}
+
+function describe(trouble: Trouble): string {
+  switch (trouble.type) {
+    case "disk":
+      return `the disk has been at work on one save for ${Math.round(trouble.forMs)} ms`;
+    case "pipe":
+      return `this process came ${Math.round(trouble.lagMs)} ms late to its turn`;
+    case "behind":
+      return `${trouble.waiting} committed commands wait to be applied`;
   }
 }

@@ -65,6 +65,7 @@ export class Saver {
   #inFlight: Gathering | null = null;
   /** The disk is at work. Ends before the pipe hears of it, which a pipe that was closed never does. */
   #isSaving = false;
+  #savingSinceMs: number | null = null;
   #idle: (() => void)[] = [];
 
   constructor(options: SaverOptions) {
@@ -78,6 +79,11 @@ export class Saver {
 
   get isIdle(): boolean {
     return this.#inFlight === null && this.#gathered === null;
+  }
+
+  /** When the batch in flight left for the disk; null: none is in flight. */
+  get savingSinceMs(): number | null {
+    return this.#savingSinceMs;
   }
 
   gather(group: number, save: GroupSave, done?: () => void): void {
@@ -110,12 +116,13 @@ export class Saver {
   }
 
   /** Sends the gathered batch off, unless one is in flight. */
-  flush(): void {
+  flush(nowMs: number): void {
     if (this.#inFlight !== null || this.#gathered === null) return;
     const batch = this.#gathered;
     this.#gathered = null;
     this.#inFlight = batch;
     this.#isSaving = true;
+    this.#savingSinceMs = nowMs;
     const { groups, seen } = batch;
     this.#options.storage.save(seen === null ? { groups } : { groups, seen }).then(
       () => {
@@ -138,6 +145,7 @@ export class Saver {
   landed(batch: Gathering): void {
     assert.equal(this.#inFlight, batch, "batches land one after the other");
     this.#inFlight = null;
+    this.#savingSinceMs = null;
   }
 
   /** No batch is on its way to the disk (what was only gathered stays unsaved, as after a crash). */

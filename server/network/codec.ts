@@ -53,6 +53,7 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       writer.uint(message.sequence);
       writer.uint(message.digest);
       writer.uint(message.confirms);
+      writer.bool(message.takesLeads);
       writer.uint(message.echo);
       writer.float(message.echoDelayMs);
       return;
@@ -135,6 +136,7 @@ export function readMessage(reader: ByteReader): PeerMessage {
         sequence: reader.uint("sequence"),
         digest: reader.uint("digest"),
         confirms: reader.uint("confirms"),
+        takesLeads: reader.bool("takesLeads"),
         echo: reader.uint("echo"),
         echoDelayMs: reader.float("echoDelayMs"),
       };

@@ -28,13 +28,15 @@ export type PeerMessage =
   | { readonly type: "raft"; readonly group: number; readonly message: RaftMessage }
   /**
    * One a link and interval, whatever the number of groups. `digest`: of the (group, term) pairs that the sender leads.
-   * `confirms`: the receiver's last digest, if the sender agrees with it, else 0 (check-quorum).
+   * `confirms`: the receiver's last digest, if the sender agrees with it, else 0 (check-quorum). `takesLeads`: false if
+   * the sender should not be given a lead just now, because its disk or its turns are late, or it is about to stop.
    */
   | {
       readonly type: "heartbeat";
       readonly sequence: number;
       readonly digest: number;
       readonly confirms: number;
+      readonly takesLeads: boolean;
       /** The receiver's last heartbeat sequence, echoed for the round trip. */
       readonly echo: number;
       /** How long the echo waited here, ms; may have fractions. */

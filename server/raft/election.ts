@@ -88,8 +88,9 @@ export class Election {
   }
 
   tick(): void {
-    const { role, swapping, options } = this.#replica;
-    if (role === "leader" || role === "learner" || swapping || this.#now < this.#deadlineMs) return;
+    const { role, swapping, diskStalled, options } = this.#replica;
+    if (role === "leader" || role === "learner" || swapping || diskStalled) return;
+    if (this.#now < this.#deadlineMs) return;
     if (!this.#graced) {
       this.#arm(options.electionGraceMs);
       this.#graced = true;
@@ -107,6 +108,15 @@ export class Election {
     this.#arm(this.#uniform(0, this.#baseMs / 2));
     // Its sockets are closed: no heartbeat can be waiting there.
     this.#graced = true;
+  }
+
+  /** Whoever campaigns gives up: its own vote does not get to the disk. */
+  diskStalled(): void {
+    const replica = this.#replica;
+    replica.diskStalled = true;
+    if (replica.role !== "preCandidate" && replica.role !== "candidate") return;
+    replica.follow({ term: replica.term, leaderId: null });
+    this.#armFully();
   }
 
   /** A voter that could not be asked can be asked now. */
@@ -263,8 +273,8 @@ export class Election {
 
   /** Dissertation §3.10: the leader hands over the lead. */
   onTimeoutNow(from: string): void {
-    const { role, leaderId, swapping } = this.#replica;
-    if (role !== "follower" || leaderId !== from || swapping) return;
+    const { role, leaderId, swapping, diskStalled } = this.#replica;
+    if (role !== "follower" || leaderId !== from || swapping || diskStalled) return;
     this.#transferred = true;
     this.#campaign();
   }

@@ -12,9 +12,9 @@ export class Lead {
   readonly #replication: Replication;
   readonly #startedMs: number;
   readonly #startedLogTimeMs: number;
-  /** Of the entries above the commit index. */
-  #uncommittedBytes: number;
-  #countedCommitIndex: number;
+  /** Of the entries that are not committed yet, or not on this leader's own disk. */
+  #openBytes: number;
+  #countedIndex: number;
   #transfer: { readonly to: string; readonly deadlineMs: number; readonly asked: boolean } | null = null;
   /** Somebody was asked to take over. That may arrive late, so it stands for the rest of the term. */
   #hasHandedOver = false;
@@ -23,11 +23,11 @@ export class Lead {
   constructor(replica: Replica, replication: Replication) {
     this.#replica = replica;
     this.#replication = replication;
-    const { log, commitIndex, now, options } = replica;
+    const { log, committableIndex, now, options } = replica;
     this.#startedMs = now.monotonicMs;
     this.#startedLogTimeMs = log.last.logTimeMs;
-    this.#countedCommitIndex = commitIndex;
-    this.#uncommittedBytes = log.bytesBetween(commitIndex + 1, log.lastIndex);
+    this.#countedIndex = committableIndex;
+    this.#openBytes = log.bytesBetween(committableIndex + 1, log.lastIndex);
     replica.leaderId = options.self.nodeId;
     replication.start();
     log.append([this.#entry("noop", new Uint8Array(0))]);
@@ -48,19 +48,20 @@ export class Lead {
 
   propose(data: readonly Uint8Array[]): ProposeResult {
     if (this.#transfer !== null) return { type: "refused", reason: "TRANSFERRING" };
-    const { log, term, options, commitIndex } = this.#replica;
+    const { log, term, options, committableIndex } = this.#replica;
     this.#countCommitted();
     const bytes = data.reduce((sum, one) => sum + one.length, 0);
-    const uncommittedEntries = log.lastIndex - commitIndex;
+    // The others alone may commit, so a leader whose disk stalls would gather without end what it has to save.
+    const openEntries = log.lastIndex - committableIndex;
     if (
-      uncommittedEntries + data.length > options.uncommittedEntriesMax ||
-      this.#uncommittedBytes + bytes > options.uncommittedBytesMax
+      openEntries + data.length > options.uncommittedEntriesMax ||
+      this.#openBytes + bytes > options.uncommittedBytesMax
     ) {
       return { type: "refused", reason: "OVERLOADED" };
     }
     const firstIndex = log.lastIndex + 1;
     for (const one of data) log.append([this.#entry("command", one)]);
-    this.#uncommittedBytes += bytes;
+    this.#openBytes += bytes;
     return { type: "appended", firstIndex, lastIndex: log.lastIndex, term };
   }
 
@@ -69,15 +70,15 @@ export class Lead {
     const { log } = this.#replica;
     const data = encodeConfiguration(configuration);
     log.append([this.#entry("configuration", data)]);
-    this.#uncommittedBytes += data.length;
+    this.#openBytes += data.length;
     this.#replication.configurationChanged();
     return log.lastIndex;
   }
 
   #countCommitted(): void {
-    const { log, commitIndex } = this.#replica;
-    this.#uncommittedBytes -= log.bytesBetween(this.#countedCommitIndex + 1, commitIndex);
-    this.#countedCommitIndex = commitIndex;
+    const { log, committableIndex } = this.#replica;
+    this.#openBytes -= log.bytesBetween(this.#countedIndex + 1, committableIndex);
+    this.#countedIndex = committableIndex;
   }
 
   /** To be called before the log forgets entries. */

@@ -28,7 +28,7 @@ export interface RaftOptions {
   readonly inFlightEntriesMax: number;
   /** … and so many bytes (but always one append) unanswered towards one follower. 1 to 1 GiB. */
   readonly inFlightBytesMax: number;
-  /** A leader with so many uncommitted entries, 1 to 1,048,576, … */
+  /** A leader with so many entries that are uncommitted, or not on its own disk yet, 1 to 1,048,576, … */
   readonly uncommittedEntriesMax: number;
   /** … or bytes of them refuses proposals as OVERLOADED. 1 to 1 GiB. */
   readonly uncommittedBytesMax: number;

@@ -224,6 +224,15 @@ export class Raft {
         if (this.#lead !== null) this.#lead.transfer(event.to);
         else this.#replica.outbox.refuseTransfer({ to: event.to, code: "NOT_LEADER" });
         break;
+      case "stepDown":
+        if (this.#lead !== null) this.#replica.follow({ term: this.term, leaderId: null });
+        break;
+      case "diskStalled":
+        this.#election.diskStalled();
+        break;
+      case "diskMoves":
+        this.#replica.diskStalled = false;
+        break;
       case "snapshotChunk":
         this.#replication.onSnapshotChunk(event);
         break;

@@ -21,6 +21,12 @@ export type RaftEvent =
   | { readonly type: "followerAlive"; readonly nodeId: string; readonly term: number }
   /** Hand the lead to another voter (dissertation §3.10). If it does not get there, `Ready.transfersRefused` says why. */
   | { readonly type: "transferLeader"; readonly to: string }
+  /** Lead no longer, whoever may follow: only if a transfer is not to be had. Nothing on a replica that does not lead. */
+  | { readonly type: "stepDown" }
+  /** No save comes to an end just now: a campaign would only disturb, since no vote of this replica could leave. */
+  | { readonly type: "diskStalled" }
+  /** Saves come to an end again. */
+  | { readonly type: "diskMoves" }
   /** A chunk that `Ready.chunksWanted` asked for. */
   | {
       readonly type: "snapshotChunk";

@@ -26,6 +26,8 @@ export class Replica {
   leaderId: string | null = null;
   /** The last chunk of a snapshot is being swapped in: until that is done the log takes nothing, and nobody may lead with it. */
   swapping = false;
+  /** Saves take too long to end: this replica does not campaign. */
+  diskStalled = false;
   #role: Role;
   #term: number;
   #votedFor: Member | null;

@@ -63,6 +63,8 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
   passes: (from: string, to: string, message: PeerMessage) => boolean = () => true;
   /** Towards a node, as its peers see it. */
   readonly buffered = new Map<string, number>();
+  /** Until then a node's event loop does not come to the engine. */
+  readonly busyUntilMs = new Map<string, number>();
   saveMs: number;
   /** Saves of these nodes do not finish until it is taken out. */
   readonly stalled = new Map<string, (() => void)[]>();
@@ -127,7 +129,10 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
       storage: this.#watched(id, storage),
       network: this.#network(id),
       machineFor: (group) => machines[group] as M,
-      clock: this.clock.forNode(() => this.nodes.get(id)?.engine === engine && node.isAlive),
+      clock: this.clock.forNode(
+        () => this.nodes.get(id)?.engine === engine && node.isAlive,
+        () => this.busyUntilMs.get(id) ?? 0,
+      ),
       random: this.#random,
       leadPriority: (nodeId) => this.#options.priorities?.[nodeId] ?? (nodeId === id ? 50 : null),
       log: { info: log("info"), warn: log("warn"), error: log("error") },

@@ -29,6 +29,7 @@ function pulse({ leads, believes }: { leads: Lead[]; believes: Lead[] }) {
   const heartbeats = new Heartbeats({
     leads: () => leads,
     believes: () => believes,
+    takesLeads: () => true,
     send: (_to, message) => void sent.push(message),
     leaderAlive: (_from, list) => void told.push(`leaderAlive ${text(list)}`),
     followerAlive: (_from, list) => void told.push(`followerAlive ${text(list)}`),
@@ -189,7 +190,8 @@ test("[G12] applying keeps to its budget per turn, and heartbeats go out meanwhi
 });
 
 test("[G12] appends wait while too much is committed and not applied, and go on afterwards", () => {
-  const gate = new AppendGate({ applyBacklogMax: 2, applyBacklogBytesMax: 100, parkedAppendsMax: 2 });
+  const limits = { applyBacklogMax: 2, applyBacklogBytesMax: 100, parkedAppendsMax: 2 };
+  const gate = new AppendGate({ ...limits, parkedAppendsBytesMax: 100 });
   const append = {
     type: "appendEntries",
     term: 1,

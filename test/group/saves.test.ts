@@ -113,15 +113,15 @@ function manualSaver(): { saver: Saver; batches: SaveBatch[]; land: () => Promis
 test("[G2] while one batch is in flight the next one gathers, for all groups", async () => {
   const { saver, batches, land } = manualSaver();
   saver.gather(0, { entries: entries(1, 2) });
-  saver.flush();
+  saver.flush(0);
   saver.gather(0, { entries: entries(3, 4) });
-  saver.flush();
+  saver.flush(0);
   saver.gather(1, { entries: entries(1, 1) });
   saver.gather(0, { entries: entries(5, 5) });
-  saver.flush();
+  saver.flush(0);
   assert.is(batches.length, 1);
   await land();
-  saver.flush();
+  saver.flush(0);
   assert.is(batches.length, 2);
   assert.equal([...(batches[1]?.groups.keys() ?? [])], [0, 1]);
   assert.equal(
@@ -140,7 +140,7 @@ test("[G2] a stop waits for the disk and not for a pipe that is closed already",
     },
   });
   saver.gather(0, { entries: entries(1, 1) });
-  saver.flush();
+  saver.flush(0);
   await new Promise((resolve) => setImmediate(resolve));
   const stopped = saver.settled().then(() => "stopped");
   const hung = new Promise((resolve) => setImmediate(resolve, "hung"));
@@ -152,13 +152,13 @@ test("[G2] gathered entries that are cut off again do not reach the disk", () =>
   void land;
   saver.gather(0, { entries: entries(4, 8, 1) });
   saver.gather(0, { entries: entries(6, 7, 2) });
-  saver.flush();
+  saver.flush(0);
   const saved = batches[0]?.groups.get(0)?.entries?.map(({ index, term }) => `${index}/${term}`);
   assert.equal(saved, ["4/1", "5/1", "6/2", "7/2"]);
   const other = manualSaver();
   other.saver.gather(0, { entries: entries(4, 8, 1) });
   other.saver.gather(0, { entries: entries(3, 3, 2) });
-  other.saver.flush();
+  other.saver.flush(0);
   assert.equal(
     other.batches[0]?.groups.get(0)?.entries?.map(({ index }) => index),
     [3],
@@ -181,7 +181,7 @@ test("[G2] a reset drops what was gathered before it, but not the hard state", (
     base,
     checkpoints: new Map([["new", { index: 9, bytes: new Uint8Array(0) }]]),
   });
-  saver.flush();
+  saver.flush(0);
   const save = batches[0]?.groups.get(0);
   assert.is(save?.entries, undefined);
   assert.is(save?.hardState?.term, 3);
@@ -192,7 +192,7 @@ test("[G3] what waits for a save is held by the batch that includes it", async (
   const { saver, land } = manualSaver();
   assert.is(saver.holdMessages(0, []), false, "everything is durable");
   saver.gather(0, { entries: entries(1, 1) });
-  saver.flush();
+  saver.flush(0);
   assert.is(saver.holdMessages(0, []), true, "in flight");
   assert.is(saver.holdMessages(1, []), false, "another group's");
   saver.gather(0, { entries: entries(2, 2) });

@@ -29,10 +29,12 @@ export class VirtualClock {
     this.#tasks.push(run);
   }
 
-  /** What a node sees of it, until it dies. */
-  forNode(isAlive: () => boolean): EngineClock {
+  /** What a node sees of it, until it dies. While it is busy with other things, nothing of it runs. */
+  forNode(isAlive: () => boolean, busyUntilMs: () => number = () => 0): EngineClock {
     const guard = (run: () => void) => () => {
-      if (isAlive()) run();
+      if (!isAlive()) return;
+      if (this.nowMs < busyUntilMs()) this.setTimer(guard(run), busyUntilMs() - this.nowMs);
+      else run();
     };
     return {
       now: () => this.now(),

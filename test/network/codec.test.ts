@@ -14,6 +14,7 @@ const heartbeat: PeerMessage = {
   sequence: 1,
   digest: 2,
   confirms: 3,
+  takesLeads: true,
   echo: 4,
   echoDelayMs: 0.5,
 };

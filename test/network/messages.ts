@@ -154,6 +154,7 @@ export const peerMessages: { readonly [Name in string]: fc.Arbitrary<PeerMessage
     sequence: uint,
     digest: uint,
     confirms: uint,
+    takesLeads: fc.boolean(),
     echo: uint,
     echoDelayMs: fc.double({ min: 0, max: 1e9, noNaN: true }).map((value) => value + 0),
   }),

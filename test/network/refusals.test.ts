@@ -23,7 +23,7 @@ import {
 
 const nowhere = "ws://127.0.0.1:1";
 const heartbeat = encodeFrame([
-  { type: "heartbeat", sequence: 1, digest: 2, confirms: 3, echo: 4, echoDelayMs: 0 },
+  { type: "heartbeat", sequence: 1, digest: 2, confirms: 3, takesLeads: true, echo: 4, echoDelayMs: 0 },
 ]);
 
 /** The other side was told why, the node says so in its log, nothing was linked, and the node lives. */

@@ -147,6 +147,59 @@ test("[R33] a transfer to oneself, to nobody, to a learner, or asked of a follow
   assert.is(cluster.propose(leader, "x").type, "appended");
 });
 
+test("[R88] a leader whose disk lags refuses proposals past the limits, though the others commit them", () => {
+  const { cluster, leader, others } = settled({ uncommittedEntriesMax: 4, uncommittedBytesMax: 100 });
+  const settleOthers = () => {
+    for (let round = 0; round < 10; round++) {
+      for (const packet of cluster.packets.splice(0)) cluster.deliver(packet);
+      for (const id of others) while (cluster.completeWrite(id));
+    }
+  };
+  for (const command of ["1", "2", "3", "4"]) {
+    assert.is(cluster.propose(leader, command).type, "appended");
+    settleOthers();
+  }
+  assert.is(cluster.raft(leader).commitIndex, cluster.raft(leader).lastIndex, "all are committed");
+  assert.equal(cluster.propose(leader, "5"), { type: "refused", reason: "OVERLOADED" });
+  cluster.settle();
+  assert.is(cluster.propose(leader, "x".repeat(90)).type, "appended");
+  settleOthers();
+  assert.equal(cluster.propose(leader, "x".repeat(20)), { type: "refused", reason: "OVERLOADED" });
+  cluster.settle();
+  assert.is(cluster.propose(leader, "x".repeat(100)).type, "appended");
+});
+
+test("[R87] a leader that is told to step down does, and others may take its place; elsewhere it is nothing", () => {
+  const { cluster, leader, others } = settled();
+  const { term } = cluster.raft(leader);
+  for (const id of others) cluster.step(id, { type: "stepDown" });
+  assert.is(cluster.raft(leader).role, "leader");
+  cluster.step(leader, { type: "stepDown" });
+  assert.is(cluster.raft(leader).role, "follower");
+  assert.is(cluster.raft(leader).leaderId, null);
+  assert.is(cluster.raft(leader).term, term);
+  cluster.elect();
+  assert.ok(cluster.raft(leader).term > term);
+});
+
+test("[R87] nobody campaigns, nor takes a lead, whose disk stalls", () => {
+  const { cluster, leader, others } = settled();
+  const [stuck, other] = others;
+  cluster.step(stuck, { type: "diskStalled" });
+  cluster.step(leader, { type: "transferLeader", to: stuck });
+  cluster.run(300);
+  assert.is(cluster.raft(leader).role, "leader");
+  cluster.crash(leader);
+  cluster.crash(other);
+  cluster.run(2_000);
+  assert.is(cluster.raft(stuck).role, "follower");
+  cluster.step(stuck, { type: "diskMoves" });
+  cluster.run(300);
+  assert.is(cluster.raft(stuck).role, "preCandidate");
+  cluster.step(stuck, { type: "diskStalled" });
+  assert.is(cluster.raft(stuck).role, "follower", "who asks already gives up");
+});
+
 /** What the node's Readys have told since the last call. */
 function refusals(cluster: RaftCluster, id: string): string[] {
   return cluster

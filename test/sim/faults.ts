@@ -19,6 +19,7 @@ const kinds = [
   "doubling",
   "delay",
   "slowDisk",
+  "stallDisk",
   "diskError",
   "wallJump",
   "transfer",
@@ -140,6 +141,9 @@ export class Faults {
         return this.#burst((on) => {
           this.#cluster.disk(id).saveMs = on ? chance.between(10, 400) : 1.5;
         });
+      case "stallDisk":
+        coverage.hit("diskStalls");
+        return this.#cluster.disk(id).stall(chance.between(200, 3_000));
       case "diskError":
         if (chance.hits(0.4)) this.#cluster.failDisk(id);
         return;

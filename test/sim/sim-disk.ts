@@ -31,6 +31,7 @@ export class SimDisk {
   #folder: SimFolder;
   /** The mean time that a save takes. */
   saveMs = 1.5;
+  #stalledUntilMs = 0;
   /** Whatever is written fails, until there is room again. */
   isFull = false;
   #failure: Error | null = null;
@@ -57,6 +58,12 @@ export class SimDisk {
     this.#hasFailed = false;
     const isKept = this.#folder.end(ending, this.#parts.chance);
     this.#parts.laws.settled(this.#nodeId, isKept);
+  }
+
+  /** No write that begins from now on ends before that. */
+  stall(ms: number): void {
+    this.#parts.trace.note(`${this.#nodeId}'s disk stalls for ${ms.toFixed(0)} ms`);
+    this.#stalledUntilMs = this.#parts.schedule.nowMs + ms;
   }
 
   /** The next write to end, or the one in flight, ends with this error: its process is told, and nobody knows what is on the disk. */
@@ -96,7 +103,8 @@ export class SimDisk {
     const { schedule, chance } = this.#parts;
     const settle = (done: (error: Error | null) => void): void => {
       this.#writes += 1;
-      schedule.in(chance.wait(this.saveMs), owner, () => {
+      const endsMs = Math.max(schedule.nowMs + chance.wait(this.saveMs), this.#stalledUntilMs);
+      schedule.at(endsMs, owner, () => {
         this.#writes -= 1;
         const error = this.isFull ? new Error("ENOSPC (simulated)") : this.#failure;
         this.#failure = null;

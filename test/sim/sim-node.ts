@@ -3,6 +3,7 @@ import type { TestudoNode } from "../../server/cluster/node.ts";
 import { type NodeOptions, nodeDefaults } from "../../server/cluster/options.ts";
 import type { EngineOptions } from "../../server/group/engine-options.ts";
 import type { Chance } from "./chance.ts";
+import type { Coverage, Covered } from "./coverage.ts";
 import type { Owner, Schedule } from "./schedule.ts";
 import type { AppSetup, SimApp } from "./sim-app.ts";
 import type { SimDisk } from "./sim-disk.ts";
@@ -23,12 +24,19 @@ export interface SimProcessParts<App extends SimApp> {
   readonly schedule: Schedule;
   readonly chance: Chance;
   readonly trace: Trace;
+  readonly coverage: Coverage;
   readonly disk: SimDisk;
   readonly network: SimNetwork;
   readonly app: (setup: AppSetup) => App;
   /** The process ends by itself, since the disk failed or something cannot be. */
   failed(process: SimProcess<App>, error: unknown): void;
 }
+
+/** What only a node's log tells. */
+const countedEvents: ReadonlyMap<string, Covered> = new Map([
+  ["lead-relieved", "leadsRelieved"],
+  ["lead-brought-home", "leadsBroughtHome"],
+]);
 
 /** One start of a node, from its boot to its crash or stop. */
 export class SimProcess<App extends SimApp = SimApp> implements Owner {
@@ -118,6 +126,8 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
     const line =
       (level: string) => (fields: { event?: string; [name: string]: unknown }, message: string) => {
         if (!this.isAlive) return;
+        const counted = countedEvents.get(fields.event ?? "");
+        if (counted !== undefined) this.#parts.coverage.hit(counted);
         const error = fields["error"];
         this.#parts.trace.note(
           `${this.nodeId} ${level}: ${message}${error === undefined ? "" : ` (${String(error)})`}`,

@@ -130,6 +130,9 @@ class Simulation<App extends SimApp> {
       snapshotChunkBytes: chance.pick([128, 512, 4096]),
       spreadStableMs: chance.pick([300, 3_000]),
       spreadBackoffMsMax: 4_000,
+      diskStallMsMax: chance.pick([100, 500]),
+      pipeLagMsMax: chance.pick([60, 250]),
+      strainedMs: chance.pick([100, 1_000]),
       raft: {
         appendEntriesMax: chance.pick([1, 3, 64]),
         catchUpBytesMax: chance.pick([0, 2_000, 100_000]),
