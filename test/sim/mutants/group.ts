@@ -158,8 +158,8 @@ export const groupMutants: readonly Mutant[] = [
   {
     name: "served-before-it-is-whole",
     file: "server/group/engine.ts",
-    find: "return this.#isRestored && applier.isWhole && !isBehind;",
-    replace: "return this.#isRestored && !isBehind;",
+    find: "return this.#turns.isRestored && applier.isWhole && !isBehind;",
+    replace: "return this.#turns.isRestored && !isBehind;",
     why: "a replica whose parts stand at different moments is shown to players",
   },
 ];

@@ -209,11 +209,11 @@ export const raftMutants: readonly Mutant[] = [
     why: "a successor that lacks entries is asked to campaign at once (dissertation §3.10)",
   },
   {
-    name: "proposals-during-a-transfer",
+    name: "transfer-never-given-up",
     file: "server/raft/lead.ts",
-    find: 'if (this.#transfer !== null) return { type: "refused", reason: "TRANSFERRING" };',
+    find: 'if (transfer !== null && this.#replica.now.monotonicMs >= transfer.deadlineMs) this.#giveUp("TIMED_OUT");',
     replace: "",
-    why: "the successor never catches up, or what is appended behind its back is lost (dissertation §3.10)",
+    why: "proposals wait for ever for a successor that never takes the lead (dissertation §3.10)",
   },
   {
     name: "match-index-believed-from-a-refusal",
