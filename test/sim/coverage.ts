@@ -15,6 +15,7 @@ const inBoth = [
   "huntedLeaders",
   "partitions",
   "oneSidedPartitions",
+  "bridges",
   "linkDrops",
   "messagesLost",
   "messagesDoubled",
@@ -29,6 +30,9 @@ const inBoth = [
   "installs",
   "truncations",
   "hashesCompared",
+  "linearizableReads",
+  "leaseReads",
+  "localReads",
 ] as const;
 
 const inRooms = [
@@ -42,6 +46,7 @@ const inRooms = [
   "firesAnswered",
   "firesUnknown",
   "depositsAnswered",
+  "depositsSeen",
   "commandsResent",
   "repliesRemembered",
   "throwsInRooms",

@@ -14,6 +14,7 @@ const kinds = [
   "busy",
   "isolate",
   "oneSided",
+  "bridge",
   "linkDrop",
   "loss",
   "doubling",
@@ -44,13 +45,19 @@ export class Faults {
   readonly #transfers: Transfers;
   #isOver = false;
 
-  constructor(cluster: Cluster, parts: FaultParts) {
+  /** `clocksKeepTime`: no clock runs further from the others than leases allow for. */
+  constructor(
+    cluster: Cluster,
+    parts: FaultParts,
+    { clocksKeepTime = false }: { clocksKeepTime?: boolean } = {},
+  ) {
     this.#cluster = cluster;
     this.#parts = parts;
     this.#transfers = new Transfers(parts);
     const { chance } = parts;
-    const some = kinds.filter(() => chance.hits(0.6));
-    this.#kinds = some.length === 0 ? kinds : some;
+    const all = kinds.filter((kind) => !(clocksKeepTime && kind === "busy"));
+    const some = all.filter(() => chance.hits(0.6));
+    this.#kinds = some.length === 0 ? all : some;
     this.#meanMs = chance.between(80, 700);
   }
 
@@ -121,6 +128,8 @@ export class Faults {
         return this.#isolate(id);
       case "oneSided":
         return this.#oneSided(id);
+      case "bridge":
+        return this.#bridge(id);
       case "linkDrop":
         coverage.hit("linkDrops");
         return this.#cluster.network.dropLink(id, this.#otherThan(id));
@@ -235,6 +244,19 @@ export class Faults {
     const isDeaf = chance.hits(0.5);
     const directions = others.map((other) => (isDeaf ? ([other, id] as const) : ([id, other] as const)));
     this.#cut(directions, `${id} is ${isDeaf ? "deaf" : "dumb"} towards ${others.join(", ")}`);
+  }
+
+  /** The others are in two camps that do not see each other; this node sees both. */
+  #bridge(id: string): void {
+    const { coverage } = this.#parts;
+    coverage.hit("bridges");
+    const others = this.#cluster.nodeIds.filter((other) => other !== id);
+    const here = others.slice(others.length / 2);
+    const there = others.slice(0, others.length / 2);
+    this.#cut(
+      here.flatMap((one) => there.flatMap((other) => [[one, other] as const, [other, one] as const])),
+      `${id} is the bridge between ${here.join(", ")} and ${there.join(", ")}`,
+    );
   }
 
   #cut(directions: readonly (readonly [string, string])[], what: string): void {

@@ -1,12 +1,14 @@
 import type { Mutant } from "./mutant.ts";
 import { groupMutants } from "./mutants/group.ts";
 import { raftMutants } from "./mutants/raft.ts";
+import { readMutants } from "./mutants/reads.ts";
 import { sessionMutants } from "./mutants/session.ts";
 import { storageMutants } from "./mutants/storage.ts";
 
 export const mutants: readonly Mutant[] = [
   ...raftMutants,
   ...groupMutants,
+  ...readMutants,
   ...sessionMutants,
   ...storageMutants,
 ];

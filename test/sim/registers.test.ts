@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { Coverage, covered } from "./coverage.ts";
 import { type Outcome, simulate } from "./simulation.ts";
 
-const seeds = 120;
+const seeds = 160;
 const firstSeed = 1;
 /** How often each kind of event must have happened in all seeds together, at least. */
 const timesMin = 10;

@@ -1,5 +1,6 @@
 import { defineRoom, LocalPresence, matchMaker } from "@colyseus/core";
 import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
+import { ColyseusRoom } from "../../server/colyseus/colyseus-room.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { Ledger } from "./ledger.ts";
@@ -80,10 +81,37 @@ export class RoomsWorld implements World<RoomApp> {
           (total) => {
             coverage.hit("depositsAnswered");
             this.#ledger.depositAnswered(roomId, total as number);
+            this.#lookFor(roomId, total as number);
           },
           (error: unknown) => trace.note(`a deposit in ${roomId} is unanswered: ${String(error)}`),
         );
       });
+    });
+  }
+
+  /** Whoever was told that a deposit is done finds it in the room, on whatever node it looks next. */
+  #lookFor(roomId: string, total: number): void {
+    const { chance, schedule, cluster, coverage, trace } = this.#parts;
+    const process = cluster.process(chance.pick(cluster.nodeIds));
+    if (process === null) return;
+    schedule.in(0, process, () => {
+      servingSessions(process)
+        ?.freshRoom(roomId)
+        .then(
+          (replica) => {
+            // The room may have ended since.
+            if (!(replica?.program instanceof ColyseusRoom)) return;
+            const { deposits } = replica.program.room as SimRoom;
+            coverage.hit("depositsSeen");
+            hold(
+              deposits >= total,
+              "X16",
+              () =>
+                `room ${roomId} on ${process.nodeId} has ${deposits} deposits, ${total} were acknowledged`,
+            );
+          },
+          (error: unknown) => trace.note(`${process.nodeId} is not caught up: ${String(error)}`),
+        );
     });
   }
 

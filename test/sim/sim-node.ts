@@ -53,6 +53,8 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
   readonly #parts: SimProcessParts<App>;
   readonly #bootMs: number;
   readonly #rate: number;
+  /** Its clock was never ahead of time. */
+  keepsTime = true;
   #monotonicMs = 0;
   readonly #onEnd = new Set<() => void>();
 
@@ -115,11 +117,17 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
   #now(): { monotonicMs: number; wallMs: number } {
     const sinceMs = this.#parts.schedule.nowMs - this.#bootMs;
     const spentMs = this.busyMs === 0 ? 0 : this.#parts.chance.fraction() * this.busyMs;
+    if (spentMs > 0) this.keepsTime = false;
     this.#monotonicMs = Math.max(this.#monotonicMs + spentMs, 20 + sinceMs * this.#rate);
     return {
       monotonicMs: this.#monotonicMs,
       wallMs: this.wallOffsetMs + this.#parts.schedule.nowMs * this.#rate,
     };
+  }
+
+  /** Of simulated time, for a time that this node's clock has measured. */
+  trueMs(measuredMs: number): number {
+    return measuredMs / this.#rate;
   }
 
   #log(): Log {

@@ -4,6 +4,7 @@ import { Cluster, nodeIdsOf } from "./cluster.ts";
 import { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
 import { Laws } from "./laws.ts";
+import { Readers } from "./readers.ts";
 import type { RegisterApp } from "./register-app.ts";
 import type { RoomApp } from "./room-app.ts";
 import { Schedule } from "./schedule.ts";
@@ -79,8 +80,11 @@ class Simulation<App extends SimApp> {
   readonly #trace: Trace;
   readonly #laws: Laws;
   readonly #cluster: Cluster<App>;
+  readonly #readers: Readers;
   readonly #faults: Faults;
   readonly #world: World<App>;
+  /** Else leaders hold leases. */
+  readonly #failsOverFast: boolean;
   readonly #leadPriorities: ReadonlyMap<string, number>;
   #failure: Error | null = null;
   #events = 0;
@@ -90,6 +94,7 @@ class Simulation<App extends SimApp> {
     this.#chance = new Chance(seed);
     this.#trace = new Trace(() => this.#schedule.nowMs, print ?? null);
     const chance = this.#chance;
+    this.#failsOverFast = chance.hits(0.7);
     const nodes = chance.hits(0.85) ? 3 : 5;
     this.#laws = new Laws(nodeIdsOf(nodes), this.#coverage);
     const parts = {
@@ -112,7 +117,8 @@ class Simulation<App extends SimApp> {
       ...this.#rhythm(),
       app: (setup) => this.#world.app(setup),
     });
-    this.#faults = new Faults(this.#cluster, parts);
+    this.#readers = new Readers(this.#cluster, parts);
+    this.#faults = new Faults(this.#cluster, parts, { clocksKeepTime: !this.#failsOverFast });
     this.#world = makeWorld({ ...parts, cluster: this.#cluster });
   }
 
@@ -137,6 +143,7 @@ class Simulation<App extends SimApp> {
         appendEntriesMax: chance.pick([1, 3, 64]),
         catchUpBytesMax: chance.pick([0, 2_000, 100_000]),
         snapshotPauseMs: 50,
+        fastFailover: this.#failsOverFast,
       },
     };
     return { electionTimeoutBaseMs, engine };
@@ -176,6 +183,8 @@ class Simulation<App extends SimApp> {
     for (const id of this.#cluster.nodeIds)
       this.#schedule.in(this.#chance.wait(100), null, () => this.#cluster.boot(id));
     this.#world.start();
+    this.#readers.start();
+    if (!this.#failsOverFast) this.#readers.watchLeases();
     this.#schedule.in(this.#chance.wait(800), null, () => this.#faults.start());
     if (!this.#runUntil(this.#chance.between(faultsMs.min, faultsMs.max))) return;
     this.#faults.end();

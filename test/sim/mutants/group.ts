@@ -114,13 +114,6 @@ export const groupMutants: readonly Mutant[] = [
     why: "what went to a leader that has fallen waits for a stall to be noticed, or for ever",
   },
   {
-    name: "read-shares-the-round-under-way",
-    file: "server/raft/read-index.ts",
-    find: "if (this.#tickets.given === this.#tickets.sent)",
-    replace: "if (this.#tickets.given === this.#tickets.answered)",
-    why: "a read's linearizable point lies before the read began",
-  },
-  {
     name: "live-node-hides-a-leaderless-group",
     file: "server/group/heartbeats.ts",
     find: "if (leadDigest(believed) === heartbeat.digest) this.#options.leaderAlive(nodeId, believed);",
