@@ -63,14 +63,17 @@ export class Applier {
 
   /**
    * The machine as of these checkpoints, brought back a few per turn, and what follows `baseIndex` still to be applied (each
-   * part skips what it contains).
+   * part skips what it contains). `throughIndex`: parts may be missing that were there up to this entry.
    */
-  restore(checkpoints: ReadonlyMap<string, CheckpointMark>, baseIndex: number): void {
+  restore(
+    checkpoints: ReadonlyMap<string, CheckpointMark>,
+    { baseIndex, throughIndex = baseIndex }: { baseIndex: number; throughIndex?: number },
+  ): void {
     this.#restorer.begin(checkpoints);
     this.queue.reset(baseIndex);
     this.marks.reset(baseIndex);
     this.#appliedIndex = baseIndex;
-    this.#servesFrom = baseIndex;
+    this.#servesFrom = throughIndex;
     for (const { index } of checkpoints.values()) this.#servesFrom = Math.max(this.#servesFrom, index);
     this.#isDrained = false;
     if (checkpoints.size === 0) this.#restored(() => false);

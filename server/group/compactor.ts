@@ -54,6 +54,14 @@ export class Compactor {
     return this.#options.engine.checkpointIntervalMs * (0.75 + this.#options.random() / 2);
   }
 
+  /** More than this could go if no snapshot pinned it. */
+  isPinnedBeyond({ entriesMax, bytesMax }: { entriesMax: number; bytesMax: number }): boolean {
+    const { appliedIndex, marks } = this.#options.applier;
+    if (appliedIndex - this.#base.index <= entriesMax && marks.bytes <= bytesMax) return false;
+    const { index } = this.floor();
+    return index - this.#base.index > entriesMax || marks.bytesThrough(index) > bytesMax;
+  }
+
   floor(): Floor {
     return this.#checkpoints.floor(this.#options.applier.appliedIndex);
   }
@@ -67,7 +75,7 @@ export class Compactor {
     this.#nextRoundMs = nowMs + this.#intervalMs();
     this.#bytesAtRound = applier.marks.bytes;
     this.#checkpoints.beginRound();
-    if (!this.#checkpoints.isRoundActive) this.#moveBase();
+    if (!this.#checkpoints.isRoundActive) this.cut();
   }
 
   /** A few parts into the batch that is being gathered. */
@@ -76,7 +84,7 @@ export class Compactor {
     if (!this.#checkpoints.isRoundActive || !applier.isWhole) return;
     const step = this.#checkpoints.step(applier.appliedIndex);
     if (step === null) {
-      if (!this.#checkpoints.isRoundActive) this.#moveBase();
+      if (!this.#checkpoints.isRoundActive) this.cut();
       return;
     }
     const isLast = !this.#checkpoints.isRoundActive;
@@ -84,12 +92,15 @@ export class Compactor {
     this.#options.gather({ checkpoints: step.checkpoints }, () => {
       if (era !== this.#era) return;
       for (const { key, index } of step.saved) machine.saved(key, index);
-      if (isLast) this.#moveBase();
+      if (isLast) this.cut();
     });
   }
 
-  /** Only durable checkpoints count towards the floor, so a base never comes before what allows it. */
-  #moveBase(): void {
+  /**
+   * Cuts the log as far as it may be, if that is worth it. Only durable checkpoints count towards the floor, so a base
+   * never comes before what allows it.
+   */
+  cut(): void {
     const { applier, engine, configurationAt, pinnedIndex, gather, compacted } = this.#options;
     if (this.#movesBase || !applier.isWhole) return;
     const floor = Math.min(this.floor().index, pinnedIndex());

@@ -56,6 +56,12 @@ export interface EngineOptions {
   readonly snapshotBytesMax: number;
   readonly snapshotChunkBytes: number;
   readonly snapshotsSendingMax: number;
+  /**
+   * The log that is kept for snapshots on their way. Past either the oldest of them is begun anew, as of a later base: what
+   * its receiver holds already is not sent again.
+   */
+  readonly snapshotLogEntriesMax: number;
+  readonly snapshotLogBytesMax: number;
   /** Bulk (chunks, forwarded proposals) waits while more than this is buffered towards a peer (design 4.1). */
   readonly bulkBufferedBytesMax: number;
   readonly spreadLeaders: boolean;
@@ -111,6 +117,8 @@ export const engineDefaults: EngineOptions = Object.freeze({
   snapshotBytesMax: 256 * mib,
   snapshotChunkBytes: 64 * kib,
   snapshotsSendingMax: 4,
+  snapshotLogEntriesMax: 262_144,
+  snapshotLogBytesMax: 64 * mib,
   bulkBufferedBytesMax: 128 * kib,
   spreadLeaders: true,
   spreadStableMs: 3000,
@@ -121,8 +129,13 @@ export const engineDefaults: EngineOptions = Object.freeze({
   raft: Object.freeze({}),
 });
 
-/** Options that may be 0; every other number is at least 1. */
-const mayBeZero: ReadonlySet<string> = new Set(["logTailEntries", "logTailBytesMax"]);
+/** Of the options that are not at least 1. */
+const leastOf: ReadonlyMap<string, number> = new Map([
+  ["logTailEntries", 0],
+  ["logTailBytesMax", 0],
+  // The end of a snapshot must fit into a chunk.
+  ["snapshotChunkBytes", 32],
+]);
 
 /** @throws {RangeError} that names the option, its value and what is allowed. */
 export function engineOptions(given: Partial<EngineOptions>): EngineOptions {
@@ -135,7 +148,7 @@ export function engineOptions(given: Partial<EngineOptions>): EngineOptions {
         throw new RangeError(`groups: option "${name}" is ${value}; it must be true or false`);
       continue;
     }
-    const least = mayBeZero.has(name) ? 0 : 1;
+    const least = leastOf.get(name) ?? 1;
     if (!Number.isSafeInteger(value) || (value as number) < least) {
       throw new RangeError(
         `groups: option "${name}" is ${String(value)}; it must be a whole number of at least ${least}`,
@@ -148,7 +161,22 @@ export function engineOptions(given: Partial<EngineOptions>): EngineOptions {
     );
   }
   checkBatchFits(options);
+  checkSnapshotLog(options);
   return Object.freeze(options);
+}
+
+/** A snapshot that is begun anew because its log was too long must find a shorter one. */
+function checkSnapshotLog(options: EngineOptions): void {
+  const { logTailEntries, compactEntriesMin, logTailBytesMax, compactBytesMin } = options;
+  for (const [name, least] of [
+    ["snapshotLogEntriesMax", logTailEntries + compactEntriesMin],
+    ["snapshotLogBytesMax", logTailBytesMax + compactBytesMin],
+  ] as const) {
+    if (options[name] >= least) continue;
+    throw new RangeError(
+      `groups: option "${name}" is ${options[name]}; it must be at least ${least}, the log's tail and what is cut at once`,
+    );
+  }
 }
 
 /** What comes together from several nodes in one drain must fit into what the core takes, or it would be refused for ever. */

@@ -1,19 +1,34 @@
 import type { Base } from "../raft/entry.ts";
 import type { RaftEvent, Ready } from "../raft/ready.ts";
-import type { Checkpoint, CheckpointMark, GroupSave } from "../storage/storage.ts";
+import type { CheckpointMark, GroupSave } from "../storage/storage.ts";
 import type { GroupHost } from "./group-host.ts";
-import { type ReceivedChunk, SnapshotReceiver } from "./snapshot-receiver.ts";
+import { type ReceivedChunk, type ReceivingStatus, SnapshotReceiver } from "./snapshot-receiver.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
+
+/** What a replica's machine is made of. */
+export interface RestoredFrom {
+  readonly base: Base;
+  readonly checkpoints: ReadonlyMap<string, CheckpointMark>;
+  /** None had gone later than this entry; by default the base. */
+  readonly throughIndex?: number;
+}
 
 interface GroupSnapshotsParts {
   readonly group: number;
   readonly host: GroupHost;
-  /** The newest base that durable checkpoints allow. */
+  /** Staged by an earlier start. */
+  readonly staged: ReadonlyMap<string, CheckpointMark>;
+  readonly commitIndex: () => number;
+  readonly appliedIndex: () => number;
+  /** Where the log begins now: durable checkpoints hold everything up to there. */
   readonly base: () => Base;
+  /** More of the log than this could go if nothing pinned it. */
+  readonly isPinnedBeyond: (limits: { entriesMax: number; bytesMax: number }) => boolean;
+  readonly cutLog: () => void;
   readonly step: (event: RaftEvent) => void;
   /** The batch that replaces the old state by the new one: `save` is completed with the hard state; `done` once durable. */
-  readonly swapIn: (save: Pick<GroupSave, "reset" | "base" | "checkpoints">, done: () => void) => void;
-  readonly swappedIn: (base: Base, checkpoints: ReadonlyMap<string, CheckpointMark>) => void;
+  readonly swapIn: (save: Pick<GroupSave, "reset" | "base" | "staged">, done: () => void) => void;
+  readonly swappedIn: (snapshot: RestoredFrom) => void;
 }
 
 /** Snapshots of one group, both ways: to followers that are too far behind, and from a leader (design 5.5). */
@@ -23,28 +38,40 @@ export class GroupSnapshots {
   readonly #receiver: SnapshotReceiver;
 
   constructor(parts: GroupSnapshotsParts) {
+    const { host, staged, commitIndex } = parts;
     this.#parts = parts;
-    this.#receiver = new SnapshotReceiver(parts.host.engine);
+    this.#receiver = new SnapshotReceiver(host.engine, { staged, commitIndex: commitIndex() });
     this.#sender = this.#makeSender();
   }
 
   #makeSender(): SnapshotSender {
-    const { group, host, base, step } = this.#parts;
+    const { group, host, base, step, appliedIndex } = this.#parts;
     const { engine, bufferedBytes, log } = host;
     return new SnapshotSender({
       ...engine,
       base,
-      readCheckpoints: (snapshotId) => this.#readAll(snapshotId),
+      appliedIndex,
+      list: (snapshotId) => host.listCheckpoints(group, (parts) => this.#sender.listed(snapshotId, parts)),
+      read: (snapshotId, read) =>
+        host.readCheckpoints(group, read, (checkpoints) => this.#sender.read(snapshotId, checkpoints)),
       bufferedBytes,
       step,
-      tooLarge: (bytes) =>
-        log.error({ group, bytes, bytesMax: engine.snapshotBytesMax }, "a snapshot is too large to be sent"),
+      failed: (to, reason) => log.warn({ group, to, reason }, "a snapshot was given up by its sender"),
     });
   }
 
   /** The log may not be cut beyond this: `Infinity` if nothing is being sent. */
   get pinnedIndex(): number {
     return this.#sender.pinnedIndex;
+  }
+
+  /** How many are being sent. */
+  get sending(): number {
+    return this.#sender.count;
+  }
+
+  get receiving(): ReceivingStatus | null {
+    return this.#receiver.status;
   }
 
   /** What a Ready asks for. */
@@ -54,53 +81,78 @@ export class GroupSnapshots {
     for (const received of chunksReceived) this.#receive(received);
   }
 
-  /** Chunks that waited for room in a link's buffer. */
-  poll(): void {
+  tick(): void {
+    const { group, host, commitIndex } = this.#parts;
     this.#sender.poll();
+    if (this.#sender.count > 0) this.#boundLog();
+    const dropped = this.#receiver.look(commitIndex());
+    if (dropped !== null) host.saver.gather(group, { staged: dropped });
   }
 
-  #readAll(snapshotId: number): void {
-    const { group, host } = this.#parts;
-    host.listCheckpoints(group, (marks) => {
-      const all = { keys: [...marks.keys()], bytesMax: Number.POSITIVE_INFINITY };
-      host.readCheckpoints(group, all, (read) => {
-        const checkpoints = new Map<string, Checkpoint>();
-        for (const [key, checkpoint] of read) if (checkpoint !== null) checkpoints.set(key, checkpoint);
-        this.#sender.read(snapshotId, checkpoints);
-      });
-    });
+  #boundLog(): void {
+    const { snapshotLogEntriesMax, snapshotLogBytesMax } = this.#parts.host.engine;
+    const limits = { entriesMax: snapshotLogEntriesMax, bytesMax: snapshotLogBytesMax };
+    if (!this.#parts.isPinnedBeyond(limits)) return;
+    this.#sender.giveUpOldest();
+    this.#parts.cutLog();
   }
 
   #receive(received: ReceivedChunk): void {
-    const { group, host, step } = this.#parts;
-    const { from, snapshotId, chunk, base } = received;
+    const { group, host } = this.#parts;
+    const { from, chunk } = received;
     const outcome = this.#receiver.receive(received);
+    const { staged } = outcome;
     switch (outcome.type) {
       case "received":
-        step({ type: "chunkStored", from, snapshotId, chunk, base, status: "received" });
+        if (outcome.answer.length > 0) this.#tellOfManifest(from);
+        this.#stage(staged, () => this.#stored(received, "received", outcome.answer));
         return;
       case "refused":
         host.log.warn({ group, from, chunk, reason: outcome.reason }, "a snapshot was refused");
-        step({ type: "chunkStored", from, snapshotId, chunk, base, status: "refused" });
+        this.#stage(staged, () => this.#stored(received, "refused"));
         return;
       case "complete":
-        this.#swapIn(received, outcome.checkpoints);
+        this.#swapIn(received, outcome);
         return;
     }
   }
 
+  #tellOfManifest(from: string): void {
+    const { group, host } = this.#parts;
+    const { parts = 0, missing = 0 } = this.#receiver.status ?? {};
+    host.log.info({ group, from, parts, held: parts - missing }, "a snapshot is coming");
+  }
+
+  /** The sender goes on once it is durable: a slow disk is not flooded. */
+  #stage(staged: Required<GroupSave>["staged"], done: () => void): void {
+    const { group, host } = this.#parts;
+    if (staged.size === 0) done();
+    else host.saver.gather(group, { staged }, done);
+  }
+
+  #stored(
+    { from, snapshotId, chunk, base }: ReceivedChunk,
+    status: Extract<RaftEvent, { type: "chunkStored" }>["status"],
+    answer: Uint8Array = nothing,
+  ): void {
+    this.#parts.step({ type: "chunkStored", from, snapshotId, chunk, base, status, answer });
+  }
+
   /** One batch replaces the old state by the new one; memory follows once it is durable. */
   #swapIn(
-    { from, snapshotId, chunk, base }: ReceivedChunk,
-    checkpoints: ReadonlyMap<string, Checkpoint>,
+    received: ReceivedChunk,
+    { staged, throughIndex }: { staged: Required<GroupSave>["staged"]; throughIndex: number },
   ): void {
-    const { group, host, step, swapIn, swappedIn } = this.#parts;
-    swapIn({ reset: true, base, checkpoints }, () => {
-      step({ type: "chunkStored", from, snapshotId, chunk, base, status: "installed" });
-      const marks = new Map<string, CheckpointMark>();
-      for (const [key, { index, bytes }] of checkpoints) marks.set(key, { index, sizeBytes: bytes.length });
-      swappedIn(base, marks);
-      host.log.info({ group, from, baseIndex: base.index }, "a snapshot was installed");
+    const { group, host, swapIn, swappedIn } = this.#parts;
+    const { from, base } = received;
+    swapIn({ staged, reset: true, base }, () => {
+      const checkpoints = this.#receiver.swappedIn();
+      this.#stored(received, "installed");
+      swappedIn({ base, checkpoints, throughIndex });
+      const facts = { group, from, baseIndex: base.index, parts: checkpoints.size };
+      host.log.info(facts, "a snapshot was installed");
     });
   }
 }
+
+const nothing = new Uint8Array(0);

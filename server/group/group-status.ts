@@ -1,6 +1,7 @@
 import type { Configuration } from "../raft/configuration.ts";
 import type { FollowerStatus } from "../raft/raft-status.ts";
 import type { Role } from "../raft/ready.ts";
+import type { ReceivingStatus } from "./snapshot-receiver.ts";
 
 export interface GroupStatus {
   readonly id: number;
@@ -21,6 +22,11 @@ export interface GroupStatus {
   readonly proposalsInFlight: number;
   readonly applyBacklog: number;
   readonly members: MembersNotice;
+  /** Parts are still being brought back from the disk: nothing is applied or served. */
+  readonly isRestoring: boolean;
+  /** To followers that are too far behind. */
+  readonly snapshotsSending: number;
+  readonly snapshotReceiving: ReceivingStatus | null;
 }
 
 export interface LeaderChange {

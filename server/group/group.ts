@@ -5,14 +5,14 @@ import { members, sameMember } from "../raft/quorum.ts";
 import { Raft } from "../raft/raft.ts";
 import { completeRaftOptions } from "../raft/raft-options.ts";
 import type { RaftEvent, Ready } from "../raft/ready.ts";
-import type { CheckpointMark, GroupContents, GroupSave } from "../storage/storage.ts";
+import type { GroupContents, GroupSave } from "../storage/storage.ts";
 import { Admission } from "./admission.ts";
 import { AppendGate } from "./append-gate.ts";
 import { Applier } from "./applier.ts";
 import { Compactor } from "./compactor.ts";
 import type { GroupHost } from "./group-host.ts";
-import { GroupSnapshots } from "./group-snapshots.ts";
 import type { GroupStatus, LeaderChange, MembersNotice } from "./group-status.ts";
+import { GroupSnapshots, type RestoredFrom } from "./group-snapshots.ts";
 import { LeadTransfer } from "./lead-transfer.ts";
 import type { Machine } from "./machine.ts";
 import { MemberChanges } from "./member-changes.ts";
@@ -107,10 +107,15 @@ export class Group {
     this.snapshots = new GroupSnapshots({
       group: id,
       host,
+      staged: persisted.staged,
+      commitIndex: () => this.raft.commitIndex,
+      appliedIndex: () => this.applier.appliedIndex,
       base: () => this.compactor.base,
+      isPinnedBeyond: (limits) => this.compactor.isPinnedBeyond(limits),
+      cutLog: () => this.compactor.cut(),
       step: (event) => this.step(event),
       swapIn: (save, done) => this.#swapIn(save, done),
-      swappedIn: (base, checkpoints) => this.#restore(checkpoints, base.index),
+      swappedIn: (snapshot) => this.#restore(snapshot),
     });
     this.compactor = this.#makeCompactor(persisted.base);
     const { applier, gate, compactor } = this;
@@ -157,14 +162,14 @@ export class Group {
     assert(this.#persisted !== null, "a group starts once");
     const { base, hardState, checkpoints } = this.#persisted;
     this.#persisted = null;
-    this.#restore(checkpoints, base.index);
+    this.#restore({ base, checkpoints });
     // The founding configuration is written down before this replica promises anything.
     if (this.#isNew) this.#host.saver.gather(this.id, { base, hardState });
   }
 
-  #restore(checkpoints: ReadonlyMap<string, CheckpointMark>, baseIndex: number): void {
+  #restore({ base, checkpoints, throughIndex = base.index }: RestoredFrom): void {
     this.#restoringSinceMs = this.#nowMs;
-    this.applier.restore(checkpoints, baseIndex);
+    this.applier.restore(checkpoints, { baseIndex: base.index, throughIndex });
   }
 
   /** It could lead, but not apply. So others go first; but after a while anyone is better than nobody. */
@@ -198,7 +203,7 @@ export class Group {
     this.transfer.tick(this.#nowMs);
     this.memberChanges.tick();
     this.reads.tick(this.#nowMs);
-    this.snapshots.poll();
+    this.snapshots.tick();
     this.compactor.tick(this.#nowMs);
   }
 
@@ -355,6 +360,9 @@ export class Group {
       proposalsInFlight: this.router.proposals.inFlight,
       applyBacklog: applier.queue.length,
       members: this.#membersNow,
+      isRestoring: applier.isRestoring,
+      snapshotsSending: this.snapshots.sending,
+      snapshotReceiving: this.snapshots.receiving,
     };
   }
 }

@@ -30,6 +30,11 @@ function mergeEntries(earlier: readonly Entry[] | undefined, later: readonly Ent
 }
 
 function mergeSave(into: GroupSave, next: GroupSave): void {
+  if (next.staged !== undefined) {
+    // Staging comes first in a save: what is staged behind a swap would be swapped in with it.
+    assert(into.reset === undefined, "nothing is staged while a snapshot is being swapped in");
+    into.staged = new Map([...(into.staged ?? []), ...next.staged]);
+  }
   if (next.reset) {
     // What was gathered before belongs to the state that is being replaced; the hard state does not.
     delete into.entries;

@@ -221,6 +221,7 @@ export function writeRaftMessage(writer: ByteWriter, message: RaftMessage): void
       writer.uint(message.chunk);
       writer.byte(snapshotStatuses.indexOf(message.status));
       writer.uint(message.matchIndex);
+      writer.bytes(message.answer);
       return;
   }
   message satisfies never;
@@ -313,6 +314,7 @@ export function readRaftMessage(reader: ByteReader): RaftMessage {
         chunk: reader.uint("chunk"),
         status: readChoice(reader, "status", snapshotStatuses),
         matchIndex: reader.uint("matchIndex"),
+        answer: reader.bytes("answer"),
       };
     default:
       return readReadMessage(reader, tag, { term, storeId });

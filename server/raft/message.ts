@@ -108,7 +108,8 @@ export type RaftMessage =
         | "received"
         | "installed"
         | "refused" /** with `installed`: the log agrees up to here */;
-      readonly matchIndex: number;
+      readonly matchIndex: number /** with `received`: what the follower's group tells the leader's, such as what it holds already */;
+      readonly answer: Uint8Array;
     };
 
 export interface Envelope {

@@ -24,6 +24,8 @@ export type ProgressState =
       readonly type: "installing";
       readonly snapshotId: number;
       readonly chunk: number;
+      /** What the follower said to the chunk before. */
+      readonly answer: Uint8Array;
       /** `wanted` from the group, or `sent` to the follower. */
       readonly step: "wanted" | "sent";
       readonly sinceMs: number;

@@ -39,7 +39,7 @@ export type RaftEvent =
     }
   /** The snapshot cannot be had now: begin again later. */
   | { readonly type: "snapshotFailed"; readonly to: string; readonly snapshotId: number }
-  /** A chunk of `Ready.chunksReceived` is kept (`installed` false), or, with the last one, all of it is durable and swapped in. */
+  /** A chunk of `Ready.chunksReceived` is kept, or, with the last one, all of it is durable and swapped in. */
   | {
       readonly type: "chunkStored";
       readonly from: string;
@@ -47,6 +47,8 @@ export type RaftEvent =
       readonly chunk: number;
       readonly base: Base;
       readonly status: "received" | "installed" | "refused";
+      /** For the leader's group, with `received`. */
+      readonly answer: Uint8Array;
     }
   /** Everything up to `base.index` is in durable checkpoints: the log in memory may forget it. */
   | { readonly type: "compacted"; readonly base: Base };
@@ -63,15 +65,19 @@ export interface Ready {
   readonly messagesAfterSave: readonly Envelope[];
   /** Committed *and durable here*, in order, each handed out once: to be applied. */
   readonly committed: readonly Entry[];
-  /** The leader wants this chunk of a snapshot for a follower; chunk 0 begins a snapshot under a new id. */
+  /**
+   * The leader wants this chunk of a snapshot for a follower; chunk 0 begins a snapshot under a new id. A chunk may be
+   * wanted again. `answer`: what the follower's group said to the chunk before; what is sent may depend on it.
+   */
   readonly chunksWanted: readonly {
     readonly to: string;
     readonly snapshotId: number;
     readonly chunk: number;
+    readonly answer: Uint8Array;
   }[];
   /** Snapshots that are no longer being sent: what they pin is free. */
   readonly snapshotsEnded: readonly number[];
-  /** A leader's chunk, to be staged; answered by `chunkStored`. A new snapshotId drops what was staged before. */
+  /** A leader's chunk, to be staged; answered by `chunkStored`. A new snapshotId is another snapshot, from its beginning. */
   readonly chunksReceived: readonly {
     readonly from: string;
     readonly snapshotId: number;

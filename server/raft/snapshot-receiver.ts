@@ -8,6 +8,8 @@ type InstallSnapshot = Extract<RaftMessage, { type: "installSnapshot" }>;
 type ChunkStored = Extract<RaftEvent, { type: "chunkStored" }>;
 type Status = ChunkStored["status"];
 
+const nothing = new Uint8Array(0);
+
 /** A replica's side of a snapshot: figure 13, with chunks that are staged and swapped in at the end (design 5.5). */
 export class SnapshotReceiver {
   readonly #replica: Replica;
@@ -16,7 +18,8 @@ export class SnapshotReceiver {
     readonly snapshotId: number;
     readonly base: Base;
     readonly chunk: number;
-    readonly step: "storing" | "stored";
+    /** What the group said to the chunk; null while it is being stored. */
+    readonly answer: Uint8Array | null;
   } | null = null;
 
   constructor(replica: Replica) {
@@ -33,19 +36,21 @@ export class SnapshotReceiver {
       this.#staging = null;
       // Not durable yet: it will be when the leader asks again.
       if (replica.committableIndex >= base.index)
-        this.#respond(from, message, "installed", replica.committableIndex);
+        this.#respond(from, message, { status: "installed", matchIndex: replica.committableIndex });
       return;
     }
     const staging = this.#staging;
     const known = staging !== null && staging.from === from && staging.snapshotId === snapshotId;
-    if (known && chunk === staging.chunk) {
-      // Sent again: its answer was lost, or is still to come.
-      if (staging.step === "stored") this.#respond(from, message, "received", 0);
+    if (known && chunk <= staging.chunk) {
+      // Sent again: its answer was lost, or is still to come. What came before it has long been answered.
+      const { answer } = staging;
+      if (chunk === staging.chunk && answer !== null)
+        this.#respond(from, message, { status: "received", answer });
       return;
     }
-    const continues = known && staging.step === "stored" && chunk === staging.chunk + 1;
+    const continues = known && staging.answer !== null && chunk === staging.chunk + 1;
     if (chunk !== 0 && !continues) {
-      this.#respond(from, message, "refused", 0);
+      this.#respond(from, message, { status: "refused" });
       return;
     }
     if (last) {
@@ -53,7 +58,7 @@ export class SnapshotReceiver {
       if (replica.log.durableIndex < replica.log.lastIndex) return;
       replica.swapping = true;
     }
-    this.#staging = { from, snapshotId, base, chunk, step: "storing" };
+    this.#staging = { from, snapshotId, base, chunk, answer: null };
     replica.outbox.stageChunk({ from, snapshotId, base, chunk, bytes, last });
   }
 
@@ -68,7 +73,7 @@ export class SnapshotReceiver {
     const staging = this.#staging;
     const isExpected =
       staging !== null &&
-      staging.step === "storing" &&
+      staging.answer === null &&
       staging.from === event.from &&
       staging.snapshotId === event.snapshotId &&
       staging.chunk === event.chunk;
@@ -76,15 +81,16 @@ export class SnapshotReceiver {
       check(event.status !== "installed", `snapshot ${event.snapshotId} was swapped in unasked`);
       return;
     }
-    if (event.status === "received") {
+    const { status, answer } = event;
+    if (status === "received") {
       check(!replica.swapping, `the last chunk of snapshot ${event.snapshotId} was kept, but not swapped in`);
-      this.#staging = { ...staging, step: "stored" };
+      this.#staging = { ...staging, answer };
     } else {
       this.#staging = null;
-      if (event.status === "installed") this.#swappedIn(event.base);
+      if (status === "installed") this.#swappedIn(event.base);
       replica.swapping = false;
     }
-    this.#respond(event.from, event, event.status, replica.committableIndex);
+    this.#respond(event.from, event, { status, answer, matchIndex: replica.committableIndex });
   }
 
   #swappedIn(base: Base): void {
@@ -101,8 +107,11 @@ export class SnapshotReceiver {
   #respond(
     to: string,
     { snapshotId, chunk }: { readonly snapshotId: number; readonly chunk: number },
-    status: Status,
-    matchIndex: number,
+    {
+      status,
+      matchIndex = 0,
+      answer = nothing,
+    }: { status: Status; matchIndex?: number; answer?: Uint8Array },
   ): void {
     const { outbox, term, options } = this.#replica;
     const { storeId } = options.self;
@@ -114,11 +123,12 @@ export class SnapshotReceiver {
       chunk,
       status,
       matchIndex,
+      answer,
     });
   }
 
   /** To a leader of an older term, which learns of its end by it. */
   refuseStale(from: string, message: InstallSnapshot): void {
-    this.#respond(from, message, "refused", 0);
+    this.#respond(from, message, { status: "refused" });
   }
 }

@@ -8,6 +8,7 @@ type SnapshotChunk = Extract<RaftEvent, { type: "snapshotChunk" }>;
 type Response = Extract<RaftMessage, { type: "installSnapshotResponse" }>;
 
 const snapshotIdsMax = 4_294_967_296;
+const nothing = new Uint8Array(0);
 
 /** Snapshots from a leader to its followers, one chunk at a time each (Raft §7). The bytes are the group's. */
 export class SnapshotSender {
@@ -30,6 +31,7 @@ export class SnapshotSender {
       type: "installing",
       snapshotId: this.#lastId,
       chunk: 0,
+      answer: nothing,
       step: "wanted",
       sinceMs: this.#nowMs,
       tries: 1,
@@ -37,8 +39,8 @@ export class SnapshotSender {
     this.#want(progress, progress.state);
   }
 
-  #want(progress: Progress, { snapshotId, chunk }: Installing): void {
-    this.#replica.outbox.wantChunk({ to: progress.member.nodeId, snapshotId, chunk });
+  #want(progress: Progress, { snapshotId, chunk, answer }: Installing): void {
+    this.#replica.outbox.wantChunk({ to: progress.member.nodeId, snapshotId, chunk, answer });
   }
 
   /** Frees what the snapshot pins; the caller says how the follower goes on. */
@@ -91,7 +93,7 @@ export class SnapshotSender {
   }
 
   /** Returns true when the follower holds all of it. */
-  response(progress: Progress, { snapshotId, chunk, status }: Response): boolean {
+  response(progress: Progress, { snapshotId, chunk, status, answer }: Response): boolean {
     const { state } = progress;
     if (state.type !== "installing" || state.snapshotId !== snapshotId) return false;
     switch (status) {
@@ -104,7 +106,8 @@ export class SnapshotSender {
       case "received":
         // An older chunk's answer that comes again says nothing new.
         if (state.chunk === chunk && state.step === "sent") {
-          progress.state = { ...state, chunk: chunk + 1, step: "wanted", sinceMs: this.#nowMs, tries: 1 };
+          const next = { chunk: chunk + 1, answer, step: "wanted", sinceMs: this.#nowMs, tries: 1 } as const;
+          progress.state = { ...state, ...next };
           this.#want(progress, progress.state);
         }
         return false;

@@ -34,7 +34,7 @@ test("[Q6] a machine hears of all that is committed before the first of it is ap
     },
     0,
   );
-  applier.restore(new Map(), 0);
+  applier.restore(new Map(), { baseIndex: 0 });
   applier.push([entry(1, null), entry(2, [7, 1]), entry(3, null), entry(4, [8])]);
   assert.is(
     applier.run(() => false),

@@ -70,6 +70,8 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
   readonly stalled = new Map<string, (() => void)[]>();
   /** Nor do reads of these. */
   readonly stalledReads = new Map<string, (() => void)[]>();
+  /** How often each has started. */
+  readonly boots = new Map<string, number>();
   readonly #options: ClusterOptions<M>;
   readonly #disks = new Map<string, MemoryDisk>();
   readonly #cut = new Set<string>();
@@ -110,6 +112,7 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
       complete: (done) => this.#complete(id, done),
     });
     const { identity, groups: persisted } = await storage.open();
+    this.boots.set(id, identity.bootCount);
     const groups = this.#options.groups ?? 1;
     const makeMachine = this.#options.machine ?? (() => new CounterMachine() as ComparableMachine as M);
     const machines = Array.from({ length: groups }, makeMachine);

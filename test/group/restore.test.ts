@@ -96,7 +96,7 @@ async function restarted() {
   const cluster = await new Cluster({ engine, machine: () => new RoomsMachine() }).start();
   const leader = await cluster.leader();
   for (let number = 1; number <= 5; number++) {
-    const command = encodeRooms({ type: "create", room: `r${number}`, number });
+    const command = encodeRooms({ type: "create", room: `r${number}`, number, ticks: true });
     await cluster.value(leader.engine.propose(0, command));
   }
   for (const { machines } of cluster.alive) machines[0]!.tickEveryMs = 20;
@@ -157,7 +157,7 @@ test("[G56] who brings parts back leaves the lead to others, and takes it after 
   assert.is(machine.isRestoring, true, "and no tick was asked for");
   const waiting = cluster
     .node(other.id)
-    .engine.propose(0, encodeRooms({ type: "create", room: "late", number: 1 }));
+    .engine.propose(0, encodeRooms({ type: "create", room: "late", number: 1, ticks: true }));
   await cluster.clock.run(100);
   cluster.unstallReads(node.id);
   await cluster.value(waiting);

@@ -1,10 +1,12 @@
 import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/machine.ts";
 import type { ProposalId } from "../../server/network/peer-message.ts";
+import { PartsDirt } from "../../server/session/dirt.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 
 /** Commands to one room, and to the directory (room ""), are numbered by whoever proposes them. */
 export type RoomsCommand =
-  | { readonly type: "create" | "dispose"; readonly room: string; readonly number: number }
+  | { readonly type: "create"; readonly room: string; readonly number: number; readonly ticks: boolean }
+  | { readonly type: "dispose"; readonly room: string; readonly number: number }
   | { readonly type: "add"; readonly room: string; readonly number: number; readonly tag: string }
   | { readonly type: "tick" };
 
@@ -17,7 +19,8 @@ interface Part {
 
 interface Room extends Part {
   history: string[];
-  ticks: number;
+  /** Null: ticks are not its business. */
+  ticks: number | null;
   padding: string;
 }
 
@@ -41,7 +44,7 @@ export class RoomsMachine implements Machine {
   restored: string[] = [];
   isRestoring = false;
   #directory: Directory = { index: 0, numbers: {}, created: {} };
-  #dirtySince = new Map<string, number>();
+  readonly #dirt = new PartsDirt();
   #appliedIndex = 0;
   #tickedMs = 0;
   readonly #paddingBytes: number;
@@ -56,7 +59,7 @@ export class RoomsMachine implements Machine {
     this.restored = [];
     this.rooms.clear();
     this.#directory = { index: 0, numbers: {}, created: {} };
-    this.#dirtySince.clear();
+    this.#dirt.clear();
     this.#appliedIndex = 0;
   }
 
@@ -79,7 +82,7 @@ export class RoomsMachine implements Machine {
     if (parsed.type === "tick") {
       this.#tickedMs = logTimeMs;
       for (const [key, room] of this.rooms) {
-        if (index <= room.index) continue;
+        if (room.ticks === null || index <= room.index) continue;
         this.#touch(key, room, index);
         room.ticks += 1;
       }
@@ -88,7 +91,11 @@ export class RoomsMachine implements Machine {
     return parsed.type === "create" ? this.#create(parsed, index, id) : this.#inRoom(parsed, index, id);
   }
 
-  #create({ room, number }: { room: string; number: number }, index: number, id: ProposalId): ApplyResult {
+  #create(
+    { room, number, ticks }: Extract<RoomsCommand, { type: "create" }>,
+    index: number,
+    id: ProposalId,
+  ): ApplyResult {
     const directory = this.#directory;
     if (index > directory.index) {
       const verdict = take(directory, id, number);
@@ -98,13 +105,17 @@ export class RoomsMachine implements Machine {
     }
     if (directory.created[room] === index && !this.rooms.has(room)) {
       const padding = "p".repeat(this.#paddingBytes);
-      this.rooms.set(room, { index, numbers: {}, history: [], ticks: 0, padding });
+      this.rooms.set(room, { index, numbers: {}, history: [], ticks: ticks ? 0 : null, padding });
       this.#touch(room, this.rooms.get(room) as Room, index);
     }
     return { type: "done", value: room };
   }
 
-  #inRoom(command: Exclude<RoomsCommand, { type: "tick" }>, index: number, id: ProposalId): ApplyResult {
+  #inRoom(
+    command: Exclude<RoomsCommand, { type: "tick" | "create" }>,
+    index: number,
+    id: ProposalId,
+  ): ApplyResult {
     const room = this.rooms.get(command.room);
     if (room === undefined) return { type: "done", value: "gone" };
     if (index <= room.index) return { type: "done", value: "contained" };
@@ -118,17 +129,18 @@ export class RoomsMachine implements Machine {
 
   #touch(key: string, part: Part, index: number): void {
     part.index = index;
-    if (!this.#dirtySince.has(key)) this.#dirtySince.set(key, index);
+    this.#dirt.touch(key, index);
   }
 
-  *dirty(): Iterable<{ key: string; firstIndex: number }> {
-    for (const [key, firstIndex] of this.#dirtySince) yield { key, firstIndex };
+  dirty(): Iterable<{ key: string; firstIndex: number }> {
+    return this.#dirt.dirty();
   }
 
   save(key: string): Checkpoint | null | "deleted" {
     if (this.isRestoring) throw new Error("nothing is saved before all parts are back");
     if (this.held.has(key)) return null;
     const part = key === "" ? this.#directory : this.rooms.get(key);
+    this.#dirt.saving(key, this.#appliedIndex);
     if (part === undefined) return "deleted";
     return {
       index: this.#appliedIndex,
@@ -137,9 +149,7 @@ export class RoomsMachine implements Machine {
   }
 
   saved(key: string, index: number): void {
-    const part = key === "" ? this.#directory : this.rooms.get(key);
-    if (part === undefined || part.index <= index) this.#dirtySince.delete(key);
-    else this.#dirtySince.set(key, index + 1);
+    this.#dirt.saved(key, index);
   }
 
   nextTickMs(): number | null {

@@ -1,14 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Checkpoints } from "../../server/group/checkpoints.ts";
-import { engineDefaults, engineOptions } from "../../server/group/engine-options.ts";
+import { engineOptions } from "../../server/group/engine-options.ts";
 import type { Machine } from "../../server/group/machine.ts";
 import { decodeEnvelope, encodeEnvelope } from "../../server/group/proposal-envelope.ts";
-import { decodeSnapshot, encodeSnapshot, snapshotBytes } from "../../server/group/snapshot-file.ts";
-import { SnapshotReceiver } from "../../server/group/snapshot-receiver.ts";
-import { SnapshotSender } from "../../server/group/snapshot-sender.ts";
-import { emptyConfiguration } from "../../server/raft/configuration.ts";
-import type { Base } from "../../server/raft/entry.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { Cluster } from "./cluster.ts";
 import { counterCommand } from "./counter-machine.ts";
@@ -174,91 +169,6 @@ test("[G16, Q7] what lets a group go on is taken by a leader whose log is full, 
   const large = leader.engine.propose(0, new Uint8Array(1 << 20), { urgent: true });
   assert.is(await large.catch(({ code }: { code: string }) => code), "COMMAND_TOO_LARGE");
   await cluster.stop();
-});
-
-test("[G18] a snapshot's file gives back what went in, and a single wrong byte is noticed", () => {
-  const checkpoints = new Map<string, Checkpoint>([
-    ["", { index: 2 ** 40, bytes: bytes("own") }],
-    ["rööm", { index: 7, bytes: new Uint8Array(0) }],
-  ]);
-  const file = encodeSnapshot(checkpoints);
-  assert.is(file.length, snapshotBytes(checkpoints));
-  assert.equal([...(decodeSnapshot(file) ?? [])], [...checkpoints]);
-  assert.equal(decodeSnapshot(encodeSnapshot(new Map())), new Map());
-  for (let at = 0; at < file.length; at++) {
-    const wrong = new Uint8Array(file);
-    wrong[at] = (wrong[at] as number) ^ 1;
-    assert.is(decodeSnapshot(wrong), null, `byte ${at}`);
-    assert.is(decodeSnapshot(file.subarray(0, at)), null, `cut at ${at}`);
-  }
-});
-
-const configuration = emptyConfiguration;
-const base: Base = { index: 5, term: 1, logTimeMs: 0, wallTimeMs: 0, configuration };
-
-test("[G18] chunks are staged in order; a missing one, a foreign one and too many bytes are refused", () => {
-  const file = encodeSnapshot(new Map([["k", { index: 6, bytes: bytes("v") }]]));
-  const chunk = (number: number, from: number, to: number, more = {}) => ({
-    from: "a",
-    snapshotId: 1,
-    base,
-    chunk: number,
-    bytes: file.subarray(from, to),
-    last: to === file.length,
-    ...more,
-  });
-  const receiver = new SnapshotReceiver({ snapshotBytesMax: file.length });
-  assert.is(receiver.receive(chunk(1, 10, 20)).type, "refused");
-  assert.is(receiver.receive(chunk(0, 0, 10)).type, "received");
-  assert.is(receiver.receive(chunk(0, 0, 10)).type, "received", "sent again");
-  assert.is(receiver.receive(chunk(1, 10, 20, { snapshotId: 2 })).type, "refused", "another snapshot's");
-  assert.is(receiver.receive(chunk(1, 10, 20)).type, "received");
-  assert.is(receiver.receive(chunk(1, 10, 20)).type, "received", "sent again");
-  const complete = receiver.receive(chunk(2, 20, file.length));
-  assert.ok(complete.type === "complete" && complete.checkpoints.get("k")?.index === 6);
-  receiver.receive(chunk(0, 0, 10));
-  assert.is(receiver.receive(chunk(2, 20, file.length)).type, "refused", "one is missing");
-  const small = new SnapshotReceiver({ snapshotBytesMax: 15 });
-  small.receive(chunk(0, 0, 10));
-  assert.is(small.receive(chunk(1, 10, 20)).type, "refused", "too large");
-  const garbled = new SnapshotReceiver({ snapshotBytesMax: 1000 });
-  garbled.receive(chunk(0, 0, 10));
-  assert.is(garbled.receive(chunk(1, 11, file.length)).type, "refused", "checksum");
-});
-
-test("[G17] a chunk waits while the link's buffer is full, and the log is pinned until the snapshot has ended", () => {
-  const steps: string[] = [];
-  let buffered = 200_000;
-  const sender = new SnapshotSender({
-    ...engineDefaults,
-    snapshotChunkBytes: 30,
-    snapshotsSendingMax: 1,
-    base: () => base,
-    readCheckpoints: (id) => void steps.push(`read ${id}`),
-    bufferedBytes: () => buffered,
-    step: (event) =>
-      void steps.push(
-        event.type === "snapshotChunk" ? `chunk ${event.chunk}${event.last ? " last" : ""}` : "failed",
-      ),
-    tooLarge: () => undefined,
-  });
-  assert.is(sender.pinnedIndex, Number.POSITIVE_INFINITY);
-  sender.want({ to: "b", snapshotId: 7, chunk: 0 });
-  assert.is(sender.pinnedIndex, 5);
-  sender.want({ to: "c", snapshotId: 8, chunk: 0 });
-  assert.equal(steps.splice(0), ["read 7", "failed"], "one at a time here");
-  sender.read(7, new Map([["k", { index: 6, bytes: new Uint8Array(20) }]]));
-  assert.equal(steps, [], "the buffer is full");
-  buffered = 0;
-  sender.poll();
-  sender.poll();
-  assert.equal(steps.splice(0), ["chunk 0"]);
-  sender.want({ to: "b", snapshotId: 7, chunk: 1 });
-  assert.equal(steps.splice(0), ["chunk 1 last"]);
-  sender.ended([7]);
-  assert.is(sender.pinnedIndex, Number.POSITIVE_INFINITY);
-  sender.want({ to: "b", snapshotId: 7, chunk: 2 });
-  assert.equal(steps, ["failed"], "not known any more");
 });
 
 test("[G18] a node that lags too far is brought up by a snapshot, with parts ahead of its base, while proposals go on", async () => {

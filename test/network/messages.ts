@@ -108,6 +108,7 @@ export const raftMessages: { readonly [Name in string]: fc.Arbitrary<RaftMessage
     chunk: uint,
     status: fc.constantFrom("received", "installed", "refused"),
     matchIndex: uint,
+    answer: bytes,
   }),
 };
 

@@ -25,6 +25,7 @@ export interface ClusterOptions extends Partial<RaftOptions> {
   readonly seed?: number;
 }
 
+const answerTo = (chunk: number) => `answer to chunk ${chunk}`;
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 export const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -253,7 +254,8 @@ export class RaftCluster {
     for (const received of ready.chunksReceived) this.#stage(node, received);
   }
 
-  #readChunk(node: RaftNode, { to, snapshotId, chunk }: Ready["chunksWanted"][number]): void {
+  #readChunk(node: RaftNode, { to, snapshotId, chunk, answer }: Ready["chunksWanted"][number]): void {
+    assert.equal(textOf(answer), chunk === 0 ? "" : answerTo(chunk - 1), "what was said to the chunk before");
     const last = node.applied.at(-1);
     if (chunk === 0 && last !== undefined && !node.pinned.has(snapshotId)) {
       const base = this.baseAt(node, last.index);
@@ -277,7 +279,8 @@ export class RaftCluster {
     const { from, snapshotId, base, chunk, bytes, last } = received;
     if (chunk === 0) node.staged = [];
     node.staged.push(bytes);
-    const stored = { type: "chunkStored", from, snapshotId, chunk, base } as const;
+    const answer = bytesOf(answerTo(chunk));
+    const stored = { type: "chunkStored", from, snapshotId, chunk, base, answer } as const;
     if (!last) {
       node.up.step({ ...stored, status: "received" }, this.nowOf(node.id));
       return;

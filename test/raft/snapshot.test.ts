@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { RaftMessage } from "../../server/raft/message.ts";
 import type { RaftEvent } from "../../server/raft/ready.ts";
-import { type ClusterOptions, RaftCluster } from "./raft-cluster.ts";
+import { type ClusterOptions, RaftCluster, textOf } from "./raft-cluster.ts";
 
 type Chunk = Extract<RaftMessage, { type: "installSnapshot" }>;
 
@@ -196,8 +196,69 @@ function lastChunk(cluster: RaftCluster): Chunk {
 
 const stored = (cluster: RaftCluster, status: "installed" | "refused"): RaftEvent => {
   const { base } = lastChunk(cluster);
-  return { type: "chunkStored", from: "b", snapshotId: 7, chunk: 0, base, status };
+  return { type: "chunkStored", from: "b", snapshotId: 7, chunk: 0, base, status, answer: new Uint8Array(0) };
 };
+
+/** A replica that is sent chunks of one snapshot, and what it says to each. */
+function staging() {
+  const cluster = new RaftCluster();
+  const raft = cluster.raft("a");
+  const { base } = lastChunk(cluster);
+  const receive = (chunk: number, more: Partial<Chunk> = {}) => {
+    const message = { ...lastChunk(cluster), chunk, last: false, ...more };
+    raft.step({ type: "message", from: "b", message }, cluster.now);
+    return raft.ready();
+  };
+  const store = (chunk: number, answer: string) => {
+    const said = { status: "received", answer: new TextEncoder().encode(answer) } as const;
+    raft.step({ type: "chunkStored", from: "b", snapshotId: 7, chunk, base, ...said }, cluster.now);
+    return raft.ready();
+  };
+  return { receive, store };
+}
+
+const answersOf = (ready: ReturnType<ReturnType<typeof staging>["store"]>) =>
+  (ready?.messagesAfterSave ?? []).flatMap(({ message }) =>
+    message.type === "installSnapshotResponse"
+      ? [`${message.status} ${message.chunk} ${textOf(message.answer)}`]
+      : [],
+  );
+
+test("[R100] what a follower's group says to a chunk comes with its answer, again with one that is repeated, and with what is wanted next", () => {
+  const { receive, store } = staging();
+  assert.is(receive(0)?.chunksReceived.length, 1);
+  assert.equal(answersOf(receive(0)), [], "while it is stored there is nothing to say");
+  assert.equal(answersOf(store(0, "I lack b")), ["received 0 I lack b"]);
+  assert.equal(answersOf(receive(0)), ["received 0 I lack b"]);
+  receive(1);
+  assert.equal(answersOf(store(1, "")), ["received 1 "]);
+  // At the leader: the harness holds every chunk that is wanted against what was said to the one before.
+  const { cluster, leader, late } = behind();
+  cluster.heal();
+  cluster.run(1_000);
+  assert.is(cluster.node(late).installs, 1);
+  const wanted = cluster.node(leader).readys.flatMap(({ chunksWanted }) => chunksWanted);
+  assert.ok(wanted.length > 2);
+  assert.equal(textOf(wanted.at(-1)?.answer ?? new Uint8Array(0)), `answer to chunk ${wanted.length - 2}`);
+});
+
+test("[R101] a chunk that comes late a second time changes nothing; one out of turn, or of another snapshot, is refused", () => {
+  const { receive, store } = staging();
+  receive(0);
+  store(0, "");
+  receive(1);
+  store(1, "");
+  for (const late of [0, 1]) {
+    const ready = receive(late);
+    assert.is(ready?.chunksReceived.length ?? 0, 0);
+    assert.equal(answersOf(ready), late === 1 ? ["received 1 "] : []);
+  }
+  assert.is(receive(2)?.chunksReceived.length, 1, "it goes on where it was");
+  store(2, "");
+  assert.equal(answersOf(receive(4)), ["refused 4 "]);
+  assert.equal(answersOf(receive(3, { snapshotId: 8 })), ["refused 3 "]);
+  assert.is(receive(0, { snapshotId: 8 })?.chunksReceived.length, 1, "another one from its beginning");
+});
 
 test("[R39] while a snapshot is swapped in, the log takes nothing, and its node does not campaign", () => {
   const cluster = new RaftCluster();
