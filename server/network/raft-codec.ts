@@ -234,6 +234,7 @@ function writeAppendEntriesResponse(
   if (message.success) {
     writeHead(writer, tags.appendEntriesAccepted, message);
     writer.uint(message.matchIndex);
+    writer.uint(message.commitIndex);
     return;
   }
   writeHead(writer, tags.appendEntriesRejected, message);
@@ -281,6 +282,7 @@ export function readRaftMessage(reader: ByteReader): RaftMessage {
         storeId,
         success: true,
         matchIndex: reader.uint("matchIndex"),
+        commitIndex: reader.uint("commitIndex"),
       };
     case tags.appendEntriesRejected:
       return {

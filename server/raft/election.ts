@@ -61,12 +61,15 @@ export class Election {
     this.#arm(this.#uniform(this.#baseMs / 4, this.#baseMs * factor));
   }
 
-  /** The leader of this term, or one that is being followed from now on, gave a sign of life. */
-  leaderHeard(): void {
-    this.#leaderHeardMs = this.#now;
+  /** The leader of this term, or one that is being followed from now on, gave a sign of life: now, or so long ago. */
+  leaderHeard(agoMs = 0): void {
+    const heardMs = this.#now - agoMs;
+    if (heardMs < this.#leaderHeardMs) return;
+    this.#leaderHeardMs = heardMs;
     this.#attempts = 0;
     this.#leaderLost = false;
     this.#armFully();
+    this.#deadlineMs -= agoMs;
   }
 
   /** No longer leading, or a term without a known leader: wait for one. */

@@ -89,7 +89,7 @@ export class LogReceiver {
   takeAnswer(saves: boolean): void {
     const answer = this.#answer;
     this.#answer = null;
-    const { log, outbox, term, options, role } = this.#replica;
+    const { log, outbox, term, commitIndex, options, role } = this.#replica;
     if (answer === null || answer.term !== term || role === "leader") return;
     const matchIndex = saves ? answer.matchIndex : Math.min(answer.matchIndex, log.durableIndex);
     const { storeId } = options.self;
@@ -99,6 +99,7 @@ export class LogReceiver {
       storeId,
       success: true,
       matchIndex,
+      commitIndex,
     });
   }
 }

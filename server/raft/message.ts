@@ -48,7 +48,8 @@ export type RaftMessage =
       readonly term: number;
       readonly storeId: string;
       readonly success: true /** durable on the sender's disk up to here */;
-      readonly matchIndex: number;
+      readonly matchIndex: number /** known to the sender to be committed up to here */;
+      readonly commitIndex: number;
     }
   | {
       readonly type: "appendEntriesResponse";

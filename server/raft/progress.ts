@@ -39,6 +39,8 @@ export class Progress {
   matchIndex = 0;
   /** The commit index that it was last told. */
   toldCommitIndex = 0;
+  /** What it said to know of that, over the present link. */
+  knownCommitIndex = 0;
   lastSentMs = Number.NEGATIVE_INFINITY;
   /** When this member last confirmed this leader's term. */
   heardMs: number;

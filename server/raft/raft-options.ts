@@ -18,7 +18,7 @@ export interface RaftOptions {
   readonly probeTimeoutMs: number;
   /** Entries in flight without any answer for this long: back to probing. 1 to 600,000. */
   readonly answerTimeoutMs: number;
-  /** A follower that was sent nothing for this long gets an empty append, in case the last one was lost. 10 to 600,000. */
+  /** A follower that was sent nothing for this long, and has not said that it knows of the last commit, is told again. 10 to 600,000. */
   readonly idleAppendMs: number;
   /** At most so many entries, 1 to 65,536, … */
   readonly appendEntriesMax: number;

@@ -1,6 +1,6 @@
 import { check } from "./check.ts";
 import { Compaction } from "./compaction.ts";
-import type { Configuration, Member } from "./configuration.ts";
+import { type Configuration, changePhase, type Member } from "./configuration.ts";
 import { Election } from "./election.ts";
 import type { Base, Entry, PersistedState } from "./entry.ts";
 import { Inbox } from "./inbox.ts";
@@ -124,6 +124,20 @@ export class Raft {
     return this.#replica.log.membership.at(index);
   }
 
+  /**
+   * Nothing is under way here, and whoever can be reached has everything and knows it to be committed: then ticks only
+   * look for silence. Whoever leaves them out looks for it instead, and before anything else happens tells when each was
+   * heard last (`leaderAlive` and `followerAlive` with `agoMs`).
+   */
+  get isQuiet(): boolean {
+    const { log, commitIndex, committedHandedOutIndex, leaderId, hardStateDirty, outbox } = this.#replica;
+    const isDone = commitIndex === log.lastIndex && committedHandedOutIndex === commitIndex;
+    const isSaved = log.durableIndex === log.lastIndex && !hardStateDirty && outbox.isEmpty;
+    if (!isDone || !isSaved || leaderId === null || !this.#readIndex.isIdle) return false;
+    if (this.#lead === null) return !this.#replica.swapping && !this.#logReceiver.hasAnswer;
+    return this.#replication.isQuiet && this.transferTo === null && changePhase(this.configuration) === "none";
+  }
+
   /** What a command proposed now would be stamped. For the leader only. */
   logTimeMs(now: Now): number {
     check(this.#lead !== null, "only the leader knows the log time");
@@ -215,10 +229,11 @@ export class Raft {
         this.#linkDown(event.nodeId);
         break;
       case "leaderAlive":
-        this.#leaderAlive(event.nodeId, event.term);
+        this.#leaderAlive(event.nodeId, event.term, event.agoMs ?? 0);
         break;
       case "followerAlive":
-        if (this.#lead !== null && event.term === this.term) this.#replication.followerAlive(event.nodeId);
+        if (this.#lead !== null && event.term === this.term)
+          this.#replication.followerAlive(event.nodeId, event.agoMs ?? 0);
         break;
       case "transferLeader":
         if (this.#lead !== null) this.#lead.transfer(event.to);
@@ -345,10 +360,10 @@ export class Raft {
     this.#lead?.linkDown(nodeId);
   }
 
-  #leaderAlive(nodeId: string, term: number): void {
+  #leaderAlive(nodeId: string, term: number, agoMs: number): void {
     const { leaderId } = this.#replica;
     if (term !== this.term || this.role === "leader" || (leaderId !== null && leaderId !== nodeId)) return;
     this.#replica.follow({ term, leaderId: nodeId });
-    this.#election.leaderHeard();
+    this.#election.leaderHeard(agoMs);
   }
 }

@@ -77,6 +77,12 @@ export class ReadIndex {
     else this.#askLeader();
   }
 
+  /** No read waits here, for anybody. */
+  get isIdle(): boolean {
+    const isAnswered = this.#tickets === null || this.#tickets.given === this.#tickets.answered;
+    return isAnswered && this.#round === null && this.#askers.length === 0 && !this.#renewsLease;
+  }
+
   tick(): void {
     const { probeTimeoutMs } = this.#replica.options;
     if (this.#asked !== null && this.#nowMs - this.#asked.atMs >= probeTimeoutMs) this.#asked = null;

@@ -15,10 +15,13 @@ export type RaftEvent =
   | { readonly type: "saved"; readonly term: number; readonly index: number }
   /** The link to a node opened or closed. A closed link to the leader starts a pre-vote after a short random delay. */
   | { readonly type: "linkUp" | "linkDown"; readonly nodeId: string }
-  /** A heartbeat of `nodeId` confirmed that it leads this group in `term` (counts as an empty appendEntries for the election timer only). */
-  | { readonly type: "leaderAlive"; readonly nodeId: string; readonly term: number }
-  /** `nodeId` confirmed that it follows this leader in `term` (check-quorum). */
-  | { readonly type: "followerAlive"; readonly nodeId: string; readonly term: number }
+  /**
+   * A heartbeat of `nodeId` confirmed that it leads this group in `term` (counts as an empty appendEntries for the election
+   * timer only): now, or `agoMs` before now, if the group was left alone meanwhile (see `Raft.isQuiet`).
+   */
+  | { readonly type: "leaderAlive"; readonly nodeId: string; readonly term: number; readonly agoMs?: number }
+  /** `nodeId` confirmed that it follows this leader in `term` (check-quorum): now, or `agoMs` before now. */
+  | { readonly type: "followerAlive"; readonly nodeId: string; readonly term: number; readonly agoMs?: number }
   /** Hand the lead to another voter (dissertation §3.10). If it does not get there, `Ready.transfersRefused` says why. */
   | { readonly type: "transferLeader"; readonly to: string }
   /** Lead no longer, whoever may follow: only if a transfer is not to be had. Nothing on a replica that does not lead. */

@@ -160,9 +160,10 @@ export class Replication {
       progress.sentInFlight({ lastIndex, bytes, nowMs: this.#nowMs });
     }
     // A commit index that moved is news of its own; and the last news may have been lost on its way.
-    const isStale = progress.toldCommitIndex < commitIndex;
-    const isIdle = this.#nowMs - progress.lastSentMs >= options.idleAppendMs;
-    if (progress.state.type === "replicating" && (isStale || isIdle)) {
+    const isNews = progress.toldCommitIndex < commitIndex;
+    const isUnanswered =
+      progress.knownCommitIndex < commitIndex && this.#nowMs - progress.lastSentMs >= options.idleAppendMs;
+    if (progress.state.type === "replicating" && (isNews || isUnanswered)) {
       this.#append(progress, progress.state.nextIndex, { bytesMax: 0, entriesMax: 0 });
     }
   }
@@ -202,8 +203,12 @@ export class Replication {
   }
 
   onAppendResponse(progress: Progress, message: AppendResponse): void {
-    if (message.success) this.#accepted(progress, message.matchIndex);
-    else this.#rejected(progress, message);
+    if (!message.success) {
+      this.#rejected(progress, message);
+      return;
+    }
+    progress.knownCommitIndex = Math.max(progress.knownCommitIndex, message.commitIndex);
+    this.#accepted(progress, message.matchIndex);
   }
 
   #accepted(progress: Progress, matchIndex: number): void {
@@ -275,14 +280,18 @@ export class Replication {
     return this.#nowMs - progress.heardMs < this.#replica.options.quorumTimeoutMs;
   }
 
-  /** False if no quorum has confirmed this term for too long: then this leader may have been replaced. */
-  tick(): boolean {
-    for (const progress of this.#all) this.#tickFollower(progress);
-    const hasQuorum = isQuorum(this.#replica.configuration, (voter) => {
+  get #hasQuorum(): boolean {
+    return isQuorum(this.#replica.configuration, (voter) => {
       if (this.#replica.isSelf(voter)) return true;
       const progress = this.#followers.find(({ member }) => sameMember(member, voter));
       return progress !== undefined && this.isHeard(progress);
     });
+  }
+
+  /** False if no quorum has confirmed this term for too long: then this leader may have been replaced. */
+  tick(): boolean {
+    for (const progress of this.#all) this.#tickFollower(progress);
+    const hasQuorum = this.#hasQuorum;
     this.#letGo(({ progress, index }) => {
       const isTold = progress.matchIndex >= index && progress.toldCommitIndex >= index;
       return isTold || !this.isHeard(progress);
@@ -301,10 +310,26 @@ export class Replication {
     progress.probe({ nextIndex: progress.matchIndex + 1, dueMs: this.#nowMs });
   }
 
-  followerAlive(nodeId: string): void {
+  followerAlive(nodeId: string, agoMs: number): void {
     for (const progress of this.#followers) {
-      if (progress.member.nodeId === nodeId && progress.confirmed) progress.heardMs = this.#nowMs;
+      if (progress.member.nodeId !== nodeId || !progress.confirmed) continue;
+      progress.heardMs = Math.max(progress.heardMs, this.#nowMs - agoMs);
     }
+  }
+
+  /** A quorum is heard, and whoever can be reached has everything and has said that it knows it to be committed. */
+  get isQuiet(): boolean {
+    return this.#leaving.length === 0 && this.#hasQuorum && this.#followers.every((one) => this.#isQuiet(one));
+  }
+
+  #isQuiet(progress: Progress): boolean {
+    const { log, links, commitIndex, options } = this.#replica;
+    const { member, state, matchIndex, knownCommitIndex, confirmed } = progress;
+    if (state.type === "installing") return false;
+    if (!links.has(member.nodeId) || member.nodeId === options.self.nodeId || this.#isOutdone(progress))
+      return true;
+    const hasAll = matchIndex === log.lastIndex && knownCommitIndex === commitIndex;
+    return state.type === "replicating" && hasAll && confirmed;
   }
 
   linkUp(nodeId: string): void {
@@ -322,7 +347,10 @@ export class Replication {
   /** Whatever answers on this link from now on may be another disk. */
   #ofNode(nodeId: string): readonly Progress[] {
     const progresses = this.#all.filter(({ member }) => member.nodeId === nodeId);
-    for (const progress of progresses) progress.confirmed = false;
+    for (const progress of progresses) {
+      progress.confirmed = false;
+      progress.knownCommitIndex = 0;
+    }
     return progresses;
   }
 

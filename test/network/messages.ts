@@ -73,6 +73,7 @@ export const raftMessages: { readonly [Name in string]: fc.Arbitrary<RaftMessage
     ...head,
     success: fc.constant(true as const),
     matchIndex: uint,
+    commitIndex: uint,
   }),
   appendEntriesRejected: record({
     type: fc.constant("appendEntriesResponse"),

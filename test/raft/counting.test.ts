@@ -65,6 +65,7 @@ test("[R14] a vote that comes from another disk than the configuration's counts 
     storeId: "emptied",
     success: true,
     matchIndex: 1,
+    commitIndex: 0,
   });
   assert.is(cluster.raft("a").role, "leader");
   assert.is(cluster.raft("a").commitIndex, 0);

@@ -98,6 +98,7 @@ test("[R4] a higher term makes any replica its follower (§5.1)", () => {
     storeId,
     success: true,
     matchIndex: 0,
+    commitIndex: 0,
   });
   assert.is(cluster.raft(leader).role, "follower");
   assert.is(cluster.raft(leader).term, term + 4);

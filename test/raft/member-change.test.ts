@@ -123,7 +123,8 @@ test("[R58] a removed replica that does not know it disturbs nobody: not by any 
   for (const id of ["a", "b"]) {
     cluster.receive(id, "c", { type: "requestVote", ...high, ...far, cause: "timeout" });
     cluster.receive(id, "c", { type: "preVote", ...high, ...far, leaderLost: false });
-    cluster.receive(id, "c", { type: "appendEntriesResponse", ...high, success: true, matchIndex: 999 });
+    const match = { matchIndex: 999, commitIndex: 0 };
+    cluster.receive(id, "c", { type: "appendEntriesResponse", ...high, success: true, ...match });
     cluster.receive(id, "c", { type: "requestVoteResponse", ...high, granted: true });
     cluster.step(id, { type: "followerAlive", nodeId: "c", term });
     assert.is(cluster.raft(id).term, term);
@@ -269,6 +270,7 @@ test("[R61] of two disks of one node the other one's answers count for nothing",
     storeId: "c-disk2",
     success: true,
     matchIndex: lastIndex,
+    commitIndex: 0,
   });
   while (cluster.completeWrite("a"));
   assert.is(cluster.raft("a").commitIndex, before, "the learner's answer is no voter's");
