@@ -11,6 +11,8 @@ export interface GroupStatusJson {
   readonly leader: string | null;
   readonly commitIndex: number;
   readonly appliedIndex: number;
+  /** It has nothing to do, and is left alone until something happens. */
+  readonly isAsleep: boolean;
 }
 
 export interface PeerStatusJson {
@@ -31,6 +33,8 @@ export interface StatusJson {
   readonly clusterId: string | null;
   readonly uptimeMs: number;
   readonly development: boolean;
+  /** How much this node should lead, 0 to 100. */
+  readonly leadPriority: number;
   readonly groups: readonly GroupStatusJson[];
   readonly rooms: readonly RoomStatus[];
   readonly roomFailures: RoomFailures;
@@ -62,13 +66,15 @@ export function buildStatus({
     clusterId: node.founding?.clusterId ?? null,
     uptimeMs: node.uptimeMs,
     development: node.options.development,
-    groups: node.groups().map(({ id, role, term, leader, commitIndex, appliedIndex }) => ({
+    leadPriority: node.options.leadPriority,
+    groups: node.groups().map(({ id, role, term, leader, commitIndex, appliedIndex, isAsleep }) => ({
       id,
       role,
       term,
       leader,
       commitIndex,
       appliedIndex,
+      isAsleep,
     })),
     rooms: rooms(),
     roomFailures: roomFailures?.() ?? noFailures,

@@ -3,7 +3,7 @@ import type { EngineClock } from "./engine-construction.ts";
 import type { Group } from "./group.ts";
 
 interface ApplyStageOptions {
-  readonly groups: readonly Group[];
+  readonly awake: { readonly groups: readonly Group[] };
   readonly clock: EngineClock;
   /** Of one turn of the event loop, for all groups together. */
   readonly budgetMs: number;
@@ -24,15 +24,17 @@ export class ApplyStage {
   }
 
   get hasWork(): boolean {
-    return this.#options.groups.some(({ applier }) => applier.hasWork);
+    return this.#options.awake.groups.some(({ applier }) => applier.hasWork);
   }
 
   /** True if everything that is committed is applied. */
   run(): boolean {
-    const { groups, clock, budgetMs } = this.#options;
+    const { awake, clock, budgetMs } = this.#options;
+    const { groups } = awake;
+    if (groups.length === 0) return true;
     const untilMs = clock.now().monotonicMs + budgetMs;
     const isOver = () => clock.now().monotonicMs >= untilMs;
-    const first = this.#first;
+    const first = this.#first % groups.length;
     this.#first = (first + 1) % groups.length;
     for (let passed = 0; passed < groups.length; passed++) {
       const at = (first + passed) % groups.length;
@@ -51,7 +53,7 @@ export class ApplyStage {
   proposeTicks(now: Now): boolean {
     let proposed = false;
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const { ticks, applier } of this.#options.groups) {
+    for (const { ticks, applier } of this.#options.awake.groups) {
       // Half of the parts know nothing of what the others need.
       const dueMs = applier.isRestoring ? null : ticks.dueInMs(now);
       if (dueMs === null) continue;

@@ -3,21 +3,22 @@ import type { Saver } from "./saver.ts";
 
 /** Checkpoints of one group in each turn, group after group. */
 export class CheckpointStage {
-  readonly #groups: readonly Group[];
+  readonly #awake: { readonly groups: readonly Group[] };
   readonly #saver: Saver;
   #turn = 0;
 
-  constructor(groups: readonly Group[], saver: Saver) {
-    this.#groups = groups;
+  constructor(awake: { readonly groups: readonly Group[] }, saver: Saver) {
+    this.#awake = awake;
     this.#saver = saver;
   }
 
   /** Only into a batch of its own: while another one gathers, what is agreed goes first. */
   run(): void {
     if (this.#saver.isGathering) return;
-    const count = this.#groups.length;
+    const { groups } = this.#awake;
+    const count = groups.length;
     for (let passed = 0; passed < count; passed++) {
-      const compactor = this.#groups[this.#turn++ % count]?.compactor;
+      const compactor = groups[this.#turn++ % count]?.compactor;
       if (!compactor?.wantsStep) continue;
       compactor.step();
       return;

@@ -29,6 +29,8 @@ export class Compactor {
   #nextRoundMs: number;
   #bytesAtRound = 0;
   #movesBase = false;
+  /** As of this applied index a round found nothing to save, nor any base to move. */
+  #settledAt: number | null = null;
   #isSuspended = false;
   /** A snapshot replaces the state: what was on its way before counts for nothing. */
   #era = 0;
@@ -75,7 +77,15 @@ export class Compactor {
     this.#nextRoundMs = nowMs + this.#intervalMs();
     this.#bytesAtRound = applier.marks.bytes;
     this.#checkpoints.beginRound();
-    if (!this.#checkpoints.isRoundActive) this.cut();
+    if (this.#checkpoints.isRoundActive) return;
+    this.cut();
+    this.#settledAt = this.#movesBase ? null : applier.appliedIndex;
+  }
+
+  /** There is nothing to save and nothing to cut before more is applied. */
+  get isSettled(): boolean {
+    const isBusy = this.#isSuspended || this.#movesBase || this.#checkpoints.isRoundActive;
+    return !isBusy && this.#settledAt === this.#options.applier.appliedIndex;
   }
 
   /** A few parts into the batch that is being gathered. */
@@ -136,6 +146,7 @@ export class Compactor {
   reset(base: Base): void {
     this.#isSuspended = false;
     this.#movesBase = false;
+    this.#settledAt = null;
     this.#base = base;
     this.#bytesAtRound = 0;
   }

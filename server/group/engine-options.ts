@@ -74,6 +74,8 @@ export interface EngineOptions {
   readonly pipeLagMsMax: number;
   /** For so long after either no lead is given to this node. */
   readonly strainedMs: number;
+  /** A group that has had nothing to do for so long sleeps. */
+  readonly sleepAfterMs: number;
   /** Handed to every group's core. */
   readonly raft: Partial<RaftOptions>;
 }
@@ -126,6 +128,7 @@ export const engineDefaults: EngineOptions = Object.freeze({
   diskStallMsMax: 500,
   pipeLagMsMax: 250,
   strainedMs: 2000,
+  sleepAfterMs: 500,
   raft: Object.freeze({}),
 });
 

@@ -3,6 +3,7 @@ import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { StoreSeen } from "../storage/storage.ts";
 import { ApplyStage } from "./apply-stage.ts";
+import { AwakeGroups } from "./awake-groups.ts";
 import { CheckpointStage } from "./checkpoint-stage.ts";
 import type { EngineConstruction } from "./engine-construction.ts";
 import type { EngineEvent } from "./engine-event.ts";
@@ -43,6 +44,7 @@ export class GroupEngine {
   readonly #metronome: Metronome;
   /** What callers outside are told of leads and members. */
   readonly notices: GroupNotices;
+  readonly #awake: AwakeGroups;
   readonly #applyStage: ApplyStage;
   readonly #groups: readonly Group[];
   readonly #time: TurnClock;
@@ -88,6 +90,7 @@ export class GroupEngine {
       settlements: this.#settlements,
       now: () => this.#time.now,
       isUp: (nodeId) => this.#heartbeats.isUp(nodeId),
+      wake: (group) => this.#awake.wake(this.#group(group)),
       push: (event) => this.#pipe.push(event),
       failed: (error) => this.#fail(error),
     });
@@ -96,29 +99,51 @@ export class GroupEngine {
       const { contents, isNew } = startingContents(persisted.get(id), founding.members);
       return new Group({ id, persisted: contents, isNew, machine: construction.machineFor(id), host });
     });
-    this.notices = new GroupNotices(this.#groups, this.#settlements);
-    this.#heartbeats = groupHeartbeats(this.#groups, {
+    this.#awake = new AwakeGroups({
+      groups: this.#groups,
+      self: construction.self.nodeId,
+      options: this.#options,
+      time: this.#time,
+      heartbeats: () => this.#heartbeats,
+      woken: () => {
+        this.#pipe.wake();
+        this.#metronome.hurry();
+      },
+    });
+    const awake = this.#awake;
+    this.notices = new GroupNotices(awake, this.#settlements);
+    this.#heartbeats = groupHeartbeats({
+      groups: this.#groups,
+      awake,
+      self: construction.self.nodeId,
       network: construction.network,
       takesLeads: () => !this.#isRetiring && !strain.isRecent(this.#time.nowMs),
     });
     this.talk = new GroupTalk(this.#groups, construction.network, this.#options);
     const wake = () => this.#pipe.wake();
     const budgetMs = this.#options.applyBudgetMs;
-    this.#applyStage = new ApplyStage({ groups: this.#groups, clock, budgetMs, wake });
-    this.#turns = new Turns({
+    this.#applyStage = new ApplyStage({ awake, clock, budgetMs, wake });
+    this.#turns = this.#makeTurns(strain);
+  }
+
+  #makeTurns(strain: Strain): Turns {
+    const { network, log } = this.#construction;
+    const [awake, groups, heartbeats] = [this.#awake, this.#groups, this.#heartbeats];
+    return new Turns({
       options: this.#options,
-      groups: this.#groups,
+      groups,
+      awake,
       time: this.#time,
       metronome: this.#metronome,
       strain,
       saver: this.#saver,
       settlements: this.#settlements,
-      heartbeats: this.#heartbeats,
+      heartbeats,
       keeper: this.#keeper,
-      inbox: new PeerInbox({ groups: this.#groups, heartbeats: this.#heartbeats, log: construction.log }),
+      inbox: new PeerInbox({ groups, awake, heartbeats, log }),
       applyStage: this.#applyStage,
-      network: construction.network,
-      checkpointStage: new CheckpointStage(this.#groups, this.#saver),
+      network,
+      checkpointStage: new CheckpointStage(awake, this.#saver),
       notices: this.notices,
     });
   }
@@ -181,6 +206,14 @@ export class GroupEngine {
     return group;
   }
 
+  /** To which something is about to happen. */
+  #woken(id: number): Group {
+    const group = this.#group(id);
+    this.#time.read();
+    this.#awake.wake(group);
+    return group;
+  }
+
   /**
    * Resolves with the value that the machine's `apply` gave here, once the command is committed and applied on this
    * node; it is carried out at most once, whatever happens to leaders and links meanwhile.
@@ -196,7 +229,7 @@ export class GroupEngine {
     { timeoutMs, urgent = false }: { timeoutMs?: number; urgent?: boolean } = {},
   ): Promise<unknown> {
     const { commandBytesMax, proposeTimeoutMs } = this.#options;
-    const target = this.#group(group);
+    const target = this.#woken(group);
     assert(command.length > 0, "a command has at least one byte");
     if (command.length > commandBytesMax) {
       const what = `a command of ${command.length} bytes; ${commandBytesMax} are allowed`;
@@ -236,7 +269,7 @@ export class GroupEngine {
     group: number,
     { consistency, timeoutMs }: { consistency: Consistency; timeoutMs?: number },
   ): Promise<ReadPoint> {
-    const { reads, admission } = this.#group(group);
+    const { reads, admission } = this.#woken(group);
     const refusal = this.#stopped() ?? admission.readRefusal();
     if (refusal !== null) return Promise.reject(refusal);
     // The clocks as they are now: a lease that ended while this process was paused is over (see #stopped).
@@ -266,7 +299,7 @@ export class GroupEngine {
    * proposals wait. Resolves with the outcome: within an election timeout `to` leads, or there is a reason.
    */
   transferLeader(group: number, to: string): Promise<TransferOutcome> {
-    const target = this.#group(group);
+    const target = this.#woken(group);
     if (this.#state === "stopped") return Promise.resolve(refusedTransfer({ group, to, code: "STOPPED" }));
     const outcome = target.transfer.ask(to);
     this.#pipe.wake();
@@ -285,7 +318,7 @@ export class GroupEngine {
 
   status(): readonly GroupStatus[] {
     this.#time.read();
-    return this.#groups.map((group) => group.status());
+    return this.#groups.map((group) => ({ ...group.status(), isAsleep: this.#awake.isAsleep(group) }));
   }
 
   peers(): readonly PeerPulse[] {
@@ -312,6 +345,11 @@ export class GroupEngine {
     return this.#turns.isRestored && applier.isWhole && !isBehind;
   }
 
+  /** Nothing of the group is looked at before something happens to it (see AwakeGroups). */
+  isAsleep(group: number): boolean {
+    return this.#awake.isAsleep(this.#group(group));
+  }
+
   /** On the monotonic clock; null while there is a leader. */
   leaderlessSinceMs(group: number): number | null {
     return this.#group(group).leaderlessSinceMs;
@@ -326,14 +364,14 @@ export class GroupEngine {
     change: MembersChange,
     how: { dryRun?: boolean; timeoutMs?: number } = {},
   ): Promise<MembersOutcome> {
-    const outcome = this.#group(group).memberChanges.ask(change, how);
+    const outcome = this.#woken(group).memberChanges.ask(change, how);
     this.#pipe.wake();
     return outcome;
   }
 
   /** Null if this node does not lead the group. */
   membersProgress(group: number): MembersProgress | null {
-    const { raft } = this.#group(group);
+    const { raft } = this.#woken(group);
     return raft.role === "leader" ? raft.status() : null;
   }
 }

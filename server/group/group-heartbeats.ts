@@ -1,27 +1,53 @@
 import type { Network } from "../network/network.ts";
+import type { AwakeGroups } from "./awake-groups.ts";
 import type { Group } from "./group.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import type { Lead } from "./lead-digest.ts";
 
-/** Heartbeats that speak for these groups, and are heard by them. */
-export function groupHeartbeats(
-  groups: readonly Group[],
-  { network, takesLeads }: { network: Network; takesLeads: () => boolean },
-): Heartbeats {
-  const leadsOf = (isLed: (group: Group) => boolean): readonly Lead[] =>
-    groups.filter(isLed).map(({ id, raft }) => ({ group: id, term: raft.term }));
-  const stepAll = (type: "leaderAlive" | "followerAlive", nodeId: string, leads: readonly Lead[]) => {
-    for (const { group, term } of leads) groups[group]?.step({ type, nodeId, term });
-  };
+interface GroupHeartbeatsParts {
+  readonly groups: readonly Group[];
+  readonly awake: AwakeGroups;
+  readonly self: string;
+  readonly network: Network;
+  readonly takesLeads: () => boolean;
+}
+
+/** Heartbeats that speak for these groups, and are heard by those that are awake. */
+export function groupHeartbeats({
+  groups,
+  awake,
+  self,
+  network,
+  takesLeads,
+}: GroupHeartbeatsParts): Heartbeats {
+  const leadsOf = (nodeId: string): readonly Lead[] =>
+    groups
+      .filter(({ raft }) => raft.leaderId === nodeId)
+      .map(({ id, raft }) => ({ group: id, term: raft.term }));
+  const awakeLeadsOf = (nodeId: string): readonly Group[] =>
+    awake.groups.filter(({ raft }) => raft.leaderId === nodeId);
   return new Heartbeats({
-    leads: () => leadsOf((group) => group.isLeader),
-    believes: (nodeId) => leadsOf((group) => group.raft.leaderId === nodeId),
+    digest: () => awake.leadsOf(self),
+    believedDigest: (nodeId) => awake.leadsOf(nodeId),
+    leads: () => leadsOf(self),
+    believes: leadsOf,
     takesLeads,
     send: (nodeId, message) => network.send(nodeId, message),
-    leaderAlive: (nodeId, leads) => stepAll("leaderAlive", nodeId, leads),
-    followerAlive: (nodeId, leads) => stepAll("followerAlive", nodeId, leads),
+    leaderAlive: (nodeId) => {
+      for (const group of awakeLeadsOf(nodeId))
+        group.step({ type: "leaderAlive", nodeId, term: group.raft.term });
+    },
+    leadsAlive: (nodeId, leads) => {
+      for (const { group, term } of leads) groups[group]?.step({ type: "leaderAlive", nodeId, term });
+    },
+    followerAlive: (nodeId) => {
+      for (const group of awakeLeadsOf(self))
+        group.step({ type: "followerAlive", nodeId, term: group.raft.term });
+    },
+    disbelieved: (nodeId) => awake.wakeLedBy(nodeId),
     disagreed: (nodeId) => {
-      for (const group of groups) group.disagreed(nodeId);
+      awake.wakeFollowedBy(nodeId);
+      for (const group of awakeLeadsOf(self)) group.disagreed(nodeId);
     },
   });
 }

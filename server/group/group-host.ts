@@ -18,6 +18,8 @@ export interface GroupHost {
   readonly log: Log;
   readonly saver: Saver;
   readonly settlements: Settlements;
+  /** Before anything happens to a group. */
+  readonly wake: (group: number) => void;
   /** The clocks, as read for the present turn. */
   readonly now: () => Now;
   readonly isUp: (nodeId: string) => boolean;
@@ -37,7 +39,7 @@ export interface GroupHost {
 }
 
 /** The engine's own parts, as its groups see them. */
-interface HostParts extends Pick<GroupHost, "engine" | "saver" | "settlements" | "now" | "isUp"> {
+interface HostParts extends Pick<GroupHost, "engine" | "saver" | "settlements" | "now" | "isUp" | "wake"> {
   readonly push: (event: EngineEvent) => void;
   readonly failed: (error: unknown) => void;
 }

@@ -6,13 +6,13 @@ type Listener<Notice> = (notice: Notice) => void;
 
 /** Tells callers outside what became of the groups' leads and members: at the end of a turn, outside of any apply. */
 export class GroupNotices {
-  readonly #groups: readonly Group[];
+  readonly #awake: { readonly groups: readonly Group[] };
   readonly #settlements: Settlements;
   readonly #onLead = new Set<Listener<LeaderChange>>();
   readonly #onMembers = new Set<Listener<MembersNotice>>();
 
-  constructor(groups: readonly Group[], settlements: Settlements) {
-    this.#groups = groups;
+  constructor(awake: { readonly groups: readonly Group[] }, settlements: Settlements) {
+    this.#awake = awake;
     this.#settlements = settlements;
   }
 
@@ -29,7 +29,7 @@ export class GroupNotices {
   }
 
   notice(): void {
-    for (const group of this.#groups) {
+    for (const group of this.#awake.groups) {
       this.#tell(this.#onLead, group.noticeLead());
       this.#tell(this.#onMembers, group.noticeMembers());
     }

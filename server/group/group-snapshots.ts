@@ -74,6 +74,11 @@ export class GroupSnapshots {
     return this.#receiver.status;
   }
 
+  /** None is on its way to anybody, nor from anybody. */
+  get isIdle(): boolean {
+    return this.#sender.count === 0 && this.#receiver.status === null;
+  }
+
   /** What a Ready asks for. */
   carryOut({ snapshotsEnded, chunksWanted, chunksReceived }: Ready): void {
     this.#sender.ended(snapshotsEnded);

@@ -21,6 +21,8 @@ export interface GroupStatus {
   readonly logBytes: number;
   readonly proposalsInFlight: number;
   readonly applyBacklog: number;
+  /** It has nothing to do, and is left alone until something happens. */
+  readonly isAsleep: boolean;
   readonly members: MembersNotice;
   /** Parts are still being brought back from the disk: nothing is applied or served. */
   readonly isRestoring: boolean;

@@ -102,6 +102,7 @@ export class Group {
       raft: this.raft,
       settlements,
       electionTimeoutMs: 4 * completeRaftOptions(engine.raft).electionBaseMs,
+      wake: () => host.wake(id),
       begin: (to) => this.step({ type: "transferLeader", to }),
     });
     this.snapshots = new GroupSnapshots({
@@ -186,6 +187,7 @@ export class Group {
   }
 
   step(event: RaftEvent): void {
+    this.#host.wake(this.id);
     this.raft.step(event, this.#host.now());
   }
 
@@ -218,6 +220,19 @@ export class Group {
   linkUp(nodeId: string): void {
     this.step({ type: "linkUp", nodeId });
     if (this.raft.leaderId === nodeId) this.router.resendAll();
+  }
+
+  /** Nothing is under way here, and nothing is due before the machine's next tick (see AwakeGroups). */
+  get isIdle(): boolean {
+    const { raft, applier, router, reads, compactor, gate, snapshots, transfer, memberChanges } = this;
+    const isQuiet = raft.isQuiet && router.isIdle && reads.isIdle && gate.parked === 0;
+    const isSettled = applier.isWhole && !applier.hasWork && compactor.isSettled && snapshots.isIdle;
+    return isQuiet && isSettled && transfer.isIdle && memberChanges.isIdle;
+  }
+
+  /** Null if none is due. In macrotasks only. */
+  get tickDueInMs(): number | null {
+    return this.ticks.dueInMs(this.#host.now());
   }
 
   /** What callers outside see of the lead; a change of it sends what is unanswered to whoever leads now. */
@@ -342,7 +357,7 @@ export class Group {
     for (const { to, message } of envelopes) this.#host.send(to, { type: "raft", group: this.id, message });
   }
 
-  status(): GroupStatus {
+  status(): Omit<GroupStatus, "isAsleep"> {
     const { raft, applier } = this;
     return {
       id: this.id,

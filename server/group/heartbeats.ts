@@ -1,6 +1,6 @@
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { PeerPulse } from "./group-status.ts";
-import { type Lead, leadDigest } from "./lead-digest.ts";
+import type { Lead } from "./lead-digest.ts";
 
 type Heartbeat = Extract<PeerMessage, { type: "heartbeat" }>;
 
@@ -19,20 +19,31 @@ interface Pulse {
     readonly atMs: number;
   } | null;
   roundTripMs: number | null;
+  /** When the other one last said that it leads just what this node believes; null: not over this link. */
+  agreedMs: number | null;
+  /** When it last agreed with all that this node leads. */
+  confirmedMs: number | null;
 }
 
 export interface HeartbeatsOptions {
-  /** What this node leads. */
+  /** Of what this node leads. */
+  readonly digest: () => number;
+  /** Of what this node believes that the other leads. */
+  readonly believedDigest: (nodeId: string) => number;
+  /** The same, in full. */
   readonly leads: () => readonly Lead[];
-  /** What this node believes that the other leads. */
   readonly believes: (nodeId: string) => readonly Lead[];
   /** This node may be given a lead now. */
   readonly takesLeads: () => boolean;
   readonly send: (nodeId: string, message: PeerMessage) => void;
+  /** `nodeId` leads all that this node believes that it does. */
+  readonly leaderAlive: (nodeId: string) => void;
   /** `nodeId` leads these, and this node agrees. */
-  readonly leaderAlive: (nodeId: string, leads: readonly Lead[]) => void;
-  /** `nodeId` agrees that this node leads these. */
-  readonly followerAlive: (nodeId: string, leads: readonly Lead[]) => void;
+  readonly leadsAlive: (nodeId: string, leads: readonly Lead[]) => void;
+  /** `nodeId` agrees with all that this node leads. */
+  readonly followerAlive: (nodeId: string) => void;
+  /** `nodeId` does not lead what this node believes: nothing of it may be kept quiet by it. */
+  readonly disbelieved: (nodeId: string) => void;
   /** `nodeId` has heard the present digest and does not agree: its groups must hear from their leader here. */
   readonly disagreed: (nodeId: string) => void;
 }
@@ -61,6 +72,8 @@ export class Heartbeats {
       digestSince: 0,
       heard: null,
       roundTripMs: null,
+      agreedMs: null,
+      confirmedMs: null,
     });
     this.beat(nodeId, nowMs);
   }
@@ -91,6 +104,16 @@ export class Heartbeats {
     return [...this.peers()].map((node) => ({ node, roundTripMs: this.roundTripMs(node) }));
   }
 
+  /** When it last said that it leads just what this node believes, if what it said last was that; else null. */
+  agreedMs(nodeId: string): number | null {
+    return this.#pulses.get(nodeId)?.agreedMs ?? null;
+  }
+
+  /** When it last agreed with all that this node leads, if nothing else was heard of it since; else null. */
+  confirmedMs(nodeId: string): number | null {
+    return this.#pulses.get(nodeId)?.confirmedMs ?? null;
+  }
+
   beatAll(nowMs: number): void {
     for (const nodeId of this.#pulses.keys()) this.beat(nodeId, nowMs);
   }
@@ -100,13 +123,13 @@ export class Heartbeats {
     if (pulse === undefined) return;
     pulse.sequence += 1;
     pulse.sentAtMs[pulse.sequence % sentKept] = nowMs;
-    const digest = leadDigest(this.#options.leads());
+    const digest = this.#options.digest();
     if (digest !== pulse.digestSent || pulse.digestSince === 0) {
       pulse.digestSent = digest;
       pulse.digestSince = pulse.sequence;
     }
     const { heard } = pulse;
-    const agrees = heard !== null && heard.digest === leadDigest(this.#options.believes(nodeId));
+    const agrees = heard !== null && heard.digest === this.#options.believedDigest(nodeId);
     this.#options.send(nodeId, {
       type: "heartbeat",
       sequence: pulse.sequence,
@@ -124,33 +147,37 @@ export class Heartbeats {
     const { sequence, digest, takesLeads } = heartbeat;
     pulse.heard = { sequence, digest, takesLeads, atMs: nowMs };
     this.#measure(pulse, heartbeat, nowMs);
-    if (heartbeat.digest !== 0) {
-      const believed = this.#options.believes(nodeId);
-      if (leadDigest(believed) === heartbeat.digest) this.#options.leaderAlive(nodeId, believed);
+    if (this.#options.believedDigest(nodeId) === heartbeat.digest) {
+      pulse.agreedMs = nowMs;
+      if (heartbeat.digest !== 0) this.#options.leaderAlive(nodeId);
+    } else {
+      this.#options.disbelieved(nodeId);
+      pulse.agreedMs = null;
     }
     this.#confirmed(nodeId, pulse, heartbeat);
   }
 
   #confirmed(nodeId: string, pulse: Pulse, heartbeat: Heartbeat): void {
-    const leads = this.#options.leads();
-    const digest = leadDigest(leads);
+    const digest = this.#options.digest();
     // What was said last is no longer true, or nothing is led: there is nothing to confirm.
     if (digest === 0 || digest !== pulse.digestSent) return;
     if (heartbeat.confirms === digest) {
-      this.#options.followerAlive(nodeId, leads);
+      pulse.confirmedMs = pulse.heard?.atMs ?? null;
+      this.#options.followerAlive(nodeId);
       return;
     }
     // Only an answer to the present digest is a disagreement; one to an older digest just crossed it on the way.
     if (heartbeat.echo < pulse.digestSince) return;
-    this.#options.send(nodeId, { type: "leads", groups: leads });
     this.#options.disagreed(nodeId);
+    pulse.confirmedMs = null;
+    this.#options.send(nodeId, { type: "leads", groups: this.#options.leads() });
   }
 
   /** The other one says in full what it leads. What is agreed keeps its group quiet, the rest waits for its leader. */
   heardLeads(nodeId: string, leads: readonly Lead[]): void {
     const believed = new Map(this.#options.believes(nodeId).map((lead) => [lead.group, lead.term]));
     const agreed = leads.filter((lead) => believed.get(lead.group) === lead.term);
-    if (agreed.length > 0) this.#options.leaderAlive(nodeId, agreed);
+    if (agreed.length > 0) this.#options.leadsAlive(nodeId, agreed);
   }
 
   #measure(pulse: Pulse, heartbeat: Heartbeat, nowMs: number): void {

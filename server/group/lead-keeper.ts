@@ -52,6 +52,8 @@ export class LeadKeeper {
   readonly #moved = new Map<number, Moved>();
   readonly #upSinceMs = new Map<string, number>();
   #nextLookMs = Number.NEGATIVE_INFINITY;
+  /** As of these facts every lead that is here stays here. */
+  #settledFacts: string | null = null;
 
   constructor(options: LeadKeeperOptions, parts: LeadKeeperParts) {
     this.#options = options;
@@ -110,27 +112,46 @@ export class LeadKeeper {
     return equals[id % equals.length] ?? null;
   }
 
-  /** Hands over what should not stay here. */
-  tick(groups: readonly Group[], nowMs: number): void {
-    if (nowMs < this.#nextLookMs && this.#parts.strain() === null) return;
+  /** Hands over what should not stay here. Those that sleep are looked at only when something has changed. */
+  tick({ groups, awake }: { groups: readonly Group[]; awake: readonly Group[] }, nowMs: number): void {
+    const isStrained = this.#parts.strain() !== null;
+    if (nowMs < this.#nextLookMs && !isStrained) return;
     this.#nextLookMs = nowMs + lookEveryMs;
-    for (const group of groups) this.#look(group, nowMs);
+    const facts = this.#facts();
+    const looked = facts === this.#settledFacts && !isStrained ? awake : groups;
+    const moving = looked.filter((group) => !this.#look(group, nowMs));
+    if (moving.length > 0) this.#settledFacts = null;
+    else if (looked === groups) this.#settledFacts = facts;
   }
 
-  #look(group: Group, nowMs: number): void {
+  /** Everything that where a lead belongs depends on, but for the group itself. */
+  #facts(): string {
+    const { takesLeads } = this.#parts;
+    return [...this.#upSinceMs.keys()]
+      .map((nodeId) => `${nodeId} ${takesLeads(nodeId)} ${this.#priority(nodeId)}`)
+      .join();
+  }
+
+  /** True: as long as nothing changes, the group's lead, if it is here, stays. */
+  #look(group: Group, nowMs: number): boolean {
     if (!group.isLeader) {
       this.#led.delete(group.id);
-      return;
+      return true;
     }
     let led = this.#led.get(group.id);
     if (led?.term !== group.raft.term) {
       led = { term: group.raft.term, sinceMs: nowMs, nextTryMs: nowMs, refusedBy: [] };
       this.#led.set(group.id, led);
     }
-    if (group.raft.transferTo !== null || nowMs < led.nextTryMs) return;
+    if (group.raft.transferTo !== null || nowMs < led.nextTryMs) return false;
     const trouble = this.#trouble(group);
-    if (trouble !== null) this.#relieve(group, { led, trouble, nowMs });
-    else if (this.#options.spreadLeaders) this.#bringHome(group, led, nowMs);
+    if (trouble !== null) {
+      this.#relieve(group, { led, trouble, nowMs });
+      return false;
+    }
+    if (!this.#options.spreadLeaders || this.#isHome(group)) return true;
+    this.#bringHome(group, led, nowMs);
+    return false;
   }
 
   #trouble(group: Group): Trouble | null {
@@ -139,7 +160,7 @@ export class LeadKeeper {
   }
 
   #relieve(group: Group, { led, trouble, nowMs }: { led: Led; trouble: Trouble; nowMs: number }): void {
-    const heirs = this.heirs(group).filter((nodeId) => this.#parts.takesLeads(nodeId));
+    const heirs = this.#givable(this.heirs(group));
     // A vote is worth nothing before it is on the disk: without this one's the others must be enough.
     const { configuration } = group.raft;
     const canElect =
@@ -189,17 +210,29 @@ export class LeadKeeper {
 
   /** Another node that the lead belongs to, is linked since `sinceMs` and has caught up; null: it may stay here. */
   #home(group: Group, sinceMs: number): string | null {
-    const { self } = this.#parts;
     const { commitIndex } = group.raft;
     const followers = group.raft.status().followers;
-    const able = this.heirs(group).filter((nodeId) => {
-      if (!this.#parts.takesLeads(nodeId)) return false;
-      const upSinceMs = this.#upSinceMs.get(nodeId);
+    const able = this.#givable(this.heirs(group)).filter((nodeId) => {
       const follower = followers.find((one) => one.nodeId === nodeId);
-      return upSinceMs !== undefined && upSinceMs <= sinceMs && (follower?.matchIndex ?? 0) >= commitIndex;
+      return (this.#upSinceMs.get(nodeId) ?? 0) <= sinceMs && (follower?.matchIndex ?? 0) >= commitIndex;
     });
+    return this.#homeAmong(group, able);
+  }
+
+  /** Whoever may be given it, once it is stable and has caught up, has no better claim to it than this node. */
+  #isHome(group: Group): boolean {
+    const others = group.raft.configuration.voters.map(({ nodeId }) => nodeId);
+    return this.#homeAmong(group, this.#givable(others)) === null;
+  }
+
+  #givable(nodeIds: readonly string[]): readonly string[] {
+    return nodeIds.filter((nodeId) => this.#upSinceMs.has(nodeId) && this.#parts.takesLeads(nodeId));
+  }
+
+  /** Among these others; null: none of them. */
+  #homeAmong(group: Group, able: readonly string[]): string | null {
     const highest = Math.max(...able.map((nodeId) => this.#priority(nodeId)));
-    const own = this.#priority(self);
+    const own = this.#priority(this.#parts.self);
     if (able.length === 0 || highest < own) return null;
     const choice = this.#choice(group, highest);
     if (choice !== null && able.includes(choice)) return choice;

@@ -21,6 +21,8 @@ export interface LeadTransferParts {
   readonly settlements: Settlements;
   /** For how long a lead may be nobody's before the transfer counts as failed. */
   readonly electionTimeoutMs: number;
+  /** Before anything happens to the group. */
+  readonly wake: () => void;
   /** Into the core. */
   readonly begin: (to: string) => void;
 }
@@ -40,11 +42,16 @@ export class LeadTransfer {
     this.#parts = parts;
   }
 
+  get isIdle(): boolean {
+    return this.#asked === null;
+  }
+
   /** It begins in the pipe's next turn. */
   ask(to: string): Promise<TransferOutcome> {
     const { group } = this.#parts;
     if (this.#asked !== null)
       return Promise.resolve(refusedTransfer({ group, to, code: "TRANSFERRING", towards: this.#asked.to }));
+    this.#parts.wake();
     return new Promise((settle) => {
       this.#asked = { to, settle, state: { type: "waiting" } };
     });

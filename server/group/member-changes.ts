@@ -61,6 +61,10 @@ export class MemberChanges {
     this.#lastId = Math.floor(parts.host.random() * idsMax);
   }
 
+  get isIdle(): boolean {
+    return this.#asked.size === 0;
+  }
+
   get #nowMs(): number {
     return this.#parts.host.now().monotonicMs;
   }

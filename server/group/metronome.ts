@@ -18,11 +18,27 @@ export class Metronome {
     this.#parts = parts;
   }
 
-  arm(): void {
-    const { clock, tickMs, tick } = this.#parts;
-    this.#dueMs = clock.now().monotonicMs + tickMs;
+  /** For the next tick; while all groups sleep it need not come before the next heartbeat, or `restUntilMs`. */
+  arm({ restUntilMs }: { restUntilMs: number | null } = { restUntilMs: null }): void {
+    const { clock, tickMs } = this.#parts;
+    const nowMs = clock.now().monotonicMs;
+    const restMs = restUntilMs === null ? 0 : Math.min(restUntilMs, this.#nextBeatMs) - nowMs;
+    this.#arm(nowMs, Math.max(tickMs, restMs));
+  }
+
+  #arm(nowMs: number, delayMs: number): void {
+    const { clock, tick } = this.#parts;
+    this.#cancel?.();
+    this.#dueMs = nowMs + delayMs;
     // Behind a poll of the sockets: what already waits there is heard before any timeout counts (design 4.1).
-    this.#cancel = clock.setTimer(() => clock.defer(tick), tickMs);
+    this.#cancel = clock.setTimer(() => clock.defer(tick), delayMs);
+  }
+
+  /** A group woke up: the next tick comes no later than usual. */
+  hurry(): void {
+    const { clock, tickMs } = this.#parts;
+    const nowMs = clock.now().monotonicMs;
+    if (this.#dueMs - nowMs > tickMs) this.#arm(nowMs, tickMs);
   }
 
   /** How late the tick is that the pipe has come to. */
@@ -39,5 +55,6 @@ export class Metronome {
 
   stop(): void {
     this.#cancel?.();
+    this.#dueMs = Number.NEGATIVE_INFINITY;
   }
 }

@@ -1,10 +1,12 @@
 import type { PeerMessage } from "../network/peer-message.ts";
+import type { AwakeGroups } from "./awake-groups.ts";
 import type { Group } from "./group.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import type { Log } from "./log.ts";
 
 interface PeerInboxParts {
   readonly groups: readonly Group[];
+  readonly awake: AwakeGroups;
   readonly heartbeats: Heartbeats;
   readonly log: Log;
 }
@@ -53,8 +55,12 @@ export class PeerInbox {
   }
 
   #known(from: string, id: number): Group | null {
-    const group = this.#parts.groups[id];
-    if (group !== undefined) return group;
+    const { groups, awake } = this.#parts;
+    const group = groups[id];
+    if (group !== undefined) {
+      awake.wake(group);
+      return group;
+    }
     this.#parts.log.warn({ from, group: id }, "a message for a group that there is not");
     return null;
   }

@@ -41,6 +41,11 @@ export class ProposalRouter {
     this.proposals = new Proposals(options.engine, options.settlements);
   }
 
+  /** Nothing waits here, sent or not. */
+  get isIdle(): boolean {
+    return this.#forwarded.length === 0 && this.proposals.inFlight === 0;
+  }
+
   hasWork(nowMs: number): boolean {
     return this.#forwarded.length > 0 || this.proposals.hasUnsent(nowMs);
   }

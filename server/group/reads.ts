@@ -64,6 +64,10 @@ export class Reads {
     this.#parts = parts;
   }
 
+  get isIdle(): boolean {
+    return this.#batches.length === 0 && this.#gathering === null;
+  }
+
   get waiting(): number {
     return this.#callers;
   }

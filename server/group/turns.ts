@@ -1,5 +1,6 @@
 import type { Network } from "../network/network.ts";
 import type { ApplyStage } from "./apply-stage.ts";
+import type { AwakeGroups } from "./awake-groups.ts";
 import type { CheckpointStage } from "./checkpoint-stage.ts";
 import type { EngineEvent } from "./engine-event.ts";
 import type { EngineOptions } from "./engine-options.ts";
@@ -17,6 +18,7 @@ import type { TurnClock } from "./turn-clock.ts";
 export interface TurnsParts {
   readonly options: EngineOptions;
   readonly groups: readonly Group[];
+  readonly awake: AwakeGroups;
   readonly time: TurnClock;
   readonly metronome: Metronome;
   readonly strain: Strain;
@@ -47,7 +49,7 @@ export class Turns {
 
   handle(event: EngineEvent): void {
     this.#begin();
-    const { groups, keeper, heartbeats, inbox, saver, settlements, time } = this.#parts;
+    const { groups, awake, keeper, heartbeats, inbox, saver, settlements, time } = this.#parts;
     switch (event.type) {
       case "tick":
         this.#tick();
@@ -58,6 +60,7 @@ export class Turns {
         heartbeats.linkUp(event.nodeId, time.nowMs);
         return;
       case "linkDown":
+        awake.wakeAll();
         heartbeats.linkDown(event.nodeId);
         keeper.linkDown(event.nodeId);
         for (const group of groups) group.linkDown(event.nodeId);
@@ -94,12 +97,13 @@ export class Turns {
   }
 
   #tick(): void {
-    const { groups, time, metronome, heartbeats, keeper } = this.#parts;
+    const { groups, awake, time, metronome, heartbeats, keeper } = this.#parts;
     this.#lookForStrain();
-    metronome.arm();
-    for (const group of groups) group.tick();
+    awake.tick();
+    for (const group of awake.groups) group.tick();
     if (metronome.takesBeat(time.nowMs)) heartbeats.beatAll(time.nowMs);
-    keeper.tick(groups, time.nowMs);
+    metronome.arm(awake);
+    keeper.tick({ groups, awake: awake.groups }, time.nowMs);
   }
 
   #lookForStrain(): void {
@@ -115,21 +119,21 @@ export class Turns {
   /** What a drain ends with. True: there is more to do at once. */
   finish(): boolean {
     this.#begin();
-    const { groups, saver, network, applyStage, checkpointStage, time, notices, settlements } = this.#parts;
-    for (const group of groups) group.transfer.begin();
+    const { awake, saver, network, applyStage, checkpointStage, time, notices, settlements } = this.#parts;
+    for (const group of awake.groups) group.transfer.begin();
     notices.notice();
-    for (const group of groups) group.routeProposals();
+    for (const group of awake.groups) group.routeProposals();
     checkpointStage.run();
-    for (const group of groups) group.carryOut();
+    for (const group of awake.groups) group.carryOut();
     saver.flush(time.nowMs);
     // Before room code runs: what others wait for must not wait for it. Nor must the heartbeats that fall due meanwhile.
     this.#beatAhead();
     network.flush?.();
     const isApplied = applyStage.run();
     const proposed = applyStage.proposeTicks(time.read());
-    for (const group of groups) group.reads.settle();
+    for (const group of awake.groups) group.reads.settle();
     settlements.flush();
-    const released = groups.some(({ gate, isBehind }) => gate.parked > 0 && !isBehind);
+    const released = awake.groups.some(({ gate, isBehind }) => gate.parked > 0 && !isBehind);
     return !isApplied || proposed || released;
   }
 

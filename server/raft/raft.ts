@@ -7,6 +7,7 @@ import { Inbox } from "./inbox.ts";
 import { Lead } from "./lead.ts";
 import { LogReceiver } from "./log-receiver.ts";
 import { type ChangeResult, MemberChange, type Wish } from "./member-change.ts";
+import { members } from "./quorum.ts";
 import { completeRaftOptions, type RaftOptions } from "./raft-options.ts";
 import { followerStatus, type RaftStatus } from "./raft-status.ts";
 import { ReadIndex } from "./read-index.ts";
@@ -105,6 +106,13 @@ export class Raft {
     return this.#replica.log.base;
   }
 
+  /** The nodes of the members, but for this one. */
+  get memberIds(): readonly string[] {
+    const { configuration } = this;
+    const ids = members(configuration).map(({ nodeId }) => nodeId);
+    return [...new Set(ids)].filter((nodeId) => nodeId !== this.#replica.options.self.nodeId);
+  }
+
   /** The latest in the log; it counts, committed or not. */
   get configuration(): Configuration {
     return this.#replica.configuration;
@@ -135,7 +143,9 @@ export class Raft {
     const isSaved = log.durableIndex === log.lastIndex && !hardStateDirty && outbox.isEmpty;
     if (!isDone || !isSaved || leaderId === null || !this.#readIndex.isIdle) return false;
     if (this.#lead === null) return !this.#replica.swapping && !this.#logReceiver.hasAnswer;
-    return this.#replication.isQuiet && this.transferTo === null && changePhase(this.configuration) === "none";
+    return (
+      this.#replication.isQuiet && this.transferTo === null && changePhase(this.configuration) === "none"
+    );
   }
 
   /** What a command proposed now would be stamped. For the leader only. */

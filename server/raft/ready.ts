@@ -21,7 +21,12 @@ export type RaftEvent =
    */
   | { readonly type: "leaderAlive"; readonly nodeId: string; readonly term: number; readonly agoMs?: number }
   /** `nodeId` confirmed that it follows this leader in `term` (check-quorum): now, or `agoMs` before now. */
-  | { readonly type: "followerAlive"; readonly nodeId: string; readonly term: number; readonly agoMs?: number }
+  | {
+      readonly type: "followerAlive";
+      readonly nodeId: string;
+      readonly term: number;
+      readonly agoMs?: number;
+    }
   /** Hand the lead to another voter (dissertation §3.10). If it does not get there, `Ready.transfersRefused` says why. */
   | { readonly type: "transferLeader"; readonly to: string }
   /** Lead no longer, whoever may follow: only if a transfer is not to be had. Nothing on a replica that does not lead. */

@@ -319,7 +319,9 @@ export class Replication {
 
   /** A quorum is heard, and whoever can be reached has everything and has said that it knows it to be committed. */
   get isQuiet(): boolean {
-    return this.#leaving.length === 0 && this.#hasQuorum && this.#followers.every((one) => this.#isQuiet(one));
+    return (
+      this.#leaving.length === 0 && this.#hasQuorum && this.#followers.every((one) => this.#isQuiet(one))
+    );
   }
 
   #isQuiet(progress: Progress): boolean {

@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { AppendGate } from "../../server/group/append-gate.ts";
 import { Heartbeats } from "../../server/group/heartbeats.ts";
-import { type Lead, leadDigest } from "../../server/group/lead-digest.ts";
+import { type Lead, LeadSum, leadDigest } from "../../server/group/lead-digest.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
 import { Cluster } from "./cluster.ts";
 
@@ -27,12 +27,16 @@ function pulse({ leads, believes }: { leads: Lead[]; believes: Lead[] }) {
   const told: string[] = [];
   const text = (list: readonly Lead[]) => list.map(({ group, term }) => `${group}@${term}`).join();
   const heartbeats = new Heartbeats({
+    digest: () => leadDigest(leads),
+    believedDigest: () => leadDigest(believes),
     leads: () => leads,
     believes: () => believes,
     takesLeads: () => true,
     send: (_to, message) => void sent.push(message),
-    leaderAlive: (_from, list) => void told.push(`leaderAlive ${text(list)}`),
-    followerAlive: (_from, list) => void told.push(`followerAlive ${text(list)}`),
+    leaderAlive: () => void told.push(`leaderAlive ${text(believes)}`),
+    leadsAlive: (_from, list) => void told.push(`leaderAlive ${text(list)}`),
+    followerAlive: () => void told.push(`followerAlive ${text(leads)}`),
+    disbelieved: () => void told.push("disbelieved"),
     disagreed: () => void told.push("disagreed"),
   });
   const beat = (nowMs: number) => {
@@ -78,14 +82,14 @@ test("[G19] a digest that does not agree keeps nobody quiet; the leader says wha
   leader.heartbeats.linkUp("p", 0);
   follower.heartbeats.linkUp("p", 0);
   follower.heartbeats.heard("p", leader.beat(50), 52);
-  assert.equal(follower.told, []);
+  assert.equal(follower.told, ["disbelieved"]);
   leader.sent.length = 0;
   leader.heartbeats.heard("p", follower.beat(60), 62);
   assert.equal(leader.told, ["disagreed"]);
   const leads = leader.sent[0];
   assert.ok(leads?.type === "leads");
   follower.heartbeats.heardLeads("p", leads.groups);
-  assert.equal(follower.told, ["leaderAlive 1@4"], "only what both agree on; 3 is not kept quiet");
+  assert.equal(follower.told.slice(1), ["leaderAlive 1@4"], "only what both agree on; 3 is not kept quiet");
 });
 
 test("[G19] an answer to an older digest is no disagreement", () => {
@@ -99,6 +103,46 @@ test("[G19] an answer to an older digest is no disagreement", () => {
   leader.beat(100);
   leader.heartbeats.heard("p", follower.beat(100), 102);
   assert.equal(leader.told, []);
+});
+
+test("[G19] pairs that are added and taken away one by one stand for what is left", () => {
+  const leads = Array.from({ length: 40 }, (_, group) => ({ group, term: 1 + ((group * 7) % 5) }));
+  const sum = LeadSum.of(leads);
+  for (const lead of leads.slice(3)) sum.remove(lead);
+  assert.is(sum.digest, leadDigest(leads.slice(0, 3)));
+  const copy = sum.copy().add({ group: 60, term: 2 });
+  assert.is(sum.digest, leadDigest(leads.slice(0, 3)), "a copy is another one");
+  assert.is(copy.digest, leadDigest([{ group: 60, term: 2 }, ...leads.slice(0, 3)]));
+  for (const lead of leads.slice(0, 3)) sum.remove(lead);
+  assert.is(sum.digest, 0);
+});
+
+test("[G48] what a node said last counts: since when it agrees, and that it does not", () => {
+  const leads: Lead[] = [{ group: 1, term: 4 }];
+  const believes: Lead[] = [{ group: 1, term: 4 }];
+  const leader = pulse({ leads, believes: [] });
+  const follower = pulse({ leads: [], believes });
+  assert.is(follower.heartbeats.agreedMs("p"), null);
+  leader.heartbeats.linkUp("p", 0);
+  follower.heartbeats.linkUp("p", 0);
+  follower.heartbeats.heard("p", leader.beat(50), 52);
+  leader.heartbeats.heard("p", follower.beat(60), 62);
+  assert.is(follower.heartbeats.agreedMs("p"), 52);
+  assert.is(leader.heartbeats.confirmedMs("p"), 62);
+  leads.push({ group: 2, term: 1 });
+  follower.heartbeats.heard("p", leader.beat(100), 102);
+  leader.heartbeats.heard("p", follower.beat(110), 112);
+  assert.is(follower.heartbeats.agreedMs("p"), null);
+  assert.is(leader.heartbeats.confirmedMs("p"), null);
+  believes.push({ group: 2, term: 1 });
+  follower.heartbeats.heard("p", leader.beat(150), 152);
+  leader.heartbeats.heard("p", follower.beat(160), 162);
+  assert.is(follower.heartbeats.agreedMs("p"), 152);
+  assert.is(leader.heartbeats.confirmedMs("p"), 162);
+  for (const { heartbeats } of [leader, follower]) {
+    heartbeats.linkDown("p");
+    assert.is(heartbeats.agreedMs("p") ?? heartbeats.confirmedMs("p"), null);
+  }
 });
 
 test("[G19] the round trip is measured without the time that the echo waited", () => {

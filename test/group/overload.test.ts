@@ -15,7 +15,12 @@ interface Scene {
 }
 
 async function scene({ engine, ...options }: ClusterOptions = {}): Promise<Scene> {
-  const strict: Partial<EngineOptions> = { diskStallMsMax: 100, pipeLagMsMax: 60, strainedMs: 500 };
+  const strict: Partial<EngineOptions> = {
+    diskStallMsMax: 100,
+    pipeLagMsMax: 60,
+    strainedMs: 500,
+    sleepAfterMs: 60_000,
+  };
   const cluster = await new Cluster({ ...options, engine: { ...strict, ...engine } }).start();
   const leader = await cluster.leader();
   await cluster.converge();
@@ -199,7 +204,7 @@ test("[G46] the time for applying is for all groups together, and nobody is pass
     return { applier } as unknown as Group;
   };
   const groups = [group("a", 5), group("b", 1), group("c", 2), group("d", 1)];
-  const stage = new ApplyStage({ groups, clock, budgetMs: 10, wake: () => undefined });
+  const stage = new ApplyStage({ awake: { groups }, clock, budgetMs: 10, wake: () => undefined });
   const turns: string[] = [];
   for (let isDone = false; !isDone; ) {
     isDone = stage.run();

@@ -9,6 +9,8 @@ interface Timer {
 /** Time that passes only when a test says so. Macrotasks run one by one, with all microtasks drained behind each. */
 export class VirtualClock {
   nowMs = 0;
+  /** Ever. */
+  timersSet = 0;
   #order = 0;
   #timers: Timer[] = [];
   #tasks: (() => void)[] = [];
@@ -18,6 +20,7 @@ export class VirtualClock {
   }
 
   setTimer(run: () => void, ms: number): () => void {
+    this.timersSet += 1;
     const timer = { atMs: this.nowMs + ms, order: this.#order++, run };
     this.#timers.push(timer);
     return () => {
