@@ -172,6 +172,13 @@ export class Cluster<App extends SimApp = SimApp> {
 
   #observe(owner: Owner | null): void {
     if (!(owner instanceof SimProcess) || !owner.isAlive) return;
-    this.#parts.laws.observe(owner.nodeId, owner.node.groups());
+    const statuses = owner.node.groups();
+    this.#parts.laws.observe(owner.nodeId, statuses);
+    for (const { id, isAsleep } of statuses) {
+      if (owner.asleep.has(id) === isAsleep) continue;
+      this.#parts.coverage.hit(isAsleep ? "groupsSlept" : "groupsWoken");
+      if (isAsleep) owner.asleep.add(id);
+      else owner.asleep.delete(id);
+    }
   }
 }

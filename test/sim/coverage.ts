@@ -24,6 +24,8 @@ const inBoth = [
   "diskStalls",
   "leadsRelieved",
   "leadsBroughtHome",
+  "groupsSlept",
+  "groupsWoken",
   "checkpoints",
   "restores",
   "compactions",

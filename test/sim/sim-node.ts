@@ -44,6 +44,8 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
   readonly app: App;
   isAlive = true;
   isPaused = false;
+  /** Groups of this process that sleep. */
+  readonly asleep = new Set<number>();
   /** Its groups have leaders, and its clients may be served. */
   isReady = false;
   /** Wall clock minus simulated time, ms. */

@@ -139,6 +139,7 @@ class Simulation<App extends SimApp> {
       diskStallMsMax: chance.pick([100, 500]),
       pipeLagMsMax: chance.pick([60, 250]),
       strainedMs: chance.pick([100, 1_000]),
+      sleepAfterMs: chance.pick([15, 60, 500]),
       raft: {
         appendEntriesMax: chance.pick([1, 3, 64]),
         catchUpBytesMax: chance.pick([0, 2_000, 100_000]),

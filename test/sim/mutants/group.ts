@@ -51,12 +51,12 @@ export const groupMutants: readonly Mutant[] = [
     file: "server/group/compactor.ts",
     find: `      if (era !== this.#era) return;
       for (const { key, index } of step.saved) machine.saved(key, index);
-      if (isLast) this.#moveBase();
+      if (isLast) this.cut();
     });`,
-    replace: `      if (era === this.#era && isLast) this.#moveBase();
+    replace: `      if (era === this.#era && isLast) this.cut();
     });
     for (const { key, index } of step.saved) machine.saved(key, index);
-    this.#moveBase();`,
+    this.cut();`,
     why: "the log is cut before the checkpoints that allow it are on the disk",
   },
   {
@@ -116,14 +116,36 @@ export const groupMutants: readonly Mutant[] = [
   {
     name: "live-node-hides-a-leaderless-group",
     file: "server/group/heartbeats.ts",
-    find: "if (leadDigest(believed) === heartbeat.digest) this.#options.leaderAlive(nodeId, believed);",
-    replace: "this.#options.leaderAlive(nodeId, believed);",
+    find: "if (this.#options.believedDigest(nodeId) === heartbeat.digest) {",
+    replace: "if (heartbeat.digest >= 0) {",
     why: "a node that lives but leads a group no longer keeps that group quiet for ever (design 4.3)",
+  },
+  {
+    name: "live-node-keeps-a-leaderless-group-asleep",
+    file: "server/group/heartbeats.ts",
+    find: `      this.#options.disbelieved(nodeId);
+      pulse.agreedMs = null;`,
+    replace: "      pulse.agreedMs = nowMs;",
+    why: "a group that sleeps is woken by silence only, not by a leader that no longer is one (design 4.3)",
+  },
+  {
+    name: "sleeps-through-silence",
+    file: "server/group/awake-groups.ts",
+    find: "    if (this.#sleeps.size > 0) this.#listen(nowMs);",
+    replace: "",
+    why: "a group that sleeps does not notice that its leader's node has fallen silent (design 4.3)",
+  },
+  {
+    name: "sleeps-before-the-last-news-has-arrived",
+    file: "server/raft/replication.ts",
+    find: "const hasAll = matchIndex === log.lastIndex && knownCommitIndex === commitIndex;",
+    replace: "const hasAll = matchIndex === log.lastIndex;",
+    why: "a follower that missed the news of the last commit never gets it (design 4.3)",
   },
   {
     name: "confirms-without-agreeing",
     file: "server/group/heartbeats.ts",
-    find: "const agrees = heard !== null && heard.digest === leadDigest(this.#options.believes(nodeId));",
+    find: "const agrees = heard !== null && heard.digest === this.#options.believedDigest(nodeId);",
     replace: "const agrees = heard !== null;",
     why: "check-quorum counts followers that have gone to another leader",
   },
@@ -137,8 +159,9 @@ export const groupMutants: readonly Mutant[] = [
   {
     name: "snapshot-of-a-base-that-comes-later",
     file: "server/group/snapshot-sender.ts",
-    find: "      base,\n      chunk: wantedChunk,",
-    replace: "      base: this.#options.base(),\n      chunk: wantedChunk,",
+    find: 'step({ type: "snapshotChunk", to, snapshotId, base, chunk, bytes, last });',
+    replace:
+      'step({ type: "snapshotChunk", to, snapshotId, base: this.#options.base(), chunk, bytes, last });',
     why: "the base that is installed is not the one that the checkpoints were read for",
   },
   {
