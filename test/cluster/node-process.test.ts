@@ -155,6 +155,7 @@ test("[C12] status, endpoints and readiness are answered to every page", async (
     "appliedIndex",
     "commitIndex",
     "id",
+    "isAsleep",
     "leader",
     "role",
     "term",

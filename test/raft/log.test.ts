@@ -162,7 +162,7 @@ test("[R130] whatever is appended, replaced, saved and forgotten, the log is a p
     }),
     { numRuns: 2_000 },
   );
-  for (const [what, times] of Object.entries(seen)) assert.ok(times > 500, `${what} ${times} times`);
+  for (const [what, times] of Object.entries(seen)) assert.ok(times > 100, `${what} ${times} times`);
 });
 
 test("[R130] a log gives what it is asked for within the limits, but at least one entry", () => {
