@@ -172,7 +172,9 @@ export class Cluster<App extends SimApp = SimApp> {
 
   #observe(owner: Owner | null): void {
     if (!(owner instanceof SimProcess) || !owner.isAlive) return;
-    const statuses = owner.node.groups();
+    const { node } = owner;
+    const statuses = node.groups();
+    if (statuses.length > 0) this.#parts.laws.calls.watch(owner, node.engine);
     this.#parts.laws.observe(owner.nodeId, statuses);
     for (const { id, isAsleep } of statuses) {
       if (owner.asleep.has(id) === isAsleep) continue;

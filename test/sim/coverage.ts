@@ -59,6 +59,8 @@ const inRooms = [
   "suddenDeathsMarked",
   "standingsStill",
   "quarantines",
+  "strangersRefused",
+  "strangeFrames",
 ] as const;
 
 const inRegisters = [

@@ -2,13 +2,19 @@ import type { GroupStatus } from "../../server/group/group-status.ts";
 import type { AppliedCommand } from "../../server/group/machine.ts";
 import type { Entry } from "../../server/raft/entry.ts";
 import type { Checkpoint, GroupContents, SaveBatch } from "../../server/storage/storage.ts";
+import { CallLaws } from "./call-laws.ts";
 import { checksum } from "./checksum.ts";
 import type { Coverage } from "./coverage.ts";
 import { DiskShadow } from "./disk-shadow.ts";
 import { type GroupFacts, MessageLaws } from "./message-laws.ts";
+import type { Schedule } from "./schedule.ts";
 import { hold } from "./violation.ts";
 
 const blank = new DiskShadow();
+
+/** The fastest clock of a simulated node. */
+const clockRateMax = 1.03;
+const stampSlackMs = 50;
 
 interface Known {
   readonly digest: string;
@@ -26,6 +32,8 @@ class GroupLaws {
   /** The term of who committed it. */
   readonly committedIn: number[] = [];
   readonly applied = new Map<number, string>();
+  /** Of the last command that anybody has applied. */
+  stamps = { index: 0, logTimeMs: 0, wallTimeMs: 0 };
   readonly openedTerms = new Set<number>();
 }
 
@@ -33,6 +41,8 @@ class GroupLaws {
 export class Laws implements GroupFacts {
   readonly #nodeIds: readonly string[];
   readonly #coverage: Coverage;
+  readonly #schedule: Schedule;
+  #busyMs = 0;
   readonly #groups = new Map<number, GroupLaws>();
   /** By "node group": what is durable, and what will be once the save in flight is. */
   readonly #durable = new Map<string, DiskShadow>();
@@ -41,8 +51,14 @@ export class Laws implements GroupFacts {
   readonly #seen = new Map<string, { term: number; appliedIndex: number; role: GroupStatus["role"] }>();
 
   readonly messages: MessageLaws;
+  readonly calls: CallLaws;
 
-  constructor(nodeIds: readonly string[], coverage: Coverage) {
+  constructor(
+    nodeIds: readonly string[],
+    { coverage, schedule }: { coverage: Coverage; schedule: Schedule },
+  ) {
+    this.#schedule = schedule;
+    this.calls = new CallLaws({ facts: this, schedule });
     this.#nodeIds = nodeIds;
     this.messages = new MessageLaws(this, nodeIds.length);
     this.#coverage = coverage;
@@ -219,6 +235,7 @@ export class Laws implements GroupFacts {
   }
 
   started(node: string): void {
+    this.calls.started(node);
     for (const key of [...this.#seen.keys()]) if (key.startsWith(`${node} `)) this.#seen.delete(key);
   }
 
@@ -322,12 +339,39 @@ export class Laws implements GroupFacts {
     const { index, term, logTimeMs, wallTimeMs, id: from } = command;
     const digest = `${term} ${logTimeMs} ${wallTimeMs} ${from.nodeId} ${from.bootCount} ${from.sequence} ${checksum(command.command)}`;
     const known = applied.get(index);
-    if (known === undefined) applied.set(index, digest);
+    if (known === undefined) {
+      applied.set(index, digest);
+      this.#stamped(id, { index, logTimeMs, wallTimeMs });
+    }
     hold(
       known === undefined || known === digest,
       "X4",
       () => `${node} applies ${digest} at ${index} of group ${id}, others ${known}`,
     );
+  }
+
+  /** So much more time has passed for a busy node than for the others. */
+  busy(ms: number): void {
+    this.#busyMs += ms;
+  }
+
+  /** Clocks of the log never go back, and its time is the leaders' monotonic time: it never runs ahead of all that passed. */
+  #stamped(id: number, stamps: GroupLaws["stamps"]): void {
+    const group = this.#group(id);
+    const { logTimeMs, wallTimeMs } = group.stamps;
+    if (stamps.index < group.stamps.index) return;
+    hold(
+      stamps.logTimeMs >= logTimeMs && stamps.wallTimeMs >= wallTimeMs,
+      "X11",
+      () => `${JSON.stringify(stamps)} in the log of group ${id} after ${JSON.stringify(group.stamps)}`,
+    );
+    const passedMs = this.#schedule.nowMs * clockRateMax + this.#busyMs + stampSlackMs;
+    hold(
+      stamps.logTimeMs <= passedMs,
+      "X11",
+      () => `log time ${stamps.logTimeMs} of group ${id} after ${passedMs} ms in all`,
+    );
+    group.stamps = stamps;
   }
 }
 

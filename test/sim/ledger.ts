@@ -20,7 +20,20 @@ export class Ledger {
   readonly #applied = new Map<string, number>();
   /** What was brought into rooms from outside, by room. */
   readonly #deposits = new Map<string, { invoked: number; answered: number; applied: number }>();
+  readonly #tokens = new Map<string, string[]>();
   readonly #times = new WeakMap<object, { clockMs: number; dateMs: number; performanceMs: number }>();
+
+  /** A seat's client was given a token. */
+  given(sessionId: string, token: string): void {
+    const tokens = this.#tokens.get(sessionId);
+    if (tokens === undefined) this.#tokens.set(sessionId, [token]);
+    else tokens.push(token);
+  }
+
+  /** In the order in which they were given. */
+  tokensOf(sessionId: string): readonly string[] {
+    return this.#tokens.get(sessionId) ?? [];
+  }
 
   open(account: Pick<SeatAccount, "sessionId" | "roomId" | "kind">): SeatAccount {
     const opened = { ...account, invoked: 0, answered: 0, shotsMax: 0, abandoned: false };

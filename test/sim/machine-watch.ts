@@ -1,9 +1,11 @@
 import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/machine.ts";
 import type { SessionMachine } from "../../server/session/session-machine.ts";
+import { sessionMenu } from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
 import type { Poison } from "./poison.ts";
+import { type Given, SessionModel } from "./session-model.ts";
 import { hold } from "./violation.ts";
 
 /** Every so many entries all rooms are compared, graph by graph. */
@@ -14,10 +16,23 @@ export class ReplicaBook {
   readonly poison: Poison;
   readonly #known = new Map<string, { readonly node: string; readonly what: string }>();
   readonly #coverage: Coverage;
+  readonly #models = new Map<number, { readonly model: SessionModel; index: number }>();
 
   constructor(coverage: Coverage, poison: Poison) {
     this.#coverage = coverage;
     this.poison = poison;
+  }
+
+  /** What the first replica that comes to a command gives for it, against what the log says. */
+  model(group: number, command: AppliedCommand, given: Given): void {
+    let known = this.#models.get(group);
+    if (known === undefined) {
+      known = { model: new SessionModel(), index: 0 };
+      this.#models.set(group, known);
+    }
+    if (command.index <= known.index) return;
+    known.index = command.index;
+    known.model.applied(command, given);
   }
 
   compare(key: string, node: string, what: string): void {
@@ -78,6 +93,11 @@ export class MachineWatch implements Machine {
     this.#laws.applied(this.#node, this.#group, command);
     const result = this.#machine.apply(command);
     const { index } = command;
+    const { rooms } = this.#machine;
+    const isLost = (roomId: string) => this.#book.poison.hasMet(roomId, index);
+    const isWhole = index > this.#wholeFrom && !this.#concerns(command, isLost);
+    this.#laws.calls.gave(this.#node, this.#group, { command, result, isWhole });
+    this.#book.model(this.#group, command, { result, rooms, isLost });
     for (const [roomId, { hashPoint }] of this.#machine.rooms) {
       if (hashPoint === null || hashPoint.index === this.#hashPoints.get(roomId)) continue;
       this.#hashPoints.set(roomId, hashPoint.index);
@@ -85,6 +105,13 @@ export class MachineWatch implements Machine {
     }
     if (index % entriesPerComparison === 0 || index >= this.compareFrom) this.compareRooms(index);
     return result;
+  }
+
+  #concerns({ command }: AppliedCommand, isLost: (roomId: string) => boolean): boolean {
+    if (this.#book.poison.rooms.size === 0) return false;
+    const { roomId } = (sessionMenu.decode(command).argument ?? {}) as { roomId?: string };
+    // Nothing of a room is carried out where it stands still, not even what came before its poison.
+    return roomId !== undefined && (isLost(roomId) || this.#machine.standings.has(roomId));
   }
 
   foresee(command: { readonly index: number; readonly command: Uint8Array }): void {

@@ -45,6 +45,7 @@ export class WatchedRegisters extends RegisterMachine {
     laws.applied(node, group, command);
     const result = super.apply(command);
     const { index } = command;
+    laws.calls.gave(node, group, { command, result, isWhole: index > this.#wholeFrom });
     if (index % entriesPerComparison === 0 || index >= this.compareFrom) this.compareAt(index);
     return result;
   }

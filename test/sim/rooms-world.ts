@@ -10,6 +10,7 @@ import { RoomPoison } from "./room-poison.ts";
 import type { AppSetup } from "./sim-app.ts";
 import { SimPlayer } from "./sim-player.ts";
 import { listenToRooms, SimRoom } from "./sim-room.ts";
+import { Stranger } from "./stranger.ts";
 import { hold } from "./violation.ts";
 import type { World, WorldParts } from "./world.ts";
 
@@ -32,6 +33,7 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #book: ReplicaBook;
   readonly #poison: RoomPoison;
   readonly #players: readonly SimPlayer[];
+  readonly #stranger: Stranger;
 
   constructor(parts: WorldParts<RoomApp>) {
     const { chance, coverage, cluster } = parts;
@@ -43,6 +45,7 @@ export class RoomsWorld implements World<RoomApp> {
       const processes = () => cluster.processes;
       return new SimPlayer({ ...parts, ledger: this.#ledger, name: `p${at + 1}`, kind, processes });
     });
+    this.#stranger = new Stranger({ ...parts, ledger: this.#ledger, processes: () => cluster.processes });
     listenToRooms({
       fired: (_, sessionId, shots) => this.#ledger.fired(sessionId, shots),
       deposited: (roomId, total) => this.#ledger.deposited(roomId, total),
@@ -61,6 +64,7 @@ export class RoomsWorld implements World<RoomApp> {
 
   start(): void {
     for (const player of this.#players) player.start();
+    this.#stranger.start();
     this.#depositSometimes();
     this.#poison.start();
   }
@@ -116,6 +120,7 @@ export class RoomsWorld implements World<RoomApp> {
   }
 
   rest(): void {
+    this.#stranger.rest();
     for (const player of this.#players) player.rest();
     this.#poison.rest();
   }

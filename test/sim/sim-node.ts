@@ -4,6 +4,7 @@ import { type NodeOptions, nodeDefaults } from "../../server/cluster/options.ts"
 import type { EngineOptions } from "../../server/group/engine-options.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage, Covered } from "./coverage.ts";
+import type { Laws } from "./laws.ts";
 import type { Owner, Schedule } from "./schedule.ts";
 import type { AppSetup, SimApp } from "./sim-app.ts";
 import type { SimDisk } from "./sim-disk.ts";
@@ -25,6 +26,7 @@ export interface SimProcessParts<App extends SimApp> {
   readonly chance: Chance;
   readonly trace: Trace;
   readonly coverage: Coverage;
+  readonly laws: Laws;
   readonly disk: SimDisk;
   readonly network: SimNetwork;
   readonly app: (setup: AppSetup) => App;
@@ -120,6 +122,7 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
     const sinceMs = this.#parts.schedule.nowMs - this.#bootMs;
     const spentMs = this.busyMs === 0 ? 0 : this.#parts.chance.fraction() * this.busyMs;
     if (spentMs > 0) this.keepsTime = false;
+    this.#parts.laws.busy(spentMs);
     this.#monotonicMs = Math.max(this.#monotonicMs + spentMs, 20 + sinceMs * this.#rate);
     return {
       monotonicMs: this.#monotonicMs,

@@ -335,6 +335,7 @@ export class SimPlayer {
   #joined(seat: Seat, token: string): void {
     const { coverage, kind } = this.#parts;
     seat.token = token;
+    this.#parts.ledger.given(seat.account.sessionId, token);
     seat.attaches += 1;
     this.#isJoinedHere = true;
     coverage.hit(seat.attaches === 1 ? "joins" : "reattachments");
