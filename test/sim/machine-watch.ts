@@ -1,4 +1,5 @@
 import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/machine.ts";
+import { isRefusal } from "../../server/session/session-error.ts";
 import type { SessionMachine } from "../../server/session/session-machine.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
@@ -95,7 +96,8 @@ export class MachineWatch implements Machine {
     const { index } = command;
     const { rooms } = this.#machine;
     const isLost = (roomId: string) => this.#book.poison.hasMet(roomId, index);
-    const isWhole = index > this.#wholeFrom && !this.#concerns(command, isLost);
+    const isWhole =
+      index > this.#wholeFrom && !this.#concerns(command, isLost) && !this.#isGoneAlready(index, result);
     this.#laws.calls.gave(this.#node, this.#group, { command, result, isWhole });
     this.#book.model(this.#group, command, { result, rooms, isLost });
     for (const [roomId, { hashPoint }] of this.#machine.rooms) {
@@ -112,6 +114,12 @@ export class MachineWatch implements Machine {
     const { roomId } = (sessionMenu.decode(command).argument ?? {}) as { roomId?: string };
     // Nothing of a room is carried out where it stands still, not even what came before its poison.
     return roomId !== undefined && (isLost(roomId) || this.#machine.standings.has(roomId));
+  }
+
+  /** The room ended later in the log, and its checkpoint with it. */
+  #isGoneAlready(index: number, result: ApplyResult): boolean {
+    if (index > this.#listedFrom || result.type !== "done") return false;
+    return isRefusal(result.value) && result.value.refused === "ROOM_NOT_FOUND";
   }
 
   foresee(command: { readonly index: number; readonly command: Uint8Array }): void {
