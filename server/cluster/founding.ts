@@ -55,8 +55,6 @@ interface Link {
  * peers, all of them blank, it decides the cluster's id and members, saves that, and only then tells it; the others
  * save before they answer. So there is one founding, whoever crashes when: a decision that was told is on the founder's
  * disk, and every founded node hands it on to blank ones. A founded node never takes another.
- * Whoever comes blank to a cluster that is founded takes its founding, and waits to be made a member (`testudo members`):
- * who is one is no business of the founding's after its first moment.
  */
 export class FoundingProtocol {
   readonly #parts: FoundingParts;
@@ -73,10 +71,13 @@ export class FoundingProtocol {
     return this.#state.type === "founded" || this.#state.type === "ended" ? this.#state.founding : null;
   }
 
+  /** @throws PEERS_DIFFER if the disk's founding and --peers name different nodes */
   start(): void {
     const { founding } = this.#parts;
-    if (founding === null) this.#decide();
-    else this.#enter(founding);
+    if (founding === null) return this.#decide();
+    this.#checkMembership(founding);
+    this.#checkPeers(founding);
+    this.#enter(founding);
   }
 
   linkUp(peer: PeerIdentity): void {
@@ -120,6 +121,13 @@ export class FoundingProtocol {
     const state = this.#state;
     switch (state.type) {
       case "blank":
+        try {
+          this.#checkMembership(founding);
+          this.#checkPeers(founding);
+        } catch (error) {
+          assert(error instanceof NodeError);
+          return this.#fail(error);
+        }
         return this.#save(founding, link.peer.nodeId);
       case "saving":
         // Another one than the one being saved: answered, and so refused, once that is durable.
@@ -178,6 +186,13 @@ export class FoundingProtocol {
     const { clock, send, log } = this.#parts;
     const { peer } = link;
     if (peer.clusterId !== null && link.retries === 0) return this.#hearClusterId(link, peer.clusterId);
+    const member = founding.members.find(({ nodeId }) => nodeId === peer.nodeId);
+    if (member?.storeId !== peer.storeId && link.retries === 0) {
+      log.warn(
+        { event: "stranger", peer: peer.nodeId, storeId: peer.storeId },
+        `${peer.nodeId} has a data folder that is no member of this cluster`,
+      );
+    }
     send(peer.nodeId, { type: "found", founding });
     if (link.retries++ >= foundingDefaults.foundRetriesMax) {
       log.warn(
@@ -189,13 +204,32 @@ export class FoundingProtocol {
     link.cancelRetry = clock.setTimer(() => this.#greet(link, founding), foundingDefaults.foundRetryMs);
   }
 
+  #checkMembership(founding: Founding): void {
+    const { nodeId, storeId } = this.#parts.self;
+    const member = founding.members.find((each) => each.nodeId === nodeId);
+    if (member?.storeId === storeId) return;
+    const why =
+      member === undefined
+        ? `cluster ${founding.clusterId} was founded without a node ${nodeId}`
+        : `cluster ${founding.clusterId} was founded with another data folder of ${nodeId} (store ${member.storeId}, this one is ${storeId})`;
+    throw new NodeError(
+      "NOT_A_MEMBER",
+      `${why}; an emptied node cannot be readmitted yet: give it its old data folder back, or empty those of all nodes to found a new cluster`,
+    );
+  }
+
+  #checkPeers(founding: Founding): void {
+    const founded = founding.members.map(({ nodeId }) => nodeId).sort();
+    const named = [this.#parts.self.nodeId, ...this.#parts.peerIds].sort();
+    if (founded.join() === named.join()) return;
+    throw new NodeError(
+      "PEERS_DIFFER",
+      `option peers names the nodes ${named.join(", ")}, but cluster ${founding.clusterId} was founded with ${founded.join(", ")}`,
+    );
+  }
+
   #fail(error: NodeError): void {
     this.stop();
     this.#parts.fail(error);
   }
-}
-
-/** What a node says that was not there at the founding, and has not been made a member since. */
-export function waitingText({ nodeId, storeId }: Member): string {
-  return `${nodeId} (store ${storeId}) is no member of the cluster yet, and waits: testudo members add ${nodeId}=ws://HOST:PORT, or members replace if it lost its disk`;
 }

@@ -8,6 +8,10 @@ export const exitCodes = Object.freeze({
 });
 
 export type NodeErrorCode =
+  /** The cluster was founded with another disk of this node, or without it. */
+  | "NOT_A_MEMBER"
+  /** --peers names other nodes than the cluster was founded with. */
+  | "PEERS_DIFFER"
   /** An old image of the data folder: others have seen a newer state of it. */
   | "STORE_OLD"
   /** Two processes run on copies of one data folder. */
@@ -47,9 +51,16 @@ export function exitCodeOf(error: unknown): number {
   return exitCodes.failed;
 }
 
-const wrongOptionCodes = new Set(["OPTION_WRONG", "OPTION_INVALID", "PORT_IN_USE", "LISTEN_FAILED"]);
+const wrongOptionCodes = new Set([
+  "OPTION_WRONG",
+  "OPTION_INVALID",
+  "PORT_IN_USE",
+  "LISTEN_FAILED",
+  "PEERS_DIFFER",
+]);
 /** A LOCKED folder may be free soon, so it is not among these. */
 const refusedCodes = new Set([
+  "NOT_A_MEMBER",
   "STORE_OLD",
   "STORE_TWICE",
   "STORAGE_CORRUPT",

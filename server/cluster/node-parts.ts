@@ -10,11 +10,9 @@ import type { Log } from "./log.ts";
 import type { NodeOptions } from "./options.ts";
 import { type NodeWatchdog, Watchdog } from "./watchdog.ts";
 
-/** A network that learns what cluster its node is in, and who else is. */
+/** A network that learns what cluster its node is in. */
 export interface NodeNetwork extends Network {
   setClusterId(clusterId: string): void;
-  /** From now on these are the peers, by id with their addresses, and no others. */
-  setPeers(peers: Readonly<Record<string, string>>): void;
 }
 
 /** What a node is made of, handed in: a simulator hands in its own (design 4.1). */

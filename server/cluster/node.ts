@@ -9,10 +9,9 @@ import type { GroupContents, Identity, StorageContents } from "../storage/storag
 import type { BackupRecord } from "./backup/backup-record.ts";
 import { liveSource } from "./backup/backup-sources.ts";
 import { takeBackup } from "./backup/take-backup.ts";
-import { FoundingProtocol, waitingText } from "./founding.ts";
+import { FoundingProtocol } from "./founding.ts";
 import { type Endpoint, Gossip } from "./gossip.ts";
 import { Handover } from "./handover.ts";
-import { Joining } from "./joining.ts";
 import { leadRank } from "./lead-rank.ts";
 import type { Fail, Log } from "./log.ts";
 import { nodeEngine } from "./node-engine.ts";
@@ -66,7 +65,6 @@ export class TestudoNode {
   readonly #watch: PeerWatch;
   #opened: Opened | null = null;
   #engine: GroupEngine | null = null;
-  #joining: Joining | null = null;
   #starting: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
 
@@ -124,7 +122,7 @@ export class TestudoNode {
 
   /**
    * Opens the disk and the links; the founding and the groups follow by themselves (see `ready`).
-   * @throws what the disk says (STORAGE_…), PORT_IN_USE, and NODE_STOPPED if a stop came
+   * @throws what the disk says (STORAGE_…), PORT_IN_USE, PEERS_DIFFER, NOT_A_MEMBER, and NODE_STOPPED if a stop came
    * first; nothing is left open
    */
   start(): Promise<void> {
@@ -183,7 +181,20 @@ export class TestudoNode {
    * @throws NODE_STOPPED if it stops or fails before
    */
   ready(): Promise<void> {
-    return this.life.serving();
+    return new Promise((resolve, reject) => {
+      const look = (): boolean => {
+        const { state } = this.life;
+        if (state === "serving") resolve();
+        else if (state === "draining" || state === "stopped" || state === "failed")
+          reject(new NodeError("NODE_STOPPED", `the node is ${state}`));
+        else return false;
+        return true;
+      };
+      if (look()) return;
+      const forget = this.life.onState(() => {
+        if (look()) forget();
+      });
+    });
   }
 
   /** Hands over what it leads, then closes everything. What was acknowledged is on disk, whatever happens here. */
@@ -292,8 +303,6 @@ export class TestudoNode {
     const { clusterId, members, groups } = founding;
     if (identity.founding === null)
       this.#log.info({ event: "founded", clusterId, members, groups }, `cluster ${clusterId} is founded`);
-    if (contents.size === 0 && !members.some(({ storeId }) => storeId === identity.storeId))
-      this.#log.warn({ event: "waiting", clusterId }, waitingText(identity));
     if (groups !== this.options.groups) {
       this.#log.warn(
         { event: "groups-differ", groups, option: this.options.groups },
@@ -315,14 +324,8 @@ export class TestudoNode {
       fail: (error: unknown) => this.#fail(error),
     });
     this.#engine.notices.onLead((change) => this.#leaderChanged(change));
-    this.#joining = new Joining({
-      groups: () => this.groups(),
-      clock: this.#parts.clock,
-      joined: () => this.life.send({ type: "led" }),
-    });
     this.#engine.start();
     this.life.send({ type: "founded" });
-    this.#joining.look();
   }
 
   #leaderChanged({ group, term, leaderId }: LeaderChange): void {
@@ -330,7 +333,7 @@ export class TestudoNode {
       { event: "leader", group, term, leader: leaderId },
       `group ${group}, term ${term}: ${leaderId ?? "nobody"} leads`,
     );
-    this.#joining?.look();
+    if (this.groups().every(({ leader }) => leader !== null)) this.life.send({ type: "led" });
   }
 
   #linkUp(peer: PeerIdentity): void {
@@ -378,7 +381,6 @@ export class TestudoNode {
 
   async #closeAll(): Promise<void> {
     this.#watch.stop();
-    this.#joining?.stop();
     this.#opened?.founding.stop();
     this.#opened?.admission.stop();
     this.#opened?.gossip.stop();

@@ -8,8 +8,6 @@ export interface GroupStatus {
   readonly role: Role;
   readonly term: number;
   readonly leader: string | null;
-  /** This node is a voter or a learner of it, as far as its own log goes. */
-  readonly isMember: boolean;
   readonly commitIndex: number;
   readonly appliedIndex: number;
   /** A replica serves nothing before it has applied past this index (see GroupEngine.servesFrom). */

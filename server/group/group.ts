@@ -1,7 +1,6 @@
 import assert from "node:assert";
 import type { Base, HardState } from "../raft/entry.ts";
 import type { RaftMessage } from "../raft/message.ts";
-import { members, sameMember } from "../raft/quorum.ts";
 import { Raft } from "../raft/raft.ts";
 import { completeRaftOptions } from "../raft/raft-options.ts";
 import type { RaftEvent, Ready } from "../raft/ready.ts";
@@ -364,7 +363,6 @@ export class Group {
       role: raft.role,
       term: raft.term,
       leader: raft.leaderId,
-      isMember: members(raft.configuration).some((member) => sameMember(member, this.#host.self)),
       commitIndex: raft.commitIndex,
       appliedIndex: applier.appliedIndex,
       servesFrom: applier.servesFrom,

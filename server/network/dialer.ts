@@ -2,7 +2,7 @@ import assert from "node:assert";
 import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import { closeName, LinkRefused } from "./close-reason.ts";
-import { checkPeer, DialerHandshake, handshakeBytesMax, nonceBytes } from "./handshake.ts";
+import { DialerHandshake, handshakeBytesMax, nonceBytes } from "./handshake.ts";
 import type { OpenConnection } from "./link.ts";
 import type { LinkLimits } from "./links-options.ts";
 import type { PeerIdentity } from "./network.ts";
@@ -10,10 +10,14 @@ import type { Sockets } from "./sockets.ts";
 
 export interface DialerTools {
   readonly nodeId: string;
-  readonly url: string;
+  /** Where it listens now. */
+  readonly url: () => string;
+  /** Not before so long without a link, and so long between the attempts; null: at once, and then with growing pauses. */
+  readonly lateMs: number | null;
   readonly secret: string;
   readonly limits: LinkLimits;
-  readonly peers: ReadonlyMap<string, string>;
+  /** @throws LinkRefused */
+  check(peer: PeerIdentity): void;
   readonly sockets: Sockets;
   self(): PeerIdentity;
   random(): number;
@@ -47,10 +51,24 @@ export class Dialer {
 
   start(): void {
     assert(this.#state.type === "idle", "a dialer starts once");
-    this.#dial();
+    if (this.#tools.lateMs === null) this.#dial();
+    else this.#wait();
   }
 
-  /** The link that came of the last attempt is down. */
+  /** There is a link, whoever made it; an attempt that is still under way is one too many. */
+  linkUp(): void {
+    if (this.#state.type === "stopped") return;
+    if (this.#state.type === "connecting")
+      this.#tools.sockets.close(this.#state.ws, "REPLACED", "there is a link already");
+    this.#linked();
+  }
+
+  #linked(): void {
+    this.#settle();
+    this.#state = { type: "linked" };
+  }
+
+  /** The link is down. */
   linkDown({ livedMs }: { livedMs: number }): void {
     if (this.#state.type !== "linked") return;
     // A link that ends as soon as it opens is no success: without this it would be dialled for ever at the fast pace.
@@ -59,20 +77,24 @@ export class Dialer {
   }
 
   stop(): void {
-    if (this.#state.type === "waiting" || this.#state.type === "connecting") clearTimeout(this.#state.timer);
+    this.#settle();
     this.#state = { type: "stopped" };
   }
 
+  #settle(): void {
+    if (this.#state.type === "waiting" || this.#state.type === "connecting") clearTimeout(this.#state.timer);
+  }
+
   #wait(): void {
-    const { limits, random } = this.#tools;
-    const delayMs = reconnectDelayMs(this.#failures, random(), limits);
+    const { limits, random, lateMs } = this.#tools;
+    const delayMs = lateMs ?? reconnectDelayMs(this.#failures, random(), limits);
     this.#failures++;
     this.#state = { type: "waiting", timer: setTimeout(() => this.#dial(), delayMs) };
   }
 
   #dial(): void {
     const { url, limits, sockets } = this.#tools;
-    const ws = new WebSocket(url, {
+    const ws = new WebSocket(url(), {
       perMessageDeflate: false,
       maxPayload: handshakeBytesMax,
       // Masks guard proxies against scripts in browsers; between nodes they would only cost a copy of every frame.
@@ -94,7 +116,7 @@ export class Dialer {
   }
 
   #converse(ws: WebSocket): void {
-    const { secret, self, randomBytes, nodeId, peers } = this.#tools;
+    const { secret, self, randomBytes, nodeId, check } = this.#tools;
     const handshake = new DialerHandshake({
       secret,
       self: self(),
@@ -107,7 +129,7 @@ export class Dialer {
     });
     const welcome = (bytes: Uint8Array): OpenConnection => {
       const peer = handshake.welcome(bytes);
-      checkPeer(peer, self(), peers);
+      check(peer);
       if (peer.nodeId !== nodeId) {
         throw new LinkRefused("NODE_UNEXPECTED", `${nodeId} is dialled, but ${peer.nodeId} answers`);
       }
@@ -138,11 +160,6 @@ export class Dialer {
     ws.on("message", receive);
   }
 
-  #linked(): void {
-    if (this.#state.type === "connecting") clearTimeout(this.#state.timer);
-    this.#state = { type: "linked" };
-  }
-
   /** This side gives the attempt up. */
   #failed(ws: WebSocket, { reason, message }: LinkRefused): void {
     this.#tools.sockets.close(ws, reason, message);
@@ -151,7 +168,7 @@ export class Dialer {
 
   #lost(ws: WebSocket, reason: string, detail: string): void {
     if (!this.#isConnecting(ws)) return;
-    if (this.#state.type === "connecting") clearTimeout(this.#state.timer);
+    this.#settle();
     this.#wait();
     this.#tools.failed({ reason, detail });
   }

@@ -136,23 +136,6 @@ export class DialerHandshake {
   }
 }
 
-/**
- * May this node and that one be linked?
- * @throws LinkRefused OWN_ID, CLUSTER_DIFFERS, NODE_UNEXPECTED
- */
-export function checkPeer(peer: PeerIdentity, self: PeerIdentity, peers: ReadonlyMap<string, string>): void {
-  if (peer.nodeId === self.nodeId) {
-    throw new LinkRefused("OWN_ID", `both ends are node ${self.nodeId}`);
-  }
-  if (peer.clusterId !== null && self.clusterId !== null && peer.clusterId !== self.clusterId) {
-    const detail = `${self.nodeId} is of cluster ${self.clusterId}, ${peer.nodeId} of ${peer.clusterId}`;
-    throw new LinkRefused("CLUSTER_DIFFERS", detail);
-  }
-  if (!peers.has(peer.nodeId)) {
-    throw new LinkRefused("NODE_UNEXPECTED", `${peer.nodeId} is not among the peers of ${self.nodeId}`);
-  }
-}
-
 function stepWriter(step: Step, version: number): ByteWriter {
   const writer = new ByteWriter(handshakeBytesMax);
   writer.raw(magic);

@@ -24,6 +24,8 @@ export interface LinksOptions {
   readonly reconnectDelayMsMin?: number;
   readonly reconnectDelayMsMax?: number;
   readonly pendingConnectionsMax?: number;
+  readonly lateDialMs?: number;
+  readonly strangersMax?: number;
 }
 
 export const linksDefaults = Object.freeze({
@@ -42,6 +44,10 @@ export const linksDefaults = Object.freeze({
   reconnectDelayMsMax: 1000,
   /** Connections that are not authenticated yet; past them the oldest goes. */
   pendingConnectionsMax: 64,
+  /** A peer that should dial and does not, for so long, may not know this node: it is dialled, and again so often. */
+  lateDialMs: 5000,
+  /** Linked nodes of this cluster that are no members, as far as this node knows. */
+  strangersMax: 8,
 });
 
 export type LinkLimits = { readonly [Name in keyof typeof linksDefaults]: number };
@@ -55,6 +61,8 @@ const bounds: { readonly [Name in keyof LinkLimits]: readonly [min: number, max:
   reconnectDelayMsMin: [1, 600_000],
   reconnectDelayMsMax: [1, 600_000],
   pendingConnectionsMax: [1, 65_536],
+  lateDialMs: [1, 600_000],
+  strangersMax: [0, 256],
 };
 
 export interface CheckedLinksOptions {
@@ -89,7 +97,8 @@ export function checkLinksOptions(options: LinksOptions): CheckedLinksOptions {
     invalid("secret", `${secretBytes} bytes`, `at least ${secretBytesMin} bytes`);
   }
   checkNumber("listen.port", listen.port, 0, 65_535, true);
-  const peers = checkPeers(options.peers, identity.nodeId);
+  const peers = new Map(Object.entries(options.peers).filter(([nodeId]) => nodeId !== identity.nodeId));
+  checkPeerUrls(peers);
   return {
     identity,
     secret,
@@ -100,14 +109,12 @@ export function checkLinksOptions(options: LinksOptions): CheckedLinksOptions {
   };
 }
 
-/** Without the node itself. @throws OPTION_INVALID */
-export function checkPeers(given: Readonly<Record<string, string>>, self: string): Map<string, string> {
-  const peers = new Map(Object.entries(given).filter(([nodeId]) => nodeId !== self));
-  for (const [nodeId, url] of peers) {
+/** @throws OPTION_INVALID */
+export function checkPeerUrls(urls: ReadonlyMap<string, string | null>): void {
+  for (const [nodeId, url] of urls) {
     checkName("peers", nodeId);
-    checkUrl(`peers.${nodeId}`, url);
+    if (url !== null) checkUrl(`peers.${nodeId}`, url);
   }
-  return peers;
 }
 
 function limitsOf(options: LinksOptions): LinkLimits {

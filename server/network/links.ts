@@ -1,17 +1,17 @@
 import assert from "node:assert";
 import { Acceptor } from "./acceptor.ts";
 import { LinkRefused } from "./close-reason.ts";
-import { Dialer, type DialerTools } from "./dialer.ts";
-import { checkPeer } from "./handshake.ts";
+import { Dialer } from "./dialer.ts";
 import { Link, type OpenConnection } from "./link.ts";
 import {
   type CheckedLinksOptions,
   checkLinksOptions,
   checkName,
-  checkPeers,
+  checkPeerUrls,
   type LinksOptions,
 } from "./links-options.ts";
 import type { Network, NetworkHandlers, PeerIdentity } from "./network.ts";
+import { PeerBook, type PeerUrls } from "./peer-book.ts";
 import type { PeerMessage } from "./peer-message.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import { Sockets } from "./sockets.ts";
@@ -43,15 +43,13 @@ export class Links implements Network {
   readonly #sockets: Sockets;
   readonly #acceptor: Acceptor;
   readonly #refusals: RefusalLog;
+  readonly #book: PeerBook;
   readonly #dialers = new Map<string, Dialer>();
   readonly #links = new Map<string, Link>();
   /** Links with messages that wait for the end of the turn. */
   readonly #unflushed = new Set<Link>();
   /** The last failure that was logged, by peer: the same one again and again is one line. */
   readonly #failures = new Map<string, string>();
-  readonly #dialerTools: Omit<DialerTools, "nodeId" | "url" | "failed">;
-  /** Where each peer listens. What `setPeers` changes. */
-  readonly #peers: Map<string, string>;
   #identity: PeerIdentity;
   #handlers: NetworkHandlers | null = null;
   #flushing: NodeJS.Immediate | null = null;
@@ -62,56 +60,71 @@ export class Links implements Network {
   constructor(options: LinksOptions, tools: LinksTools) {
     this.#tools = tools;
     this.#options = checkLinksOptions(options);
-    const { identity, secret, limits, peers } = this.#options;
+    const { identity, limits, peers } = this.#options;
     this.#identity = identity;
-    this.#peers = new Map(peers);
+    this.#book = new PeerBook(peers, limits);
     this.#refusals = new RefusalLog(tools);
     this.#sockets = new Sockets(limits.closeTimeoutMs);
-    const shared = {
+    this.#acceptor = new Acceptor({
+      ...this.#shared(),
+      admit: (peer) => this.#admit(peer),
+      refused: (refusal) => this.#refusals.refused(refusal),
+    });
+    this.#matchDialers();
+  }
+
+  /** What both ends of a handshake need. */
+  #shared() {
+    const { secret, limits } = this.#options;
+    return {
       secret,
       limits,
       sockets: this.#sockets,
       self: () => this.#identity,
-      randomBytes: (count: number) => tools.randomBytes(count),
+      randomBytes: (count: number) => this.#tools.randomBytes(count),
       opened: (connection: OpenConnection) => this.#opened(connection),
     };
-    this.#acceptor = new Acceptor({
-      ...shared,
-      admit: (peer) => this.#admit(peer),
-      refused: (refusal) => this.#refusals.refused(refusal),
-    });
-    this.#dialerTools = { ...shared, peers: this.#peers, random: () => this.#random() };
-    for (const [nodeId, url] of peers) this.#addDialer(nodeId, url);
   }
 
-  #addDialer(nodeId: string, url: string): void {
-    if (!dials(this.#identity.nodeId, nodeId)) return;
-    const failed = (failure: { reason: string; detail: string }) => this.#dialFailed(nodeId, failure);
-    const dialer = new Dialer({ ...this.#dialerTools, nodeId, url, failed });
-    this.#dialers.set(nodeId, dialer);
-    if (this.#state === "open") dialer.start();
+  /** A dialer for each peer whose address is known. The one that only waits to be dialled is patient. */
+  #matchDialers(): void {
+    for (const [nodeId, dialer] of this.#dialers) {
+      if (this.#book.url(nodeId) !== null) continue;
+      dialer.stop();
+      this.#dialers.delete(nodeId);
+    }
+    for (const [nodeId, url] of this.#book.urls) {
+      if (url === null || this.#dialers.has(nodeId)) continue;
+      const dialer = new Dialer({
+        ...this.#shared(),
+        nodeId,
+        url: () => this.#book.url(nodeId) ?? url,
+        lateMs: dials(this.#identity.nodeId, nodeId) ? null : this.#options.limits.lateDialMs,
+        check: (peer) => this.#check(peer),
+        failed: (failure) => this.#dialFailed(nodeId, failure),
+        random: () => this.#random(),
+      });
+      this.#dialers.set(nodeId, dialer);
+      if (this.#links.has(nodeId)) dialer.linkUp();
+      else if (this.#state === "open") dialer.start();
+    }
   }
 
   /**
-   * From now on these are the peers, and no others: links to those that are no longer among them end, and those that are
-   * new, or listen elsewhere now, are sought. @throws OPTION_INVALID
+   * The peers from now on. A new address is dialled when there is no link the next time; a link with a node that is no
+   * peer any more stays until it ends.
+   * @throws OPTION_INVALID
    */
-  setPeers(peers: Readonly<Record<string, string>>): void {
-    const wanted = checkPeers(peers, this.#identity.nodeId);
-    for (const [nodeId, url] of [...this.#peers]) {
-      if (wanted.get(nodeId) === url) continue;
-      this.#peers.delete(nodeId);
-      this.#dialers.get(nodeId)?.stop();
-      this.#dialers.delete(nodeId);
-      const link = this.#links.get(nodeId);
-      if (!wanted.has(nodeId))
-        link?.close("NODE_UNEXPECTED", `${nodeId} is no peer of ${this.#identity.nodeId} any more`);
-    }
-    for (const [nodeId, url] of wanted) {
-      if (this.#peers.has(nodeId)) continue;
-      this.#peers.set(nodeId, url);
-      this.#addDialer(nodeId, url);
-    }
+  setPeers(urls: PeerUrls): void {
+    checkPeerUrls(urls);
+    const others = [...urls].filter(([nodeId]) => nodeId !== this.#identity.nodeId);
+    this.#book.set(new Map(others));
+    if (this.#state !== "closed") this.#matchDialers();
+  }
+
+  /** @throws LinkRefused */
+  #check(peer: PeerIdentity): void {
+    this.#book.check(peer, this.#identity, this.#links.keys());
   }
 
   /** @throws PORT_IN_USE, LISTEN_FAILED */
@@ -156,7 +169,7 @@ export class Links implements Network {
   }
 
   peers(): readonly { readonly nodeId: string; readonly state: "connecting" | "up" | "down" }[] {
-    return [...this.#peers.keys()].map((nodeId) => {
+    return [...this.#book.urls.keys()].map((nodeId) => {
       if (this.#links.has(nodeId)) return { nodeId, state: "up" };
       return { nodeId, state: this.#dialers.get(nodeId)?.connecting ? "connecting" : "down" };
     });
@@ -186,8 +199,9 @@ export class Links implements Network {
 
   /** Whether a proven node may be linked. Of two nodes with one id the one whose link lives stays. */
   async #admit(peer: PeerIdentity): Promise<void> {
-    checkPeer(peer, this.#identity, this.#peers);
-    if (!dials(peer.nodeId, this.#identity.nodeId)) {
+    this.#check(peer);
+    // Who is not known here is not dialled from here either.
+    if (!dials(peer.nodeId, this.#identity.nodeId) && this.#book.url(peer.nodeId) !== null) {
       throw new LinkRefused(
         "DIRECTION_WRONG",
         `${this.#identity.nodeId} dials ${peer.nodeId}, not the other way round`,
@@ -203,7 +217,7 @@ export class Links implements Network {
     const { peer } = connection;
     if (this.#isClosed()) throw new LinkRefused("CLOSING", `${this.#identity.nodeId} stops`);
     // The cluster may have become known, or a twin may have come, since the first look.
-    checkPeer(peer, this.#identity, this.#peers);
+    this.#check(peer);
     const existing = this.#links.get(peer.nodeId);
     if (existing !== undefined && existing.peer.bootId !== peer.bootId) throw duplicate(peer);
     // The same process dials again: it has lost the link already, only this side has not noticed yet.
@@ -219,6 +233,7 @@ export class Links implements Network {
       down: (down, reason, detail) => this.#down(down, reason, detail),
     });
     this.#links.set(peer.nodeId, link);
+    this.#dialers.get(peer.nodeId)?.linkUp();
     this.#failures.delete(peer.nodeId);
     this.#tools.log.info({ ...peer }, "link up");
     this.#handlers?.linkUp(peer);
@@ -239,8 +254,9 @@ export class Links implements Network {
     if (this.#failures.get(nodeId) === reason) return;
     this.#failures.set(nodeId, reason);
     // A node that is not there yet is no trouble; a node that refuses is.
-    const level = reason === "UNREACHABLE" || reason === "RESET" || reason === "CLOSING" ? "info" : "warn";
-    const url = this.#peers.get(nodeId);
+    const isQuiet = ["UNREACHABLE", "RESET", "CLOSING", "DIRECTION_WRONG"].includes(reason);
+    const level = isQuiet ? "info" : "warn";
+    const url = this.#book.url(nodeId);
     this.#tools.log[level]({ nodeId, url, reason, detail }, "no link yet; trying again");
   }
 

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { FoundingProtocol, foundingDefaults } from "../../server/cluster/founding.ts";
-import type { NodeError } from "../../server/cluster/node-error.ts";
+import { NodeError } from "../../server/cluster/node-error.ts";
 import { FoundingWorld } from "./founding-world.ts";
 
 const ids = ["n1", "n2", "n3"];
@@ -139,29 +139,30 @@ test("[C4] telling a node that never answers ends after foundRetriesMax", async 
 });
 
 for (const victim of ids) {
-  test(`[C5] ${victim} with an emptied disk takes the founding that there is, as one who was not there`, async () => {
+  test(`[C5] ${victim} with an emptied disk stops with NOT_A_MEMBER, and the others never hear it`, async () => {
     const world = await foundedWorld();
-    const founding = world.node(victim).disk;
     world.crash(victim);
     world.wipe(victim);
     world.boot(victim);
     await world.settle();
-    assert.is(world.failed.get(victim), undefined);
-    assert.equal(world.node(victim).disk, founding);
-    const member = founding?.members.find(({ nodeId }) => nodeId === victim);
-    assert.is.not(member?.storeId, world.node(victim).storeId);
+    assert.is(world.failed.get(victim)?.code, "NOT_A_MEMBER");
+    assert.match(
+      world.failed.get(victim)?.message ?? "",
+      /another data folder of n\d .*give it its old data folder back/,
+    );
+    assert.is(world.node(victim).disk, null);
+    for (const id of ids) if (id !== victim) assert.is.not(world.node(id).run, null);
   });
 }
 
-test("[C5] an emptied founder that meets only one founded node founds nothing anew", async () => {
+test("[C5] an emptied node stops even when it meets only one founded node", async () => {
   const world = await foundedWorld();
-  const founding = world.node("n3").disk;
   for (const id of ids) world.crash(id);
   world.wipe("n1");
   world.boot("n1");
   world.boot("n3");
   await world.settle();
-  assert.equal(world.node("n1").disk, founding);
+  assert.is(world.failed.get("n1")?.code, "NOT_A_MEMBER");
 });
 
 test("[C5] a founded node never takes another founding, and two clusters do not hear each other", async () => {
@@ -180,6 +181,18 @@ test("[C5] a founded node never takes another founding, and two clusters do not 
   assert.is(world.node("n2").run?.protocol.founding, before);
   assert.equal([...(world.node("n2").run?.admitted.keys() ?? [])], ["n3"]);
   assert.equal([...(world.node("n1").run?.admitted.keys() ?? [])], []);
+});
+
+test("[C5] a node whose --peers do not fit its cluster stops with PEERS_DIFFER", async () => {
+  const world = await foundedWorld();
+  world.crash("n1");
+  assert.throws(
+    () => world.boot("n1", ["n2", "n4"]),
+    (error: unknown) =>
+      error instanceof NodeError &&
+      error.code === "PEERS_DIFFER" &&
+      /names the nodes n1, n2, n4, but .* founded with n1, n2, n3/.test(error.message),
+  );
 });
 
 test("[C5] a founding that cannot be saved ends the node", async () => {

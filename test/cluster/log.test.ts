@@ -26,9 +26,9 @@ test("[C11] the exit code says whether a new start may help", () => {
     exitCodeOf(new OptionError({ option: "port", origin: { type: "default" }, value: 0, allowed: "more" })),
     2,
   );
-  for (const code of ["OPTION_INVALID", "PORT_IN_USE", "LISTEN_FAILED"])
+  for (const code of ["OPTION_INVALID", "PORT_IN_USE", "LISTEN_FAILED", "PEERS_DIFFER"])
     assert.is(exitCodeOf(coded(code)), 2, code);
-  for (const code of ["STORE_OLD", "STORAGE_CORRUPT", "STORAGE_FOREIGN", "STORAGE_VERSION"])
+  for (const code of ["NOT_A_MEMBER", "STORAGE_CORRUPT", "STORAGE_FOREIGN", "STORAGE_VERSION"])
     assert.is(exitCodeOf(coded(code)), 3, code);
   for (const error of [
     coded("STORAGE_LOCKED"),

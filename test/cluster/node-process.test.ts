@@ -63,21 +63,21 @@ test("[C10] a peer port that is taken ends the process with 2 and one line", asy
   assert.match(twin.stderr[0] ?? "", new RegExp(`PORT_IN_USE.*${port + 100}`));
 });
 
-test("[C5] a node with an emptied folder waits to be made a member and says so, the others go on", async () => {
+test("[C5] a node with an emptied folder ends with 3 and says what to do, the others go on", async () => {
   const { spawn, data, port } = await world(["n1", "n2", "n3"]);
   const nodes = ["n1", "n2", "n3"].map((id) => spawn(id));
   await Promise.all(nodes.map((node) => node.line(serving)));
   await nodes[2]?.end("SIGKILL");
   rmSync(join(data, "n3"), { recursive: true });
   const emptied = spawn("n3");
+  assert.equal(await emptied.ended, { code: 3, signal: null });
+  assert.is(emptied.stderr.length, 1);
   assert.match(
-    await emptied.line(/"event":"waiting"/),
-    /no member of the cluster yet.*testudo members add n3=/,
+    emptied.stderr[0] ?? "",
+    /^testudo: node n3 ends: NOT_A_MEMBER: .* give it its old data folder back/,
   );
   const answer = await fetch(`http://127.0.0.1:${port}/add/0/3`);
   assert.is(await answer.text(), "3");
-  assert.not.ok(emptied.stdout.some((line) => serving.test(line)));
-  await emptied.end("SIGKILL");
 });
 
 test("[Q13] a mark that cannot be read keeps the node out with 3 and one line that names the file and the remedy", async () => {

@@ -164,7 +164,7 @@ test("[C10] a node whose peer port is taken says so and leaves its folder free",
   await again.ready();
 });
 
-test("[C10] a folder that is open, or that is another node's is refused", async () => {
+test("[C10] a folder that is open, that is another node's, or of a cluster with other peers is refused", async () => {
   const make = await world(["n1"]);
   const first = make("n1");
   await first.start();
@@ -173,6 +173,7 @@ test("[C10] a folder that is open, or that is another node's is refused", async 
   assert.is(codeOf(await startError(make("n1", { peerPort: await freePort() }))), "STORAGE_LOCKED");
   await stop(first);
   assert.is(codeOf(await startError(make("n1", { id: "n7", data }))), "STORAGE_FOREIGN");
+  assert.is(codeOf(await startError(make("n1", { peers: { n9: "ws://127.0.0.1:1" } }))), "PEERS_DIFFER");
   const again = make("n1");
   await again.start();
   await again.ready();

@@ -3,13 +3,9 @@ import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { closeText, LinkRefused } from "../../server/network/close-reason.ts";
-import {
-  AcceptorHandshake,
-  checkPeer,
-  DialerHandshake,
-  handshakeBytesMax,
-} from "../../server/network/handshake.ts";
+import { AcceptorHandshake, DialerHandshake, handshakeBytesMax } from "../../server/network/handshake.ts";
 import type { PeerIdentity } from "../../server/network/network.ts";
+import { PeerBook } from "../../server/network/peer-book.ts";
 import { identityOf, secret } from "./link-bench.ts";
 
 const a = identityOf("a", { clusterId: "cluster-1" });
@@ -139,9 +135,9 @@ test("[N26] the longest identities fit what an unauthenticated connection may se
 });
 
 test("[N23] two clusters differ only if both are known", () => {
-  const peers = new Map([["a", ""]]);
+  const book = new PeerBook(new Map([["a", null]]), { strangersMax: 0 });
   const reason = (theirs: string | null, ours: string | null): string =>
-    reasonOf(() => checkPeer({ ...a, clusterId: theirs }, { ...b, clusterId: ours }, peers));
+    reasonOf(() => book.check({ ...a, clusterId: theirs }, { ...b, clusterId: ours }, []));
   assert.is(reason("x", "y"), "CLUSTER_DIFFERS");
   for (const [theirs, ours] of [
     ["x", "x"],
@@ -151,6 +147,21 @@ test("[N23] two clusters differ only if both are known", () => {
   ] as const) {
     assert.is(reason(theirs, ours), "none");
   }
+});
+
+test("[N28] a node of a founded cluster lets in a few of that cluster, or blank ones, that it does not know", () => {
+  const book = new PeerBook(new Map([["a", null]]), { strangersMax: 2 });
+  const reason = (peer: Partial<PeerIdentity>, ours: string | null, linked: readonly string[] = []): string =>
+    reasonOf(() => book.check(identityOf("x", peer), { ...b, clusterId: ours }, linked));
+  assert.is(reason({ clusterId: "c" }, "c"), "none");
+  assert.is(reason({ clusterId: null }, "c"), "none");
+  assert.is(reason({ clusterId: "d" }, "c"), "CLUSTER_DIFFERS");
+  assert.is(reason({ clusterId: "c" }, null), "NODE_UNEXPECTED");
+  assert.is(reason({ clusterId: "c" }, "c", ["a", "y"]), "none");
+  assert.is(reason({ clusterId: "c" }, "c", ["a", "y", "z"]), "STRANGERS_TOO_MANY");
+  assert.is(reason({ clusterId: "c" }, "c", ["a", "x", "z"]), "none", "its own link is none too many");
+  book.set(new Map([["x", null]]));
+  assert.is(reason({ clusterId: "c" }, "c", ["a", "y", "z"]), "none");
 });
 
 test("[N27] a reason too long for a close frame is cut between two characters", () => {

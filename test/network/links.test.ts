@@ -53,36 +53,6 @@ test(
 );
 
 test(
-  "[N18] peers come, go and move while the links run",
-  withBench(async (bench) => {
-    const ports = [await freePort(), await freePort(), await freePort()];
-    const addresses = Object.fromEntries(
-      ["a", "b", "c"].map((name, at) => [name, `ws://127.0.0.1:${ports[at]}`]),
-    );
-    const { a: atA = "", b: atB = "" } = addresses;
-    const a = await bench.node("a", { peers: { b: atB }, port: ports[0] as number });
-    const b = await bench.node("b", { peers: { a: atA }, port: ports[1] as number });
-    const c = await bench.node("c", { peers: { a: atA, b: atB }, port: ports[2] as number });
-    const linked = (node: typeof a) =>
-      node.links.peers().flatMap(({ nodeId, state }) => (state === "up" ? nodeId : []));
-    await until("a and b are linked", () => linked(a).join() === "b" && linked(b).join() === "a");
-    assert.equal(linked(c), []);
-    // It moves before it comes: the first address is nobody's.
-    a.links.setPeers({ b: atB, c: nowhere });
-    b.links.setPeers(addresses);
-    a.links.setPeers(addresses);
-    await until("all are linked", () => [a, b, c].every((node) => linked(node).length === 2));
-    a.links.setPeers({ b: atB });
-    b.links.setPeers({ a: atA });
-    await until("c is out", () => linked(c).length === 0 && linked(a).length === 1 && linked(b).length === 1);
-    assert.equal(a.links.peers(), [{ nodeId: "b", state: "up" }]);
-    a.links.setPeers(addresses);
-    await until("c is back at a", () => linked(a).length === 2);
-    assert.throws(() => a.links.setPeers({ b: "nonsense" }), /option peers.b is "nonsense"/);
-  }),
-);
-
-test(
   "[N10] a node that starts late is linked when it comes, without anybody's help",
   withBench(async (bench) => {
     const port = await freePort();

@@ -77,14 +77,6 @@ export class SimNetwork {
       this.#otherEnds(link, adapter.nodeId, this.#parts.chance.between(0.2, 3));
   }
 
-  /** Links to nodes that are no peers any more end; others are sought already. */
-  peersChanged(adapter: Adapter): void {
-    for (const { ids } of this.#linksOf(adapter.nodeId)) {
-      const other = ids[0] === adapter.nodeId ? ids[1] : ids[0];
-      if (!adapter.takes(other)) this.dropLink(adapter.nodeId, other);
-    }
-  }
-
   linkTo(adapter: Adapter, nodeId: string): End | null {
     const link = this.#links.get(pairOf(adapter.nodeId, nodeId));
     const end = link?.ends[adapter.nodeId];
@@ -158,9 +150,7 @@ export class SimNetwork {
     const pair = pairOf(one, other);
     if (dialer === undefined || acceptor === undefined || this.#links.has(pair)) return;
     const isCut = this.#cuts.has(`${one}>${other}`) || this.#cuts.has(`${other}>${one}`);
-    const isTaken = dialer.takes(other) && acceptor.takes(one);
-    if (!isTaken || isCut || dialer.host.isPaused || acceptor.host.isPaused)
-      return this.#dialSoon(one, other, 100);
+    if (isCut || dialer.host.isPaused || acceptor.host.isPaused) return this.#dialSoon(one, other, 100);
     const { schedule, chance } = this.#parts;
     const make = (adapter: Adapter): End => {
       const { host } = adapter;
@@ -290,7 +280,6 @@ class Adapter implements NodeNetwork {
   readonly host: Host;
   handlers: NetworkHandlers | null = null;
   readonly #network: SimNetwork;
-  #peers: ReadonlySet<string> | null = null;
   #identity: PeerIdentity;
 
   constructor(network: SimNetwork, host: Host, identity: PeerIdentity) {
@@ -314,16 +303,6 @@ class Adapter implements NodeNetwork {
 
   setClusterId(clusterId: string): void {
     this.#identity = { ...this.#identity, clusterId };
-  }
-
-  setPeers(peers: Readonly<Record<string, string>>): void {
-    this.#peers = new Set(Object.keys(peers));
-    this.#network.peersChanged(this);
-  }
-
-  /** Before it is told who its peers are, a node takes whoever comes, as --peers names all. */
-  takes(nodeId: string): boolean {
-    return this.#peers?.has(nodeId) ?? true;
   }
 
   send(nodeId: string, message: PeerMessage): void {
