@@ -38,6 +38,7 @@ export class RestartPolicy {
     if (code === exitCodes.wrongOptions) return { type: "giveUp", why: "its options are wrong" };
     if (code === exitCodes.refused)
       return { type: "giveUp", why: "its data folder and the cluster do not fit together" };
+    if (code === exitCodes.removed) return { type: "giveUp", why: "it was removed from its cluster" };
     // A kill is somebody's doing, however often: it says nothing about the node.
     const quick = livedMs < childDefaults.quickDeathMs && signal !== "SIGKILL" && signal !== "SIGTERM";
     this.#quickDeaths = quick ? this.#quickDeaths + 1 : 0;

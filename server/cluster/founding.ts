@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
-import type { Member } from "../raft/configuration.ts";
+import type { Address, Member } from "../raft/configuration.ts";
 import type { Founding } from "../raft/founding.ts";
+import { sameMember } from "../raft/quorum.ts";
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 import { NodeError } from "./node-error.ts";
@@ -18,6 +19,8 @@ export interface FoundingParts {
   readonly self: Member;
   /** All other nodes that --peers names. */
   readonly peerIds: readonly string[];
+  /** For the founder, as far as it knows them. */
+  readonly addresses: readonly Address[];
   /** For the founder. */
   readonly groups: number;
   /** What the disk holds. */
@@ -54,7 +57,8 @@ interface Link {
  * How a cluster comes to be, once (design 4.3). The node with the lowest id is the founder. Blank, and linked with all
  * peers, all of them blank, it decides the cluster's id and members, saves that, and only then tells it; the others
  * save before they answer. So there is one founding, whoever crashes when: a decision that was told is on the founder's
- * disk, and every founded node hands it on to blank ones. A founded node never takes another.
+ * disk, and every founded node hands it on to blank ones. A founded node never takes another. A blank node that the
+ * founding does not name takes it all the same: it is of the cluster then, but a member only once it is made one.
  */
 export class FoundingProtocol {
   readonly #parts: FoundingParts;
@@ -71,13 +75,10 @@ export class FoundingProtocol {
     return this.#state.type === "founded" || this.#state.type === "ended" ? this.#state.founding : null;
   }
 
-  /** @throws PEERS_DIFFER if the disk's founding and --peers name different nodes */
   start(): void {
     const { founding } = this.#parts;
-    if (founding === null) return this.#decide();
-    this.#checkMembership(founding);
-    this.#checkPeers(founding);
-    this.#enter(founding);
+    if (founding === null) this.#decide();
+    else this.#enter(founding);
   }
 
   linkUp(peer: PeerIdentity): void {
@@ -107,14 +108,14 @@ export class FoundingProtocol {
 
   /** The founder's decision, if it is due. */
   #decide(): void {
-    const { self, peerIds, groups, newClusterId } = this.#parts;
+    const { self, peerIds, groups, addresses, newClusterId } = this.#parts;
     if (this.#state.type !== "blank" || peerIds.some((nodeId) => nodeId < self.nodeId)) return;
     const peers = peerIds.flatMap((nodeId) => this.#links.get(nodeId)?.peer ?? []);
     // One founded peer is enough to know that the decision was made: that one will tell it.
     if (peers.length < peerIds.length || peers.some((peer) => peer.clusterId !== null)) return;
     const members = [self, ...peers.map((peer) => ({ nodeId: peer.nodeId, storeId: peer.storeId }))];
     members.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
-    this.#save({ clusterId: newClusterId(), members, groups });
+    this.#save({ clusterId: newClusterId(), members, addresses, groups });
   }
 
   #hearFound(link: Link, founding: Founding): void {
@@ -122,7 +123,6 @@ export class FoundingProtocol {
     switch (state.type) {
       case "blank":
         try {
-          this.#checkMembership(founding);
           this.#checkPeers(founding);
         } catch (error) {
           assert(error instanceof NodeError);
@@ -186,13 +186,6 @@ export class FoundingProtocol {
     const { clock, send, log } = this.#parts;
     const { peer } = link;
     if (peer.clusterId !== null && link.retries === 0) return this.#hearClusterId(link, peer.clusterId);
-    const member = founding.members.find(({ nodeId }) => nodeId === peer.nodeId);
-    if (member?.storeId !== peer.storeId && link.retries === 0) {
-      log.warn(
-        { event: "stranger", peer: peer.nodeId, storeId: peer.storeId },
-        `${peer.nodeId} has a data folder that is no member of this cluster`,
-      );
-    }
     send(peer.nodeId, { type: "found", founding });
     if (link.retries++ >= foundingDefaults.foundRetriesMax) {
       log.warn(
@@ -204,23 +197,12 @@ export class FoundingProtocol {
     link.cancelRetry = clock.setTimer(() => this.#greet(link, founding), foundingDefaults.foundRetryMs);
   }
 
-  #checkMembership(founding: Founding): void {
-    const { nodeId, storeId } = this.#parts.self;
-    const member = founding.members.find((each) => each.nodeId === nodeId);
-    if (member?.storeId === storeId) return;
-    const why =
-      member === undefined
-        ? `cluster ${founding.clusterId} was founded without a node ${nodeId}`
-        : `cluster ${founding.clusterId} was founded with another data folder of ${nodeId} (store ${member.storeId}, this one is ${storeId})`;
-    throw new NodeError(
-      "NOT_A_MEMBER",
-      `${why}; an emptied node cannot be readmitted yet: give it its old data folder back, or empty those of all nodes to found a new cluster`,
-    );
-  }
-
+  /** Of those that are founded together each must have meant the others. Later on members come and go. */
   #checkPeers(founding: Founding): void {
+    const { self } = this.#parts;
+    if (!founding.members.some((member) => sameMember(member, self))) return;
     const founded = founding.members.map(({ nodeId }) => nodeId).sort();
-    const named = [this.#parts.self.nodeId, ...this.#parts.peerIds].sort();
+    const named = [self.nodeId, ...this.#parts.peerIds].sort();
     if (founded.join() === named.join()) return;
     throw new NodeError(
       "PEERS_DIFFER",

@@ -96,6 +96,12 @@ export class Gossip {
     this.#links.delete(nodeId);
   }
 
+  /** What others said who are neither these nor linked is forgotten. */
+  keepOnly(nodeIds: ReadonlySet<string>): void {
+    for (const nodeId of [...this.#heard.keys()])
+      if (!nodeIds.has(nodeId) && !this.#links.has(nodeId)) this.#heard.delete(nodeId);
+  }
+
   message(from: string, { version, body }: Extract<PeerMessage, { type: "gossip" }>): void {
     const bootId = this.#links.get(from)?.bootId;
     if (bootId === undefined) return;

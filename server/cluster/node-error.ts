@@ -4,12 +4,14 @@ export const exitCodes = Object.freeze({
   wrongOptions: 2,
   /** The data folder and the cluster do not fit together: an operator must look. */
   refused: 3,
+  /** The node is no member of its cluster any more. */
+  removed: 4,
   failed: 70,
 });
 
 export type NodeErrorCode =
-  /** The cluster was founded with another disk of this node, or without it. */
-  | "NOT_A_MEMBER"
+  /** The cluster went on without this node, by an operator's wish. */
+  | "REMOVED"
   /** --peers names other nodes than the cluster was founded with. */
   | "PEERS_DIFFER"
   /** An old image of the data folder: others have seen a newer state of it. */
@@ -46,6 +48,7 @@ export class NodeError extends Error {
 /** What the process of a node that ends with this error exits with. */
 export function exitCodeOf(error: unknown): number {
   const code = codeOf(error);
+  if (code === "REMOVED") return exitCodes.removed;
   if (wrongOptionCodes.has(code)) return exitCodes.wrongOptions;
   if (refusedCodes.has(code)) return exitCodes.refused;
   return exitCodes.failed;
@@ -60,7 +63,6 @@ const wrongOptionCodes = new Set([
 ]);
 /** A LOCKED folder may be free soon, so it is not among these. */
 const refusedCodes = new Set([
-  "NOT_A_MEMBER",
   "STORE_OLD",
   "STORE_TWICE",
   "STORAGE_CORRUPT",

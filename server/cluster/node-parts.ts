@@ -13,6 +13,8 @@ import { type NodeWatchdog, Watchdog } from "./watchdog.ts";
 /** A network that learns what cluster its node is in. */
 export interface NodeNetwork extends Network {
   setClusterId(clusterId: string): void;
+  /** Who is to be linked from now on, and where each listens, if that is known. */
+  setPeers(peers: ReadonlyMap<string, string | null>): void;
 }
 
 /** What a node is made of, handed in: a simulator hands in its own (design 4.1). */

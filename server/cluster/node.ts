@@ -2,24 +2,22 @@ import assert from "node:assert/strict";
 import type { GroupEngine } from "../group/engine.ts";
 import type { GroupStatus, LeaderChange } from "../group/group-status.ts";
 import type { Machine } from "../group/machine.ts";
-import type { PeerIdentity } from "../network/network.ts";
-import type { PeerMessage } from "../network/peer-message.ts";
 import type { Founding } from "../raft/founding.ts";
-import type { GroupContents, Identity, StorageContents } from "../storage/storage.ts";
+import type { Identity, StorageContents } from "../storage/storage.ts";
 import type { BackupRecord } from "./backup/backup-record.ts";
 import { liveSource } from "./backup/backup-sources.ts";
 import { takeBackup } from "./backup/take-backup.ts";
-import { FoundingProtocol } from "./founding.ts";
-import { type Endpoint, Gossip } from "./gossip.ts";
+import type { Endpoint, Gossip } from "./gossip.ts";
 import { Handover } from "./handover.ts";
-import { leadRank } from "./lead-rank.ts";
 import type { Fail, Log } from "./log.ts";
+import { Members } from "./members.ts";
+import type { Membership } from "./membership.ts";
 import { nodeEngine } from "./node-engine.ts";
 import { NodeError } from "./node-error.ts";
 import { NodeLife } from "./node-life.ts";
-import { type NodeNetwork, type NodeParts, realNodeParts } from "./node-parts.ts";
+import { type NodeParts, realNodeParts } from "./node-parts.ts";
+import { OpenedNode } from "./opened-node.ts";
 import type { NodeOptions } from "./options.ts";
-import { PeerAdmission } from "./peer-admission.ts";
 import { type LostPeer, logLost, PeerWatch } from "./peer-watch.ts";
 
 export interface TestudoNodeSetup {
@@ -29,6 +27,8 @@ export interface TestudoNodeSetup {
   readonly log: Log;
   /** Ends the process (design 4.4); see failHard. */
   readonly fail: Fail;
+  /** The cluster goes on without this node: it is to be stopped, and to end with this error. By default it fails. */
+  readonly removed?: (error: NodeError) => void;
   /** By default the machine's own clock, chance, disk and network. */
   readonly parts?: NodeParts;
 }
@@ -37,16 +37,6 @@ export interface PeerStatus {
   readonly node: string;
   readonly state: "connecting" | "up" | "down";
   readonly roundTripMs: number | null;
-}
-
-/** What there is once the disk was read. */
-interface Opened {
-  readonly identity: Identity;
-  readonly contents: ReadonlyMap<number, GroupContents>;
-  readonly network: NodeNetwork;
-  readonly founding: FoundingProtocol;
-  readonly gossip: Gossip;
-  readonly admission: PeerAdmission;
 }
 
 const bootIdBytes = 8;
@@ -63,8 +53,9 @@ export class TestudoNode {
   readonly #log: Log;
   readonly #startedAtMs: { readonly monotonic: number; readonly wall: number };
   readonly #watch: PeerWatch;
-  #opened: Opened | null = null;
+  #opened: OpenedNode | null = null;
   #engine: GroupEngine | null = null;
+  #members: Members | null = null;
   #starting: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
 
@@ -85,6 +76,16 @@ export class TestudoNode {
     });
     this.#watch.onLost((lost) => logLost(this.#log, lost));
     this.life.onState((state) => this.#log.info({ event: state }, `node ${options.id} is ${state}`));
+  }
+
+  /** Who the members are, as far as this node knows. Only after `start`. */
+  get membership(): Membership {
+    return this.#open.membership;
+  }
+
+  /** Changes who the members are. Null until the cluster is founded, as far as this node knows. */
+  get members(): Members | null {
+    return this.#members;
   }
 
   /** Only after `start`. */
@@ -115,15 +116,14 @@ export class TestudoNode {
     return Math.round(this.#parts.clock.now().monotonicMs - this.#startedAtMs.monotonic);
   }
 
-  get #open(): Opened {
+  get #open(): OpenedNode {
     assert(this.#opened !== null, `the node has not started; it is ${this.life.state}`);
     return this.#opened;
   }
 
   /**
    * Opens the disk and the links; the founding and the groups follow by themselves (see `ready`).
-   * @throws what the disk says (STORAGE_…), PORT_IN_USE, PEERS_DIFFER, NOT_A_MEMBER, and NODE_STOPPED if a stop came
-   * first; nothing is left open
+   * @throws what the disk says (STORAGE_…), PORT_IN_USE, and NODE_STOPPED if a stop came first; nothing is left open
    */
   start(): Promise<void> {
     assert(this.#starting === null, `a node starts once; it is ${this.life.state}`);
@@ -153,14 +153,12 @@ export class TestudoNode {
       );
       this.life.send({ type: "recovered", founded: founding !== null });
       await this.#opened.network.start({
-        linkUp: (peer) => this.#linkUp(peer),
-        linkDown: (peerId) => this.#linkDown(peerId),
-        message: (from, message) => this.#message(from, message),
+        linkUp: (peer) => this.#open.linkUp(peer),
+        linkDown: (peerId) => this.#open.linkDown(peerId),
+        message: (from, message) => this.#open.message(from, message),
       });
       this.#checkGoesOn();
-      this.#opened.gossip.start();
-      this.#opened.admission.start();
-      this.#opened.founding.start();
+      this.#opened.start();
     } catch (error) {
       // A stop waits for this, and closes everything itself.
       if (this.#stopping === null) {
@@ -181,20 +179,7 @@ export class TestudoNode {
    * @throws NODE_STOPPED if it stops or fails before
    */
   ready(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const look = (): boolean => {
-        const { state } = this.life;
-        if (state === "serving") resolve();
-        else if (state === "draining" || state === "stopped" || state === "failed")
-          reject(new NodeError("NODE_STOPPED", `the node is ${state}`));
-        else return false;
-        return true;
-      };
-      if (look()) return;
-      const forget = this.life.onState(() => {
-        if (look()) forget();
-      });
-    });
+    return this.life.serving();
   }
 
   /** Hands over what it leads, then closes everything. What was acknowledged is on disk, whatever happens here. */
@@ -225,9 +210,11 @@ export class TestudoNode {
     }));
   }
 
-  /** Where clients find the nodes: this one first, then those that are linked, then those heard of before. */
+  /** Where clients find the members: this one first, then those that are linked, then those heard of before. */
   endpoints(): readonly Endpoint[] {
-    return this.#opened?.gossip.endpoints() ?? [];
+    const all = this.#opened?.gossip.endpoints() ?? [];
+    const isServing = (node: string) => node === this.options.id || this.membership.roster.isMember(node);
+    return all.filter(({ node }) => isServing(node));
   }
 
   /** Calls back for each peer that had no link for `nodeLostMs`, or is back as another process. */
@@ -235,71 +222,36 @@ export class TestudoNode {
     return this.#watch.onLost(listener);
   }
 
-  /** Those that count as lost now. */
-  lostPeers(): readonly LostPeer[] {
-    return this.#watch.lost();
+  /** Nothing runs there any more: it has had no link for `nodeLostMs`, or it has none and is no member. */
+  isLost(nodeId: string): boolean {
+    if (this.#watch.lost().some((lost) => lost.nodeId === nodeId)) return true;
+    const isSelf = nodeId === this.options.id;
+    return !isSelf && !this.#watch.isUp(nodeId) && !this.membership.roster.isMember(nodeId);
   }
 
-  #assemble({ identity, groups, seen }: StorageContents): Opened {
-    const { options } = this;
-    const { clock, storage } = this.#parts;
-    const { nodeId, storeId } = identity;
-    const clusterId = identity.founding?.clusterId ?? null;
-    const network = this.#parts.network({ nodeId, storeId, bootId: this.bootId, clusterId });
-    const send = (to: string, message: PeerMessage) => network.send(to, message);
-    const founding = new FoundingProtocol({
-      self: { nodeId, storeId },
-      peerIds: Object.keys(options.peers),
-      groups: options.groups,
-      founding: identity.founding,
-      clock,
+  #assemble(contents: StorageContents): OpenedNode {
+    const { options, bootId } = this;
+    return new OpenedNode(contents, {
+      options,
+      bootId,
+      parts: this.#parts,
       log: this.#log,
+      watch: this.#watch,
+      startedAtWallMs: this.#startedAtMs.wall,
+      engine: () => this.#engine,
       newClusterId: () => this.#hex(clusterIdBytes),
-      send,
-      save: (decided) => storage.save({ founding: decided, groups: new Map() }),
-      founded: (decided) => this.#founded(decided),
-      admitted: (peer) => admission.ofCluster(peer),
+      founded: (founding) => this.#founded(founding),
+      membersChanged: () => this.#lookWhetherServing(),
+      removed: (error) => {
+        if (this.#setup.removed === undefined) this.#fail(error);
+        else this.#setup.removed(error);
+      },
       fail: (error) => this.#fail(error),
     });
-    const admission = new PeerAdmission({
-      own: () => ({
-        nodeId,
-        storeId,
-        bootId: this.bootId,
-        bootCount: identity.bootCount,
-        saves: storage.saves,
-      }),
-      seen,
-      clock,
-      log: this.#log,
-      send,
-      remember: (stores) => this.engine.remember(stores),
-      admitted: (peer) => this.#engine?.linkUp(peer),
-      left: (peerId) => this.#engine?.linkDown(peerId),
-      message: (from, message) => this.#engine?.message(from, message),
-      fail: (error) => this.#fail(error),
-    });
-    const own = {
-      node: nodeId,
-      bootId: this.bootId,
-      region: options.region,
-      leadRank: leadRank(options),
-      clientUrl: options.publicUrl,
-      pid: process.pid,
-      startedAtMs: this.#startedAtMs.wall,
-    };
-    return {
-      identity,
-      contents: groups,
-      network,
-      founding,
-      admission,
-      gossip: new Gossip({ own, send, clock, log: this.#log }),
-    };
   }
 
   #founded(founding: Founding): void {
-    const { identity, contents, network, gossip } = this.#open;
+    const { identity, contents, network, gossip, membership } = this.#open;
     const { clusterId, members, groups } = founding;
     if (identity.founding === null)
       this.#log.info({ event: "founded", clusterId, members, groups }, `cluster ${clusterId} is founded`);
@@ -326,6 +278,22 @@ export class TestudoNode {
     this.#engine.notices.onLead((change) => this.#leaderChanged(change));
     this.#engine.start();
     this.life.send({ type: "founded" });
+    membership.founded(founding, this.#engine);
+    this.#members = new Members({
+      membership,
+      groups: this.#engine,
+      groupCount: groups,
+      selfId: identity.nodeId,
+      clock: this.#parts.clock,
+    });
+  }
+
+  /** A member of all groups, each of which has a leader. */
+  #lookWhetherServing(): void {
+    const { roster } = this.membership;
+    if (roster.standing !== "member" || !roster.isWholeMember) return;
+    const groups = this.groups();
+    if (groups.length > 0 && groups.every(({ leader }) => leader !== null)) this.life.send({ type: "led" });
   }
 
   #leaderChanged({ group, term, leaderId }: LeaderChange): void {
@@ -333,30 +301,7 @@ export class TestudoNode {
       { event: "leader", group, term, leader: leaderId },
       `group ${group}, term ${term}: ${leaderId ?? "nobody"} leads`,
     );
-    if (this.groups().every(({ leader }) => leader !== null)) this.life.send({ type: "led" });
-  }
-
-  #linkUp(peer: PeerIdentity): void {
-    const { founding, gossip, admission } = this.#open;
-    this.#watch.linkUp(peer);
-    admission.linkUp(peer);
-    gossip.linkUp(peer);
-    founding.linkUp(peer);
-  }
-
-  #linkDown(nodeId: string): void {
-    const { founding, gossip, admission } = this.#open;
-    this.#watch.linkDown(nodeId);
-    gossip.linkDown(nodeId);
-    founding.linkDown(nodeId);
-    admission.linkDown(nodeId);
-  }
-
-  #message(from: string, message: PeerMessage): void {
-    const { founding, gossip, admission } = this.#open;
-    if (message.type === "found" || message.type === "founded") founding.message(from, message);
-    else if (message.type === "gossip") gossip.message(from, message);
-    else admission.receive(from, message);
+    this.#lookWhetherServing();
   }
 
   async #stop(): Promise<void> {
@@ -381,9 +326,7 @@ export class TestudoNode {
 
   async #closeAll(): Promise<void> {
     this.#watch.stop();
-    this.#opened?.founding.stop();
-    this.#opened?.admission.stop();
-    this.#opened?.gossip.stop();
+    this.#opened?.stop();
     await this.#engine?.stop();
     await this.#opened?.network.close();
     await this.#parts.watchdog?.close();

@@ -57,7 +57,9 @@ export interface NodeOptions {
   readonly homeRegion: string;
   /** Among the nodes of a region those of the highest priority lead. 0 to 100; 0: only if nobody else can. */
   readonly leadPriority: number;
-  /** All *other* nodes of the cluster, by id: ws://host:port. */
+  /** Where others reach this node, if --peers says so. */
+  readonly peerUrl: string | null;
+  /** The *other* nodes that it begins with, by id: ws://host:port. */
   readonly peers: Readonly<Record<string, string>>;
   /** An absolute path. */
   readonly data: string;
@@ -170,7 +172,7 @@ const nodeTable = {
   peers: {
     kind: perNode({ value: url(["ws:"]), nodesMax }),
     fallback: Object.freeze({}) as Readonly<Record<string, string>>,
-    summary: "all nodes of the cluster; this one may be among them",
+    summary: "the nodes of the cluster to begin with; this one may be among them",
   },
   data: {
     kind: orNull(pathKind),
@@ -218,6 +220,7 @@ export function readNodeOptions(inputs: OptionInputs): ParsedOptions<NodeOptions
   const options = {
     ...rest,
     peers: Object.freeze(peers),
+    peerUrl: values.peers[values.id] ?? null,
     publicUrl: values.publicUrl?.replace(/\/+$/, "") ?? `http://${urlHost(values.host)}:${values.port}`,
     data: resolve(inputs.cwd, values.data ?? `data/${values.id}`),
     secret: decideSecret({

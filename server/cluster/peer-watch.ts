@@ -21,6 +21,8 @@ export class PeerWatch {
   readonly #clock: Clock;
   readonly #nodeLostMs: number;
   readonly #peers = new Map<string, Watched>();
+  /** Of those that are watched. Another node is watched while it is linked, and until its loss was told. */
+  #peerIds: ReadonlySet<string>;
   readonly #listeners = new Set<(lost: LostPeer) => void>();
 
   constructor({
@@ -30,7 +32,24 @@ export class PeerWatch {
   }: { clock: Clock; nodeLostMs: number; peerIds: readonly string[] }) {
     this.#clock = clock;
     this.#nodeLostMs = nodeLostMs;
+    this.#peerIds = new Set(peerIds);
     for (const nodeId of peerIds) this.#miss(nodeId, null);
+  }
+
+  /** From now on these. */
+  setPeers(peerIds: Iterable<string>): void {
+    this.#peerIds = new Set(peerIds);
+    for (const nodeId of this.#peerIds) if (!this.#peers.has(nodeId)) this.#miss(nodeId, null);
+    for (const [nodeId, { type }] of this.#peers) if (type === "lost") this.#forgetStranger(nodeId);
+  }
+
+  #forgetStranger(nodeId: string): void {
+    if (!this.#peerIds.has(nodeId)) this.#peers.delete(nodeId);
+  }
+
+  /** It has a link. */
+  isUp(nodeId: string): boolean {
+    return this.#peers.get(nodeId)?.type === "up";
   }
 
   linkUp({ nodeId, bootId }: PeerIdentity): void {
@@ -69,6 +88,7 @@ export class PeerWatch {
   #miss(nodeId: string, bootId: string | null): void {
     const cancel = this.#clock.setTimer(() => {
       this.#peers.set(nodeId, { type: "lost", bootId });
+      this.#forgetStranger(nodeId);
       this.#tell({ nodeId, bootId });
     }, this.#nodeLostMs);
     this.#peers.set(nodeId, { type: "missing", bootId, cancel });

@@ -40,6 +40,7 @@ export class RoomNode {
       options,
       log,
       fail,
+      removed: (error) => void this.stop().then(() => fail(error), fail),
       parts: this.#parts,
       machineFor: (group) => this.#machine(group),
     });
@@ -106,7 +107,7 @@ export class RoomNode {
       bootCount: node.identity.bootCount,
       groups: node.founding?.groups ?? options.groups,
       programs: this.programs,
-      isLost: (nodeId) => node.lostPeers().some((lost) => lost.nodeId === nodeId),
+      isLost: (nodeId) => node.isLost(nodeId),
       log: log.child({ part: "session" }),
       watch: watchdog ?? noRoomWatch,
       marks: new RoomMarks(watchdog?.found ?? [], (mark) => watchdog?.remove(mark)),

@@ -96,7 +96,7 @@ export class GroupEngine {
     });
     const ids = Array.from({ length: founding.groups }, (_, id) => id);
     this.#groups = ids.map((id) => {
-      const { contents, isNew } = startingContents(persisted.get(id), founding.members);
+      const { contents, isNew } = startingContents(persisted.get(id), founding);
       return new Group({ id, persisted: contents, isNew, machine: construction.machineFor(id), host });
     });
     this.#awake = new AwakeGroups({

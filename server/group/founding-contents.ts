@@ -1,6 +1,7 @@
 import assert from "node:assert";
-import { emptyConfiguration, type Member } from "../raft/configuration.ts";
+import { emptyConfiguration } from "../raft/configuration.ts";
 import type { Base, HardState } from "../raft/entry.ts";
+import type { Founding } from "../raft/founding.ts";
 import type { GroupContents } from "../storage/storage.ts";
 
 const emptyHardState: HardState = Object.freeze({ term: 0, votedFor: null, commitIndex: 0 });
@@ -11,13 +12,13 @@ const emptyHardState: HardState = Object.freeze({ term: 0, votedFor: null, commi
  */
 export function startingContents(
   persisted: GroupContents | undefined,
-  members: readonly Member[],
+  { members, addresses }: Pick<Founding, "members" | "addresses">,
 ): { readonly contents: GroupContents; readonly isNew: boolean } {
   if (persisted !== undefined) {
     assert(persisted.base.configuration.voters.length > 0, "a group that was saved knows its voters");
     return { contents: persisted, isNew: false };
   }
-  const configuration = { ...emptyConfiguration, voters: members };
+  const configuration = { ...emptyConfiguration, voters: members, addresses };
   const base: Base = { index: 0, term: 0, logTimeMs: 0, wallTimeMs: 0, configuration };
   const nothing = { entries: [], checkpoints: new Map(), staged: new Map() };
   return { contents: { hardState: emptyHardState, base, ...nothing }, isNew: true };

@@ -46,6 +46,7 @@ export class PeerInbox {
       case "changeMembersAnswer":
         this.#known(from, message.group)?.memberChanges.answer(message);
         return;
+      case "members":
       case "found":
       case "founded":
       case "gossip":

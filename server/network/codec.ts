@@ -4,11 +4,21 @@ import { codecLimits } from "./codec-limits.ts";
 import {
   readChangeMembers,
   readChangeMembersAnswer,
+  readGroupMembers,
   writeChangeMembers,
   writeChangeMembersAnswer,
+  writeGroupMembers,
 } from "./members-codec.ts";
 import type { PeerMessage, StoreSighting } from "./peer-message.ts";
-import { readChoice, readMembers, readRaftMessage, writeMembers, writeRaftMessage } from "./raft-codec.ts";
+import {
+  readAddresses,
+  readChoice,
+  readMembers,
+  readRaftMessage,
+  writeAddresses,
+  writeMembers,
+  writeRaftMessage,
+} from "./raft-codec.ts";
 
 const { membersMax, stringBytesMax, groupIdMax, groupsMax, proposalsMax, frameBytesMax } = codecLimits;
 
@@ -26,6 +36,7 @@ const tags = {
   session: 10,
   changeMembers: 11,
   changeMembersAnswer: 12,
+  members: 13,
 } as const;
 
 const refusalReasons = ["NOT_LEADER", "OVERLOADED"] as const;
@@ -63,14 +74,7 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       return;
     case "propose":
       writer.byte(tags.propose);
-      writer.uint(message.group);
-      writer.count(message.proposals.length, proposalsMax);
-      for (const { id, data } of message.proposals) {
-        writer.string(id.nodeId, stringBytesMax);
-        writer.uint(id.bootCount);
-        writer.uint(id.sequence);
-        writer.bytes(data);
-      }
+      writePropose(writer, message);
       return;
     case "proposeRefused":
       writer.byte(tags.proposeRefused);
@@ -86,10 +90,15 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       writer.byte(tags.changeMembersAnswer);
       writeChangeMembersAnswer(writer, message);
       return;
+    case "members":
+      writer.byte(tags.members);
+      writeGroupMembers(writer, message);
+      return;
     case "found":
       writer.byte(tags.found);
       writer.string(message.founding.clusterId, stringBytesMax);
       writeMembers(writer, message.founding.members);
+      writeAddresses(writer, message.founding.addresses);
       writer.uint(message.founding.groups);
       return;
     case "founded":
@@ -114,6 +123,20 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       return;
   }
   message satisfies never;
+}
+
+function writePropose(
+  writer: ByteWriter,
+  { group, proposals }: Extract<PeerMessage, { type: "propose" }>,
+): void {
+  writer.uint(group);
+  writer.count(proposals.length, proposalsMax);
+  for (const { id, data } of proposals) {
+    writer.string(id.nodeId, stringBytesMax);
+    writer.uint(id.bootCount);
+    writer.uint(id.sequence);
+    writer.bytes(data);
+  }
 }
 
 function writeLeads(writer: ByteWriter, { groups }: Extract<PeerMessage, { type: "leads" }>): void {
@@ -155,12 +178,15 @@ export function readMessage(reader: ByteReader): PeerMessage {
       return readChangeMembers(reader);
     case tags.changeMembersAnswer:
       return readChangeMembersAnswer(reader);
+    case tags.members:
+      return readGroupMembers(reader);
     case tags.found:
       return {
         type: "found",
         founding: {
           clusterId: reader.string("clusterId", stringBytesMax),
           members: readMembers(reader, "members"),
+          addresses: readAddresses(reader),
           groups: reader.uint("groups", groupsMax),
         },
       };
@@ -173,7 +199,7 @@ export function readMessage(reader: ByteReader): PeerMessage {
     case tags.session:
       return { type: "session", group: reader.uint("group", groupIdMax), body: reader.bytes("body") };
     default:
-      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 12" });
+      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 13" });
   }
 }
 

@@ -45,7 +45,7 @@ export const linksDefaults = Object.freeze({
   /** Connections that are not authenticated yet; past them the oldest goes. */
   pendingConnectionsMax: 64,
   /** A peer that should dial and does not, for so long, may not know this node: it is dialled, and again so often. */
-  lateDialMs: 5000,
+  lateDialMs: 2000,
   /** Linked nodes of this cluster that are no members, as far as this node knows. */
   strangersMax: 8,
 });

@@ -4,10 +4,11 @@ import { codecLimits } from "./codec-limits.ts";
 import type { PeerMessage } from "./peer-message.ts";
 import { readAddresses, readChoice, readMembers, writeAddresses, writeMembers } from "./raft-codec.ts";
 
+type Members = Extract<PeerMessage, { type: "members" }>;
 type ChangeMembers = Extract<PeerMessage, { type: "changeMembers" }>;
 type ChangeMembersAnswer = Extract<PeerMessage, { type: "changeMembersAnswer" }>;
 
-const { groupIdMax, stringBytesMax, membersMax, reasonBytesMax } = codecLimits;
+const { groupIdMax, groupsMax, stringBytesMax, membersMax, reasonBytesMax } = codecLimits;
 
 const refusalCodes = [
   "CHANGE_UNDER_WAY",
@@ -17,6 +18,8 @@ const refusalCodes = [
   "MEMBERS_TOO_MANY",
   "QUORUM_LOST",
 ] as const;
+/** Group, index and a count. */
+const groupBytesMin = 3;
 const outcomes = ["appended", "possible", "unchanged", "refused"] as const;
 
 export function writeChangeMembers(writer: ByteWriter, { group, id, dryRun, change }: ChangeMembers): void {
@@ -77,4 +80,23 @@ export function readChangeMembersAnswer(reader: ByteReader): ChangeMembersAnswer
         }
       : { type };
   return { type: "changeMembersAnswer", group, id, outcome };
+}
+
+export function writeGroupMembers(writer: ByteWriter, { groups }: Members): void {
+  writer.count(groups.length, groupsMax);
+  for (const { group, index, members } of groups) {
+    writer.uint(group);
+    writer.uint(index);
+    writeMembers(writer, members);
+  }
+}
+
+export function readGroupMembers(reader: ByteReader): Members {
+  const count = reader.count("groups", { max: groupsMax, elementBytesMin: groupBytesMin });
+  const groups = Array.from({ length: count }, () => ({
+    group: reader.uint("group", groupIdMax),
+    index: reader.uint("index"),
+    members: readMembers(reader, "members"),
+  }));
+  return { type: "members", groups };
 }

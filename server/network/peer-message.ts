@@ -23,6 +23,14 @@ export interface StoreSighting {
   readonly saves: number;
 }
 
+/** Who the members of a group are, by a configuration that is committed. */
+export interface GroupMembers {
+  readonly group: number;
+  /** Of the configuration's entry. */
+  readonly index: number;
+  readonly members: readonly Member[];
+}
+
 /** What nodes say to each other over a link. */
 export type PeerMessage =
   | { readonly type: "raft"; readonly group: number; readonly message: RaftMessage }
@@ -80,6 +88,8 @@ export type PeerMessage =
         | { readonly type: "appended" | "possible" | "unchanged" }
         | { readonly type: "refused"; readonly code: ChangeRefusal; readonly message: string };
     }
+  /** To a node that is no member, as far as the sender knows, and may not know it. */
+  | { readonly type: "members"; readonly groups: readonly GroupMembers[] }
   /** The founder's decision, and its acceptance (see cluster/founding). */
   | { readonly type: "found"; readonly founding: Founding }
   | { readonly type: "founded"; readonly clusterId: string }

@@ -88,13 +88,13 @@ export class MemberChange {
     return log.termAt(commitIndex) === term;
   }
 
-  /** Learners come first, so slow ones do no harm; but those that vote without catching up must be there. */
+  /** Who is new must catch up before it counts, so it does no harm; but those that vote already must be there. */
   #quorumLost({ voters }: Configuration, wish: Wish): ChangeResult | null {
     for (const [which, electorate] of [
       ["present", voters],
       ["wished", wish.voters],
     ] as const) {
-      const missing = electorate.filter((voter) => !this.#isThere(voter));
+      const missing = electorate.filter((voter) => has(voters, voter) && !this.#isThere(voter));
       const needed = majority(electorate.length);
       if (electorate.length - missing.length >= needed) continue;
       return refusal(
@@ -110,8 +110,7 @@ export class MemberChange {
   #isThere(member: Member): boolean {
     if (this.#replica.isSelf(member)) return true;
     const progress = this.#replication.follower(member.nodeId, member.storeId);
-    if (progress === null) return this.#replica.links.has(member.nodeId);
-    return progress.confirmed && this.#replication.isHeard(progress);
+    return progress?.confirmed === true && this.#replication.isHeard(progress);
   }
 
   /** After anything that a leader counts has moved: the next step of the change that the log holds, if it is due. */

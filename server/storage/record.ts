@@ -145,14 +145,15 @@ export function decodeState(bytes: Uint8Array): StateRecord | null {
   }));
 }
 
-export function encodeFounding({ clusterId, members, groups }: Founding): Uint8Array {
-  return new Writer().text(clusterId).members(members).number(groups).finish();
+export function encodeFounding({ clusterId, members, addresses, groups }: Founding): Uint8Array {
+  return new Writer().text(clusterId).members(members).addresses(addresses).number(groups).finish();
 }
 
 export function decodeFounding(bytes: Uint8Array): Founding | null {
   return read(bytes, (reader) => ({
     clusterId: reader.text(),
     members: reader.members(),
+    addresses: reader.addresses(),
     groups: reader.number(),
   }));
 }

@@ -53,6 +53,7 @@ export class FoundingWorld {
     const protocol = new FoundingProtocol({
       self: { nodeId, storeId: node.storeId },
       peerIds,
+      addresses: peerIds.map((id) => ({ nodeId: id, url: `ws://${id}` })),
       groups: 4,
       founding: node.disk,
       clock: this.clock,

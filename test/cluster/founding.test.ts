@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { FoundingProtocol, foundingDefaults } from "../../server/cluster/founding.ts";
-import { NodeError } from "../../server/cluster/node-error.ts";
+import type { NodeError } from "../../server/cluster/node-error.ts";
 import { FoundingWorld } from "./founding-world.ts";
 
 const ids = ["n1", "n2", "n3"];
@@ -36,7 +36,13 @@ test("[C3] three blank nodes found one cluster with all their disks as members",
   const world = await foundedWorld();
   assertOneCluster(world);
   const members = ids.map((nodeId) => ({ nodeId, storeId: `store-${nodeId}` }));
-  assert.equal(world.node("n1").disk, { clusterId: world.saved[0]?.clusterId, members, groups: 4 });
+  const addresses = ["n2", "n3"].map((nodeId) => ({ nodeId, url: `ws://${nodeId}` }));
+  assert.equal(world.node("n1").disk, {
+    clusterId: world.saved[0]?.clusterId,
+    members,
+    addresses,
+    groups: 4,
+  });
   assert.match(world.saved[0]?.clusterId ?? "", /^[0-9a-f]{16}$/);
   assert.is(world.clock.timers, 0, "nothing is repeated once all have answered");
 });
@@ -139,30 +145,42 @@ test("[C4] telling a node that never answers ends after foundRetriesMax", async 
 });
 
 for (const victim of ids) {
-  test(`[C5] ${victim} with an emptied disk stops with NOT_A_MEMBER, and the others never hear it`, async () => {
+  test(`[C20] ${victim} with an emptied disk takes the founding that does not name it, and changes nothing`, async () => {
     const world = await foundedWorld();
+    const before = world.node(victim).disk;
     world.crash(victim);
     world.wipe(victim);
     world.boot(victim);
     await world.settle();
-    assert.is(world.failed.get(victim)?.code, "NOT_A_MEMBER");
-    assert.match(
-      world.failed.get(victim)?.message ?? "",
-      /another data folder of n\d .*give it its old data folder back/,
-    );
-    assert.is(world.node(victim).disk, null);
-    for (const id of ids) if (id !== victim) assert.is.not(world.node(id).run, null);
+    assert.equal([...world.failed.keys()], []);
+    assert.equal(world.node(victim).disk, before, "the same one, with the disk that is lost");
+    assert.is(world.node(victim).run?.founded, 1);
+    assert.equal(new Set(world.saved.map(({ clusterId }) => clusterId)).size, 1);
   });
 }
 
-test("[C5] an emptied node stops even when it meets only one founded node", async () => {
+test("[C20] an emptied founder that meets one founded node founds nothing anew", async () => {
   const world = await foundedWorld();
   for (const id of ids) world.crash(id);
   world.wipe("n1");
   world.boot("n1");
   world.boot("n3");
   await world.settle();
-  assert.is(world.failed.get("n1")?.code, "NOT_A_MEMBER");
+  assert.is(world.node("n1").disk?.clusterId, world.node("n3").disk?.clusterId);
+});
+
+test("[C20] a node that the founding does not name is of the cluster, whatever its --peers name", async () => {
+  const world = new FoundingWorld([...ids, "n4"]);
+  for (const id of ids)
+    world.boot(
+      id,
+      ids.filter((other) => other !== id),
+    );
+  await world.settle();
+  world.boot("n4", ["n1", "n2", "n3"]);
+  await world.settle();
+  assert.equal(world.node("n4").disk, world.node("n1").disk);
+  assert.ok(world.node("n1").run?.admitted.has("n4"));
 });
 
 test("[C5] a founded node never takes another founding, and two clusters do not hear each other", async () => {
@@ -183,16 +201,16 @@ test("[C5] a founded node never takes another founding, and two clusters do not 
   assert.equal([...(world.node("n1").run?.admitted.keys() ?? [])], []);
 });
 
-test("[C5] a node whose --peers do not fit its cluster stops with PEERS_DIFFER", async () => {
-  const world = await foundedWorld();
-  world.crash("n1");
-  assert.throws(
-    () => world.boot("n1", ["n2", "n4"]),
-    (error: unknown) =>
-      error instanceof NodeError &&
-      error.code === "PEERS_DIFFER" &&
-      /names the nodes n1, n2, n4, but .* founded with n1, n2, n3/.test(error.message),
-  );
+test("[C5] nodes that are founded together and name different ones stop with PEERS_DIFFER", async () => {
+  const world = new FoundingWorld(["n1", "n2", "n3"]);
+  world.boot("n1");
+  world.boot("n2");
+  world.boot("n3", ["n1", "n9"]);
+  await world.settle();
+  const error = world.failed.get("n3");
+  assert.is(error?.code, "PEERS_DIFFER");
+  assert.match(error?.message ?? "", /names the nodes n1, n3, n9, but .* founded with n1, n2, n3/);
+  assert.is(world.failed.size, 1);
 });
 
 test("[C5] a founding that cannot be saved ends the node", async () => {
@@ -201,6 +219,7 @@ test("[C5] a founding that cannot be saved ends the node", async () => {
   const protocol = new FoundingProtocol({
     self: { nodeId: "n1", storeId: "s1" },
     peerIds: [],
+    addresses: [],
     groups: 1,
     founding: null,
     clock: world.clock,

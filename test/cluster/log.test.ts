@@ -28,8 +28,9 @@ test("[C11] the exit code says whether a new start may help", () => {
   );
   for (const code of ["OPTION_INVALID", "PORT_IN_USE", "LISTEN_FAILED", "PEERS_DIFFER"])
     assert.is(exitCodeOf(coded(code)), 2, code);
-  for (const code of ["NOT_A_MEMBER", "STORAGE_CORRUPT", "STORAGE_FOREIGN", "STORAGE_VERSION"])
+  for (const code of ["STORAGE_CORRUPT", "STORAGE_FOREIGN", "STORAGE_VERSION"])
     assert.is(exitCodeOf(coded(code)), 3, code);
+  assert.is(exitCodeOf(coded("REMOVED")), 4);
   for (const error of [
     coded("STORAGE_LOCKED"),
     coded("STORAGE_FAILED"),

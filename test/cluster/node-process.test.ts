@@ -63,21 +63,22 @@ test("[C10] a peer port that is taken ends the process with 2 and one line", asy
   assert.match(twin.stderr[0] ?? "", new RegExp(`PORT_IN_USE.*${port + 100}`));
 });
 
-test("[C5] a node with an emptied folder ends with 3 and says what to do, the others go on", async () => {
+test("[C20] a node with an emptied folder waits and says for what, the others go on", async () => {
   const { spawn, data, port } = await world(["n1", "n2", "n3"]);
   const nodes = ["n1", "n2", "n3"].map((id) => spawn(id));
   await Promise.all(nodes.map((node) => node.line(serving)));
   await nodes[2]?.end("SIGKILL");
   rmSync(join(data, "n3"), { recursive: true });
   const emptied = spawn("n3");
-  assert.equal(await emptied.ended, { code: 3, signal: null });
-  assert.is(emptied.stderr.length, 1);
   assert.match(
-    emptied.stderr[0] ?? "",
-    /^testudo: node n3 ends: NOT_A_MEMBER: .* give it its old data folder back/,
+    await emptied.line(/"event":"not-a-member"/),
+    /n3 is no member of cluster [0-9a-f]{16} with this data folder.*testudo members replace n3/,
   );
   const answer = await fetch(`http://127.0.0.1:${port}/add/0/3`);
   assert.is(await answer.text(), "3");
+  const ready = await fetch(`http://127.0.0.1:${port + 2}/testudo/ready`);
+  assert.is(ready.status, 503);
+  assert.equal(emptied.stderr, []);
 });
 
 test("[Q13] a mark that cannot be read keeps the node out with 3 and one line that names the file and the remedy", async () => {

@@ -127,7 +127,7 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
       self: { nodeId: id, storeId: identity.storeId },
       bootId: `${id}-${identity.bootCount}`,
       bootCount: identity.bootCount,
-      founding: { clusterId: "c", members, groups },
+      founding: { clusterId: "c", members, addresses: [], groups },
       persisted,
       storage: this.#watched(id, storage),
       network: this.#network(id),

@@ -127,7 +127,10 @@ test("[N2] every single byte of a frame set to each of many values is refused or
       group: 3,
       proposals: [{ id: { nodeId: "a", bootCount: 1, sequence: 9 }, data: new Uint8Array(3) }],
     },
-    { type: "found", founding: { clusterId: "c", members: [{ nodeId: "a", storeId: "s" }], groups: 4 } },
+    {
+      type: "found",
+      founding: { clusterId: "c", members: [{ nodeId: "a", storeId: "s" }], addresses: [], groups: 4 },
+    },
   ]);
   for (let at = 0; at < frame.length; at++) {
     for (const value of [0, 1, 2, 0x7f, 0x80, 0xff]) {

@@ -174,6 +174,10 @@ export const peerMessages: { readonly [Name in string]: fc.Arbitrary<PeerMessage
     }),
   }),
   changeMembersAnswer: record({ type: fc.constant("changeMembersAnswer"), group, id: uint, outcome }),
+  members: record({
+    type: fc.constant("members"),
+    groups: fc.array(record({ group, index: uint, members }), { maxLength: 5 }),
+  }),
   leads: record({
     type: fc.constant("leads"),
     groups: fc.array(record({ group, term: uint }), { maxLength: 64 }),
@@ -191,7 +195,7 @@ export const peerMessages: { readonly [Name in string]: fc.Arbitrary<PeerMessage
   }),
   found: record({
     type: fc.constant("found"),
-    founding: record({ clusterId: id, members, groups: fc.nat(64) }),
+    founding: record({ clusterId: id, members, addresses, groups: fc.nat(64) }),
   }),
   founded: record({ type: fc.constant("founded"), clusterId: id }),
   gossip: record({ type: fc.constant("gossip"), version: uint, body: bytes }),

@@ -58,14 +58,21 @@ export class SimNetwork {
     this.#parts = parts;
   }
 
-  attach(host: Host, identity: PeerIdentity): NodeNetwork {
-    return new Adapter(this, host, identity);
+  /** @param peers whom it begins with */
+  attach(host: Host, identity: PeerIdentity, peers: readonly string[]): NodeNetwork {
+    return new Adapter(this, host, { identity, peers });
   }
 
   // ── for the adapters ─────────────────────────────────────────────────────────────────────────────────────────────
 
   started(adapter: Adapter): void {
     this.#adapters.set(adapter.nodeId, adapter);
+    this.dialAll(adapter);
+  }
+
+  /** Nodes of which neither knows the other are not linked. */
+  dialAll(adapter: Adapter): void {
+    if (this.#adapters.get(adapter.nodeId) !== adapter) return;
     for (const other of this.#adapters.keys())
       if (other !== adapter.nodeId) this.#dialSoon(adapter.nodeId, other, 5);
   }
@@ -149,6 +156,7 @@ export class SimNetwork {
     const acceptor = this.#adapters.get(other);
     const pair = pairOf(one, other);
     if (dialer === undefined || acceptor === undefined || this.#links.has(pair)) return;
+    if (!dialer.knows(other) && !acceptor.knows(one)) return;
     const isCut = this.#cuts.has(`${one}>${other}`) || this.#cuts.has(`${other}>${one}`);
     if (isCut || dialer.host.isPaused || acceptor.host.isPaused) return this.#dialSoon(one, other, 100);
     const { schedule, chance } = this.#parts;
@@ -281,11 +289,21 @@ class Adapter implements NodeNetwork {
   handlers: NetworkHandlers | null = null;
   readonly #network: SimNetwork;
   #identity: PeerIdentity;
+  #peers: ReadonlySet<string>;
 
-  constructor(network: SimNetwork, host: Host, identity: PeerIdentity) {
+  constructor(
+    network: SimNetwork,
+    host: Host,
+    { identity, peers }: { identity: PeerIdentity; peers: readonly string[] },
+  ) {
     this.#network = network;
     this.host = host;
     this.#identity = identity;
+    this.#peers = new Set(peers);
+  }
+
+  knows(nodeId: string): boolean {
+    return this.#peers.has(nodeId);
   }
 
   get nodeId(): string {
@@ -303,6 +321,11 @@ class Adapter implements NodeNetwork {
 
   setClusterId(clusterId: string): void {
     this.#identity = { ...this.#identity, clusterId };
+  }
+
+  setPeers(peers: ReadonlyMap<string, string | null>): void {
+    this.#peers = new Set(peers.keys());
+    this.#network.dialAll(this);
   }
 
   send(nodeId: string, message: PeerMessage): void {

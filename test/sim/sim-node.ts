@@ -85,7 +85,12 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
         },
         randomBytes: (count) => chance.bytes(count),
         storage: parts.disk.open(this),
-        network: (identity) => parts.network.attach(this, identity),
+        network: (identity) =>
+          parts.network.attach(
+            this,
+            identity,
+            parts.nodeIds.filter((id) => id !== nodeId),
+          ),
         engine: parts.engine,
       },
     });
@@ -107,6 +112,7 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
       ...nodeDefaults,
       id: nodeId,
       publicUrl: `http://${nodeId}`,
+      peerUrl: `ws://${nodeId}`,
       peers: Object.fromEntries(others.map((id) => [id, `ws://${id}`])),
       data: "/",
       secret: "simulated",

@@ -80,7 +80,7 @@ class Restoring {
     const { storeId } = this.#self;
     if (!this.#isWhole || this.#done.size !== this.#groups)
       throw damaged(`${this.#done.size} of ${this.#groups} groups are there`);
-    const founding = { clusterId, members: [this.#self], groups: this.#groups };
+    const founding = { clusterId, members: [this.#self], addresses: [], groups: this.#groups };
     await this.#storage.save({ founding, groups: new Map() });
     return { clusterId, storeId, groups: this.#groups, parts: this.#parts, entries: this.#entries };
   }

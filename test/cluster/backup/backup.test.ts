@@ -93,7 +93,7 @@ test("[B2] a restored folder is a new cluster of one node, with everything that 
   const storage = storageOn(disk);
   const { identity, groups } = await storage.open();
   const self = { nodeId: "n1", storeId: identity.storeId };
-  assert.equal(identity.founding, { clusterId: "c2", members: [self], groups: 2 });
+  assert.equal(identity.founding, { clusterId: "c2", members: [self], addresses: [], groups: 2 });
   const first = groups.get(0);
   assert.equal(first?.base, { ...base(2), configuration: { ...emptyConfiguration, voters: [self] } });
   assert.equal(
@@ -156,7 +156,7 @@ test("[B4] a survivor's folder becomes a new cluster with its whole log; one tha
   const storage = storageOn(disk);
   const blank = await storage.open();
   assert.throws(() => folderSource(storage, blank, 0), /never part of a cluster/);
-  const founding = { clusterId: "c1", members: [{ nodeId: "n1", storeId: "s1" }], groups: 2 };
+  const founding = { clusterId: "c1", members: [{ nodeId: "n1", storeId: "s1" }], addresses: [], groups: 2 };
   const save = { base: base(0, 0), hardState: hardState(1, 1), entries: entries(1, 3) };
   await storage.save({
     founding,
