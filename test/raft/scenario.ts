@@ -18,6 +18,8 @@ import { messageWords } from "./scenario-words.ts";
  *   double [n1 → n2] [requestVote]      … arrives once more, later
  *   settle                         deliver and save until nothing is under way
  *   slow disk n1, fast disk n1     saves land by themselves at once, or only by: save n1
+ *   stalled disk n1, moving disk n1     what its node says of it, when a save takes too long
+ *   n1 steps down                  as its node tells it
  *   cut n1 – n2, isolate n1, heal  what is delivered over a cut is lost
  *   close n1 – n2, open n1 – n2    the link between them
  *   crash n1 [silently], restart n1     silently: its links stay open
@@ -75,6 +77,11 @@ class Scenario {
     ],
     [/^settle$/, () => this.#settle()],
     [/^(slow|fast) disk (\w+)$/, ([speed, id]) => this.#speed(speed as string, id as string)],
+    [
+      /^(stalled|moving) disk (\w+)$/,
+      ([how, id]) => this.#up.step(id as string, { type: how === "stalled" ? "diskStalled" : "diskMoves" }),
+    ],
+    [/^(\w+) steps down$/, ([id]) => this.#up.step(id as string, { type: "stepDown" })],
     [/^save (\w+)$/, ([id]) => this.#save(id as string)],
     [/^cut (\w+) – (\w+)$/, ([a, b]) => this.#up.cut(a as string, b as string)],
     [/^isolate (\w+)$/, ([id]) => this.#up.isolate(id as string)],
