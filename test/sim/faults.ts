@@ -1,6 +1,7 @@
 import type { Chance } from "./chance.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
+import { Partitions, partitionKinds } from "./partitions.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Trace } from "./trace.ts";
 import { Transfers } from "./transfers.ts";
@@ -12,9 +13,7 @@ const kinds = [
   "stop",
   "pause",
   "busy",
-  "isolate",
-  "oneSided",
-  "bridge",
+  ...partitionKinds,
   "linkDrop",
   "loss",
   "doubling",
@@ -22,6 +21,7 @@ const kinds = [
   "slowDisk",
   "stallDisk",
   "diskError",
+  "fullDisk",
   "wallJump",
   "transfer",
   "hunt",
@@ -43,6 +43,7 @@ export class Faults {
   readonly #kinds: readonly Kind[];
   readonly #meanMs: number;
   readonly #transfers: Transfers;
+  readonly #partitions: Partitions;
   #isOver = false;
 
   /** `clocksKeepTime`: no clock runs further from the others than leases allow for. */
@@ -54,6 +55,7 @@ export class Faults {
     this.#cluster = cluster;
     this.#parts = parts;
     this.#transfers = new Transfers(parts);
+    this.#partitions = new Partitions(cluster, { ...parts, later: (ms, run) => this.#later(ms, run) });
     const { chance } = parts;
     const all = kinds.filter((kind) => !(clocksKeepTime && kind === "busy"));
     const some = all.filter(() => chance.hits(0.6));
@@ -87,6 +89,7 @@ export class Faults {
     this.#cluster.network.healAll();
     for (const id of this.#cluster.nodeIds) {
       this.#cluster.disk(id).saveMs = 1.5;
+      this.#cluster.disk(id).isFull = false;
       const process = this.#cluster.process(id);
       if (process !== null) process.busyMs = 0;
       this.#resume(id);
@@ -125,11 +128,12 @@ export class Faults {
       case "pause":
         return this.#pause(id);
       case "isolate":
-        return this.#isolate(id);
+      case "isolateLeader":
+      case "split":
       case "oneSided":
-        return this.#oneSided(id);
       case "bridge":
-        return this.#bridge(id);
+      case "flap":
+        return this.#partitions.happen(kind, id);
       case "linkDrop":
         coverage.hit("linkDrops");
         return this.#cluster.network.dropLink(id, this.#otherThan(id));
@@ -156,6 +160,10 @@ export class Faults {
       case "diskError":
         if (chance.hits(0.4)) this.#cluster.failDisk(id);
         return;
+      case "fullDisk":
+        return this.#burst((on) => {
+          this.#cluster.disk(id).isFull = on;
+        });
       case "wallJump": {
         const process = this.#cluster.process(id);
         if (process === null) return;
@@ -223,51 +231,6 @@ export class Faults {
     this.#parts.trace.note(`${id} goes on`);
     process.isPaused = false;
     this.#parts.schedule.resume(process);
-  }
-
-  #isolate(id: string): void {
-    const { coverage } = this.#parts;
-    coverage.hit("partitions");
-    const others = this.#cluster.nodeIds.filter((other) => other !== id);
-    this.#cut(
-      others.flatMap((other) => [[id, other] as const, [other, id] as const]),
-      `${id} is cut off`,
-    );
-  }
-
-  #oneSided(id: string): void {
-    const { chance, coverage } = this.#parts;
-    coverage.hit("oneSidedPartitions");
-    const others = chance.hits(0.5)
-      ? this.#cluster.nodeIds.filter((other) => other !== id)
-      : [this.#otherThan(id)];
-    const isDeaf = chance.hits(0.5);
-    const directions = others.map((other) => (isDeaf ? ([other, id] as const) : ([id, other] as const)));
-    this.#cut(directions, `${id} is ${isDeaf ? "deaf" : "dumb"} towards ${others.join(", ")}`);
-  }
-
-  /** The others are in two camps that do not see each other; this node sees both. */
-  #bridge(id: string): void {
-    const { coverage } = this.#parts;
-    coverage.hit("bridges");
-    const others = this.#cluster.nodeIds.filter((other) => other !== id);
-    const here = others.slice(others.length / 2);
-    const there = others.slice(0, others.length / 2);
-    this.#cut(
-      here.flatMap((one) => there.flatMap((other) => [[one, other] as const, [other, one] as const])),
-      `${id} is the bridge between ${here.join(", ")} and ${there.join(", ")}`,
-    );
-  }
-
-  #cut(directions: readonly (readonly [string, string])[], what: string): void {
-    const { chance, trace } = this.#parts;
-    trace.note(what);
-    const { network } = this.#cluster;
-    for (const [from, to] of directions) network.cut(from, to);
-    this.#later(chance.hits(0.5) ? chance.between(30, 500) : chance.between(500, 3_000), () => {
-      trace.note(`no more: ${what}`);
-      for (const [from, to] of directions) network.heal(from, to);
-    });
   }
 
   /** Whoever begins to lead is cut off or killed soon after: entries of many terms, each on few disks (Raft figure 8). */

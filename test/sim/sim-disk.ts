@@ -106,6 +106,7 @@ export class SimDisk {
       const endsMs = Math.max(schedule.nowMs + chance.wait(this.saveMs), this.#stalledUntilMs);
       schedule.at(endsMs, owner, () => {
         this.#writes -= 1;
+        if (this.isFull) this.#parts.coverage.hit("disksFull");
         const error = this.isFull ? new Error("ENOSPC (simulated)") : this.#failure;
         this.#failure = null;
         this.#hasFailed ||= error !== null;

@@ -41,6 +41,8 @@ export interface SimulationOptions {
 /** How long faults go on, and how long the cluster may take to come to rest after them, in simulated ms. */
 const faultsMs = { min: 2_000, max: 5_000 };
 const calmMsMax = 30_000;
+/** Of the cluster; three is the usual one. */
+const sizes = [2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5] as const;
 const eventsMax = 3_000_000;
 
 /** One seed, one run, in one macrotask: machines are never called from a promise's continuation. */
@@ -95,7 +97,7 @@ class Simulation<App extends SimApp> {
     this.#trace = new Trace(() => this.#schedule.nowMs, print ?? null);
     const chance = this.#chance;
     this.#failsOverFast = chance.hits(0.7);
-    const nodes = chance.hits(0.85) ? 3 : 5;
+    const nodes = chance.pick(sizes);
     this.#laws = new Laws(nodeIdsOf(nodes), { coverage: this.#coverage, schedule: this.#schedule });
     const parts = {
       schedule: this.#schedule,
