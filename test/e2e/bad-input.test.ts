@@ -1,4 +1,4 @@
-// test-run: seconds=200
+// test-run: seconds=400
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client, CloseCode, type Room } from "@colyseus/sdk";
@@ -79,8 +79,8 @@ function own(room: unknown): Strict {
   return strict;
 }
 
-async function create(): Promise<Strict> {
-  return own(await new Client(url()).create("strict", level));
+async function create(name = "strict"): Promise<Strict> {
+  return own(await new Client(url()).create(name, level));
 }
 
 async function joinById(roomId: string, at = 1): Promise<Strict> {
@@ -348,7 +348,7 @@ bad("[E11] a full room: joinById is told, joinOrCreate finds another", async () 
 });
 
 bad("[E11] a seat that nobody took in time is gone, and the room is not full for it", async () => {
-  const room = await create();
+  const room = await create("fleeting");
   const seat = (await (
     await fetch(`${url()}/matchmake/joinById/${room.roomId}`, {
       method: "POST",

@@ -15,7 +15,7 @@ import { freePort } from "../cluster/spawned.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const preload = pathToFileURL(join(root, "server/colyseus/register.ts")).href;
 /** Far beyond what anything here takes: only so that a hanging test says what it waited for. */
-const patienceMs = 40_000;
+const patienceMs = 90_000;
 const statusAnswerMs = 2_000;
 /** What a failing test shows of each node. */
 const linesShown = 25;
@@ -252,7 +252,7 @@ export async function withCluster(
   }
 }
 
-/** Waits until `look` gives something else than null or false. @throws Error that says what, after 40 s */
+/** Waits until `look` gives something else than null or false. @throws Error that says what, after 90 s */
 export async function until<T>(
   what: string,
   look: () => T | null | false | Promise<T | null | false>,

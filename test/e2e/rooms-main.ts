@@ -4,7 +4,7 @@ import { defineRoom, defineServer, matchMaker } from "@colyseus/core";
 import { replicated, startTestudo } from "../../server/index.ts";
 import { DoomRoom } from "./doom-room.ts";
 import { PoisonRoom } from "./poison-room.ts";
-import { StrictRoom } from "./strict-room.ts";
+import { FleetingRoom, StrictRoom } from "./strict-room.ts";
 
 type Act = (room: PoisonRoom) => unknown;
 
@@ -70,6 +70,7 @@ const server = defineServer({
   rooms: {
     poison: defineRoom(replicated(PoisonRoom)),
     strict: defineRoom(replicated(StrictRoom)),
+    fleeting: defineRoom(replicated(FleetingRoom)),
     doom: defineRoom(replicated(DoomRoom)),
   },
 });
