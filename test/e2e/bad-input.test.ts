@@ -5,7 +5,7 @@ import { Client, CloseCode, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
-import { Cluster, type End, NodeProcess, sleep } from "./cluster.ts";
+import { Cluster, type End, NodeProcess, sleep, unhurried } from "./cluster.ts";
 
 const test = suite("bad input");
 
@@ -28,7 +28,7 @@ let cluster: Cluster;
 const others: NodeProcess[] = [];
 
 test.before(async () => {
-  cluster = await Cluster.plan({ main: "test/e2e/rooms-main.ts" });
+  cluster = await Cluster.plan({ main: "test/e2e/rooms-main.ts", args: unhurried });
   cluster.launchAll();
   await cluster.ready().catch((error: unknown) => {
     // uvu itself says nothing of a failure here.

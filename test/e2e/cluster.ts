@@ -33,8 +33,12 @@ export class NodeProcess {
   readonly ended: Promise<End>;
   readonly #child: ChildProcess;
 
-  constructor(main: string, args: readonly string[]) {
-    this.#child = spawn(process.execPath, ["--import", preload, main, ...args], {
+  /** @param fileKiBMax a quota: no file of the process can grow beyond it */
+  constructor(main: string, args: readonly string[], fileKiBMax: number | null = null) {
+    const command = [process.execPath, "--import", preload, main, ...args];
+    const limited = ["bash", "-c", `ulimit -f ${fileKiBMax}; exec "$@"`, "bash", ...command];
+    const [file = "", ...rest] = fileKiBMax === null ? command : limited;
+    this.#child = spawn(file, rest, {
       cwd: root,
       stdio: ["ignore", "pipe", "pipe"],
       env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("TESTUDO_"))),
@@ -67,6 +71,12 @@ export class NodeProcess {
     return await this.ended;
   }
 }
+
+/**
+ * For nodes under tests that do not look at failovers: a machine that is busy with other things makes nodes miss their
+ * heartbeats, and players are sent from one to the next.
+ */
+export const unhurried = ["--election-timeout-base-ms=400", "--leaderless-ms=10000"] as const;
 
 export interface ClusterOptions {
   readonly nodes?: number;
@@ -142,8 +152,12 @@ export class Cluster {
   }
 
   /** Starts a node's process. @param args after the node's own ones */
-  launch(id: string, args: readonly string[] = []): NodeProcess {
-    const process = new NodeProcess(this.#main, [...this.planOf(id).args, ...this.#extra, ...args]);
+  launch(id: string, args: readonly string[] = [], fileKiBMax: number | null = null): NodeProcess {
+    const process = new NodeProcess(
+      this.#main,
+      [...this.planOf(id).args, ...this.#extra, ...args],
+      fileKiBMax,
+    );
     this.#started.push({ id, process });
     return process;
   }

@@ -1,8 +1,8 @@
-// test-run: seconds=200
+// test-run: seconds=400
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Cluster, sleep } from "./cluster.ts";
+import { Cluster, sleep, unhurried } from "./cluster.ts";
 
 const test = suite("poison");
 
@@ -22,7 +22,7 @@ type Player = Room<unknown, { readonly ticks: number; readonly count: number }>;
 let cluster: Cluster;
 
 test.before(async () => {
-  cluster = await Cluster.plan({ main: "test/e2e/rooms-main.ts" });
+  cluster = await Cluster.plan({ main: "test/e2e/rooms-main.ts", args: unhurried });
   cluster.launchAll();
   await cluster.ready().catch((error: unknown) => {
     // uvu itself says nothing of a failure here.

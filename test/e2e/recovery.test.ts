@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { Client } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Cluster, withCluster } from "./cluster.ts";
+import { type Cluster, unhurried, withCluster } from "./cluster.ts";
 
 const test = suite("backup, restore and recovery");
 const root = join(import.meta.dirname, "../..");
@@ -55,7 +55,7 @@ async function comesBack(url: string, seat: Awaited<ReturnType<typeof shoot>>): 
 const alone = (cluster: Cluster, id: string) => `--peers=${id}=ws://127.0.0.1:${cluster.planOf(id).peerPort}`;
 
 test("[B3, E15] a backup of a running cluster, restored: a new cluster with the same match", async () => {
-  await withCluster({}, async (cluster) => {
+  await withCluster({ args: unhurried }, async (cluster) => {
     const seat = await shoot(cluster.url("n2"));
     const file = join(cluster.data, "arena.backup");
     const node = ["--url", cluster.url("n3"), "--secret-file", flagOf(cluster, "n3", "secret-file")];
@@ -77,7 +77,7 @@ test("[B3, E15] a backup of a running cluster, restored: a new cluster with the 
 });
 
 test("[B4, E15] most nodes are lost for good: a survivor goes on only when it is told to, and keeps what it was", async () => {
-  await withCluster({}, async (cluster) => {
+  await withCluster({ args: unhurried }, async (cluster) => {
     const seat = await shoot(cluster.url("n2"));
     await cluster.until("everybody has the shots", async () => {
       const [first, ...others] = await Promise.all(cluster.ids.map((id) => cluster.status(id)));
