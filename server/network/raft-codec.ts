@@ -233,6 +233,7 @@ function writeAppendEntriesResponse(
 ): void {
   if (message.success) {
     writeHead(writer, tags.appendEntriesAccepted, message);
+    writer.uint(message.receivedIndex);
     writer.uint(message.matchIndex);
     writer.uint(message.commitIndex);
     return;
@@ -281,6 +282,7 @@ export function readRaftMessage(reader: ByteReader): RaftMessage {
         term,
         storeId,
         success: true,
+        receivedIndex: reader.uint("receivedIndex"),
         matchIndex: reader.uint("matchIndex"),
         commitIndex: reader.uint("commitIndex"),
       };

@@ -4,11 +4,20 @@ import type { Replica } from "./replica.ts";
 
 type AppendEntries = Extract<RaftMessage, { type: "appendEntries" }>;
 
+/** To the leader of a term: this log agrees with its up to here. */
+interface Answer {
+  readonly to: string;
+  readonly term: number;
+  readonly receivedIndex: number;
+}
+
 /** A replica's side of log replication: figure 2, "AppendEntries RPC, receiver implementation". */
 export class LogReceiver {
   readonly #replica: Replica;
   /** Several appends of one drain get one answer. */
-  #answer: { readonly to: string; readonly term: number; matchIndex: number } | null = null;
+  #answer: Answer | null = null;
+  /** The last receipt (see #tellReceived). */
+  #told: Answer | null = null;
 
   constructor(replica: Replica) {
     this.#replica = replica;
@@ -57,10 +66,13 @@ export class LogReceiver {
     );
   }
 
-  #accept(to: string, matchIndex: number): void {
+  #accept(to: string, index: number): void {
     const { term } = this.#replica;
-    const merged = this.#answer?.to === to && this.#answer.term === term ? this.#answer.matchIndex : 0;
-    this.#answer = { to, term, matchIndex: Math.max(matchIndex, merged) };
+    this.#answer = { to, term, receivedIndex: Math.max(index, this.#indexOf(this.#answer, to)) };
+  }
+
+  #indexOf(answer: Answer | null, to: string): number {
+    return answer?.to === to && answer.term === this.#replica.term ? answer.receivedIndex : 0;
   }
 
   /** Also to a leader of an older term, which learns of its end by it (Raft §5.1). */
@@ -89,17 +101,43 @@ export class LogReceiver {
   takeAnswer(saves: boolean): void {
     const answer = this.#answer;
     this.#answer = null;
-    const { log, outbox, term, commitIndex, options, role } = this.#replica;
+    const { log, term, role } = this.#replica;
     if (answer === null || answer.term !== term || role === "leader") return;
-    const matchIndex = saves ? answer.matchIndex : Math.min(answer.matchIndex, log.durableIndex);
+    this.#tellReceived(answer);
+    const { to, receivedIndex } = answer;
+    const matchIndex = saves ? receivedIndex : Math.min(receivedIndex, log.durableIndex);
+    this.#replica.outbox.sendAfterSave(to, this.#accepted(receivedIndex, matchIndex));
+  }
+
+  #accepted(receivedIndex: number, matchIndex: number): RaftMessage {
+    const { term, commitIndex, options } = this.#replica;
     const { storeId } = options.self;
-    outbox.sendAfterSave(answer.to, {
+    return {
       type: "appendEntriesResponse",
       term,
       storeId,
       success: true,
+      receivedIndex,
       matchIndex,
       commitIndex,
-    });
+    };
+  }
+
+  /**
+   * Much that waits for the disk is told beside the save: the leader's window is for what is on its way, so a slow disk
+   * does not make it wait. What is little is not worth a message; the answer behind the save covers it.
+   */
+  #tellReceived(answer: Answer): void {
+    const { log, term, outbox, options } = this.#replica;
+    const { to, receivedIndex } = answer;
+    const durableIndex = Math.min(receivedIndex, log.durableIndex);
+    const from = Math.max(durableIndex, this.#indexOf(this.#told, to)) + 1;
+    const isMuch =
+      receivedIndex - from + 1 >= options.receiptEntriesMin ||
+      log.bytesBetween(from, receivedIndex) >= options.receiptBytesMin;
+    // Even this much is said in a term that is on the disk only.
+    if (!isMuch || log.termAt(log.durableIndex) !== term) return;
+    this.#told = answer;
+    outbox.send(to, this.#accepted(receivedIndex, durableIndex));
   }
 }

@@ -47,7 +47,8 @@ export type RaftMessage =
       readonly type: "appendEntriesResponse";
       readonly term: number;
       readonly storeId: string;
-      readonly success: true /** durable on the sender's disk up to here */;
+      readonly success: true /** the sender's log agrees up to here, in its memory at least: what is behind may be sent */;
+      readonly receivedIndex: number /** durable on the sender's disk up to here: this alone counts for commitment */;
       readonly matchIndex: number /** known to the sender to be committed up to here */;
       readonly commitIndex: number;
     }

@@ -26,8 +26,20 @@ export interface RaftOptions {
   readonly appendBytesMax: number;
   /** At most so many entries, 1 to 1,048,576, … */
   readonly inFlightEntriesMax: number;
-  /** … and so many bytes (but always one append) unanswered towards one follower. 1 to 1 GiB. */
+  /** … and so many bytes (but always one append) on their way to one follower, which has not told that it has them. 1 to 1 GiB. */
   readonly inFlightBytesMax: number;
+  /** On their way to all followers together at most so many entries, 1 to 16,777,216, … */
+  readonly totalInFlightEntriesMax: number;
+  /** … and so many bytes (but always one append each). 1 to 16 GiB. */
+  readonly totalInFlightBytesMax: number;
+  /** Sent to one follower and not on its disk at most so many entries, 1 to 1,048,576, … */
+  readonly unsavedEntriesMax: number;
+  /** … and so many bytes (but always one append). 1 to 1 GiB. */
+  readonly unsavedBytesMax: number;
+  /** A follower tells what it has received before it is saved if that is at least so many entries, 1 to 1,048,576, … */
+  readonly receiptEntriesMin: number;
+  /** … or bytes. 1 to 1 GiB. */
+  readonly receiptBytesMin: number;
   /** A leader with so many entries that are uncommitted, or not on its own disk yet, 1 to 1,048,576, … */
   readonly uncommittedEntriesMax: number;
   /** … or bytes of them refuses proposals as OVERLOADED. 1 to 1 GiB. */
@@ -59,6 +71,12 @@ export const raftDefaults: RaftOptions = Object.freeze({
   appendBytesMax: 65_536,
   inFlightEntriesMax: 8_192,
   inFlightBytesMax: 262_144,
+  totalInFlightEntriesMax: 32_768,
+  totalInFlightBytesMax: 1_048_576,
+  unsavedEntriesMax: 32_768,
+  unsavedBytesMax: 8_388_608,
+  receiptEntriesMin: 2_048,
+  receiptBytesMin: 65_536,
   uncommittedEntriesMax: 8_192,
   uncommittedBytesMax: 8_388_608,
   snapshotReadTimeoutMs: 10_000,
@@ -86,6 +104,12 @@ const allowed: { readonly [K in NumberName]: readonly [min: number, max: number]
   appendBytesMax: [1, 16_777_216],
   inFlightEntriesMax: [1, 1_048_576],
   inFlightBytesMax: [1, gib],
+  totalInFlightEntriesMax: [1, 16_777_216],
+  totalInFlightBytesMax: [1, 16 * gib],
+  unsavedEntriesMax: [1, 1_048_576],
+  unsavedBytesMax: [1, gib],
+  receiptEntriesMin: [1, 1_048_576],
+  receiptBytesMin: [1, gib],
   uncommittedEntriesMax: [1, 1_048_576],
   uncommittedBytesMax: [1, gib],
   snapshotReadTimeoutMs: [1, msMax],

@@ -7,6 +7,8 @@ export interface FollowerStatus {
   readonly storeId: string;
   readonly state: Progress["state"]["type"];
   readonly matchIndex: number;
+  /** In its memory at least; the distance to matchIndex is what waits for its disk. */
+  readonly receivedIndex: number;
   /** null while a snapshot is being installed. */
   readonly nextIndex: number | null;
   readonly inFlightEntries: number;
@@ -38,6 +40,7 @@ export function followerStatus(progress: Progress, nowMs: number): FollowerStatu
     ...member,
     state: state.type,
     matchIndex,
+    receivedIndex: state.type === "replicating" ? state.receivedIndex : matchIndex,
     nextIndex: state.type === "installing" ? null : state.nextIndex,
     inFlightEntries,
     inFlightBytes,

@@ -6,6 +6,7 @@ import { Progress } from "./progress.ts";
 import { isQuorum, members, quorumIndex, sameMember } from "./quorum.ts";
 import type { RaftEvent } from "./ready.ts";
 import type { Replica } from "./replica.ts";
+import { SendWindow } from "./send-window.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
 
 type AppendResponse = Extract<RaftMessage, { type: "appendEntriesResponse" }>;
@@ -21,6 +22,7 @@ interface Leaving {
 export class Replication {
   readonly #replica: Replica;
   readonly #snapshots: SnapshotSender;
+  readonly #window: SendWindow;
   #followers: readonly Progress[] = [];
   /** No members any more: they are told that it is so, by the entry that says it and its commitment, if they are there. */
   #leaving: readonly Leaving[] = [];
@@ -30,6 +32,7 @@ export class Replication {
   constructor(replica: Replica) {
     this.#replica = replica;
     this.#snapshots = new SnapshotSender(replica);
+    this.#window = new SendWindow(replica.options);
   }
 
   get followers(): readonly Progress[] {
@@ -144,20 +147,20 @@ export class Replication {
 
   #pipeline(progress: Progress): void {
     const { log, options, commitIndex } = this.#replica;
+    const replicating = this.#all.filter(({ state }) => state.type === "replicating");
     while (progress.state.type === "replicating" && progress.state.nextIndex <= log.lastIndex) {
       if (progress.state.nextIndex <= log.base.index) {
         progress.probe({ nextIndex: progress.matchIndex + 1, dueMs: this.#nowMs });
         return;
       }
-      const bytesLeft = options.inFlightBytesMax - progress.inFlightBytes;
-      const entriesLeft = options.inFlightEntriesMax - progress.inFlightEntries;
-      const isIdle = progress.state.inFlight.length === 0;
-      if (entriesLeft <= 0 || (bytesLeft <= 0 && !isIdle)) break;
-      const bytesMax = Math.min(bytesLeft, options.appendBytesMax);
-      const entries = this.#append(progress, progress.state.nextIndex, { bytesMax, entriesMax: entriesLeft });
+      const allowance = this.#window.allowanceFor(progress, replicating);
+      if (allowance === null) break;
+      const bytesMax = Math.min(allowance.bytesMax, options.appendBytesMax);
+      const { entriesMax } = allowance;
+      const entries = this.#append(progress, progress.state.nextIndex, { bytesMax, entriesMax });
       const bytes = entries.reduce((sum, entry) => sum + entry.data.length, 0);
       const lastIndex = progress.state.nextIndex + entries.length - 1;
-      progress.sentInFlight({ lastIndex, bytes, nowMs: this.#nowMs });
+      progress.sent({ lastIndex, bytes, nowMs: this.#nowMs });
     }
     // A commit index that moved is news of its own; and the last news may have been lost on its way.
     const isNews = progress.toldCommitIndex < commitIndex;
@@ -208,19 +211,26 @@ export class Replication {
       return;
     }
     progress.knownCommitIndex = Math.max(progress.knownCommitIndex, message.commitIndex);
-    this.#accepted(progress, message.matchIndex);
+    this.#accepted(progress, message);
   }
 
-  #accepted(progress: Progress, matchIndex: number): void {
+  #accepted(
+    progress: Progress,
+    { matchIndex, receivedIndex }: { matchIndex: number; receivedIndex: number },
+  ): void {
     const { log } = this.#replica;
     check(
-      matchIndex <= log.lastIndex,
-      `${progress.member.nodeId} claims entry ${matchIndex} of ${log.lastIndex}`,
+      matchIndex <= receivedIndex && receivedIndex <= log.lastIndex,
+      `${progress.member.nodeId} claims entries ${matchIndex} and ${receivedIndex} of ${log.lastIndex}`,
     );
-    const advanced = progress.acknowledged({ matchIndex, nowMs: this.#nowMs });
+    const advanced = progress.acknowledged({ matchIndex, receivedIndex, nowMs: this.#nowMs });
     if (progress.state.type === "installing" && progress.matchIndex >= log.base.index)
       this.#snapshots.end(progress);
-    if (progress.state.type !== "replicating" && progress.matchIndex >= log.base.index) progress.replicate();
+    if (progress.state.type !== "replicating" && progress.matchIndex >= log.base.index) {
+      const received = Math.max(receivedIndex, progress.matchIndex);
+      const unsavedBytes = log.bytesBetween(progress.matchIndex + 1, received);
+      progress.replicate({ receivedIndex: received, unsavedBytes });
+    }
     if (advanced) this.advanceCommitIndex();
   }
 
@@ -242,7 +252,7 @@ export class Replication {
   onSnapshotResponse(progress: Progress, message: SnapshotResponse): void {
     if (!this.#snapshots.response(progress, message)) return;
     progress.probe({ nextIndex: progress.matchIndex + 1, dueMs: this.#nowMs });
-    this.#accepted(progress, message.matchIndex);
+    this.#accepted(progress, { matchIndex: message.matchIndex, receivedIndex: message.matchIndex });
   }
 
   onSnapshotChunk(event: Extract<RaftEvent, { type: "snapshotChunk" }>): void {
@@ -307,7 +317,13 @@ export class Replication {
     this.#snapshots.tick(progress);
     if (state.type !== "replicating" || state.waitingSinceMs === null) return;
     if (this.#nowMs - state.waitingSinceMs < this.#replica.options.answerTimeoutMs) return;
-    progress.probe({ nextIndex: progress.matchIndex + 1, dueMs: this.#nowMs });
+    if (progress.inFlightEntries > 0 || state.nextIndex <= this.#replica.log.base.index) {
+      progress.probe({ nextIndex: progress.matchIndex + 1, dueMs: this.#nowMs });
+      return;
+    }
+    // It has everything, and its disk is slow, or the answer was lost that told of it: it is asked, and sent nothing again.
+    state.waitingSinceMs = this.#nowMs;
+    this.#append(progress, state.nextIndex, { bytesMax: 0, entriesMax: 0 });
   }
 
   followerAlive(nodeId: string, agoMs: number): void {

@@ -72,6 +72,7 @@ export const raftMessages: { readonly [Name in string]: fc.Arbitrary<RaftMessage
     type: fc.constant("appendEntriesResponse"),
     ...head,
     success: fc.constant(true as const),
+    receivedIndex: uint,
     matchIndex: uint,
     commitIndex: uint,
   }),

@@ -64,6 +64,7 @@ test("[R14] a vote that comes from another disk than the configuration's counts 
     term: term + 9,
     storeId: "emptied",
     success: true,
+    receivedIndex: 1,
     matchIndex: 1,
     commitIndex: 0,
   });

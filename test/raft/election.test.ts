@@ -97,6 +97,7 @@ test("[R4] a higher term makes any replica its follower (§5.1)", () => {
     term: term + 4,
     storeId,
     success: true,
+    receivedIndex: 0,
     matchIndex: 0,
     commitIndex: 0,
   });

@@ -123,7 +123,7 @@ test("[R58] a removed replica that does not know it disturbs nobody: not by any 
   for (const id of ["a", "b"]) {
     cluster.receive(id, "c", { type: "requestVote", ...high, ...far, cause: "timeout" });
     cluster.receive(id, "c", { type: "preVote", ...high, ...far, leaderLost: false });
-    const match = { matchIndex: 999, commitIndex: 0 };
+    const match = { receivedIndex: 999, matchIndex: 999, commitIndex: 0 };
     cluster.receive(id, "c", { type: "appendEntriesResponse", ...high, success: true, ...match });
     cluster.receive(id, "c", { type: "requestVoteResponse", ...high, granted: true });
     cluster.step(id, { type: "followerAlive", nodeId: "c", term });
@@ -269,6 +269,7 @@ test("[R61] of two disks of one node the other one's answers count for nothing",
     term,
     storeId: "c-disk2",
     success: true,
+    receivedIndex: lastIndex,
     matchIndex: lastIndex,
     commitIndex: 0,
   });

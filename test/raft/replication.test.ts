@@ -75,7 +75,8 @@ test("[R19] an entry of an earlier term is not committed by counting, however ma
   cluster.step("a", { type: "message", from: "b", message: vote });
   assert.is(cluster.raft("a").role, "leader");
   const answer = { type: "appendEntriesResponse", term, storeId: "b-disk", success: true } as const;
-  cluster.step("a", { type: "message", from: "b", message: { ...answer, matchIndex: 1, commitIndex: 0 } });
+  const match = { receivedIndex: 1, matchIndex: 1, commitIndex: 0 };
+  cluster.step("a", { type: "message", from: "b", message: { ...answer, ...match } });
   assert.is(cluster.raft("a").commitIndex, 0);
   // (e): once one of its own is there as well, both are.
   cluster.completeWrite("a");

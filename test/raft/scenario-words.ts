@@ -58,7 +58,10 @@ function words(message: RaftMessage): string {
       return `${head}, after ${at(prevLogIndex, prevLogTerm)}: ${what}, commit ${commitIndex}`;
     }
     case "appendEntriesResponse":
-      if (message.success) return `${head}, match ${message.matchIndex}`;
+      if (message.success) {
+        const { receivedIndex, matchIndex } = message;
+        return `${head}, match ${matchIndex}${receivedIndex === matchIndex ? "" : ` of ${receivedIndex}`}`;
+      }
       return `${head}, not after ${message.rejectedIndex}: at most up to ${at(message.conflictIndex, message.conflictTerm)}`;
     case "installSnapshot":
       return `${head}, up to ${at(message.base.index, message.base.term)}, chunk ${message.chunk}${message.last ? ", the last" : ""}`;

@@ -5,6 +5,12 @@ import type { RaftCluster } from "./raft-cluster.ts";
 export const smallLimits = {
   inFlightEntriesMax: 4,
   inFlightBytesMax: 40,
+  totalInFlightEntriesMax: 10,
+  totalInFlightBytesMax: 100,
+  unsavedEntriesMax: 6,
+  unsavedBytesMax: 60,
+  receiptEntriesMin: 2,
+  receiptBytesMin: 8,
   appendEntriesMax: 2,
   uncommittedEntriesMax: 16,
   catchUpBytesMax: 60,

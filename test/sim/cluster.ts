@@ -168,6 +168,8 @@ export class Cluster<App extends SimApp = SimApp> {
       }
     } else if (raft.type === "installSnapshot") laws.leads(from, group, raft.term);
     else if (raft.type === "timeoutNow") coverage.hit("transfers");
+    else if (raft.type === "appendEntriesResponse" && raft.success && raft.receivedIndex > raft.matchIndex)
+      coverage.hit("receipts");
   }
 
   #observe(owner: Owner | null): void {

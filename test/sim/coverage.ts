@@ -35,6 +35,7 @@ const inBoth = [
   "compactions",
   "installs",
   "truncations",
+  "receipts",
   "hashesCompared",
   "linearizableReads",
   "leaseReads",

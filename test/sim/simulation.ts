@@ -144,6 +144,9 @@ class Simulation<App extends SimApp> {
       sleepAfterMs: chance.pick([15, 60, 500]),
       raft: {
         appendEntriesMax: chance.pick([1, 3, 64]),
+        totalInFlightEntriesMax: chance.pick([32, 32_768]),
+        unsavedEntriesMax: chance.pick([24, 32_768]),
+        receiptEntriesMin: chance.pick([1, 3, 2_048]),
         catchUpBytesMax: chance.pick([0, 2_000, 100_000]),
         snapshotPauseMs: 50,
         fastFailover: this.#failsOverFast,

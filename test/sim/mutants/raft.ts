@@ -35,17 +35,15 @@ export const raftMutants: readonly Mutant[] = [
   {
     name: "acknowledged-before-the-sync",
     file: "server/raft/log-receiver.ts",
-    find: `outbox.sendAfterSave(answer.to, {
-      type: "appendEntriesResponse",`,
-    replace: `outbox.send(answer.to, {
-      type: "appendEntriesResponse",`,
+    find: "this.#replica.outbox.sendAfterSave(to, this.#accepted(receivedIndex, matchIndex));",
+    replace: "this.#replica.outbox.send(to, this.#accepted(receivedIndex, matchIndex));",
     why: "the leader counts entries that a crash takes away (Raft figure 2)",
   },
   {
     name: "vouches-for-what-is-under-way",
     file: "server/raft/log-receiver.ts",
-    find: "saves ? answer.matchIndex : Math.min(answer.matchIndex, log.durableIndex)",
-    replace: "answer.matchIndex",
+    find: "saves ? receivedIndex : Math.min(receivedIndex, log.durableIndex)",
+    replace: "receivedIndex",
     why: "an answer without a save of its own vouches for entries that an earlier save still carries",
   },
   {
@@ -218,10 +216,24 @@ export const raftMutants: readonly Mutant[] = [
   {
     name: "match-index-believed-from-a-refusal",
     file: "server/raft/replication.ts",
-    find: "const advanced = progress.acknowledged({ matchIndex, nowMs: this.#nowMs });",
+    find: "const advanced = progress.acknowledged({ matchIndex, receivedIndex, nowMs: this.#nowMs });",
     replace:
-      "const advanced = progress.acknowledged({ matchIndex: Math.max(matchIndex, this.#replica.commitIndex), nowMs: this.#nowMs });",
+      "const advanced = progress.acknowledged({ matchIndex: Math.max(matchIndex, this.#replica.commitIndex), receivedIndex, nowMs: this.#nowMs });",
     why: "the leader takes a follower to hold what only others confirmed",
+  },
+  {
+    name: "received-counts-as-saved",
+    file: "server/raft/replication.ts",
+    find: "this.#accepted(progress, message);",
+    replace: "this.#accepted(progress, { ...message, matchIndex: message.receivedIndex });",
+    why: "the leader commits by what a crash of the others takes away",
+  },
+  {
+    name: "receipt-vouches",
+    file: "server/raft/log-receiver.ts",
+    find: "outbox.send(to, this.#accepted(receivedIndex, durableIndex));",
+    replace: "outbox.send(to, this.#accepted(receivedIndex, receivedIndex));",
+    why: "what is told beside the save counts as saved",
   },
   {
     name: "snapshot-installed-over-a-longer-log",
