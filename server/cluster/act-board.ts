@@ -12,6 +12,7 @@ const slots = Object.freeze({
   act: 4,
   idLength: 5,
   debugged: 6,
+  beats: 7,
 });
 const indexAt = 32;
 const roomIdAt = 40;
@@ -65,6 +66,11 @@ export class ActBoard {
     Atomics.store(this.#slots, slots.isActing, 0);
   }
 
+  /** The event loop turns. */
+  beat(): void {
+    Atomics.add(this.#slots, slots.beats, 1);
+  }
+
   /** A debugger may hold the process in the middle of room code for as long as it likes. */
   set isDebugged(isDebugged: boolean) {
     Atomics.store(this.#slots, slots.debugged, isDebugged ? 1 : 0);
@@ -74,6 +80,11 @@ export class ActBoard {
 
   get isDebugged(): boolean {
     return Atomics.load(this.#slots, slots.debugged) === 1;
+  }
+
+  /** Another number, and the other thread has done something meanwhile: another act, or a turn of its event loop. */
+  get signsOfLife(): number {
+    return (Atomics.load(this.#slots, slots.beats) + Atomics.load(this.#slots, slots.version)) | 0;
   }
 
   /** Null: no room code runs, or just begins. */

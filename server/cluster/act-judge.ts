@@ -1,20 +1,14 @@
-import type { BoardView } from "./act-board.ts";
-
 export interface ActJudgeOptions {
   /** How often the judge is asked. */
   readonly lookMs: number;
-  /** From here on an act is long: should the process end meanwhile, it may be why. */
-  readonly longMs: number;
+  /** From here on an act is long: should the process end meanwhile, it may be why. By default none is. */
+  readonly longMs?: number;
   /** From here on it will not come back. */
   readonly limitMs: number;
 }
 
-export type Judgement =
-  | { readonly type: "fine" }
-  | { readonly type: "long"; readonly view: BoardView }
-  /** One that was long has come back. */
-  | { readonly type: "back" }
-  | { readonly type: "stuck"; readonly view: BoardView };
+/** `back`: one that was long has come back. */
+export type Judgement = "fine" | "long" | "back" | "stuck";
 
 /**
  * Judges how long an act takes, from looks at it. It counts time that the looking thread has lived through, so a process
@@ -32,22 +26,23 @@ export class ActJudge {
     this.#options = options;
   }
 
-  look(view: BoardView | null, nowMs: number): Judgement {
-    const { lookMs, longMs, limitMs } = this.#options;
+  /** @param number of the act that is under way; null: none is */
+  look(number: number | null, nowMs: number): Judgement {
+    const { lookMs, longMs = Number.POSITIVE_INFINITY, limitMs } = this.#options;
     const sinceMs = Math.min(nowMs - (this.#lookedMs ?? nowMs), intervalsMax * lookMs);
     this.#lookedMs = nowMs;
-    if (view === null || view.number !== this.#number) {
+    if (number === null || number !== this.#number) {
       const wasLong = this.#isLong;
-      this.#number = view?.number ?? null;
+      this.#number = number;
       this.#ageMs = 0;
       this.#isLong = false;
-      return { type: wasLong ? "back" : "fine" };
+      return wasLong ? "back" : "fine";
     }
     this.#ageMs += sinceMs;
-    if (this.#ageMs >= limitMs) return { type: "stuck", view };
-    if (this.#isLong || this.#ageMs < longMs) return { type: "fine" };
+    if (this.#ageMs >= limitMs) return "stuck";
+    if (this.#isLong || this.#ageMs < longMs) return "fine";
     this.#isLong = true;
-    return { type: "long", view };
+    return "long";
   }
 }
 

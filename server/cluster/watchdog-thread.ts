@@ -19,28 +19,36 @@ export interface WatchdogThreadData {
 
 const lookMs = 25;
 const longMs = 50;
+/** Outside of rooms (a static onAuth, a route) there is nothing to be closed, and slower things have their right. */
+const hungLimits = 3;
 
 const { memory, nodeId, bootId, folder, journal: journalPath, limitMs } = workerData as WatchdogThreadData;
 const board = new ActBoard(memory);
 const judge = new ActJudge({ lookMs, longMs, limitMs });
+const hungMs = hungLimits * limitMs;
+const hungJudge = new ActJudge({ lookMs, limitMs: hungMs });
 const marks = new MarkFolder(folder);
 const journal = new ActJournal(journalPath);
 journal.open({ isFirst: false });
 
 setInterval(() => {
-  const judgement = judge.look(board.isDebugged ? null : board.look(), performance.now());
-  switch (judgement.type) {
-    case "fine":
-      return;
-    case "long":
-      return journal.acting(judgement.view.acting);
-    case "back":
-      return journal.ended();
-    case "stuck":
-      return end(judgement.view);
-  }
+  const nowMs = performance.now();
+  const view = board.isDebugged ? null : board.look();
+  const isIdle = view === null && !board.isDebugged;
+  if (hungJudge.look(isIdle ? board.signsOfLife : null, nowMs) === "stuck") endHung();
+  const judgement = judge.look(view?.number ?? null, nowMs);
+  if (judgement === "back") journal.ended();
+  else if (view !== null && judgement === "long") journal.acting(view.acting);
+  else if (view !== null && judgement === "stuck") end(view);
 }, lookMs);
 parentPort?.postMessage("looking");
+
+/** Nothing of a room's: another start is the only remedy. */
+function endHung(): void {
+  const why = `its main thread has not moved for ${hungMs} ms, outside of rooms (a static onAuth, a route, a module of yours)`;
+  writeLastLine(`testudo: node ${nodeId} ends: NODE_STUCK: ${why}`);
+  process.kill(process.pid, "SIGKILL");
+}
 
 /** The main thread hears nothing any more: whatever is to be said and kept is said and kept here. */
 function end({ number, acting }: BoardView): void {

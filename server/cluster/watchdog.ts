@@ -43,7 +43,7 @@ export interface WatchdogOptions {
 
 /** For so long after an unclean end each act is written down before it begins: whatever is the next end's cause has a name. */
 export const carefulMs = 60_000;
-const debuggerLookMs = 1_000;
+const beatMs = 500;
 
 /** A thread that looks on, and a few files in the node's data folder. */
 export class Watchdog implements NodeWatchdog {
@@ -100,7 +100,7 @@ export class Watchdog implements NodeWatchdog {
       });
     }
     await this.#startThread(bootId);
-    this.#lookForDebugger();
+    this.#beat();
     this.#found = marks;
   }
 
@@ -141,9 +141,10 @@ export class Watchdog implements NodeWatchdog {
     thread.on("exit", ended);
   }
 
-  #lookForDebugger(): void {
+  #beat(): void {
+    this.#board.beat();
     this.#board.isDebugged = inspector.url() !== undefined;
-    this.#later(debuggerLookMs, () => this.#lookForDebugger());
+    this.#later(beatMs, () => this.#beat());
   }
 
   #later(ms: number, act: () => void): void {

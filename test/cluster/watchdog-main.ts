@@ -48,6 +48,10 @@ const acts: Readonly<Record<string, () => void>> = {
     busyUntil(() => eaten.push(new Array(100_000).fill(eaten.length)) < 0);
   },
 };
+if (mode === "hangs") {
+  say("begun");
+  busyUntil(() => false);
+}
 if (mode !== "idles") {
   watchdog.begin(acting);
   say("begun");

@@ -50,14 +50,13 @@ test("[Q9] what one thread writes on the board the other one reads; between acts
 });
 
 const judgeOptions = { lookMs: 25, longMs: 50, limitMs: 1_000 };
-const view = (number: number) => ({ number, acting });
 
 test("[Q9] an act is long, and then stuck, by the time between looks at one and the same act", () => {
   const judge = new ActJudge(judgeOptions);
   let nowMs = 0;
   const look = (number: number | null) => {
     nowMs += judgeOptions.lookMs;
-    return judge.look(number === null ? null : view(number), nowMs).type;
+    return judge.look(number, nowMs);
   };
   assert.equal([look(null), look(1), look(2), look(3), look(null)], ["fine", "fine", "fine", "fine", "fine"]);
   assert.equal([look(4), look(4), look(4), look(4), look(5)], ["fine", "fine", "long", "fine", "back"]);
@@ -68,10 +67,10 @@ test("[Q9] an act is long, and then stuck, by the time between looks at one and 
 
 test("[Q10] time that the looking thread did not live through does not count", () => {
   const judge = new ActJudge(judgeOptions);
-  assert.is(judge.look(view(1), 0).type, "fine");
-  assert.is(judge.look(view(1), 3_600_000).type, "long", "an hour's pause is four intervals");
-  for (let at = 1; at < 36; at++) assert.is(judge.look(view(1), 3_600_000 + at * 25).type, "fine", `${at}`);
-  assert.is(judge.look(view(1), 3_600_000 + 36 * 25).type, "stuck");
+  assert.is(judge.look(1, 0), "fine");
+  assert.is(judge.look(1, 3_600_000), "long", "an hour's pause is four intervals");
+  for (let at = 1; at < 36; at++) assert.is(judge.look(1, 3_600_000 + at * 25), "fine", `${at}`);
+  assert.is(judge.look(1, 3_600_000 + 36 * 25), "stuck");
 });
 
 test("[Q13] a mark is there for the next start, until it is removed", () => {
@@ -239,6 +238,31 @@ test("[Q9] code that comes back in time leaves nothing, however often", async ()
   assert.equal(await first.end("SIGTERM"), { code: 0, signal: null });
   assert.equal(readdirSync(join(folder, "room-marks")), ["acting.json"]);
   assert.equal(first.stderr, []);
+});
+
+test("[Q18] a main thread that does not move, outside of every room, ends the process too, and leaves no mark", async () => {
+  const folder = newFolder();
+  const first = start(folder, "hangs", { limit: 400 });
+  assert.equal(await first.ended, { code: null, signal: "SIGKILL" });
+  assert.is(first.stderr.length, 1);
+  assert.match(
+    first.stderr[0] ?? "",
+    /^testudo: node n1 ends: NODE_STUCK: its main thread has not moved for 1200 ms/,
+  );
+  assert.equal(await marksOf(start(folder, "idles")), []);
+});
+
+test("[Q18] signs of life are acts, and turns of the event loop", () => {
+  const board = new ActBoard();
+  const seen = new Set([board.signsOfLife]);
+  for (let turn = 0; turn < 3; turn++) {
+    board.beat();
+    seen.add(board.signsOfLife);
+    board.begin(acting);
+    board.end();
+    seen.add(board.signsOfLife);
+  }
+  assert.is(seen.size, 7);
 });
 
 test("[Q10] a process that stands still as a whole, for longer than the limit, is not ended when it goes on", async () => {
