@@ -57,7 +57,8 @@ if (mode !== "idles") {
   say("begun");
   acts[mode]?.();
   watchdog.end();
-  say("back");
 }
+// Not before: in the middle of an act the process is to end by a signal.
 process.once("SIGTERM", () => void watchdog.close().then(() => process.exit(0)));
+if (mode !== "idles") say("back");
 setInterval(() => {}, 1_000);

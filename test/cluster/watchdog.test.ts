@@ -1,4 +1,4 @@
-// test-run: seconds=120
+// test-run: seconds=240
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
