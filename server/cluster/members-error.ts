@@ -6,8 +6,7 @@ export type MembersErrorCode =
   | "NODE_UNKNOWN"
   | "NODE_UNREACHABLE"
   | "ADDRESS_MISSING"
-  /** The node has another disk than the one that is a member: that must be said. */
-  | "DISK_DIFFERS"
+  | "ALREADY_SO"
   /** A group's leader refuses it, with its own code: nothing was begun. */
   | (string & {});
 

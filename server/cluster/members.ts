@@ -1,7 +1,8 @@
+import type { GroupStatus } from "../group/group-status.ts";
 import type { MembersOutcome } from "../group/member-changes.ts";
-import type { MembersChange } from "../group/members-wish.ts";
-import type { Address, Member } from "../raft/configuration.ts";
-import { sameMember } from "../raft/quorum.ts";
+import { type MembersChange, wishOf } from "../group/members-wish.ts";
+import { type Address, changePhase, type Member } from "../raft/configuration.ts";
+import { isWished } from "../raft/member-change.ts";
 import type { Clock } from "./clock.ts";
 import { MembersError } from "./members-error.ts";
 import type { Membership } from "./membership.ts";
@@ -22,19 +23,20 @@ export interface MemberToBe {
   /** ws://host:port; null: as it is known already. */
   readonly url: string | null;
   readonly role: "voter" | "learner";
-  /** A member with this id has lost its disk, or has given it up: the node stands for it with the one that it has now. */
-  readonly replacesDisk: boolean;
 }
 
 /** What an operator wants to become of the members, in one step. */
 export interface MembersRequest {
+  /** With the disks that they run on now: of a member that has lost its disk the old one goes. */
   readonly members: readonly MemberToBe[];
   /** Nodes that are to be members no longer. */
   readonly remove: readonly string[];
   /** Changes that still wait for their learners are taken back first. */
   readonly cancel: boolean;
-  /** It was asked before: who was to be removed may be gone by now. */
+  /** It was asked before: what was asked may be so by now. */
   readonly again: boolean;
+  /** Only say what would come of it. */
+  readonly dryRun: boolean;
 }
 
 export interface GroupOutcome {
@@ -42,7 +44,14 @@ export interface GroupOutcome {
   readonly outcome: MembersOutcome;
 }
 
+export interface ChangeProgress {
+  readonly outcomes: readonly GroupOutcome[];
+  /** It is so in every group, and nobody can take it back. */
+  readonly isDone: boolean;
+}
+
 interface Groups {
+  status(): readonly GroupStatus[];
   changeMembers(
     group: number,
     change: MembersChange,
@@ -54,7 +63,6 @@ interface MembersParts {
   readonly membership: Membership;
   readonly groups: Groups;
   readonly groupCount: number;
-  readonly selfId: string;
   readonly clock: Clock;
 }
 
@@ -71,29 +79,48 @@ export class Members {
 
   /**
    * Begins the change in every group, or in none if any group's leader refuses it. Asking again is harmless, and needed
-   * where the outcome is that another change is under way: until every group says `unchanged`.
+   * where another change is under way: until it is done.
    *
    * @throws {MembersError} what is wrong with the request, or why a group's leader refuses it
    */
-  async change(request: MembersRequest): Promise<readonly GroupOutcome[]> {
+  async change(request: MembersRequest): Promise<ChangeProgress> {
     const { membership, clock } = this.#parts;
     if (membership.roster.standing !== "member")
       throw new MembersError("NOT_A_MEMBER", "this node is no member of the cluster: ask one that is");
     this.#check(request);
-    const unknown = request.members.filter(({ node }) => membership.linked(node) === null);
-    for (const { node, url } of request.members)
-      if (url !== null || unknown.some((one) => one.node === node)) membership.roster.invite(node, url);
+    const invited = request.members
+      .filter(({ node, url }) => url !== null || membership.linked(node) === null)
+      .map(({ node, url }) => membership.roster.invite(node, url));
     try {
-      await this.#reach(unknown.filter((one) => this.#mustBeReached(one)));
-      const change = this.#resolve(request);
-      await this.#askWhether(change);
-      return await this.#askAll(change, { dryRun: false });
+      const others = request.members
+        .map(({ node }) => node)
+        .filter((node) => node !== membership.self.nodeId);
+      this.#checkAddresses(others);
+      await this.#reach(others);
+      return await this.#carryOut(this.#resolve(request), request);
     } finally {
       // Who has become a member is dialled as one; who has not is not wanted.
       clock.setTimer(() => {
-        for (const { node } of request.members) membership.roster.uninvite(node);
+        for (const takeBack of invited) takeBack();
       }, membersDefaults.reachMsMax);
     }
+  }
+
+  async #carryOut(change: MembersChange, request: MembersRequest): Promise<ChangeProgress> {
+    const { again, dryRun } = request;
+    const possible = await this.#askWhether(change);
+    const isSo = possible.every(({ outcome }) => outcome.type === "unchanged") && this.#isDone(change);
+    if (isSo && !again) throw new MembersError("ALREADY_SO", `${described(request)} already`);
+    const outcomes = dryRun || isSo ? possible : await this.#askAll(change, { dryRun });
+    return { outcomes, isDone: this.#isDone(change) };
+  }
+
+  /** As far as this node knows: another may have it already. */
+  #isDone(change: MembersChange): boolean {
+    return this.#parts.groups.status().every(({ members: { configuration, isCommitted } }) => {
+      const isSo = isWished(configuration, wishOf(configuration, change));
+      return isSo && isCommitted && changePhase(configuration) === "none";
+    });
   }
 
   #check({ members, remove, cancel, again }: MembersRequest): void {
@@ -111,82 +138,66 @@ export class Members {
     );
   }
 
-  /** Whose disk is not known yet. */
-  #mustBeReached({ node, replacesDisk }: MemberToBe): boolean {
-    const { selfId, membership } = this.#parts;
-    return node !== selfId && (replacesDisk || !membership.roster.isMember(node));
+  #checkAddresses(nodeIds: readonly string[]): void {
+    const { roster } = this.#parts.membership;
+    const unknown = nodeIds.find((nodeId) => roster.addressOf(nodeId) === null);
+    if (unknown === undefined) return;
+    throw new MembersError(
+      "ADDRESS_MISSING",
+      `nobody knows where the other nodes reach ${unknown}: say ${unknown}=HOST:PORT`,
+    );
   }
 
-  async #reach(wanted: readonly MemberToBe[]): Promise<void> {
+  async #reach(wanted: readonly string[]): Promise<void> {
     const { membership, clock } = this.#parts;
-    for (const { node } of wanted) {
-      if (membership.roster.addressOf(node) === null)
-        throw new MembersError(
-          "ADDRESS_MISSING",
-          `${node} is not linked, and nobody knows where: say ${node}=ws://HOST:PORT`,
-        );
-    }
     const untilMs = clock.now().monotonicMs + membersDefaults.reachMsMax;
-    const isMissing = ({ node }: MemberToBe) => membership.linked(node) === null;
+    const isMissing = (node: string) => membership.linked(node) === null;
     while (wanted.some(isMissing) && clock.now().monotonicMs < untilMs) await this.#pause();
     const missing = wanted.find(isMissing);
     if (missing === undefined) return;
-    const { node } = missing;
     throw new MembersError(
       "NODE_UNREACHABLE",
-      `${node} does not answer at ${membership.roster.addressOf(node)}: is it running, with the cluster's secret, and with --peers that names members of this cluster?`,
+      `${missing} does not answer at ${membership.roster.addressOf(missing)}: is it running, with the cluster's secret, and with --peers that names members of this cluster?`,
     );
   }
 
   #resolve({ members, remove, cancel }: MembersRequest): MembersChange {
+    const { membership } = this.#parts;
     const ofRole = (role: MemberToBe["role"]) =>
-      members.filter((one) => one.role === role).map((one) => this.#disk(one));
-    return {
-      add: ofRole("voter"),
-      learn: ofRole("learner"),
-      remove,
-      cancel,
-      addresses: members.flatMap(({ node }) => this.#address(node)),
-    };
+      members.filter((one) => one.role === role).map(({ node }) => this.#disk(node));
+    const moved = new Set(members.map(({ node }) => node));
+    // Its own address may be known to nobody yet.
+    if (membership.roster.isWholeMember && !remove.includes(membership.self.nodeId))
+      moved.add(membership.self.nodeId);
+    const addresses = [...moved].flatMap((node) => this.#address(node));
+    return { add: ofRole("voter"), learn: ofRole("learner"), remove, cancel, addresses };
   }
 
   #address(nodeId: string): readonly Address[] {
-    const url = this.#parts.membership.roster.addressOf(nodeId);
+    const { membership } = this.#parts;
+    const url = nodeId === membership.self.nodeId ? membership.selfUrl : membership.roster.addressOf(nodeId);
     return url === null ? [] : [{ nodeId, url }];
   }
 
-  /** The disk that a node is to be a member with. */
-  #disk({ node, replacesDisk }: MemberToBe): Member {
+  /** The disk that a node runs on now. */
+  #disk(nodeId: string): Member {
     const { membership } = this.#parts;
-    const [known] = membership.roster.disksOf(node);
-    const linked = membership.linked(node);
-    if (linked === null) {
-      if (known !== undefined) return known;
-      throw new MembersError("NODE_UNREACHABLE", `the link to ${node} is down again`);
-    }
-    const present = { nodeId: node, storeId: linked.storeId };
-    if (known === undefined || sameMember(known, present)) return present;
-    if (replacesDisk || membership.roster.disksOf(node).some((disk) => sameMember(disk, present)))
-      return present;
-    throw new MembersError(
-      "DISK_DIFFERS",
-      `${node} is a member with another data folder (store ${known.storeId}, now it has ${present.storeId}): to go on with the new one, testudo members replace ${node}`,
-    );
+    const linked = membership.linked(nodeId);
+    if (linked !== null) return { nodeId, storeId: linked.storeId };
+    if (nodeId === membership.self.nodeId) return membership.self;
+    throw new MembersError("NODE_UNREACHABLE", `the link to ${nodeId} is down again`);
   }
 
   /** Whether every group's leader would take it. */
-  async #askWhether(change: MembersChange): Promise<void> {
+  async #askWhether(change: MembersChange): Promise<readonly GroupOutcome[]> {
     const { clock } = this.#parts;
     const untilMs = clock.now().monotonicMs + membersDefaults.quorumMsMax;
     for (;;) {
-      try {
-        await this.#askAll(change, { dryRun: true });
-        return;
-      } catch (error) {
-        const isPassing = error instanceof MembersError && error.code === "QUORUM_LOST";
-        if (!isPassing || clock.now().monotonicMs >= untilMs) throw error;
-        await this.#pause();
-      }
+      const outcomes = await this.#askAll(change, { dryRun: true });
+      const refused = refusalAmong(outcomes);
+      if (refused === null) return outcomes;
+      if (refused.code !== "QUORUM_LOST" || clock.now().monotonicMs >= untilMs) throw refused;
+      await this.#pause();
     }
   }
 
@@ -197,16 +208,27 @@ export class Members {
   async #askAll(change: MembersChange, { dryRun }: { dryRun: boolean }): Promise<readonly GroupOutcome[]> {
     const { groups, groupCount } = this.#parts;
     const how = { dryRun, timeoutMs: membersDefaults.answerMsMax };
-    const outcomes = await Promise.all(
+    return await Promise.all(
       Array.from({ length: groupCount }, async (_, group) => ({
         group,
         outcome: await groups.changeMembers(group, change, how),
       })),
     );
-    for (const { group, outcome } of outcomes) {
-      if (outcome.type !== "refused" || passing.has(outcome.code)) continue;
-      throw new MembersError(outcome.code, `group ${group}: ${outcome.message}`);
-    }
-    return outcomes;
   }
+}
+
+function refusalAmong(outcomes: readonly GroupOutcome[]): MembersError | null {
+  for (const { group, outcome } of outcomes) {
+    if (outcome.type !== "refused" || passing.has(outcome.code)) continue;
+    return new MembersError(outcome.code, `group ${group}: ${outcome.message}`);
+  }
+  return null;
+}
+
+function described({ members, remove, cancel }: MembersRequest): string {
+  return [
+    ...members.map(({ node, role }) => `${node} is a ${role} of every group`),
+    ...remove.map((node) => `${node} is no member`),
+    ...(cancel ? ["nothing waits"] : []),
+  ].join(", ");
 }

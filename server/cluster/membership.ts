@@ -15,6 +15,8 @@ export const membershipDefaults = Object.freeze({
 
 interface MembershipParts {
   readonly self: Member;
+  /** Where others reach this node; null: it does not know. */
+  readonly selfUrl: string | null;
   /** What --peers names. */
   readonly given: Readonly<Record<string, string>>;
   readonly clock: Clock;
@@ -51,6 +53,21 @@ export class Membership {
     this.roster = new Roster({ self, given, changed: () => this.#changed() });
   }
 
+  get self(): Member {
+    return this.#parts.self;
+  }
+
+  get selfUrl(): string | null {
+    return this.#parts.selfUrl;
+  }
+
+  /** Linked nodes of this cluster that are no members with the disk that they run on. */
+  get waiting(): readonly PeerIdentity[] {
+    return [...this.#admitted.values()].filter(
+      ({ nodeId, storeId }) => !this.roster.disksOf(nodeId).some((disk) => disk.storeId === storeId),
+    );
+  }
+
   /** The groups run from now on. */
   founded(founding: Founding, groups: Groups): void {
     this.#clusterId = founding.clusterId;
@@ -65,7 +82,7 @@ export class Membership {
 
   admitted(peer: PeerIdentity): void {
     this.#admitted.set(peer.nodeId, peer);
-    this.#tellStrangers([peer]);
+    this.#tellStrangers();
   }
 
   left(nodeId: string): void {
@@ -107,7 +124,7 @@ export class Membership {
       `group ${group}: ${ids(voters).join(", ")} vote${isCommitted ? "" : ", not committed yet"}`,
     );
     this.roster.noticed(notice);
-    if (isCommitted) this.#tellStrangers(this.#admitted.values());
+    if (isCommitted) this.#tellStrangers();
   }
 
   #changed(): void {
@@ -127,16 +144,14 @@ export class Membership {
   }
 
   /** Who is no member as far as this node knows may believe that it is one. */
-  #tellStrangers(peers: Iterable<PeerIdentity>): void {
+  #tellStrangers(): void {
+    const { waiting } = this;
     const { committed } = this.roster;
-    const strangers = [...peers].filter(
-      ({ nodeId, storeId }) => !this.roster.disksOf(nodeId).some((disk) => disk.storeId === storeId),
-    );
-    if (committed.length === 0 || strangers.length === 0 || this.#standing !== "member") return;
-    for (const { nodeId } of strangers) this.#parts.send(nodeId, { type: "members", groups: committed });
+    if (committed.length === 0 || waiting.length === 0 || this.#standing !== "member") return;
+    for (const { nodeId } of waiting) this.#parts.send(nodeId, { type: "members", groups: committed });
     this.#cancelTell ??= this.#parts.clock.setTimer(() => {
       this.#cancelTell = null;
-      if (!this.#hasEnded) this.#tellStrangers(this.#admitted.values());
+      if (!this.#hasEnded) this.#tellStrangers();
     }, membershipDefaults.tellMs);
   }
 
@@ -144,12 +159,9 @@ export class Membership {
     const { self, log } = this.#parts;
     const { nodeId, storeId } = self;
     const isEmptied = members.some((member) => member.nodeId === nodeId) || this.roster.isMember(nodeId);
-    const command = isEmptied
-      ? `testudo members replace ${nodeId}`
-      : `testudo members add ${nodeId}=ws://HOST:PORT`;
     log.warn(
       { event: "not-a-member", clusterId, storeId },
-      `${nodeId} is no member of cluster ${clusterId}${isEmptied ? " with this data folder" : ""}: it waits until an operator makes it one (${command})`,
+      `${nodeId} is no member of cluster ${clusterId}${isEmptied ? " with this data folder" : ""}: it waits until an operator makes it one (testudo members add ${nodeId}=HOST:PORT)`,
     );
   }
 

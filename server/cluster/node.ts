@@ -11,6 +11,7 @@ import type { Endpoint, Gossip } from "./gossip.ts";
 import { Handover } from "./handover.ts";
 import type { Fail, Log } from "./log.ts";
 import { Members } from "./members.ts";
+import { listMembers, type MembersList } from "./members-list.ts";
 import type { Membership } from "./membership.ts";
 import { nodeEngine } from "./node-engine.ts";
 import { NodeError } from "./node-error.ts";
@@ -81,6 +82,15 @@ export class TestudoNode {
   /** Who the members are, as far as this node knows. Only after `start`. */
   get membership(): Membership {
     return this.#open.membership;
+  }
+
+  /** Null until the cluster is founded, as far as this node knows. */
+  listMembers(): MembersList | null {
+    const { founding } = this;
+    if (founding === null) return null;
+    const { membership, gossip } = this.#open;
+    const clientUrlOf = (nodeId: string) => gossip.of(nodeId)?.clientUrl ?? null;
+    return listMembers({ clusterId: founding.clusterId, membership, groups: this.groups(), clientUrlOf });
   }
 
   /** Changes who the members are. Null until the cluster is founded, as far as this node knows. */
@@ -283,7 +293,6 @@ export class TestudoNode {
       membership,
       groups: this.#engine,
       groupCount: groups,
-      selfId: identity.nodeId,
       clock: this.#parts.clock,
     });
   }

@@ -122,6 +122,7 @@ export class OpenedNode {
     return new Membership({
       ...this.#shared,
       self: this.#self,
+      selfUrl: options.peerUrl,
       given: options.peers,
       peersChanged: (peers) => {
         this.network.setPeers(peers);
@@ -140,7 +141,7 @@ export class OpenedNode {
     const members = this.membership.roster.nodeIds.join(", ");
     const error = new NodeError(
       "REMOVED",
-      `${nodeId} (store ${storeId}) was removed from cluster ${this.founding.founding?.clusterId}, whose members are ${members}. To use this machine again, empty ${options.data}, start the node, and add it: testudo members add ${nodeId}=ws://HOST:PORT`,
+      `${nodeId} (store ${storeId}) was removed from cluster ${this.founding.founding?.clusterId}, whose members are ${members}. To use this machine again, empty ${options.data}, start the node, and add it: testudo members add ${nodeId}=HOST:PORT`,
     );
     log.error({ event: "removed", storeId, members }, error.message);
     removed(error);

@@ -35,7 +35,7 @@ export class Roster {
   /** Of members, by nodeId: what a group was told last. */
   readonly #addresses = new Map<string, string>();
   /** Nodes that somebody here wants to reach, to make them members. */
-  readonly #invited = new Map<string, string | null>();
+  readonly #invited = new Map<string, { readonly url: string | null }>();
 
   constructor(parts: RosterParts) {
     this.#parts = parts;
@@ -85,13 +85,16 @@ export class Roster {
     );
   }
 
-  invite(nodeId: string, url: string | null): void {
-    this.#invited.set(nodeId, url);
+  /** The result takes it back, unless somebody has invited the node again. */
+  invite(nodeId: string, url: string | null): () => void {
+    const invitation = { url };
+    this.#invited.set(nodeId, invitation);
     this.#parts.changed();
-  }
-
-  uninvite(nodeId: string): void {
-    if (this.#invited.delete(nodeId)) this.#parts.changed();
+    return () => {
+      if (this.#invited.get(nodeId) !== invitation) return;
+      this.#invited.delete(nodeId);
+      this.#parts.changed();
+    };
   }
 
   /** Of one group at least, with whatever disk. */
@@ -101,9 +104,14 @@ export class Roster {
 
   /** The disks that stand for a node in any group. */
   disksOf(nodeId: string): readonly Member[] {
+    return this.disks.filter((disk) => disk.nodeId === nodeId);
+  }
+
+  /** All that are a member of any group. */
+  get disks(): readonly Member[] {
     const disks: Member[] = [];
     for (const member of this.#everybody)
-      if (member.nodeId === nodeId && !disks.some((disk) => sameMember(disk, member))) disks.push(member);
+      if (!disks.some((disk) => sameMember(disk, member))) disks.push(member);
     return disks;
   }
 
@@ -120,7 +128,7 @@ export class Roster {
   }
 
   addressOf(nodeId: string): string | null {
-    return this.#invited.get(nodeId) ?? this.#addresses.get(nodeId) ?? this.#parts.given[nodeId] ?? null;
+    return this.#invited.get(nodeId)?.url ?? this.#addresses.get(nodeId) ?? this.#parts.given[nodeId] ?? null;
   }
 
   /** Who is to be linked, and where it listens, if that is known. */

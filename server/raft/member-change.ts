@@ -225,7 +225,8 @@ export function destination({
   return { voters: nextVoters, learners: without(learners, nextVoters) };
 }
 
-function isWished(configuration: Configuration, { voters, learners, addresses }: Wish): boolean {
+/** It is so, or about to become so. */
+export function isWished(configuration: Configuration, { voters, learners, addresses }: Wish): boolean {
   const to = destination(configuration);
   return (
     isSameSet(to.voters, voters) &&

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { makeLog } from "../../server/cluster/log.ts";
-import type { GroupOutcome, MembersRequest, MemberToBe } from "../../server/cluster/members.ts";
+import type { MembersRequest, MemberToBe } from "../../server/cluster/members.ts";
 import { TestudoNode } from "../../server/cluster/node.ts";
 import type { NodeError } from "../../server/cluster/node-error.ts";
 import { type NodeOptions, readNodeOptions } from "../../server/cluster/options.ts";
@@ -11,7 +11,15 @@ import { eventually, freePort } from "./spawned.ts";
 import { SumMachine } from "./sum-machine.ts";
 
 const nodesMax = 7;
+const secret = "0123456789abcdef";
 export const groups = 2;
+export const nothing: MembersRequest = {
+  members: [],
+  remove: [],
+  cancel: false,
+  again: false,
+  dryRun: false,
+};
 
 /** Whole nodes with real disks and links, some of which are no members yet. */
 export class MembersWorld {
@@ -35,6 +43,10 @@ export class MembersWorld {
     return this;
   }
 
+  get secret(): string {
+    return secret;
+  }
+
   url(id: string): string {
     return `ws://127.0.0.1:${this.#port + 100 + Number(id.slice(1)) - 1}`;
   }
@@ -53,7 +65,7 @@ export class MembersWorld {
   async start(id: string, change: Partial<NodeOptions> = {}): Promise<TestudoNode> {
     const at = Number(id.slice(1)) - 1;
     const peers = this.#founders.map((other) => `${other}=${this.url(other)}`).join(",");
-    const argv = `--id=${id} --host=127.0.0.1 --peer-host=127.0.0.1 --port=${this.#port + at} --peer-port=${this.#port + 100 + at} --peers=${peers} --data=${this.#data(id)} --secret=0123456789abcdef --node-lost-ms=300 --groups=${groups}`;
+    const argv = `--id=${id} --host=127.0.0.1 --peer-host=127.0.0.1 --port=${this.#port + at} --peer-port=${this.#port + 100 + at} --peers=${peers} --data=${this.#data(id)} --secret=${secret} --node-lost-ms=300 --groups=${groups}`;
     const parsed = readNodeOptions({ argv: argv.split(" "), env: {}, cwd: this.#folder });
     assert.is(parsed.type, "options");
     const options = { ...(parsed as { options: NodeOptions }).options, ...change };
@@ -88,30 +100,20 @@ export class MembersWorld {
 
   /** Asks as an operator's command does: until there is nothing to be done any more. */
   async change(at: string, request: Partial<MembersRequest>): Promise<void> {
-    let outcomes: readonly GroupOutcome[] = [];
-    let again = false;
-    const isDone = async () => {
+    let told: unknown = null;
+    for (let tries = 0; tries < 600; tries += 1) {
       const { members } = this.node(at);
       assert.ok(members);
-      outcomes = await members.change({ members: [], remove: [], cancel: false, ...request, again });
-      again = true;
-      const isUnder = this.node(at)
-        .groups()
-        .every(({ members: { configuration, isCommitted } }) => {
-          const { votersOutgoing, nextVoters } = configuration;
-          return isCommitted && votersOutgoing.length === 0 && nextVoters.length === 0;
-        });
-      return outcomes.every(({ outcome }) => outcome.type === "unchanged") && isUnder;
-    };
-    for (let tries = 0; tries < 600; tries += 1) {
-      if (await isDone()) return;
+      const progress = await members.change({ ...nothing, ...request, again: tries > 0 });
+      if (progress.isDone) return;
+      told = progress.outcomes;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    assert.unreachable(`never done: ${JSON.stringify(outcomes)}`);
+    assert.unreachable(`never done: ${JSON.stringify(told)}`);
   }
 
   adding(id: string, more: Partial<MemberToBe> = {}): MemberToBe {
-    return { node: id, url: this.url(id), role: "voter", replacesDisk: false, ...more };
+    return { node: id, url: this.url(id), role: "voter", ...more };
   }
 
   /** As each node that runs has them. */

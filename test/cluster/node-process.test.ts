@@ -72,7 +72,7 @@ test("[C20] a node with an emptied folder waits and says for what, the others go
   const emptied = spawn("n3");
   assert.match(
     await emptied.line(/"event":"not-a-member"/),
-    /n3 is no member of cluster [0-9a-f]{16} with this data folder.*testudo members replace n3/,
+    /n3 is no member of cluster [0-9a-f]{16} with this data folder.*testudo members add n3=/,
   );
   const answer = await fetch(`http://127.0.0.1:${port}/add/0/3`);
   assert.is(await answer.text(), "3");

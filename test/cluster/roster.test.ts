@@ -122,10 +122,12 @@ test("[C22] what others know to be committed counts if it is newer, or if this n
 
 test("[C21] whoever is invited is linked until it is not any more", () => {
   const { roster: member } = roster(disk("n1"));
-  member.invite("n4", "ws://n4:4");
+  const earlier = member.invite("n4", "ws://n4:3");
+  const takeBack = member.invite("n4", "ws://n4:4");
+  earlier();
   assert.is(member.peers.get("n4"), "ws://n4:4");
   assert.is(member.isMember("n4"), false);
-  member.uninvite("n4");
+  takeBack();
   assert.is(member.peers.has("n4"), false);
 });
 

@@ -39,6 +39,6 @@ export async function restoreInto(
 export function nextSteps(nodeId: string): string[] {
   return [
     `Start ${nodeId} on it, alone or with --peers of the nodes to come: it is a new cluster of one node.`,
-    "Start the others with emptied data folders, and make them members: testudo members add n2=ws://HOST:PORT …",
+    "Start the others with emptied data folders, and make them members: testudo members add n2=HOST:PORT n3=HOST:PORT …",
   ];
 }

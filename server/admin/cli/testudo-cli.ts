@@ -3,6 +3,7 @@ import { backupCommand } from "./backup-command.ts";
 import type { CliContext } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
 import { groupsCommand } from "./groups-command.ts";
+import { membersCommand } from "./members-command.ts";
 import { recoverCommand } from "./recover-command.ts";
 import { restoreCommand } from "./restore-command.ts";
 
@@ -12,6 +13,7 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   restoreCommand,
   recoverCommand,
   groupsCommand,
+  membersCommand,
 ];
 
 /** @returns the exit code: 0, 1 (it could not be done) or 2 (the command was wrong) */
