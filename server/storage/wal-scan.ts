@@ -15,7 +15,8 @@ export interface WriteAheadLog {
   /** Live logs, oldest first. */
   readonly logs: readonly {
     readonly name: string;
-    readonly records: number /** null: the log is whole */;
+    readonly records: number;
+    /** null: the log is whole */
     readonly tornAt: number | null;
   }[];
 }
