@@ -21,6 +21,7 @@ const inBoth = [
   "splits",
   "flappings",
   "linkDrops",
+  "lags",
   "messagesLost",
   "messagesDoubled",
   "wallJumps",

@@ -2,6 +2,7 @@ import type { Chance } from "./chance.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
 import { Partitions, partitionKinds } from "./partitions.ts";
+import { Lags } from "./lags.ts";
 import type { Schedule } from "./schedule.ts";
 import type { Trace } from "./trace.ts";
 import { Transfers } from "./transfers.ts";
@@ -15,6 +16,7 @@ const kinds = [
   "busy",
   ...partitionKinds,
   "linkDrop",
+  "lag",
   "loss",
   "doubling",
   "delay",
@@ -44,6 +46,7 @@ export class Faults {
   readonly #meanMs: number;
   readonly #transfers: Transfers;
   readonly #partitions: Partitions;
+  readonly #lags: Lags;
   #isOver = false;
 
   /** `clocksKeepTime`: no clock runs further from the others than leases allow for. */
@@ -56,11 +59,13 @@ export class Faults {
     this.#parts = parts;
     this.#transfers = new Transfers(parts);
     this.#partitions = new Partitions(cluster, { ...parts, later: (ms, run) => this.#later(ms, run) });
+    this.#lags = new Lags(cluster, { ...parts, later: (ms, run) => this.#later(ms, run) });
     const { chance } = parts;
     const all = kinds.filter((kind) => !(clocksKeepTime && kind === "busy"));
-    const some = all.filter(() => chance.hits(0.6));
+    const share = chance.pick([0.25, 0.5, 0.8]);
+    const some = all.filter(() => chance.hits(share));
     this.#kinds = some.length === 0 ? all : some;
-    this.#meanMs = chance.between(80, 700);
+    this.#meanMs = chance.hits(0.5) ? chance.between(40, 150) : chance.between(150, 700);
   }
 
   start(): void {
@@ -137,6 +142,8 @@ export class Faults {
       case "linkDrop":
         coverage.hit("linkDrops");
         return this.#cluster.network.dropLink(id, this.#otherThan(id));
+      case "lag":
+        return this.#lags.happen(id);
       case "loss":
         return this.#burst((on) => {
           this.#cluster.network.loss = on ? chance.between(0.01, 0.3) : 0;

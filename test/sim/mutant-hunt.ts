@@ -21,8 +21,8 @@ export interface HuntOptions {
 }
 
 const main = fileURLToPath(new URL("./mutant-main.ts", import.meta.url));
-/** A seed takes less than a second: what is silent for so long does not end any more, and is noticed by that. */
-const silenceMsMax = 60_000;
+/** A seed takes about a second: what is silent for so long does not end any more, and is noticed by that. */
+const silenceMsMax = 180_000;
 const errorBytesMax = 4_000;
 
 /** Simulates with one planted bug, seed after seed, until a law notices. */

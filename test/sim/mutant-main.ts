@@ -1,5 +1,5 @@
 /** One planted bug, in a process of its own: `mutant-main.ts NAME FIRST SEEDS`. One line of JSON a seed, until one fails. */
-import { plant } from "./mutant.ts";
+import { modeOf, plant } from "./mutant.ts";
 import type { SeedVerdict } from "./mutant-hunt.ts";
 import { mutants } from "./mutants.ts";
 
@@ -14,7 +14,7 @@ const { simulate } = await import("./simulation.ts");
 console.error = () => {};
 
 for (let seed = Number(first), end = seed + Number(seeds); seed < end; seed++) {
-  const { failure } = await simulate({ seed });
+  const { failure } = await simulate({ seed, mode: modeOf(mutant, seed) });
   if (!planted.isLoaded) throw new Error(`nothing of the simulator loads ${mutant.file}`);
   const verdict: SeedVerdict = { seed, failure: failure === null ? null : String(failure) };
   process.stdout.write(`${JSON.stringify(verdict)}\n`);

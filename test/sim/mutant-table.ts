@@ -2,7 +2,7 @@ import type { Mutant } from "./mutant.ts";
 import { type Fate, type HuntOptions, huntAll } from "./mutant-hunt.ts";
 import { mutants } from "./mutants.ts";
 
-const atOnce = 2;
+const atOnce = Number(process.env["TESTUDO_HUNT_AT_ONCE"] ?? 2);
 const byLettersMax = 110;
 
 function named(names: readonly string[]): readonly Mutant[] {

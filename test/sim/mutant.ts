@@ -1,5 +1,6 @@
 import { registerHooks } from "node:module";
 import { fileURLToPath } from "node:url";
+import type { Mode } from "./simulation.ts";
 
 /** A planted bug: one small change of the product's text, loaded only by the simulator (see mutant-main.ts). */
 export interface Mutant {
@@ -12,6 +13,18 @@ export interface Mutant {
   readonly replace: string;
   /** What goes wrong with it: why a simulator has to notice. */
   readonly why: string;
+}
+
+/**
+ * Whoever knows nothing of rooms is hunted with registers mostly, which are many more seeds a minute; of every few seeds
+ * one has rooms all the same, since they make checkpoints of many parts.
+ */
+const roomsEvery = 4;
+
+/** What the cluster serves while this mutant is hunted with that seed. */
+export function modeOf({ file }: Mutant, seed: number): Mode {
+  const isAboutRooms = file.startsWith("server/session/") || file.startsWith("server/colyseus/");
+  return isAboutRooms || seed % roomsEvery === 0 ? "rooms" : "registers";
 }
 
 const top = new URL("../../", import.meta.url);

@@ -47,6 +47,8 @@ export class SimNetwork {
   readonly #links = new Map<string, Link>();
   /** "from>to" */
   readonly #cuts = new Set<string>();
+  /** By direction: so much longer everything takes. */
+  readonly #lagMs = new Map<string, number>();
   readonly #dialing = new Set<string>();
   /** By pair: the mean time that a message takes. */
   readonly #latencyMs = new Map<string, number>();
@@ -119,8 +121,9 @@ export class SimNetwork {
     const { schedule, chance } = this.#parts;
     const here = link.ends[from] as End;
     const there = link.ends[to] as End;
+    const lagMs = this.#lagMs.get(`${from}>${to}`) ?? 0;
     const arrivalMs =
-      schedule.nowMs + 0.1 + chance.wait(this.#latency(from, to)) + chance.wait(this.extraDelayMs);
+      schedule.nowMs + 0.1 + lagMs + chance.wait(this.#latency(from, to)) + chance.wait(this.extraDelayMs);
     here.lastArrivalMs = Math.max(here.lastArrivalMs, arrivalMs);
     here.bytesUnderWay += bytes.length;
     schedule.at(here.lastArrivalMs, there.host, () => {
@@ -269,7 +272,14 @@ export class SimNetwork {
     }
   }
 
+  /** Everything from `from` to `to` comes so much later, until further notice; 0: no more. */
+  lag(from: string, to: string, ms: number): void {
+    if (ms === 0) this.#lagMs.delete(`${from}>${to}`);
+    else this.#lagMs.set(`${from}>${to}`, ms);
+  }
+
   healAll(): void {
+    this.#lagMs.clear();
     for (const direction of [...this.#cuts]) {
       const [from, to] = direction.split(">") as [string, string];
       this.heal(from, to);
