@@ -159,6 +159,8 @@ export class Cluster<App extends SimApp = SimApp> {
     laws.messages.sent(from, to, message, () => this.process(from)?.node.groups() ?? []);
     if (message.type !== "raft") return;
     const { group, message: raft } = message;
+    const process = this.process(from);
+    if (process !== null) laws.leases.sent({ from: process, to, group }, raft);
     if (raft.type === "appendEntries") {
       laws.leads(from, group, raft.term);
       let termBefore: number | null = raft.prevLogTerm;

@@ -6,6 +6,7 @@ import { CallLaws } from "./call-laws.ts";
 import { checksum } from "./checksum.ts";
 import type { Coverage } from "./coverage.ts";
 import { DiskShadow } from "./disk-shadow.ts";
+import { LeaseLaws } from "./lease-laws.ts";
 import { type GroupFacts, MessageLaws } from "./message-laws.ts";
 import type { Schedule } from "./schedule.ts";
 import { hold } from "./violation.ts";
@@ -52,6 +53,7 @@ export class Laws implements GroupFacts {
 
   readonly messages: MessageLaws;
   readonly calls: CallLaws;
+  readonly leases: LeaseLaws;
 
   constructor(
     nodeIds: readonly string[],
@@ -59,6 +61,7 @@ export class Laws implements GroupFacts {
   ) {
     this.#schedule = schedule;
     this.calls = new CallLaws({ facts: this, schedule });
+    this.leases = new LeaseLaws({ schedule, nodes: nodeIds.length });
     this.#nodeIds = nodeIds;
     this.messages = new MessageLaws(this, nodeIds.length);
     this.#coverage = coverage;

@@ -21,7 +21,6 @@ export class Ledger {
   /** What was brought into rooms from outside, by room. */
   readonly #deposits = new Map<string, { invoked: number; answered: number; applied: number }>();
   readonly #tokens = new Map<string, string[]>();
-  readonly #times = new WeakMap<object, { clockMs: number; dateMs: number; performanceMs: number }>();
 
   /** A seat's client was given a token. */
   given(sessionId: string, token: string): void {
@@ -101,21 +100,6 @@ export class Ledger {
       "X9",
       () => `room ${roomId} is said to have ${total} deposits, it has ${deposits.applied}`,
     );
-  }
-
-  /** Room code's clocks only go forward, on each replica. */
-  time(room: object, roomId: string, now: { clockMs: number; dateMs: number; performanceMs: number }): void {
-    const before = this.#times.get(room);
-    if (before !== undefined) {
-      for (const name of ["clockMs", "dateMs", "performanceMs"] as const) {
-        hold(
-          now[name] >= before[name],
-          "X11",
-          () => `${name} of room ${roomId} goes back from ${before[name]} to ${now[name]}`,
-        );
-      }
-    }
-    this.#times.set(room, now);
   }
 
   /** At the end, when nothing is under way any more. */

@@ -6,6 +6,7 @@ import type { Checkpoint } from "../../server/storage/storage.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
 import type { Poison } from "./poison.ts";
+import type { RoomTimes } from "./room-times.ts";
 import { type Given, SessionModel } from "./session-model.ts";
 import { hold } from "./violation.ts";
 
@@ -47,6 +48,15 @@ export class ReplicaBook {
   }
 }
 
+interface MachineWatchParts {
+  readonly node: string;
+  readonly group: number;
+  readonly machine: SessionMachine;
+  readonly laws: Laws;
+  readonly book: ReplicaBook;
+  readonly times: RoomTimes;
+}
+
 /** Looks over a group's shoulder: each command that is applied, and what the rooms are then. */
 export class MachineWatch implements Machine {
   readonly #node: string;
@@ -54,6 +64,7 @@ export class MachineWatch implements Machine {
   readonly #machine: SessionMachine;
   readonly #laws: Laws;
   readonly #book: ReplicaBook;
+  readonly #times: RoomTimes;
   readonly #hashPoints = new Map<string, number>();
   #wholeFrom = 0;
   /** A room that was disposed later in the log may be gone from the disk already. */
@@ -61,18 +72,13 @@ export class MachineWatch implements Machine {
   /** From here on every entry is compared. */
   compareFrom = Number.POSITIVE_INFINITY;
 
-  constructor({
-    node,
-    group,
-    machine,
-    laws,
-    book,
-  }: { node: string; group: number; machine: SessionMachine; laws: Laws; book: ReplicaBook }) {
+  constructor({ node, group, machine, laws, book, times }: MachineWatchParts) {
     this.#node = node;
     this.#group = group;
     this.#machine = machine;
     this.#laws = laws;
     this.#book = book;
+    this.#times = times;
   }
 
   beginRestore(): void {
@@ -92,6 +98,7 @@ export class MachineWatch implements Machine {
 
   apply(command: AppliedCommand): ApplyResult {
     this.#laws.applied(this.#node, this.#group, command);
+    this.#times.applying();
     const result = this.#machine.apply(command);
     const { index } = command;
     const { rooms } = this.#machine;

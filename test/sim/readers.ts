@@ -110,13 +110,22 @@ export class Readers {
       return;
     }
     coverage.hit("linearizableReads");
-    if (consistency === "lease" && schedule.nowMs === beganMs) coverage.hit("leaseReads");
+    if (consistency === "lease" && schedule.nowMs === beganMs) {
+      coverage.hit("leaseReads");
+      this.#isPromised(process, group);
+    }
     hold(
       index >= needed && ageMs === 0,
       "X16",
       () =>
         `a ${consistency} read of group ${group} on ${process.nodeId} sees ${index}, not ${needed}, which was applied before it`,
     );
+  }
+
+  #isPromised(process: SimProcess, group: number): void {
+    const { role, term } = process.node.groups()[group] ?? { role: null, term: 0 };
+    if (role !== "leader") return;
+    this.#parts.laws.leases.read(process.nodeId, group, { term, voters: this.#cluster.nodeIds });
   }
 
   /** What was applied anywhere longer ago than that is here. */

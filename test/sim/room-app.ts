@@ -3,6 +3,7 @@ import { RoomNode } from "../../server/colyseus/room-node.ts";
 import type { Sessions } from "../../server/session/sessions.ts";
 import type { Laws } from "./laws.ts";
 import { MachineWatch, type ReplicaBook } from "./machine-watch.ts";
+import type { RoomTimes } from "./room-times.ts";
 import type { AppSetup, SimApp } from "./sim-app.ts";
 import type { SimProcess } from "./sim-node.ts";
 
@@ -12,14 +13,17 @@ export class RoomApp implements SimApp {
   /** By group. */
   readonly watches: MachineWatch[] = [];
 
-  constructor({ options, log, fail, parts }: AppSetup, { laws, book }: { laws: Laws; book: ReplicaBook }) {
+  constructor(
+    { options, log, fail, parts }: AppSetup,
+    looks: { laws: Laws; book: ReplicaBook; times: RoomTimes },
+  ) {
     this.rooms = new RoomNode({
       options,
       log,
       fail,
       parts,
       watch: (group, machine) => {
-        const watch = new MachineWatch({ node: options.id, group, machine, laws, book });
+        const watch = new MachineWatch({ ...looks, node: options.id, group, machine });
         this.watches[group] = watch;
         return watch;
       },

@@ -7,6 +7,7 @@ import { Ledger } from "./ledger.ts";
 import { ReplicaBook } from "./machine-watch.ts";
 import { RoomApp, servingSessions } from "./room-app.ts";
 import { RoomPoison } from "./room-poison.ts";
+import { RoomTimes } from "./room-times.ts";
 import type { AppSetup } from "./sim-app.ts";
 import { SimPlayer } from "./sim-player.ts";
 import { listenToRooms, SimRoom } from "./sim-room.ts";
@@ -30,6 +31,7 @@ export async function setUpRooms(): Promise<void> {
 export class RoomsWorld implements World<RoomApp> {
   readonly #parts: WorldParts<RoomApp>;
   readonly #ledger = new Ledger();
+  readonly #timers = new RoomTimes();
   readonly #book: ReplicaBook;
   readonly #poison: RoomPoison;
   readonly #players: readonly SimPlayer[];
@@ -49,7 +51,9 @@ export class RoomsWorld implements World<RoomApp> {
     listenToRooms({
       fired: (_, sessionId, shots) => this.#ledger.fired(sessionId, shots),
       deposited: (roomId, total) => this.#ledger.deposited(roomId, total),
-      time: (room, roomId, now) => this.#ledger.time(room, roomId, now),
+      time: (room, roomId, now) => this.#timers.time(room, roomId, now),
+      stepped: (room, roomId) => this.#timers.stepped(room, roomId),
+      rang: (room, roomId, timer) => this.#timers.rang(room, roomId, timer),
       created: () => coverage.hit("roomsCreated"),
       disposed: () => coverage.hit("roomsDisposed"),
       poisoned: () => this.#poison.poison.swallow(),
@@ -59,7 +63,7 @@ export class RoomsWorld implements World<RoomApp> {
   app(setup: AppSetup): RoomApp {
     const watchdog = this.#poison.watchdog(setup.options.id);
     const watched = { ...setup, parts: { ...setup.parts, watchdog } };
-    return new RoomApp(watched, { laws: this.#parts.laws, book: this.#book });
+    return new RoomApp(watched, { laws: this.#parts.laws, book: this.#book, times: this.#timers });
   }
 
   start(): void {

@@ -40,6 +40,9 @@ const countedEvents: ReadonlyMap<string, Covered> = new Map([
   ["lead-brought-home", "leadsBroughtHome"],
 ]);
 
+/** A busy node's clock is ahead of the others' by no more, and stands still afterwards for no longer. */
+const aheadMsMax = 250;
+
 /** One start of a node, from its boot to its crash or stop. */
 export class SimProcess<App extends SimApp = SimApp> implements Owner {
   readonly nodeId: string;
@@ -126,10 +129,12 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
 
   #now(): { monotonicMs: number; wallMs: number } {
     const sinceMs = this.#parts.schedule.nowMs - this.#bootMs;
-    const spentMs = this.busyMs === 0 ? 0 : this.#parts.chance.fraction() * this.busyMs;
+    const timeMs = 20 + sinceMs * this.#rate;
+    const isBusy = this.busyMs > 0 && this.#monotonicMs - timeMs < aheadMsMax;
+    const spentMs = isBusy ? this.#parts.chance.fraction() * this.busyMs : 0;
     if (spentMs > 0) this.keepsTime = false;
     this.#parts.laws.busy(spentMs);
-    this.#monotonicMs = Math.max(this.#monotonicMs + spentMs, 20 + sinceMs * this.#rate);
+    this.#monotonicMs = Math.max(this.#monotonicMs + spentMs, timeMs);
     return {
       monotonicMs: this.#monotonicMs,
       wallMs: this.wallOffsetMs + this.#parts.schedule.nowMs * this.#rate,

@@ -33,6 +33,14 @@ export interface RoomListener {
     roomId: string,
     now: { readonly clockMs: number; readonly dateMs: number; readonly performanceMs: number },
   ): void;
+  /** One more of the steps that a timestep owes, on one replica. */
+  stepped(room: object, roomId: string): void;
+  /** A timer fired, the one that was made as the `number`th, on one replica. */
+  rang(
+    room: object,
+    roomId: string,
+    timer: { readonly performanceMs: number; readonly number: number },
+  ): void;
   created(roomId: string): void;
   /** What runs now never comes back. */
   poisoned(roomId: string): void;
@@ -66,6 +74,7 @@ export class SimRoom extends Room<{ state: SimState }> {
   deposits = 0;
   poisonsDue = 0;
   slow = 0;
+  timersMade = 0;
 
   override messages = {
     fire: (client: Client) => {
@@ -103,10 +112,14 @@ export class SimRoom extends Room<{ state: SimState }> {
       this.broadcast("shout", { from: client.sessionId, text, clockMs: this.state.clockMs });
     },
     later: (client: Client, { ms }: { ms: number }) => {
-      this.clock.setTimeout(this.respawn, ms, client.sessionId);
+      // Two that are due at once, and between them one that is due before.
+      for (const delayMs of [ms, ms / 2, ms])
+        this.clock.setTimeout(this.respawn, delayMs, client.sessionId, ++this.timersMade);
     },
     closure: (client: Client, { ms }: { ms: number }) => {
+      const number = ++this.timersMade;
       this.clock.setTimeout(() => {
+        this.rang(number);
         this.rolls.push(Math.floor(Math.random() * 10));
         client.send("closure", { clockMs: this.state.clockMs });
       }, ms);
@@ -158,7 +171,8 @@ export class SimRoom extends Room<{ state: SimState }> {
     listener?.disposed(this.roomId);
   }
 
-  respawn(sessionId: string): void {
+  respawn(sessionId: string, number: number): void {
+    this.rang(number);
     const seat = this.state.seats.get(sessionId);
     if (seat !== undefined) seat.returns += 100;
     this.rolls.push(Math.floor(Math.random() * 100));
@@ -190,10 +204,16 @@ export class SimRoom extends Room<{ state: SimState }> {
   private step(deltaMs: number): void {
     this.state.clockMs += deltaMs;
     this.state.ticks += 1;
+    listener?.stepped(this, this.roomId);
     if (currentWorld() !== null) {
       const now = { clockMs: this.state.clockMs, dateMs: Date.now(), performanceMs: performance.now() };
       listener?.time(this, this.roomId, now);
     }
+  }
+
+  private rang(number: number): void {
+    if (currentWorld() === null) return;
+    listener?.rang(this, this.roomId, { performanceMs: performance.now(), number });
   }
 
   private beat(): void {

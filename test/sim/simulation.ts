@@ -98,6 +98,8 @@ class Simulation<App extends SimApp> {
     const chance = this.#chance;
     this.#failsOverFast = chance.hits(0.7);
     const nodes = chance.pick(sizes);
+    this.#failsOverFast = chance.hits(0.6);
+    const nodes = chance.hits(0.85) ? 3 : 5;
     this.#laws = new Laws(nodeIdsOf(nodes), { coverage: this.#coverage, schedule: this.#schedule });
     const parts = {
       schedule: this.#schedule,

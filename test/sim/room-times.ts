@@ -1,0 +1,84 @@
+import { owedStepsMax } from "../../server/session/room-timers.ts";
+import { hold } from "./violation.ts";
+
+/** Of one replica of a room. */
+interface Seen {
+  clockMs: number;
+  dateMs: number;
+  performanceMs: number;
+  rang: { readonly performanceMs: number; readonly number: number };
+  steps: { readonly command: number; times: number };
+}
+
+/** Time as room code sees it, on each replica: its clocks, the order of its timers, and the steps that it is owed. */
+export class RoomTimes {
+  readonly #seen = new WeakMap<object, Seen>();
+  #commands = 0;
+
+  #of(room: object): Seen {
+    let seen = this.#seen.get(room);
+    if (seen === undefined) {
+      const none = Number.NEGATIVE_INFINITY;
+      seen = {
+        ...{ clockMs: none, dateMs: none, performanceMs: none },
+        rang: { performanceMs: none, number: 0 },
+        steps: { command: 0, times: 0 },
+      };
+      this.#seen.set(room, seen);
+    }
+    return seen;
+  }
+
+  /** Another command is about to be applied, by any replica. */
+  applying(): void {
+    this.#commands += 1;
+  }
+
+  /** Clocks only go forward. */
+  time(
+    room: object,
+    roomId: string,
+    now: { readonly clockMs: number; readonly dateMs: number; readonly performanceMs: number },
+  ): void {
+    const seen = this.#of(room);
+    for (const name of ["clockMs", "dateMs", "performanceMs"] as const) {
+      hold(
+        now[name] >= seen[name],
+        "X11",
+        () => `${name} of room ${roomId} goes back from ${seen[name]} to ${now[name]}`,
+      );
+      seen[name] = now[name];
+    }
+  }
+
+  /** Timers fire in the order in which they are due, and of equals the one that was made first. */
+  rang(
+    room: object,
+    roomId: string,
+    timer: { readonly performanceMs: number; readonly number: number },
+  ): void {
+    const seen = this.#of(room);
+    const before = seen.rang;
+    const isLater =
+      timer.performanceMs > before.performanceMs ||
+      (timer.performanceMs === before.performanceMs && timer.number > before.number);
+    hold(
+      isLater,
+      "X11",
+      () => `in room ${roomId} timer ${JSON.stringify(timer)} fires behind ${JSON.stringify(before)}`,
+    );
+    seen.rang = timer;
+  }
+
+  /** After an outage the rest of what a timestep owes is dropped (design 5.1). */
+  stepped(room: object, roomId: string): void {
+    const { steps } = this.#of(room);
+    const times = steps.command === this.#commands ? steps.times + 1 : 1;
+    this.#of(room).steps = { command: this.#commands, times };
+    hold(
+      times <= owedStepsMax,
+      "X11",
+      () => `room ${roomId} takes ${times} steps in one command, ${owedStepsMax} are allowed`,
+    );
+  }
+}
