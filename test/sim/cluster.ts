@@ -3,6 +3,7 @@ import type { PeerMessage } from "../../server/network/peer-message.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
+import { QuorumWatch } from "./quorum-watch.ts";
 import type { Owner, Schedule } from "./schedule.ts";
 import type { AppSetup, SimApp } from "./sim-app.ts";
 import { SimDisk } from "./sim-disk.ts";
@@ -43,13 +44,19 @@ export class Cluster<App extends SimApp = SimApp> {
   readonly network: SimNetwork;
   readonly groups: number;
   readonly #parts: ClusterParts<App>;
+  readonly #quorums: QuorumWatch;
   readonly #places: ReadonlyMap<string, Place<App>>;
 
   constructor(parts: ClusterParts<App>) {
     this.#parts = parts;
+    this.#quorums = new QuorumWatch(parts.schedule);
     this.groups = parts.groups;
     this.nodeIds = nodeIdsOf(parts.nodes);
-    this.network = new SimNetwork({ ...parts, sent: (from, to, message) => this.#sent(from, to, message) });
+    this.network = new SimNetwork({
+      ...parts,
+      sent: (from, to, message) => this.#sent(from, to, message),
+      arrived: (from, to) => this.#quorums.arrived(from, to),
+    });
     const place = (id: string): Place<App> => ({
       disk: new SimDisk(id, parts),
       process: null,
@@ -92,6 +99,7 @@ export class Cluster<App extends SimApp = SimApp> {
     });
     place.process = process;
     schedule.in(0, process, () => process.boot());
+    this.#quorums.watch(process);
   }
 
   /** The process ends here and now, as by kill -9 or a power cut. */
@@ -156,11 +164,13 @@ export class Cluster<App extends SimApp = SimApp> {
 
   #sent(from: string, to: string, message: PeerMessage): void {
     const { laws, coverage } = this.#parts;
-    laws.messages.sent(from, to, message, () => this.process(from)?.node.groups() ?? []);
+    const statuses = () => this.process(from)?.node.groups() ?? [];
+    laws.messages.sent(from, to, message, statuses);
     if (message.type !== "raft") return;
     const { group, message: raft } = message;
     const process = this.process(from);
     if (process !== null) laws.leases.sent({ from: process, to, group }, raft);
+    laws.reads.sent({ from, to, group }, raft, statuses);
     if (raft.type === "appendEntries") {
       laws.leads(from, group, raft.term);
       let termBefore: number | null = raft.prevLogTerm;

@@ -22,6 +22,7 @@ const inBoth = [
   "flappings",
   "linkDrops",
   "lags",
+  "strandings",
   "messagesLost",
   "messagesDoubled",
   "wallJumps",

@@ -4,6 +4,7 @@ import type { Coverage } from "./coverage.ts";
 import { Partitions, partitionKinds } from "./partitions.ts";
 import { Lags } from "./lags.ts";
 import type { Schedule } from "./schedule.ts";
+import { Strandings } from "./strandings.ts";
 import type { Trace } from "./trace.ts";
 import { Transfers } from "./transfers.ts";
 
@@ -17,6 +18,7 @@ const kinds = [
   ...partitionKinds,
   "linkDrop",
   "lag",
+  "strand",
   "loss",
   "doubling",
   "delay",
@@ -47,6 +49,7 @@ export class Faults {
   readonly #transfers: Transfers;
   readonly #partitions: Partitions;
   readonly #lags: Lags;
+  readonly #strandings: Strandings;
   #isOver = false;
 
   /** `clocksKeepTime`: no clock runs further from the others than leases allow for. */
@@ -60,6 +63,9 @@ export class Faults {
     this.#transfers = new Transfers(parts);
     this.#partitions = new Partitions(cluster, { ...parts, later: (ms, run) => this.#later(ms, run) });
     this.#lags = new Lags(cluster, { ...parts, later: (ms, run) => this.#later(ms, run) });
+    const later = (ms: number, run: () => void) => this.#later(ms, run);
+    this.#lags = new Lags(cluster, { ...parts, later });
+    this.#strandings = new Strandings(cluster, { ...parts, later });
     const { chance } = parts;
     const all = kinds.filter((kind) => !(clocksKeepTime && kind === "busy"));
     const share = chance.pick([0.25, 0.5, 0.8]);
@@ -144,6 +150,8 @@ export class Faults {
         return this.#cluster.network.dropLink(id, this.#otherThan(id));
       case "lag":
         return this.#lags.happen(id);
+      case "strand":
+        return this.#strandings.happen();
       case "loss":
         return this.#burst((on) => {
           this.#cluster.network.loss = on ? chance.between(0.01, 0.3) : 0;

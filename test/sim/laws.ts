@@ -8,6 +8,7 @@ import type { Coverage } from "./coverage.ts";
 import { DiskShadow } from "./disk-shadow.ts";
 import { LeaseLaws } from "./lease-laws.ts";
 import { type GroupFacts, MessageLaws } from "./message-laws.ts";
+import { ReadLaws } from "./read-laws.ts";
 import type { Schedule } from "./schedule.ts";
 import { hold } from "./violation.ts";
 
@@ -54,6 +55,7 @@ export class Laws implements GroupFacts {
   readonly messages: MessageLaws;
   readonly calls: CallLaws;
   readonly leases: LeaseLaws;
+  readonly reads: ReadLaws;
 
   constructor(
     nodeIds: readonly string[],
@@ -61,7 +63,8 @@ export class Laws implements GroupFacts {
   ) {
     this.#schedule = schedule;
     this.calls = new CallLaws({ facts: this, schedule });
-    this.leases = new LeaseLaws({ schedule, nodes: nodeIds.length });
+    this.leases = new LeaseLaws(schedule);
+    this.reads = new ReadLaws(schedule);
     this.#nodeIds = nodeIds;
     this.messages = new MessageLaws(this, nodeIds.length);
     this.#coverage = coverage;

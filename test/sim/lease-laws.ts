@@ -1,4 +1,6 @@
+import type { GroupStatus } from "../../server/group/group-status.ts";
 import type { RaftMessage } from "../../server/raft/message.ts";
+import { hasQuorum } from "./quorums.ts";
 import type { Schedule } from "./schedule.ts";
 import { hold } from "./violation.ts";
 
@@ -23,15 +25,13 @@ interface Promised {
  */
 export class LeaseLaws {
   readonly #schedule: Schedule;
-  readonly #nodes: number;
   /** By "group voter". */
   readonly #promised = new Map<string, Promised[]>();
   /** By "group term candidate". */
   readonly #causes = new Map<string, string>();
 
-  constructor({ schedule, nodes }: { schedule: Schedule; nodes: number }) {
+  constructor(schedule: Schedule) {
     this.#schedule = schedule;
-    this.#nodes = nodes;
   }
 
   /** A message leaves a node. */
@@ -70,17 +70,14 @@ export class LeaseLaws {
   }
 
   /** `leader` was read without asking anybody: a quorum keeps the promise that it relies on. */
-  read(leader: string, group: number, { term, voters }: { term: number; voters: readonly string[] }): void {
-    const bound = voters.filter(
-      (voter) =>
-        voter !== leader &&
-        this.#open(group, voter).some((promised) => promised.to === leader && promised.term === term),
-    );
+  read(leader: string, { id: group, term, members }: GroupStatus): void {
+    const isBound = (voter: string) =>
+      voter === leader ||
+      this.#open(group, voter).some((promised) => promised.to === leader && promised.term === term);
     hold(
-      (bound.length + 1) * 2 > this.#nodes,
+      hasQuorum(members.configuration, isBound),
       "X31",
-      () =>
-        `${leader} is read by its lease of term ${term} of group ${group}, and only ${bound.join(", ") || "nobody"} of ${voters.join(", ")} stands for it`,
+      () => `${leader} is read by its lease of term ${term} of group ${group}, and no quorum stands for it`,
     );
   }
 }

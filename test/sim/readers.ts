@@ -27,6 +27,8 @@ interface Reading {
   /** What had been applied anywhere when it began. */
   readonly needed: number;
   readonly beganMs: number;
+  /** The term that this very node led then; null: it did not. */
+  readonly ledIn: number | null;
 }
 
 /** Reads of every kind on every node, at any time: each is held against what had been applied anywhere before it. */
@@ -81,7 +83,9 @@ export class Readers {
   #read(process: SimProcess, group: number, consistency: Consistency): void {
     if (!process.isServing) return;
     const { schedule, laws, trace } = this.#parts;
+    const status = process.node.groups()[group];
     const reading = {
+      ledIn: status?.role === "leader" ? status.term : null,
       ...{ process, group, consistency },
       needed: laws.committedIndex(group),
       beganMs: schedule.nowMs,
@@ -112,8 +116,8 @@ export class Readers {
     coverage.hit("linearizableReads");
     if (consistency === "lease" && schedule.nowMs === beganMs) {
       coverage.hit("leaseReads");
-      this.#isPromised(process, group);
-    }
+      this.#byLease(process, group);
+    } else this.#byConfirmation(reading);
     hold(
       index >= needed && ageMs === 0,
       "X16",
@@ -122,10 +126,17 @@ export class Readers {
     );
   }
 
-  #isPromised(process: SimProcess, group: number): void {
-    const { role, term } = process.node.groups()[group] ?? { role: null, term: 0 };
-    if (role !== "leader") return;
-    this.#parts.laws.leases.read(process.nodeId, group, { term, voters: this.#cluster.nodeIds });
+  #byLease(process: SimProcess, group: number): void {
+    const status = process.node.groups()[group];
+    if (status?.role === "leader") this.#parts.laws.leases.read(process.nodeId, status);
+  }
+
+  /** Who led all the time was asked nothing by anybody else. */
+  #byConfirmation({ process, group, beganMs, ledIn }: Reading): void {
+    const status = process.node.groups()[group];
+    if (status?.role !== "leader" || status.term !== ledIn) return;
+    const { nodeId } = process;
+    this.#parts.laws.reads.answered(nodeId, status, { askedMs: beganMs, who: "itself" });
   }
 
   /** What was applied anywhere longer ago than that is here. */

@@ -36,6 +36,8 @@ export interface SimNetworkParts {
   readonly trace: Trace;
   /** A message leaves a node. */
   readonly sent: (from: string, to: string, message: PeerMessage) => void;
+  /** A message has come to a node. */
+  readonly arrived: (from: string, to: string) => void;
 }
 
 const stuckMessagesMax = 2_000;
@@ -128,7 +130,9 @@ export class SimNetwork {
     here.bytesUnderWay += bytes.length;
     schedule.at(here.lastArrivalMs, there.host, () => {
       here.bytesUnderWay -= bytes.length;
-      if (there.state === "up") there.adapter.handlers?.message(from, decodeMessage(Uint8Array.from(bytes)));
+      if (there.state !== "up") return;
+      this.#parts.arrived(from, to);
+      there.adapter.handlers?.message(from, decodeMessage(Uint8Array.from(bytes)));
     });
   }
 
