@@ -1,8 +1,8 @@
 import type { Chance } from "./chance.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
-import { Partitions, partitionKinds } from "./partitions.ts";
 import { Lags } from "./lags.ts";
+import { Partitions, partitionKinds } from "./partitions.ts";
 import type { Schedule } from "./schedule.ts";
 import { Strandings } from "./strandings.ts";
 import type { Trace } from "./trace.ts";
@@ -61,9 +61,8 @@ export class Faults {
     this.#cluster = cluster;
     this.#parts = parts;
     this.#transfers = new Transfers(parts);
-    this.#partitions = new Partitions(cluster, { ...parts, later: (ms, run) => this.#later(ms, run) });
-    this.#lags = new Lags(cluster, { ...parts, later: (ms, run) => this.#later(ms, run) });
     const later = (ms: number, run: () => void) => this.#later(ms, run);
+    this.#partitions = new Partitions(cluster, { ...parts, later });
     this.#lags = new Lags(cluster, { ...parts, later });
     this.#strandings = new Strandings(cluster, { ...parts, later });
     const { chance } = parts;

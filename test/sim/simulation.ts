@@ -96,10 +96,8 @@ class Simulation<App extends SimApp> {
     this.#chance = new Chance(seed);
     this.#trace = new Trace(() => this.#schedule.nowMs, print ?? null);
     const chance = this.#chance;
-    this.#failsOverFast = chance.hits(0.7);
-    const nodes = chance.pick(sizes);
     this.#failsOverFast = chance.hits(0.6);
-    const nodes = chance.hits(0.85) ? 3 : 5;
+    const nodes = chance.pick(sizes);
     this.#laws = new Laws(nodeIdsOf(nodes), { coverage: this.#coverage, schedule: this.#schedule });
     const parts = {
       schedule: this.#schedule,
