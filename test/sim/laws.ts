@@ -8,6 +8,7 @@ import type { Coverage } from "./coverage.ts";
 import { DiskShadow } from "./disk-shadow.ts";
 import { LeaseLaws } from "./lease-laws.ts";
 import { type GroupFacts, MessageLaws } from "./message-laws.ts";
+import { PartLaws } from "./part-laws.ts";
 import { ReadLaws } from "./read-laws.ts";
 import type { Schedule } from "./schedule.ts";
 import { hold } from "./violation.ts";
@@ -56,6 +57,7 @@ export class Laws implements GroupFacts {
   readonly calls: CallLaws;
   readonly leases: LeaseLaws;
   readonly reads: ReadLaws;
+  readonly parts = new PartLaws();
 
   constructor(
     nodeIds: readonly string[],
@@ -126,7 +128,10 @@ export class Laws implements GroupFacts {
           () => `${node} cuts entry ${index} (term ${term}) of group ${id}, which is committed`,
         );
       });
-      if (save.base !== undefined) this.#coverage.hit(save.reset ? "installs" : "compactions");
+      if (save.base !== undefined) {
+        this.#coverage.hit(save.reset ? "installs" : "compactions");
+        this.parts.cut(node, id, after);
+      }
       this.#pending.set(key, after);
       if (save.entries !== undefined) this.#said(id, save.entries, before, node);
       for (const entry of save.entries ?? []) this.#opened(node, id, entry, after);

@@ -1,14 +1,15 @@
 import { TestudoNode } from "../../server/cluster/node.ts";
 import type { AppliedCommand, ApplyResult } from "../../server/group/machine.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
-import { RegisterMachine } from "../registers/register-machine.ts";
+import { RegisterMachine, shelfOf } from "../registers/register-machine.ts";
+import { registerMenu } from "../registers/register-menu.ts";
 import { Registers } from "../registers/registers.ts";
 import type { Laws } from "./laws.ts";
 import type { ReplicaBook } from "./machine-watch.ts";
 import type { AppSetup, SimApp } from "./sim-app.ts";
 
 /** Every so many entries all registers are compared. */
-const entriesPerComparison = 8;
+const entriesPerComparison = 4;
 
 /** What is looked at of each replica. */
 export interface RegisterWatch {
@@ -45,6 +46,7 @@ export class WatchedRegisters extends RegisterMachine {
     laws.applied(node, group, command);
     const result = super.apply(command);
     const { index } = command;
+    if (isChange(result)) laws.parts.changed(group, index, partOf(command.command));
     laws.calls.gave(node, group, { command, result, isWhole: index > this.#wholeFrom });
     if (index % entriesPerComparison === 0 || index >= this.compareFrom) this.compareAt(index);
     return result;
@@ -56,6 +58,16 @@ export class WatchedRegisters extends RegisterMachine {
     const { node, group, book } = this.#watch;
     book.compare(`registers of group ${group} at ${index}`, node, this.fingerprint);
   }
+}
+
+/** Not one that a part knew already. */
+function isChange(result: ApplyResult): boolean {
+  return result.type === "done" && result.value !== "forgotten" && result.value !== "expired";
+}
+
+function partOf(command: Uint8Array): string {
+  const { key } = registerMenu.decode(command).argument as { key: string };
+  return `shelf ${shelfOf(key)}`;
 }
 
 /** Registers on a simulated node. */
