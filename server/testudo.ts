@@ -2,6 +2,7 @@ import { LocalPresence, matchMaker, type ServerOptions, subscribeIPC } from "@co
 import { type AdminHandler, makeAdminHandler } from "./admin/admin-handler.ts";
 import { makeOperatorHandler } from "./admin/operator-handler.ts";
 import { operatorRoutes } from "./admin/operator-routes.ts";
+import { roomsRoutes } from "./admin/rooms-routes.ts";
 import { failHard, type Log, makeLog } from "./cluster/log.ts";
 import { NodeError } from "./cluster/node-error.ts";
 import type { NodeOptions } from "./cluster/options.ts";
@@ -36,7 +37,8 @@ export class Testudo {
     });
     this.#ask();
     const { node } = roomNode;
-    this.handleFirst(makeOperatorHandler({ secret: options.secret, routes: operatorRoutes(node) }));
+    const routes = [...operatorRoutes(node), ...roomsRoutes(roomNode)];
+    this.handleFirst(makeOperatorHandler({ secret: options.secret, routes }));
     this.handleFirst(
       makeAdminHandler({
         node,

@@ -92,6 +92,8 @@ export class Matchmaking {
           ErrorCode.MATCHMAKE_UNHANDLED,
           "'reconnectionToken' must be provided for reconnection.",
         );
+      // A replica that differs, or stands still, does not know which tokens are good by now.
+      if (this.#sessions.standsStill(roomId)) throw this.#sessions.notServed(roomId);
       const sessionId = await this.#sessionOf(roomId, token);
       if (sessionId === undefined)
         throw new ServerError(ErrorCode.MATCHMAKE_EXPIRED, "reconnection token invalid or expired.");

@@ -4,6 +4,7 @@ import { type NodeParts, realNodeParts } from "../cluster/node-parts.ts";
 import type { NodeOptions } from "../cluster/options.ts";
 import type { Machine } from "../group/machine.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
+import type { Verdict } from "../session/divergence/verdict.ts";
 import { mayTryReconnect } from "../session/live-socket.ts";
 import { RoomMarks } from "../session/room-mark.ts";
 import { noRoomWatch } from "../session/room-watch.ts";
@@ -84,7 +85,12 @@ export class RoomNode {
 
   /** Replicas of this node that were found to differ from the others'. */
   divergences(): DivergenceCounts {
-    return this.#sessions?.divergences ?? { count: 0, healed: 0, newest: [] };
+    return this.#sessions?.divergences.counts ?? { count: 0, healed: 0, newest: [] };
+  }
+
+  /** For operators: see DivergenceWatches. @throws SessionError */
+  async thaw(roomId: string, holder: string): Promise<Verdict> {
+    return await this.#session().divergences.thaw(roomId, holder);
   }
 
   roomFailures(): RoomFailures {

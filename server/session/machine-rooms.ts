@@ -2,7 +2,8 @@ import type { ApplyResult } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import type { PartsDirt } from "./dirt.ts";
 import type { RoomCommand } from "./divergence/odd-replica.ts";
-import { type Healed, OddRooms, type RoomNotice } from "./divergence/odd-rooms.ts";
+import { type EndedReplica, type Healed, OddRooms, type RoomNotice } from "./divergence/odd-rooms.ts";
+import type { Verdict } from "./divergence/verdict.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import type { RoomHost } from "./room-host.ts";
 import type { RoomMarks } from "./room-mark.ts";
@@ -39,6 +40,7 @@ interface MachineRoomsParts {
 
 /** Where nobody here can know when the room's next tick is due. */
 const oddTickMs = 50;
+const always = () => true;
 const nothing: ApplyResult = { type: "done", value: null };
 
 /** This node's replicas of one group's rooms: how a command comes to each of them, or is passed over, or held back. */
@@ -48,6 +50,8 @@ export class MachineRooms {
   readonly standings: RoomStandings;
   /** Those that differ from the majority's. */
   readonly odd: OddRooms;
+  /** Those whose replica has ended by itself, until it is agreed that the room has. */
+  readonly ended = new Map<string, EndedReplica>();
   readonly #host: MachineRoomsHost;
   readonly #dirt: PartsDirt;
   readonly #notServed: (roomId: string) => Refusal;
@@ -90,6 +94,7 @@ export class MachineRooms {
     this.all.clear();
     this.#spoken.clear();
     this.standings.clear();
+    this.ended.clear();
     this.odd.replaced(this.#wallTimeMs);
     this.#appliedIndex = 0;
     this.#nextTickMs = undefined;
@@ -149,11 +154,12 @@ export class MachineRooms {
   nextTickMs(): number | null {
     if (this.#nextTickMs !== undefined) return this.#nextTickMs;
     let next: number | null = null;
-    for (const replica of this.all.values()) {
-      const odd = this.odd.get(replica.roomId);
-      const dueMs = odd === undefined ? replica.world.nextDueMs() : odd.lastLogTimeMs + oddTickMs;
+    const due = (dueMs: number | null) => {
       if (dueMs !== null && (next === null || dueMs < next)) next = dueMs;
-    }
+    };
+    for (const { lastLogTimeMs } of this.odd.all()) due(lastLogTimeMs + oddTickMs);
+    for (const replica of this.all.values())
+      if (!this.odd.has(replica.roomId)) due(replica.world.nextDueMs());
     this.#nextTickMs = next;
     return next;
   }
@@ -165,8 +171,8 @@ export class MachineRooms {
 
   /** For this node's own disk; null: the older checkpoint and its log are kept, undefined: the room is gone. */
   save(roomId: string): Uint8Array | null | undefined {
-    // A replica that differs is not to be trusted.
-    if (this.standings.has(roomId) || this.odd.has(roomId)) return null;
+    // A replica that differs is not to be trusted, nor one's end before the others have agreed to it.
+    if (this.standings.has(roomId) || this.odd.has(roomId) || this.ended.has(roomId)) return null;
     const replica = this.all.get(roomId);
     return replica && this.copyOf(replica);
   }
@@ -191,10 +197,10 @@ export class MachineRooms {
     { roomId, sequence = null }: { readonly roomId: string; readonly sequence?: number | null },
     context: SessionContext,
     act: RoomCommand["act"],
-    { takesPoint = true, bytes = this.#commandBytes }: { takesPoint?: boolean; bytes?: number } = {},
+    { concerns = always, takesPoint = true, bytes = this.#commandBytes }: Partial<RoomCommand> = {},
   ): ApplyResult {
     if (this.standings.has(roomId)) return { type: "done", value: this.#notServed(roomId) };
-    const command = { context, act, sequence, takesPoint, bytes };
+    const command = { context, act, concerns, sequence, takesPoint, bytes };
     const held = this.odd.hold(roomId, command);
     if (held !== null) {
       this.#dirt.touch(roomId, context.index);
@@ -216,27 +222,27 @@ export class MachineRooms {
     concerns: (replica: RoomReplica) => boolean,
     act: (replica: RoomReplica) => void,
   ): ApplyResult {
-    const actIfConcerned = (replica: RoomReplica) => {
-      if (concerns(replica)) act(replica);
+    const actOn = (replica: RoomReplica) => {
+      act(replica);
       return nothing;
     };
-    for (const { divergence } of this.odd.all()) this.withRoom(divergence, context, actIfConcerned);
+    for (const { divergence } of this.odd.all()) this.withRoom(divergence, context, actOn, { concerns });
     for (const replica of [...this.all.values()]) {
       const { roomId } = replica;
-      if (this.odd.has(roomId) || !concerns(replica)) continue;
-      this.withRoom({ roomId }, context, actIfConcerned);
+      if (!this.odd.has(roomId) && concerns(replica)) this.withRoom({ roomId }, context, actOn, { concerns });
     }
     return nothing;
   }
 
-  #carryOut(replica: RoomReplica, { context, act, takesPoint }: RoomCommand): ApplyResult {
+  #carryOut(replica: RoomReplica, { context, act, concerns, takesPoint }: RoomCommand): ApplyResult {
+    if (!concerns(replica)) return nothing;
     const acting = { roomId: replica.roomId, act: "apply", index: context.index } as const;
     const { result, isCompared } = this.#watched(acting, () => ({
       result: act(replica),
       isCompared: takesPoint && replica.takePoint(context),
     }));
     if (isCompared) this.#host.noticed({ type: "pointTaken", replica });
-    if (replica.disposed) this.remove(replica);
+    if (replica.disposed) this.#end(replica, context.index);
     return result;
   }
 
@@ -248,6 +254,35 @@ export class MachineRooms {
       replaced.discard();
     }
     this.bringToLife(roomId, checkpoint);
+  }
+
+  /** One that differs has no say in whether the room has ended. */
+  #end(replica: RoomReplica, index: number): void {
+    const { roomId, origins, witness } = replica;
+    if (!this.odd.has(roomId)) this.ended.set(roomId, { index, origins: origins.state, witness });
+    this.remove(replica);
+  }
+
+  /** A verdict about a replica that has ended by itself: where others were compared later, the room had not. */
+  judgeEnded(verdict: Verdict, context: SessionContext): void {
+    const ended = this.ended.get(verdict.roomId);
+    if (ended === undefined || verdict.hash === null || verdict.index <= ended.index) return;
+    this.ended.delete(verdict.roomId);
+    this.#dirt.touch(verdict.roomId, context.index);
+    this.odd.ended(ended, verdict, context);
+  }
+
+  /** It was agreed that the room has ended: whatever this node still has of it goes. */
+  forget(roomId: string, index: number): void {
+    this.standings.end(roomId, index);
+    this.odd.end(roomId);
+    this.ended.delete(roomId);
+    const replica = this.all.get(roomId);
+    if (replica !== undefined) {
+      replica.closeSockets(mayTryReconnect, "the room has ended");
+      this.remove(replica);
+    }
+    this.#dirt.touch(roomId, index);
   }
 
   remove(replica: RoomReplica): void {

@@ -1,7 +1,7 @@
 import type { AppliedCommand, ApplyResult, Machine } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import { PartsDirt } from "./dirt.ts";
-import type { Healed, OddRooms } from "./divergence/odd-rooms.ts";
+import type { EndedReplica, Healed, OddRooms } from "./divergence/odd-rooms.ts";
 import type { Verdicts } from "./divergence/verdict.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import { MachineRooms, type MachineRoomsHost } from "./machine-rooms.ts";
@@ -58,6 +58,11 @@ export class SessionMachine implements Machine, SessionCommands {
   /** Those that differ from the majority's. */
   get odd(): OddRooms {
     return this.#rooms.odd;
+  }
+
+  /** Those whose replica has ended by itself, until it is agreed that the room has. */
+  get ended(): ReadonlyMap<string, EndedReplica> {
+    return this.#rooms.ended;
   }
 
   beginRestore(): void {
@@ -146,9 +151,8 @@ export class SessionMachine implements Machine, SessionCommands {
     this.#touchDirectory(context.index);
     if (verdict !== "new") return { type: "done", value: null };
     this.#directory.forget(argument.roomId);
-    // Who leads has got past what this replica did not, and the room has ended by itself.
-    this.#rooms.standings.end(argument.roomId, context.index);
-    this.odd.end(argument.roomId);
+    // The majority has got past what this replica did not, and the room has ended by itself.
+    this.#rooms.forget(argument.roomId, context.index);
     return { type: "done", value: null };
   }
 
@@ -316,6 +320,8 @@ export class SessionMachine implements Machine, SessionCommands {
 
   verdicts({ verdicts }: Verdicts, context: SessionContext): ApplyResult {
     for (const verdict of verdicts) {
+      this.#rooms.judgeEnded(verdict, context);
+      this.#host.noticed({ type: "agreed", verdict });
       const act = (replica: RoomReplica) => {
         this.odd.judge(replica, verdict, context);
         return nothing;

@@ -1,8 +1,7 @@
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
 import type { EngineClock } from "../group/engine-construction.ts";
 import { Attached } from "./attached.ts";
-import type { DivergenceCounts } from "./divergence/divergence-book.ts";
-import { DivergenceWatch } from "./divergence/divergence-watch.ts";
+import { DivergenceWatches } from "./divergence/divergence-watches.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import { RoomMarks } from "./room-mark.ts";
@@ -45,6 +44,8 @@ const retryDetachMs = 100;
 export class Sessions {
   readonly nodeId: string;
   readonly machines: readonly SessionMachine[];
+  /** Compares this node's replicas with the others'. */
+  readonly divergences: DivergenceWatches;
   readonly #options: SessionsOptions;
   readonly #rooms = new Map<string, RoomReplica>();
   readonly #waitingSockets = new Map<number, LiveSocket>();
@@ -52,7 +53,6 @@ export class Sessions {
   readonly #sequences = new Map<string, number>();
   readonly #marks: RoomMarks;
   readonly #sweeper: Sweeper;
-  readonly #divergences: readonly DivergenceWatch[];
   #groups: SessionGroups | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
@@ -64,7 +64,12 @@ export class Sessions {
     this.#marks = options.marks ?? new RoomMarks();
     this.machines = Array.from({ length: options.groups }, (_, group) => this.#machine(group));
     this.#sweeper = this.#makeSweeper();
-    this.#divergences = this.machines.map((machine, group) => this.#divergenceWatch(group, machine));
+    const { nodeId, log, clock, isLost } = options;
+    this.divergences = new DivergenceWatches({
+      ...{ nodeId, log, isLost, machines: this.machines },
+      nowMs: () => clock.now().monotonicMs,
+      groups: () => this.#bound,
+    });
   }
 
   /** The groups are running: from now on there is somewhere to propose to. */
@@ -235,17 +240,7 @@ export class Sessions {
   /** What is done every `sweepIntervalMs` by itself. */
   sweep(): void {
     this.#sweeper.sweep();
-    for (const watch of this.#divergences) watch.tick();
-  }
-
-  /** For operators: replicas of this node that were found to differ from the others'. */
-  get divergences(): DivergenceCounts {
-    const counts = this.#divergences.map(({ book }) => book.counts);
-    return {
-      count: counts.reduce((sum, { count }) => sum + count, 0),
-      healed: counts.reduce((sum, { healed }) => sum + healed, 0),
-      newest: counts.flatMap(({ newest }) => newest),
-    };
+    this.divergences.tick();
   }
 
   /** What an earlier start of this node left attached is detached: its sockets are gone. */
@@ -274,6 +269,7 @@ export class Sessions {
       isLeader: (group) => this.#bound.isLeader(group),
       leaderlessMs: (group) => this.#bound.leaderlessMs(group),
       caughtUp: (group) => this.caughtUp(group),
+      ended: (group) => this.divergences.ended(group),
       forget: (group, roomId) => this.#forget(group, roomId),
       nodeLost: (group, lost) => this.#propose(group, "nodeLost", lost),
       propose: (group, quarantine) => this.#propose(group, "quarantine", quarantine),
@@ -300,9 +296,9 @@ export class Sessions {
         // The client gave up before its attach was applied: the seat must not look taken.
         this.later(() => this.detachSurely(roomId, sessionId, epoch, abnormalClosure), 0);
       },
-      noticed: (notice) => this.#divergences[group]?.noticed(notice),
-      drained: () => this.#divergences[group]?.drained(),
-      heard: (from, body) => this.#divergences[group]?.heard(from, body),
+      noticed: (notice) => this.divergences.noticed(group, notice),
+      drained: () => this.divergences.drained(group),
+      heard: (from, body) => this.divergences.heard(group, from, body),
       roomAdded: (replica) => this.#roomAdded(replica),
       roomRemoved: (replica) => {
         this.#rooms.delete(replica.roomId);
@@ -318,21 +314,6 @@ export class Sessions {
     const last = origins.lastOf(this.#options);
     // It was believed to be gone.
     if (last > 0 && !this.#sequences.has(roomId)) this.#sequences.set(roomId, last);
-  }
-
-  #divergenceWatch(group: number, machine: SessionMachine): DivergenceWatch {
-    const { nodeId, log, clock } = this.#options;
-    return new DivergenceWatch({
-      ...{ group, nodeId, machine, log },
-      nowMs: () => clock.now().monotonicMs,
-      link: {
-        lead: () => this.#bound.lead(group),
-        configuration: () => this.#bound.configuration(group),
-        tell: (to, body) => this.#bound.tell(group, to, body),
-        isBusy: (to) => this.#bound.isBusy(to),
-        propose: (command, urgent) => this.#bound.propose(group, command, { urgent }),
-      },
-    });
   }
 
   #sweepLater(): void {

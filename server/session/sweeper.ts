@@ -9,6 +9,8 @@ export interface SweeperParts extends QuarantineProposerParts {
   readonly isLost: (nodeId: string) => boolean;
   readonly isLeader: (group: number) => boolean;
   readonly leaderlessMs: (group: number) => number | null;
+  /** Rooms that have ended by themselves, as a quorum says. */
+  readonly ended: (group: number) => Iterable<string>;
   readonly forget: (group: number, roomId: string) => Promise<void>;
   readonly nodeLost: (
     group: number,
@@ -31,14 +33,14 @@ export class Sweeper {
   }
 
   sweep(): void {
-    const { nodeId, bootCount, machines, isLeader, forget, nodeLost, log } = this.#parts;
+    const { nodeId, bootCount, machines, isLeader, ended, forget, nodeLost, log } = this.#parts;
     this.#quarantines.sweep();
     for (const [group, machine] of machines.entries()) {
       this.#sendClientsOn(group, machine);
       if (this.#holdsSeatsOfEarlierStarts(machine))
         this.#once(`earlier starts ${group}`, () => nodeLost(group, { nodeId, bootCountMax: bootCount - 1 }));
       if (!isLeader(group)) continue;
-      for (const roomId of machine.gone()) this.#once(`forget ${roomId}`, () => forget(group, roomId));
+      for (const roomId of ended(group)) this.#once(`forget ${roomId}`, () => forget(group, roomId));
       for (const [nodeId, bootCountMax] of this.#lostSeats(machine)) {
         this.#once(`lost ${group} ${nodeId}`, async () => {
           log.info({ group, nodeId }, "detaching the seats of a lost node");

@@ -6,6 +6,8 @@ import { runCli } from "../../server/admin/cli/testudo-cli.ts";
 import { OperatorError } from "../../server/admin/operator-error.ts";
 import { makeOperatorHandler, type OperatorRoute } from "../../server/admin/operator-handler.ts";
 import { operatorToken } from "../../server/admin/operator-token.ts";
+import { roomsRoutes } from "../../server/admin/rooms-routes.ts";
+import { SessionError } from "../../server/session/session-error.ts";
 
 const test = suite("operators");
 const secret = "sixteen letters or more";
@@ -23,8 +25,8 @@ const routes: readonly OperatorRoute[] = [
   },
 ];
 
-async function withNode(run: (url: string) => Promise<void>): Promise<void> {
-  const handler = makeOperatorHandler({ secret, routes });
+async function withNode(run: (url: string) => Promise<void>, served = routes): Promise<void> {
+  const handler = makeOperatorHandler({ secret, routes: served });
   const server = createServer((request, response) => {
     if (!handler(request, response)) response.writeHead(418).end();
   });
@@ -125,6 +127,42 @@ test("[C41] exit codes: 1 if it could not be done, 2 if the command was wrong, e
     assert.is(code, 2, args.join(" "));
     assert.match(err, told);
   }
+});
+
+test("[V12] rooms that stand still are listed with who has what; one goes on with what a node has", async () => {
+  const hashes = [
+    ["n1", "6ff9c4a5bddf0405"],
+    ["n2", "c180261cba4b90f1"],
+    ["n3", "6ff9c4a5bddf0405"],
+  ];
+  const frozen = { type: "frozen", index: 172, hashes };
+  const room = { roomId: "Ev1_AWqyA", name: "arena", group: 0, seats: 3, standing: frozen };
+  const asked = {
+    node: { options: { id: "n1" } },
+    rooms: () => [room, { ...room, roomId: "BSOHqrjCA", seats: 2, standing: null }],
+    thaw: async (roomId: string, holder: string) => {
+      if (roomId !== room.roomId) throw new SessionError("ROOM_NOT_FROZEN", `${roomId} does not stand still`);
+      return { roomId, index: 172, hash: new Map(hashes as [string, string][]).get(holder), hashes };
+    },
+  } as unknown as Parameters<typeof roomsRoutes>[0];
+  const served = roomsRoutes(asked);
+  await withNode(async (url) => {
+    const rooms = async (...args: string[]) => await cli("rooms", ...args, "--url", url, "--secret", secret);
+    assert.match(
+      (await rooms("list")).out,
+      /Ev1_AWqyA +arena +0 +3 +frozen: n1, n3 \(6ff9c4a5\) against n2 \(c180261c\)\nBSOHqrjCA +arena +0 +2 +serving\n/,
+    );
+    const thawed = await rooms("thaw", "Ev1_AWqyA", "n3");
+    assert.is(thawed.code, 0, thawed.err);
+    assert.match(
+      thawed.out,
+      /^room Ev1_AWqyA goes on with what n3 has \(hash 6ff9c4a5bddf0405 at entry 172\)\nn2 /,
+    );
+    const refused = await rooms("thaw", "BSOHqrjCA", "n3");
+    assert.is(refused.code, 1);
+    assert.match(refused.err, /ROOM_NOT_FROZEN: BSOHqrjCA does not stand still/);
+    assert.is((await rooms("thaw", "Ev1_AWqyA")).code, 2);
+  }, served);
 });
 
 test("[C41] help with an example, for every command", async () => {

@@ -34,6 +34,10 @@ const acts: Readonly<Record<string, Act>> = {
   timestep: (room) => room.setTimestep(() => {}, 10),
   setMetadata: (room) => room.setMetadata({ lies: 1 }),
   reconnection: (room) => room.allowReconnection(room.clients[0] as never, 10),
+  /** Not by the log, and not of the guarded state: this replica is another from now on, and nobody says so. */
+  corrupt: (room) => {
+    room.curses.set(`whoever ${process.pid} sees`, "nowhere");
+  },
   propose: (room) => proposed(room, "stain", 5),
   proposeThrow: (room) => proposed(room, "explode"),
   proposeReject: (room) => proposed(room, "explodeLater"),

@@ -68,6 +68,12 @@ const inRooms = [
   "quarantines",
   "strangersRefused",
   "strangeFrames",
+  "corruptions",
+  "divergences",
+  "healed",
+  "freezes",
+  "thaws",
+  "operatorThaws",
 ] as const;
 
 const inRegisters = [

@@ -8,6 +8,7 @@ import type { Laws } from "./laws.ts";
 import type { Poison } from "./poison.ts";
 import type { RoomTimes } from "./room-times.ts";
 import { type Given, SessionModel } from "./session-model.ts";
+import { taintOf } from "./sim-room.ts";
 import { hold } from "./violation.ts";
 
 /** Every so many entries all rooms are compared, graph by graph. */
@@ -16,6 +17,8 @@ const entriesPerComparison = 16;
 /** What the replicas of all rooms were at the indexes at which they are compared, by whoever came there first. */
 export class ReplicaBook {
   readonly poison: Poison;
+  /** By room of which some replica was changed behind the log's back, ever: whose. */
+  readonly tampered = new Map<string, Set<string>>();
   readonly #known = new Map<string, { readonly node: string; readonly what: string }>();
   readonly #coverage: Coverage;
   readonly #models = new Map<number, { readonly model: SessionModel; index: number }>();
@@ -55,6 +58,7 @@ interface MachineWatchParts {
   readonly laws: Laws;
   readonly book: ReplicaBook;
   readonly times: RoomTimes;
+  readonly coverage: Coverage;
 }
 
 /** Looks over a group's shoulder: each command that is applied, and what the rooms are then. */
@@ -65,20 +69,24 @@ export class MachineWatch implements Machine {
   readonly #laws: Laws;
   readonly #book: ReplicaBook;
   readonly #times: RoomTimes;
+  readonly #coverage: Coverage;
   readonly #hashPoints = new Map<string, number>();
+  /** Rooms that this node does not speak for. */
+  #standings = new Map<string, string>();
   #wholeFrom = 0;
   /** A room that was disposed later in the log may be gone from the disk already. */
   #listedFrom = 0;
   /** From here on every entry is compared. */
   compareFrom = Number.POSITIVE_INFINITY;
 
-  constructor({ node, group, machine, laws, book, times }: MachineWatchParts) {
+  constructor({ node, group, machine, laws, book, times, coverage }: MachineWatchParts) {
     this.#node = node;
     this.#group = group;
     this.#machine = machine;
     this.#laws = laws;
     this.#book = book;
     this.#times = times;
+    this.#coverage = coverage;
   }
 
   beginRestore(): void {
@@ -100,14 +108,19 @@ export class MachineWatch implements Machine {
     this.#laws.applied(this.#node, this.#group, command);
     this.#times.applying();
     const result = this.#machine.apply(command);
+    this.#times.applied();
     const { index } = command;
     const { rooms } = this.#machine;
-    const isLost = (roomId: string) => this.#book.poison.hasMet(roomId, index);
+    const isLost = (roomId: string) =>
+      this.#book.poison.hasMet(roomId, index) || this.#book.tampered.has(roomId);
     const isWhole =
       index > this.#wholeFrom && !this.#concerns(command, isLost) && !this.#isGoneAlready(index, result);
     this.#laws.calls.gave(this.#node, this.#group, { command, result, isWhole });
     this.#book.model(this.#group, command, { result, rooms, isLost });
-    for (const [roomId, { hashPoint }] of this.#machine.rooms) {
+    this.#lookAtStandings();
+    for (const [roomId, replica] of this.#machine.rooms) {
+      const { hashPoint } = replica;
+      if (taintOf(replica) !== 0) continue;
       if (hashPoint === null || hashPoint.index === this.#hashPoints.get(roomId)) continue;
       this.#hashPoints.set(roomId, hashPoint.index);
       this.#book.compare(`hash point ${roomId} ${hashPoint.index}`, this.#node, hashPoint.hash);
@@ -117,7 +130,7 @@ export class MachineWatch implements Machine {
   }
 
   #concerns({ command }: AppliedCommand, isLost: (roomId: string) => boolean): boolean {
-    if (this.#book.poison.rooms.size === 0) return false;
+    if (this.#book.poison.rooms.size === 0 && this.#book.tampered.size === 0) return false;
     const { roomId } = (sessionMenu.decode(command).argument ?? {}) as { roomId?: string };
     // Nothing of a room is carried out where it stands still, not even what came before its poison.
     return roomId !== undefined && (isLost(roomId) || this.#machine.standings.has(roomId));
@@ -140,6 +153,8 @@ export class MachineWatch implements Machine {
     for (const [roomId, replica] of rooms) {
       // It is not where the others are.
       if (standings.has(roomId)) continue;
+      // It was tampered with: that it is found and put right is another law.
+      if (taintOf(replica) !== 0) continue;
       const compare = (what: string, value: string) =>
         this.#book.compare(`${what} of room ${roomId} at ${index}`, this.#node, value);
       for (const { state } of replica.seats.values()) {
@@ -152,10 +167,21 @@ export class MachineWatch implements Machine {
       compare("time", `${replica.world.nowMs()} ${replica.world.wallMs()}`);
       compare("graph", replica.program.hash());
     }
-    if (index < this.#listedFrom) return;
+    // A replica that was tampered with may be here still, or here no more, and the others' not.
+    if (index < this.#listedFrom || this.#isTroubled) return;
     const listed = new Set([...rooms.keys(), ...standings.keys()]);
     const known = [...listed].filter((roomId) => !this.#book.poison.hasMet(roomId, index));
     this.#book.compare(`rooms of group ${this.#group} at ${index}`, this.#node, known.sort().join());
+  }
+
+  get #isTroubled(): boolean {
+    const machine = this.#machine;
+    for (const [roomId, nodes] of this.#book.tampered) {
+      const replica = machine.rooms.get(roomId);
+      const isOdd = machine.odd.has(roomId) || machine.ended.has(roomId);
+      if (nodes.has(this.#node) && (isOdd || (replica !== undefined && taintOf(replica) !== 0))) return true;
+    }
+    return false;
   }
 
   dirty(): Iterable<{ readonly key: string; readonly firstIndex: number }> {
@@ -180,9 +206,37 @@ export class MachineWatch implements Machine {
 
   drained(): void {
     this.#machine.drained();
+    this.#lookAtStandings();
   }
 
   heard(from: string, body: Uint8Array): void {
     this.#machine.heard(from, body);
+    this.#lookAtStandings();
+  }
+
+  /** Only a replica that was tampered with is ever found to differ. */
+  #lookAtStandings(): void {
+    const before = this.#standings;
+    this.#standings = new Map();
+    for (const { divergence } of this.#machine.odd.all()) {
+      const { roomId } = divergence;
+      this.#standings.set(roomId, "diverged");
+      const replica = this.#machine.rooms.get(roomId);
+      hold(
+        replica === undefined || taintOf(replica) !== 0,
+        "V10",
+        () => `${this.#node}'s replica of ${roomId} is what it should be, and is said to differ`,
+      );
+    }
+    for (const [roomId, { witness }] of this.#machine.rooms)
+      if (witness.frozen !== null && !this.#standings.has(roomId)) this.#standings.set(roomId, "frozen");
+    for (const [roomId, standing] of this.#standings) {
+      if (before.get(roomId) === standing) continue;
+      this.#coverage.hit(standing === "frozen" ? "freezes" : "divergences");
+    }
+    for (const [roomId, standing] of before) {
+      if (this.#standings.get(roomId) === standing || !this.#machine.rooms.has(roomId)) continue;
+      this.#coverage.hit(standing === "frozen" ? "thaws" : "healed");
+    }
   }
 }

@@ -5,6 +5,7 @@ import type { Chance } from "./chance.ts";
 import { type RoomApp, servingSessions } from "./room-app.ts";
 import type { Schedule } from "./schedule.ts";
 import { ProcessEnded, type SimProcess } from "./sim-node.ts";
+import { hold } from "./violation.ts";
 
 /** What a player shows to be let in. */
 export interface SeatClaim {
@@ -68,10 +69,25 @@ export class PlayerSocket implements LiveSocket {
 
   send(frame: Uint8Array): void {
     if (!this.#isOpenHere) return;
+    this.#holdSpeaksFor();
     const bytes = Uint8Array.from(frame);
     this.#toPlayer(() => {
       if (this.#isOpenThere) this.#listener.frame(bytes);
     });
+  }
+
+  /** A replica that is known to differ says nothing, nor does one that stands still. */
+  #holdSpeaksFor(): void {
+    const { nodeId, app } = this.#process;
+    const { roomId } = this.#claim;
+    for (const machine of app.rooms.sessions?.machines ?? []) {
+      const { type } = machine.odd.standing(roomId) ?? {};
+      hold(
+        type === undefined,
+        "V10",
+        () => `${nodeId} speaks for ${roomId}, although its replica is ${type}`,
+      );
+    }
   }
 
   close(code: number, reason: string): void {

@@ -14,6 +14,7 @@ interface Seen {
 export class RoomTimes {
   readonly #seen = new WeakMap<object, Seen>();
   #commands = 0;
+  #isApplying = false;
 
   #of(room: object): Seen {
     let seen = this.#seen.get(room);
@@ -32,6 +33,12 @@ export class RoomTimes {
   /** Another command is about to be applied, by any replica. */
   applying(): void {
     this.#commands += 1;
+    this.#isApplying = true;
+  }
+
+  /** What a replica does now that takes the place of one that differs are many commands, one after the other. */
+  applied(): void {
+    this.#isApplying = false;
   }
 
   /** Clocks only go forward. */
@@ -72,6 +79,7 @@ export class RoomTimes {
 
   /** After an outage the rest of what a timestep owes is dropped (design 5.1). */
   stepped(room: object, roomId: string): void {
+    if (!this.#isApplying) return;
     const { steps } = this.#of(room);
     const times = steps.command === this.#commands ? steps.times + 1 : 1;
     this.#of(room).steps = { command: this.#commands, times };

@@ -3,6 +3,7 @@ import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
 import { ColyseusRoom } from "../../server/colyseus/colyseus-room.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
+import { Corruption } from "./corruption.ts";
 import { Ledger } from "./ledger.ts";
 import { ReplicaBook } from "./machine-watch.ts";
 import { RoomApp, servingSessions } from "./room-app.ts";
@@ -36,6 +37,7 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #poison: RoomPoison;
   readonly #players: readonly SimPlayer[];
   readonly #stranger: Stranger;
+  readonly #corruption: Corruption;
 
   constructor(parts: WorldParts<RoomApp>) {
     const { chance, coverage, cluster } = parts;
@@ -48,6 +50,7 @@ export class RoomsWorld implements World<RoomApp> {
       return new SimPlayer({ ...parts, ledger: this.#ledger, name: `p${at + 1}`, kind, processes });
     });
     this.#stranger = new Stranger({ ...parts, ledger: this.#ledger, processes: () => cluster.processes });
+    this.#corruption = new Corruption(parts, this.#book.tampered);
     listenToRooms({
       fired: (_, sessionId, shots) => this.#ledger.fired(sessionId, shots),
       deposited: (roomId, total) => this.#ledger.deposited(roomId, total),
@@ -63,7 +66,7 @@ export class RoomsWorld implements World<RoomApp> {
   app(setup: AppSetup): RoomApp {
     const watchdog = this.#poison.watchdog(setup.options.id);
     const watched = { ...setup, parts: { ...setup.parts, watchdog } };
-    return new RoomApp(watched, { laws: this.#parts.laws, book: this.#book, times: this.#timers });
+    return new RoomApp(watched, { ...this.#parts, book: this.#book, times: this.#timers });
   }
 
   start(): void {
@@ -71,6 +74,7 @@ export class RoomsWorld implements World<RoomApp> {
     this.#stranger.start();
     this.#depositSometimes();
     this.#poison.start();
+    this.#corruption.start();
   }
 
   /** Server code that changes a room from outside, on any node, through the log. */
@@ -107,7 +111,8 @@ export class RoomsWorld implements World<RoomApp> {
         ?.freshRoom(roomId)
         .then(
           (replica) => {
-            // The room may have ended since.
+            // A replica that differs, or stands still, answers nobody. And the room may have ended since.
+            if (servingSessions(process)?.standsStill(roomId) !== false) return;
             if (!(replica?.program instanceof ColyseusRoom)) return;
             const { deposits } = replica.program.room as SimRoom;
             coverage.hit("depositsSeen");
@@ -127,11 +132,12 @@ export class RoomsWorld implements World<RoomApp> {
     this.#stranger.rest();
     for (const player of this.#players) player.rest();
     this.#poison.rest();
+    this.#corruption.rest();
   }
 
   unrest(): string | null {
     const restless = this.#players.find((player) => !player.isQuiet);
-    return this.#poison.unrest() ?? restless?.description ?? null;
+    return this.#poison.unrest() ?? this.#corruption.unrest() ?? restless?.description ?? null;
   }
 
   propose({ rooms, node }: RoomApp, group: number): Promise<unknown> {

@@ -1,5 +1,6 @@
 import { type Client, Room } from "@colyseus/core";
 import { type SchemaType, schema, t } from "@colyseus/schema";
+import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { currentWorld } from "../../server/session/sandbox.ts";
 
 const SimSeat = schema(
@@ -75,6 +76,8 @@ export class SimRoom extends Room<{ state: SimState }> {
   poisonsDue = 0;
   slow = 0;
   timersMade = 0;
+  /** Nothing in the room changes it: who has another than 0 was tampered with, or has its state from one that was. */
+  taint = 0;
 
   override messages = {
     fire: (client: Client) => {
@@ -224,4 +227,24 @@ export class SimRoom extends Room<{ state: SimState }> {
 
 function nodeOf(client: Client): string {
   return (client as { node?: string }).node ?? "";
+}
+
+function roomOf(replica: RoomReplica): SimRoom {
+  return (replica.program as unknown as { readonly room: SimRoom }).room;
+}
+
+/** 0: it is what the log has made of it. */
+export function taintOf(replica: RoomReplica): number {
+  return roomOf(replica).taint;
+}
+
+/** Behind the log's back. In a macrotask. */
+export function corruptRoom(replica: RoomReplica, taint: number, kind: number): void {
+  const room = roomOf(replica);
+  replica.world.run(() => {
+    room.taint = taint;
+    if (kind === 1) room.state.ticks += 1_000;
+    if (kind === 2) Math.random();
+    if (kind === 3) void room.disconnect();
+  }, "corruption");
 }

@@ -6,6 +6,7 @@ import { groupsCommand } from "./groups-command.ts";
 import { membersCommand } from "./members-command.ts";
 import { recoverCommand } from "./recover-command.ts";
 import { restoreCommand } from "./restore-command.ts";
+import { roomsCommand } from "./rooms-command.ts";
 
 /** What the command line offers, in the order in which its help lists it. */
 const commands: readonly ((context: CliContext) => Command)[] = [
@@ -14,6 +15,7 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   recoverCommand,
   groupsCommand,
   membersCommand,
+  roomsCommand,
 ];
 
 /** @returns the exit code: 0, 1 (it could not be done) or 2 (the command was wrong) */

@@ -37,6 +37,7 @@ export class DivergenceBook {
   noticed(notice: RoomNotice): void {
     switch (notice.type) {
       case "pointTaken":
+      case "agreed":
         return;
       case "diverged":
         return this.#diverged(notice.odd.divergence);

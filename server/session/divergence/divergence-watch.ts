@@ -1,15 +1,16 @@
-import type { Configuration } from "../../raft/configuration.ts";
 import { voters } from "../../raft/quorum.ts";
 import type { RoomReplica } from "../room-replica.ts";
 import type { SessionMachine } from "../session-machine.ts";
 import { sessionMenu } from "../session-menu.ts";
 import { DivergenceBook, type DivergenceLog } from "./divergence-book.ts";
+import type { DivergenceGroup } from "./divergence-group.ts";
+import { Endings } from "./endings.ts";
 import { HashTally } from "./hash-tally.ts";
 import { Healings } from "./healings.ts";
 import type { RoomNotice } from "./odd-rooms.ts";
 import { decodeWord, encodeWord, type PeerWord, statementsPerMessageMax } from "./peer-words.ts";
 import { RoomCopies } from "./room-copies.ts";
-import { type Statement, statementOf } from "./statement.ts";
+import { type Statement, statementOf, statementOfEnded } from "./statement.ts";
 import { type Verdict, verdictsPerEntryMax } from "./verdict.ts";
 
 export const divergenceTimes = Object.freeze({
@@ -20,18 +21,6 @@ export const divergenceTimes = Object.freeze({
   /** For so long those are waited for who are silent, while the others differ and have no majority. */
   splitPatienceMs: 3_000,
 });
-
-/** What the watch needs of its group. */
-export interface DivergenceGroup {
-  lead(): { readonly leaderId: string | null; readonly term: number };
-  configuration(): Configuration;
-  /** Dropped if there is no link. */
-  tell(nodeId: string, body: Uint8Array): void;
-  /** Bulk towards the node has to wait. */
-  isBusy(nodeId: string): boolean;
-  /** `urgent`: also while nothing else is taken. */
-  propose(command: Uint8Array, urgent: boolean): Promise<unknown>;
-}
 
 export interface DivergenceWatchParts {
   readonly group: number;
@@ -52,8 +41,11 @@ export class DivergenceWatch {
   readonly #tally = new HashTally();
   readonly #copies: RoomCopies;
   readonly #healings: Healings;
+  readonly #endings: Endings;
   /** Rooms with something to state. */
   readonly #unstated = new Set<string>();
+  /** Rooms that had ended here when it was looked at last, and were listed still. */
+  #endedBefore: ReadonlySet<string> = new Set();
   /** By room: verdicts that nobody contests, for the next entry of theirs. */
   readonly #agreements = new Map<string, Verdict>();
   /** Since when a room's replicas differ without a majority. */
@@ -75,12 +67,14 @@ export class DivergenceWatch {
         .map((voter) => voter.nodeId)
         .filter((id) => id !== nodeId);
     this.#healings = new Healings({ machine, others, tell, nowMs });
+    this.#endings = new Endings({ nodeId, machine, link, tell });
   }
 
   noticed(notice: RoomNotice): void {
     this.book.noticed(notice);
     this.#healings.noticed(notice);
     if (notice.type === "pointTaken") this.#unstated.add(notice.replica.roomId);
+    else if (notice.type === "agreed") this.#tally.concluded(notice.verdict);
   }
 
   /** From another node's session layer. In a macrotask of the group's. */
@@ -94,6 +88,8 @@ export class DivergenceWatch {
     switch (word.type) {
       case "statements":
         return this.#listen(from, word.statements);
+      case "ended":
+        return this.#endings.heard(from, word.roomIds);
       case "copyWanted":
         return this.#copies.wanted(from, word, this.#parts.nowMs());
       case "copyChunk":
@@ -114,13 +110,19 @@ export class DivergenceWatch {
     if (lead.leaderId !== this.#lead.leaderId || lead.term !== this.#lead.term) {
       this.#lead = lead;
       this.#nextRestateMs = nowMs;
-      for (const known of [this.#tally, this.#agreements, this.#splitSinceMs]) known.clear();
+      for (const known of [this.#tally, this.#agreements, this.#splitSinceMs, this.#endings]) known.clear();
     }
     if (nowMs >= this.#nextRestateMs) this.#restate(nowMs);
     this.#state();
+    this.#endings.tick();
     if (lead.leaderId === this.#parts.nodeId) this.#conclude(nowMs);
     this.#copies.tick(nowMs);
     this.#healings.tick();
+  }
+
+  /** For the leader: rooms that have ended, by what a quorum says, and are listed still. */
+  get ended(): Iterable<string> {
+    return this.#endings.agreed();
   }
 
   // ── what this node has to say ────────────────────────────────────────────────────────────────────────────────────
@@ -130,6 +132,10 @@ export class DivergenceWatch {
     this.#nextRestateMs = nowMs + divergenceTimes.restateMs;
     for (const { roomId, witness } of machine.rooms.values())
       if (witness.open.length > 0) this.#unstated.add(roomId);
+    // One that all have seen the end of is forgotten long before: here the others may have gone on.
+    for (const roomId of machine.ended.keys()) if (this.#endedBefore.has(roomId)) this.#unstated.add(roomId);
+    this.#endedBefore = new Set(machine.ended.keys());
+    this.#endings.sayAgain();
     this.#tally.keepOnly((roomId) => machine.lists(roomId));
   }
 
@@ -141,15 +147,22 @@ export class DivergenceWatch {
     const statements: Statement[] = [];
     for (const roomId of this.#unstated) {
       this.#unstated.delete(roomId);
-      const replica = this.#spokenFor(roomId);
-      const statement = replica && statementOf(replica);
-      if (!statement) continue;
+      const statement = this.#statement(roomId);
+      if (statement === null) continue;
       statements.push(statement);
       if (statements.length >= statementsPerMessageMax) break;
     }
     if (statements.length === 0) return;
     if (leaderId === nodeId) this.#listen(nodeId, statements);
     else link.tell(leaderId, encodeWord({ type: "statements", statements }));
+  }
+
+  #statement(roomId: string): Statement | null {
+    const { machine } = this.#parts;
+    const ended = machine.ended.get(roomId);
+    if (ended !== undefined) return statementOfEnded(roomId, ended.witness, machine.appliedIndex);
+    const replica = this.#spokenFor(roomId);
+    return replica === undefined ? null : statementOf(replica);
   }
 
   /** A replica that is known to differ has no say, nor one that is passed over; one that stands still has. */
@@ -194,6 +207,11 @@ export class DivergenceWatch {
     this.#propose(agreements, false);
   }
 
+  /** What was decided by somebody else. */
+  async agree(verdict: Verdict): Promise<void> {
+    await this.#parts.link.propose(sessionMenu.encode("verdicts", { verdicts: [verdict] }), true);
+  }
+
   #propose(verdicts: readonly Verdict[], urgent: boolean): void {
     const due = verdicts.filter(({ roomId }) => !this.#underWay.has(roomId));
     for (let at = 0; at < due.length; at += verdictsPerEntryMax) {
@@ -201,13 +219,8 @@ export class DivergenceWatch {
       for (const { roomId } of some) this.#underWay.add(roomId);
       this.#parts.link
         .propose(sessionMenu.encode("verdicts", { verdicts: some }), urgent)
-        .then(
-          () => {
-            for (const verdict of some) this.#tally.concluded(verdict);
-          },
-          // What is still true will be said again.
-          () => {},
-        )
+        // What is still true will be said again.
+        .catch(() => {})
         .finally(() => {
           for (const { roomId } of some) this.#underWay.delete(roomId);
         });

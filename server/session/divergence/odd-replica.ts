@@ -9,6 +9,8 @@ import type { Divergence } from "./divergence.ts";
 export interface RoomCommand {
   readonly context: SessionContext;
   readonly act: (replica: RoomReplica) => ApplyResult;
+  /** Of a command to all rooms: whether it is one to this room, too, as the replica is then. */
+  readonly concerns: (replica: RoomReplica) => boolean;
   /** The proposer's number, if it has one. */
   readonly sequence: number | null;
   /** A verdict about points takes none itself. */

@@ -2,23 +2,34 @@ import assert from "node:assert/strict";
 import type { ApplyResult } from "../../group/machine.ts";
 import type { Checkpoint } from "../../storage/storage.ts";
 import { mayTryReconnect } from "../live-socket.ts";
-import { Origins } from "../origins.ts";
+import { Origins, type OriginsState } from "../origins.ts";
 import type { RoomReplica } from "../room-replica.ts";
 import { type RoomStanding, standingRefusal } from "../room-standing.ts";
 import type { RoomActing } from "../room-watch.ts";
 import type { SessionContext } from "../session-menu.ts";
 import { OddReplica, type RoomCommand } from "./odd-replica.ts";
 import { roomDifference } from "./room-difference.ts";
+import { endedHash, type RoomWitness } from "./room-witness.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** What a machine tells of its rooms' hashes. */
 export type RoomNotice =
   /** A replica has a hash that no verdict has covered yet. */
   | { readonly type: "pointTaken"; readonly replica: RoomReplica }
+  /** A verdict was applied, whoever has asked for it. */
+  | { readonly type: "agreed"; readonly verdict: Verdict }
   /** It stands still, since its replicas differ and none has a majority; or it goes on. */
   | { readonly type: "froze" | "thawed"; readonly replica: RoomReplica }
   /** This node's replica differs; or what has replaced it is like the others. */
   | { readonly type: "diverged" | "healed"; readonly odd: OddReplica };
+
+/** What is kept of a replica that has ended by itself. */
+export interface EndedReplica {
+  /** Of the entry that ended it. */
+  readonly index: number;
+  readonly origins: OriginsState;
+  readonly witness: RoomWitness;
+}
 
 export type Healed = { readonly type: "healed" } | { readonly type: "failed"; readonly error: unknown };
 
@@ -75,21 +86,36 @@ export class OddRooms {
 
   #found(
     replica: RoomReplica,
-    { index, hash, hashes }: Verdict,
+    verdict: Verdict,
     { ownHash, ...context }: SessionContext & { readonly ownHash: string },
   ): void {
-    const { roomId } = replica;
+    const origins = replica.origins.state;
+    this.#begin(verdict, context, { ownHash, origins, firstDifference: null });
+    replica.closeSockets(mayTryReconnect, "this node's replica of the room differs: go on elsewhere");
+  }
+
+  /** Where the majority's hash was taken this node's replica had ended. */
+  ended({ index, origins }: EndedReplica, verdict: Verdict, context: SessionContext): void {
+    const firstDifference = `room: here it had ended at entry ${index}`;
+    this.#begin(verdict, context, { ownHash: endedHash, origins, firstDifference });
+  }
+
+  #begin(
+    { roomId, index, hash, hashes }: Verdict,
+    context: SessionContext,
+    own: { ownHash: string; origins: OriginsState; firstDifference: string | null },
+  ): void {
+    const { ownHash, firstDifference } = own;
     const known = { roomId, index, ownHash, hash: hash ?? "", foundAtMs: context.wallTimeMs };
     const odd = new OddReplica(
-      { ...known, firstDifference: null, waitsFor: null, healedAtMs: null },
+      { ...known, firstDifference, waitsFor: null, healedAtMs: null },
       {
         holders: hashes.flatMap(([nodeId, each]) => (each === hash ? [nodeId] : [])),
-        origins: new Origins(replica.origins.state),
+        origins: new Origins(own.origins),
         context,
       },
     );
     this.#rooms.set(roomId, odd);
-    replica.closeSockets(mayTryReconnect, "this node's replica of the room differs: go on elsewhere");
     this.#parts.noticed({ type: "diverged", odd });
   }
 

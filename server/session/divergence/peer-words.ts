@@ -7,6 +7,8 @@ const hash = z.string().min(1).max(64);
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes are expected");
 
 export const statementsPerMessageMax = 256;
+/** More come when these are forgotten. */
+export const endedPerMessageMax = 256;
 
 const statement = z.object({
   roomId: name,
@@ -18,6 +20,8 @@ const statement = z.object({
 const peerWord = z.discriminatedUnion("type", [
   /** To the leader. */
   z.object({ type: z.literal("statements"), statements: z.array(statement).max(statementsPerMessageMax) }),
+  /** To the leader: all rooms of the group that are listed and have ended here. Each word replaces the one before. */
+  z.object({ type: z.literal("ended"), roomIds: z.array(name).max(endedPerMessageMax) }),
   /** A replica that differs asks for another node's, chunk after chunk. `request`: the asker's own number. */
   z.object({
     type: z.literal("copyWanted"),

@@ -40,6 +40,8 @@ const hashIntervalMs = 1_000;
 
 /** The hash of a replica that took none where others did. */
 export const noHash = "none";
+/** The hash of a replica that had ended by itself where others went on. */
+export const endedHash = "ended";
 
 /**
  * What one replica of a room can say about itself: its hashes at the points that all replicas share, and what was agreed

@@ -115,6 +115,17 @@ test("[V3] it heals from a holder, says what differed, and is equal from then on
   assert.is(new Set(trial.replicas.map(({ nodeId }) => trial.pointOf(nodeId).hash)).size, 1);
 });
 
+test("[V3] a tick that was held, and does not concern the room, takes no hash either", async () => {
+  const trial = await begin();
+  const wish = await trial.condemn();
+  await trial.tick(33, 100);
+  await trial.heal("C", "A", wish);
+  const points = (nodeId: string) => trial.replica(nodeId).witness.state.points;
+  assert.equal(points("C"), points("A"));
+  await trial.tick(33, 100);
+  assert.equal(points("C"), points("A"));
+});
+
 test("[V3] what differs beside the room's own fields is named, too", async () => {
   const trial = await begin();
   const { world } = trial.replica("C");

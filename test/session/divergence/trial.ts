@@ -28,6 +28,10 @@ export class DivergingRoom extends Room<{ state: InstanceType<typeof State> }> {
     this.allowReconnection(client, 5);
   }
 
+  end(): void {
+    void this.disconnect();
+  }
+
   drawn(): number {
     return Math.random();
   }

@@ -1,0 +1,74 @@
+import { Command } from "commander";
+import { z } from "zod";
+import { type CliContext, type NodeFlags, show, table, withExample, withNode } from "./cli-context.ts";
+import { OperatorClient } from "./operator-client.ts";
+
+const hashes = z.array(z.tuple([z.string(), z.string()]));
+
+const roomsSchema = z.object({
+  node: z.string(),
+  rooms: z.array(
+    z.looseObject({
+      roomId: z.string(),
+      name: z.string(),
+      group: z.number(),
+      seats: z.number(),
+      standing: z.looseObject({ type: z.string(), hashes: hashes.optional() }).nullable(),
+    }),
+  ),
+});
+
+const thawedSchema = z.object({ roomId: z.string(), index: z.number(), hash: z.string(), hashes });
+
+/** `testudo rooms …`: what an operator has to decide about rooms. */
+export function roomsCommand(context: CliContext): Command {
+  const command = new Command("rooms").description("the rooms: list, thaw");
+  withExample(command, "rooms thaw Ev1_AWqyA n2 --secret-file data/secret");
+  return command.addCommand(listCommand(context)).addCommand(thawCommand(context));
+}
+
+function listCommand(context: CliContext): Command {
+  const command = new Command("list").description("one node's replicas, and why it does not speak for one");
+  withExample(withNode(command), "rooms list --secret-file data/secret");
+  return command.action(async (flags: NodeFlags) => {
+    const told = roomsSchema.parse(await new OperatorClient(flags).ask("GET", "rooms"));
+    const rows = told.rooms.map(({ roomId, name, group, seats, standing }) =>
+      [roomId, name, group, seats, standing === null ? "serving" : standingWords(standing)].map(String),
+    );
+    show(context, flags.json, told, table([["room", "name", "group", "seats", `on ${told.node}`], ...rows]));
+  });
+}
+
+type Standing = NonNullable<z.infer<typeof roomsSchema>["rooms"][number]["standing"]>;
+
+function standingWords({ type, hashes: known = [] }: Standing): string {
+  return type === "frozen" ? `frozen: ${holdersWords(known)}` : type;
+}
+
+/** `n1, n3 (6ff9c4a5) against n2 (c180261c)` */
+function holdersWords(known: z.infer<typeof hashes>): string {
+  const byHash = Map.groupBy(known, ([, hash]) => hash);
+  return [...byHash]
+    .map(([hash, holders]) => `${holders.map(([node]) => node).join(", ")} (${hash.slice(0, 8)})`)
+    .join(" against ");
+}
+
+function thawCommand(context: CliContext): Command {
+  const command = new Command("thaw")
+    .description(
+      "a room that stands still, since its replicas differ, goes on with the state that one node has",
+    )
+    .argument("<room>")
+    .argument("<node>", "whose state it is; the replicas that have another are replaced by it");
+  withExample(withNode(command), "rooms thaw Ev1_AWqyA n2 --secret-file data/secret");
+  return command.action(async (roomId: string, holder: string, flags: NodeFlags) => {
+    const client = new OperatorClient(flags);
+    const told = thawedSchema.parse(await client.ask("POST", "rooms/thaw", { roomId, holder }));
+    show(context, flags.json, told, [
+      `room ${roomId} goes on with what ${holder} has (hash ${told.hash} at entry ${told.index})`,
+      ...told.hashes
+        .filter(([, hash]) => hash !== told.hash)
+        .map(([node, hash]) => `${node} had another (${hash}), and gets it`),
+    ]);
+  });
+}

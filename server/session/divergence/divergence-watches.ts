@@ -1,0 +1,105 @@
+import { SessionError } from "../session-error.ts";
+import type { SessionGroups } from "../session-groups.ts";
+import type { SessionMachine } from "../session-machine.ts";
+import type { DivergenceCounts, DivergenceLog } from "./divergence-book.ts";
+import { DivergenceWatch } from "./divergence-watch.ts";
+import type { RoomNotice } from "./odd-rooms.ts";
+import { endedHash } from "./room-witness.ts";
+import type { Verdict } from "./verdict.ts";
+
+export interface DivergenceWatchesParts {
+  readonly nodeId: string;
+  readonly machines: readonly SessionMachine[];
+  readonly log: DivergenceLog;
+  /** No link to it for some time. */
+  readonly isLost: (nodeId: string) => boolean;
+  readonly nowMs: () => number;
+  readonly groups: () => SessionGroups;
+}
+
+/** The divergence watches of all groups of a node. */
+export class DivergenceWatches {
+  readonly #parts: DivergenceWatchesParts;
+  readonly #watches: readonly DivergenceWatch[];
+
+  constructor(parts: DivergenceWatchesParts) {
+    const { nodeId, log, nowMs, groups } = parts;
+    this.#parts = parts;
+    this.#watches = parts.machines.map(
+      (machine, group) =>
+        new DivergenceWatch({
+          ...{ group, nodeId, machine, log, nowMs },
+          link: {
+            lead: () => groups().lead(group),
+            configuration: () => groups().configuration(group),
+            tell: (to, body) => groups().tell(group, to, body),
+            isBusy: (to) => groups().isBusy(to),
+            propose: (command, urgent) => groups().propose(group, command, { urgent }),
+          },
+        }),
+    );
+  }
+
+  noticed(group: number, notice: RoomNotice): void {
+    this.#watches[group]?.noticed(notice);
+  }
+
+  drained(group: number): void {
+    this.#watches[group]?.drained();
+  }
+
+  heard(group: number, from: string, body: Uint8Array): void {
+    this.#watches[group]?.heard(from, body);
+  }
+
+  /** A few times a second. */
+  tick(): void {
+    for (const watch of this.#watches) watch.tick();
+  }
+
+  /** For who leads the group: rooms that are to be forgotten. */
+  ended(group: number): Iterable<string> {
+    return this.#watches[group]?.ended ?? [];
+  }
+
+  /** For operators. */
+  get counts(): DivergenceCounts {
+    const counts = this.#watches.map(({ book }) => book.counts);
+    return {
+      count: counts.reduce((sum, { count }) => sum + count, 0),
+      healed: counts.reduce((sum, { healed }) => sum + healed, 0),
+      newest: counts.flatMap(({ newest }) => newest),
+    };
+  }
+
+  /**
+   * An operator's choice for a room that stands still because its replicas differ: it goes on with the state that this
+   * node's replica has, and those that have another are replaced. All of them have applied the same commands: nothing
+   * that was acknowledged is missing in any.
+   * @throws SessionError ROOM_NOT_FROZEN, HOLDER_UNKNOWN with the nodes that there are, HOLDER_ENDED, HOLDER_LOST
+   */
+  async thaw(roomId: string, holder: string): Promise<Verdict> {
+    const { machines, nodeId, isLost } = this.#parts;
+    const group = machines.findIndex(({ rooms }) => rooms.has(roomId));
+    const frozen = machines[group]?.rooms.get(roomId)?.witness.frozen ?? null;
+    if (frozen === null)
+      throw new SessionError("ROOM_NOT_FROZEN", `room "${roomId}" does not stand still on ${nodeId}`);
+    const { index, hashes } = frozen;
+    const hash = hashes.find(([each]) => each === holder)?.[1];
+    if (hash === endedHash)
+      throw new SessionError("HOLDER_ENDED", `${holder}'s replica of room "${roomId}" has ended by itself`);
+    if (hash === undefined) {
+      const known = hashes.map(([each, its]) => `${each} (${its})`).join(", ");
+      const what = `what ${holder} has of room "${roomId}" at entry ${index} is not known; it is of ${known}`;
+      throw new SessionError("HOLDER_UNKNOWN", what);
+    }
+    const holders = hashes.flatMap(([each, its]) => (its === hash ? [each] : []));
+    if (holders.every((each) => each !== nodeId && isLost(each))) {
+      const what = `${holders.join(", ")} cannot be reached: room "${roomId}" would wait for it`;
+      throw new SessionError("HOLDER_LOST", what);
+    }
+    const verdict = { roomId, index, hash, hashes };
+    await this.#watches[group]?.agree(verdict);
+    return verdict;
+  }
+}
