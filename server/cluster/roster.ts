@@ -5,8 +5,8 @@ import type { Founding } from "../raft/founding.ts";
 import { members, sameMember } from "../raft/quorum.ts";
 
 /**
- * What this node is to its cluster. `joining`: nothing of it was ever a member of all groups. `removed`: it was, and is
- * of none any more.
+ * What this node is to its cluster. `joining`: it was never a member, as far as it knows. `removed`: it was, and is of
+ * none any more.
  */
 export type Standing = "joining" | "member" | "removed";
 
@@ -36,6 +36,8 @@ export class Roster {
   readonly #addresses = new Map<string, string>();
   /** Nodes that somebody here wants to reach, to make them members. */
   readonly #invited = new Map<string, { readonly url: string | null }>();
+  /** That a configuration does not count this node means nothing before one has: snapshots are older than who gets them. */
+  #hasBeenMember = false;
 
   constructor(parts: RosterParts) {
     this.#parts = parts;
@@ -57,6 +59,7 @@ export class Roster {
   }
 
   #take(notice: MembersNotice): void {
+    this.#hasBeenMember ||= notice.hasBeenMember;
     const before = this.#groups.get(notice.group);
     const known = before?.notice.configuration.addresses ?? [];
     for (const { nodeId, url } of notice.configuration.addresses)
@@ -146,15 +149,14 @@ export class Roster {
     const { self } = this.#parts;
     const isSelf = (member: Member) => sameMember(member, self);
     const groups = [...this.#groups.values()];
-    const isIn = ({ notice, told }: KnownGroup) => {
-      if (told !== null) return told.members.some(isSelf);
-      // What is not committed may be taken back.
-      return !notice.isCommitted || members(notice.configuration).some(isSelf);
-    };
-    const hasBeen =
-      this.#founding?.members.some(isSelf) === true || groups.some(({ notice }) => notice.index > 0);
-    if (!hasBeen) return "joining";
-    return groups.length === 0 || groups.some(isIn) ? "member" : "removed";
+    const counts = ({ notice, told }: KnownGroup) =>
+      (told?.members ?? members(notice.configuration)).some(isSelf);
+    if (groups.some(counts)) return "member";
+    const isNew = !this.#hasBeenMember && this.#founding?.members.some(isSelf) !== true;
+    if (isNew) return "joining";
+    // What is not committed may be taken back.
+    const mayCount = ({ notice, told }: KnownGroup) => told === null && !notice.isCommitted;
+    return groups.length === 0 || groups.some(mayCount) ? "member" : "removed";
   }
 
   /** Of every group. */

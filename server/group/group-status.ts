@@ -46,6 +46,8 @@ export interface MembersNotice {
   readonly index: number;
   /** Nobody can take it back any more. */
   readonly isCommitted: boolean;
+  /** This very node was a member, by a configuration that nobody can take back, as far as its log remembers. */
+  readonly hasBeenMember: boolean;
 }
 
 /** How far the others are, as the leader sees them. */

@@ -254,8 +254,8 @@ export class Group {
   }
 
   get #membersNow(): MembersNotice {
-    const { configuration, configurationIndex: index, commitIndex } = this.raft;
-    return { group: this.id, configuration, index, isCommitted: index <= commitIndex };
+    const { configuration, configurationIndex: index, commitIndex, hasBeenMember } = this.raft;
+    return { group: this.id, configuration, index, isCommitted: index <= commitIndex, hasBeenMember };
   }
 
   noticeMembers(): MembersNotice | null {

@@ -1,7 +1,8 @@
 import { check } from "./check.ts";
-import type { Configuration } from "./configuration.ts";
+import type { Configuration, Member } from "./configuration.ts";
 import { decodeConfiguration } from "./configuration-codec.ts";
 import type { Base, Entry } from "./entry.ts";
+import { members, sameMember } from "./quorum.ts";
 
 interface Version {
   /** Of the entry that brought it, or of the base. */
@@ -36,6 +37,14 @@ export class Membership {
   from(commitIndex: number): readonly Configuration[] {
     const first = this.#versions.findLastIndex((one) => one.index <= commitIndex);
     return this.#versions.slice(Math.max(first, 0)).map(({ configuration }) => configuration);
+  }
+
+  /** One of those that are committed, as far as the log still has them, counts `member`. */
+  hasCounted(member: Member, commitIndex: number): boolean {
+    return this.#versions.some(
+      ({ index, configuration }) =>
+        index <= commitIndex && members(configuration).some((one) => sameMember(one, member)),
+    );
   }
 
   appended({ type, index, data }: Entry): void {

@@ -127,6 +127,12 @@ export class Raft {
     return this.#replica.log.membership.latest.index;
   }
 
+  /** This very disk was a member, by a configuration that is committed and that the log still has. */
+  get hasBeenMember(): boolean {
+    const { log, options, commitIndex } = this.#replica;
+    return log.membership.hasCounted(options.self, commitIndex);
+  }
+
   /** As of an index from `base.index` on. */
   configurationAt(index: number): Configuration {
     return this.#replica.log.membership.at(index);

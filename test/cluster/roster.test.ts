@@ -19,7 +19,10 @@ function notice(
   configuration: Partial<Configuration>,
   isCommitted = true,
 ): MembersNotice {
-  return { group, index, isCommitted, configuration: { ...emptyConfiguration, ...configuration } };
+  return {
+    ...{ group, index, isCommitted, hasBeenMember: false },
+    configuration: { ...emptyConfiguration, ...configuration },
+  };
 }
 
 const founding = {
@@ -70,6 +73,20 @@ test("[C25] a node that is no member links with those that --peers names, too", 
   joining.noticed(notice(1, 5, { voters: disks("n1,n2,n3,n4") }));
   assert.is(joining.isWholeMember, true);
   assert.equal([...joining.peers.keys()], ["n1", "n2", "n3"]);
+});
+
+test("[C22] who gets a snapshot from before it was made a member is not removed; who was one is, also by its log", () => {
+  const { roster: joining } = roster(disk("n4"), { n1: "ws://x:1" });
+  joining.noticed(notice(0, 7, { voters: disks("n1,n2,n3") }));
+  joining.told([{ group: 1, index: 9, members: disks("n1,n2,n3") }]);
+  assert.is(joining.standing, "joining");
+  joining.noticed(notice(0, 8, { voters: disks("n1,n2,n3"), learners: disks("n4") }, false));
+  assert.is(joining.standing, "member");
+  joining.noticed(notice(0, 7, { voters: disks("n1,n2,n3") }));
+  assert.is(joining.standing, "joining", "a wish that was taken back makes nobody a member");
+  const out = notice(0, 9, { voters: disks("n1,n2,n3") });
+  joining.noticed({ ...out, hasBeenMember: true });
+  assert.is(joining.standing, "removed");
 });
 
 test("[C25] members are those of any group, with all their disks; the address that was told last counts", () => {

@@ -36,6 +36,18 @@ test("[R50] the latest configuration of the log counts; what is truncated is tak
   assert.is(shape(membership.latest.configuration), "c");
 });
 
+test("[R50] who was a member is told by what is committed, as far as the log has it", () => {
+  const base = { index: 3, term: 1, logTimeMs: 0, wallTimeMs: 0, configuration: of("a", "b") };
+  const membership = new Membership(base);
+  membership.appended(configurationEntry(5, 1, of("a", "c")));
+  const has = (nodeId: string, commitIndex: number, storeId = `${nodeId}-disk`) =>
+    membership.hasCounted({ nodeId, storeId }, commitIndex);
+  assert.equal([has("b", 5), has("c", 4), has("c", 5)], [true, false, true]);
+  assert.is(has("b", 5, "another"), false, "another disk of it");
+  membership.compacted({ ...base, index: 5, configuration: of("a", "c") });
+  assert.is(has("b", 5), false, "the log has forgotten");
+});
+
 test("[R50] a follower takes a configuration with the append, and gives it back with the truncation (§6)", () => {
   const cluster = new RaftCluster();
   append(cluster, "a", "b", { term: 2, entries: [entry(1, 2), configurationEntry(2, 2, of("b", "c"))] });
