@@ -8,10 +8,11 @@ import type { Owner, Schedule } from "./schedule.ts";
 import type { AppSetup, SimApp } from "./sim-app.ts";
 import { SimDisk } from "./sim-disk.ts";
 import type { Ending } from "./sim-folder.ts";
-import { SimNetwork } from "./sim-network.ts";
+import { type Host, SimNetwork } from "./sim-network.ts";
 import { SimProcess } from "./sim-node.ts";
 import { NeverComesBack } from "./sim-watchdog.ts";
 import type { Trace } from "./trace.ts";
+import { hold } from "./violation.ts";
 
 export interface ClusterParts<App extends SimApp> {
   readonly nodes: number;
@@ -34,34 +35,38 @@ export function nodeIdsOf(nodes: number): readonly string[] {
 }
 
 interface Place<App extends SimApp> {
-  readonly disk: SimDisk;
+  disk: SimDisk;
+  /** What its --peers name. */
+  peerIds: readonly string[];
   process: SimProcess<App> | null;
 }
 
 /** All nodes of the simulated cluster: their disks, the network between them, and the processes that come and go. */
 export class Cluster<App extends SimApp = SimApp> {
-  readonly nodeIds: readonly string[];
   readonly network: SimNetwork;
   readonly groups: number;
   readonly #parts: ClusterParts<App>;
   readonly #quorums: QuorumWatch;
-  readonly #places: ReadonlyMap<string, Place<App>>;
+  readonly #places = new Map<string, Place<App>>();
+  #nodesEver: number;
 
   constructor(parts: ClusterParts<App>) {
     this.#parts = parts;
     this.#quorums = new QuorumWatch(parts.schedule);
     this.groups = parts.groups;
-    this.nodeIds = nodeIdsOf(parts.nodes);
     this.network = new SimNetwork({
       ...parts,
       sent: (from, to, message) => this.#sent(from, to, message),
       arrived: (from, to) => this.#quorums.arrived(from, to),
     });
-    const place = (id: string): Place<App> => ({
-      disk: new SimDisk(id, parts),
-      process: null,
-    });
-    this.#places = new Map(this.nodeIds.map((id) => [id, place(id)]));
+    const founders = nodeIdsOf(parts.nodes);
+    for (const id of founders)
+      this.#places.set(id, {
+        disk: new SimDisk(id, parts),
+        peerIds: founders.filter((other) => other !== id),
+        process: null,
+      });
+    this.#nodesEver = parts.nodes;
     parts.schedule.after = (owner) => this.#observe(owner);
   }
 
@@ -69,8 +74,13 @@ export class Cluster<App extends SimApp = SimApp> {
     return [...this.#places.values()].flatMap(({ process }) => process ?? []);
   }
 
+  /** All nodes that there are now, in the order in which they came. */
+  get nodeIds(): readonly string[] {
+    return [...this.#places.keys()];
+  }
+
   process(id: string): SimProcess<App> | null {
-    return this.#place(id).process;
+    return this.#places.get(id)?.process ?? null;
   }
 
   disk(id: string): SimDisk {
@@ -83,16 +93,46 @@ export class Cluster<App extends SimApp = SimApp> {
     return place;
   }
 
-  boot(id: string): void {
+  /** A node more, with an empty disk, that knows the others. It is no member yet. @returns its id */
+  add(): string {
+    this.#nodesEver += 1;
+    const id = `n${this.#nodesEver}`;
+    this.#places.set(id, { disk: new SimDisk(id, this.#parts), peerIds: this.nodeIds, process: null });
+    this.#parts.trace.note(`${id} is set up`);
+    this.boot(id);
+    return id;
+  }
+
+  /** A node gets an empty disk, and starts from that; what was on the other one is gone for ever. */
+  loseDisk(id: string): void {
     const place = this.#place(id);
-    if (place.process !== null) return;
+    this.crash(id, "powerCut");
+    this.#parts.trace.note(`${id} loses its disk`);
+    this.#parts.laws.lost(id);
+    place.disk = new SimDisk(id, this.#parts);
+    place.peerIds = this.nodeIds.filter((other) => other !== id);
+  }
+
+  /** A node is switched off for ever. */
+  retire(id: string): void {
+    if (!this.#places.has(id)) return;
+    this.crash(id, "killed");
+    this.#parts.trace.note(`${id} is gone for good`);
+    this.#parts.laws.lost(id);
+    this.#places.delete(id);
+  }
+
+  /** Nothing, if it runs already or is gone. */
+  boot(id: string): void {
+    const place = this.#places.get(id);
+    if (place === undefined || place.process !== null) return;
     const { laws, trace, schedule } = this.#parts;
     trace.note(`${id} boots`);
     laws.started(id);
     const process = new SimProcess({
       ...this.#parts,
       nodeId: id,
-      nodeIds: this.nodeIds,
+      peerIds: place.peerIds,
       disk: place.disk,
       network: this.network,
       failed: (failing, error) => this.#failed(failing, error),
@@ -104,7 +144,8 @@ export class Cluster<App extends SimApp = SimApp> {
 
   /** The process ends here and now, as by kill -9 or a power cut. */
   crash(id: string, ending: Ending): void {
-    const place = this.#place(id);
+    const place = this.#places.get(id);
+    if (place === undefined) return;
     const { process, disk } = place;
     if (process === null) return;
     const { coverage, trace } = this.#parts;
@@ -122,7 +163,8 @@ export class Cluster<App extends SimApp = SimApp> {
 
   /** As SIGTERM: hands over what it leads, and closes everything. */
   stop(id: string, stopped: () => void): void {
-    const place = this.#place(id);
+    const place = this.#places.get(id);
+    if (place === undefined) return;
     const { process } = place;
     if (process === null || !process.isReady) return;
     this.#parts.coverage.hit("cleanStops");
@@ -145,7 +187,8 @@ export class Cluster<App extends SimApp = SimApp> {
   }
 
   failDisk(id: string): void {
-    const place = this.#place(id);
+    const place = this.#places.get(id);
+    if (place === undefined) return;
     if (place.process === null) return;
     const { chance, coverage } = this.#parts;
     coverage.hit("diskErrors");
@@ -153,17 +196,37 @@ export class Cluster<App extends SimApp = SimApp> {
   }
 
   #failed(process: SimProcess<App>, error: unknown): void {
-    const place = this.#place(process.nodeId);
+    const place = this.#places.get(process.nodeId);
+    const isRemoved = (error as { code?: unknown }).code === "REMOVED";
     const isExpected =
-      place.process === process && (error instanceof NeverComesBack || place.disk.explains(error));
+      place?.process === process &&
+      (isRemoved || error instanceof NeverComesBack || place.disk.explains(error));
     this.#parts.trace.note(`${process.nodeId} ends: ${String(error)}`);
     if (!isExpected) return this.#parts.broken(error instanceof Error ? error : new Error(String(error)));
     this.crash(process.nodeId, "killed");
+    // Its starter gives up.
+    if (isRemoved) return this.#removed(process.nodeId);
+    if (place.disk.wasRefused) return;
     this.#parts.schedule.in(this.#parts.chance.between(50, 1_000), null, () => this.boot(process.nodeId));
   }
 
-  #sent(from: string, to: string, message: PeerMessage): void {
+  #removed(id: string): void {
     const { laws, coverage } = this.#parts;
+    coverage.hit("removalsTold");
+    for (let group = 0; group < this.groups; group++) laws.endsAsRemoved(id, group);
+    this.disk(id).wasRemoved = true;
+  }
+
+  #sent(from: string, host: Host, message: PeerMessage): void {
+    const { laws, coverage } = this.#parts;
+    const to = host.nodeId;
+    // Whoever asks for votes asks everybody; who answers has heard what it must not hear.
+    const isAnswer = message.type === "raft" && message.message.type.endsWith("Response");
+    hold(
+      !(isAnswer && host instanceof SimProcess && host.isOnOldDisk),
+      "X36",
+      () => `${from} answers ${to}, which has an old image of its disk`,
+    );
     const statuses = () => this.process(from)?.node.groups() ?? [];
     laws.messages.sent(from, to, message, statuses);
     if (message.type !== "raft") return;
@@ -187,6 +250,11 @@ export class Cluster<App extends SimApp = SimApp> {
   #observe(owner: Owner | null): void {
     if (!(owner instanceof SimProcess) || !owner.isAlive) return;
     const { node } = owner;
+    hold(
+      !(owner.isOnOldDisk && owner.isServing),
+      "X36",
+      () => `${owner.nodeId} serves from an old image of its disk`,
+    );
     const statuses = node.groups();
     if (statuses.length > 0) this.#parts.laws.calls.watch(owner, node.engine);
     this.#parts.laws.observe(owner.nodeId, statuses);

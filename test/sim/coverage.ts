@@ -11,6 +11,10 @@ const inBoth = [
   "cleanStops",
   "diskErrors",
   "disksFull",
+  "bitsFlipped",
+  "flipsFound",
+  "oldImages",
+  "oldImagesRefused",
   "pauses",
   "busySpells",
   "huntedLeaders",
@@ -28,6 +32,21 @@ const inBoth = [
   "wallJumps",
   "slowDisks",
   "diskStalls",
+  "votersAdded",
+  "votersRemoved",
+  "votersReplaced",
+  "pairsReplaced",
+  "grownByTwo",
+  "shrunkByTwo",
+  "learnersAdded",
+  "learnersPromoted",
+  "votersDemoted",
+  "disksRejoined",
+  "learnersAwaited",
+  "jointConfigurations",
+  "leadersKilledInChange",
+  "memberChangesRefused",
+  "removalsTold",
   "leadsRelieved",
   "leadsBroughtHome",
   "groupsSlept",
@@ -96,6 +115,22 @@ export const covered = {
 } as const satisfies Record<string, readonly Covered[]>;
 
 const all: readonly Covered[] = [...inBoth, ...inRooms, ...inRegisters];
+
+/** What takes a while each time, and so happens a few times only in as many seeds as the tests run. */
+export const seldom: ReadonlySet<Covered> = new Set([
+  "votersAdded",
+  "votersRemoved",
+  "votersReplaced",
+  "pairsReplaced",
+  "grownByTwo",
+  "shrunkByTwo",
+  "learnersAdded",
+  "learnersPromoted",
+  "votersDemoted",
+  "disksRejoined",
+  "oldImages",
+  "oldImagesRefused",
+]);
 
 export class Coverage {
   readonly counts: Record<Covered, number>;

@@ -1,6 +1,9 @@
-import type { Entry, HardState } from "../../server/raft/entry.ts";
+import type { Configuration } from "../../server/raft/configuration.ts";
+import { decodeConfiguration } from "../../server/raft/configuration-codec.ts";
+import type { Base, Entry, HardState } from "../../server/raft/entry.ts";
 import type { Checkpoint, CheckpointMark, GroupContents, GroupSave } from "../../server/storage/storage.ts";
 import { checksum } from "./checksum.ts";
+import { describe, isSameConfiguration, isStep } from "./electorate.ts";
 import { hold } from "./violation.ts";
 
 interface CheckpointShadow extends CheckpointMark {
@@ -17,8 +20,13 @@ function put(into: Map<string, CheckpointShadow>, checkpoints: GroupSave["checkp
   }
 }
 
-function isSame(mark: CheckpointMark, shadow: CheckpointShadow | undefined): boolean {
+function isMarked(mark: CheckpointMark, shadow: CheckpointShadow | undefined): boolean {
   return mark.index === shadow?.index && mark.sizeBytes === shadow.sizeBytes;
+}
+
+interface ConfigurationShadow {
+  readonly index: number;
+  readonly configuration: Configuration;
 }
 
 /** What one node's disk holds of one group, as the laws see it. */
@@ -29,6 +37,8 @@ export class DiskShadow {
   terms: number[] = [];
   hardState: HardState | null = null;
   checkpoints = new Map<string, CheckpointShadow>();
+  /** As of the base, and by the entries behind it. Empty as long as nothing was saved. */
+  configurations: readonly ConfigurationShadow[] = [];
   #staged = new Map<string, CheckpointShadow>();
 
   get lastIndex(): number {
@@ -52,6 +62,7 @@ export class DiskShadow {
     copy.terms = [...this.terms];
     copy.hardState = this.hardState;
     copy.checkpoints = new Map(this.checkpoints);
+    copy.configurations = this.configurations;
     copy.#staged = new Map(this.#staged);
     return copy;
   }
@@ -67,12 +78,14 @@ export class DiskShadow {
       this.terms = [];
       this.baseIndex = base.index;
       this.baseTerm = base.term;
+      this.configurations = [base];
       this.checkpoints = this.#staged;
       this.#staged = new Map();
     } else if (base !== undefined) {
       this.terms.splice(0, base.index - this.baseIndex);
       this.baseIndex = base.index;
       this.baseTerm = base.term;
+      this.#compacted(base);
     }
     const first = entries?.[0];
     if (first !== undefined && entries !== undefined) this.#append(first.index, entries, cut);
@@ -80,11 +93,36 @@ export class DiskShadow {
     put(this.checkpoints, checkpoints);
   }
 
+  /** The configuration as of the new base is the one that the log had there. */
+  #compacted(base: Base): void {
+    const known = this.configurations.findLast(({ index }) => index <= base.index);
+    hold(
+      known === undefined || isSameConfiguration(known.configuration, base.configuration),
+      "X35",
+      () => `base ${base.index} says ${describe(base.configuration)}, the log does not`,
+    );
+    this.configurations = [base, ...this.configurations.filter(({ index }) => index > base.index)];
+  }
+
   #append(from: number, entries: readonly Entry[], cut: (index: number, term: number) => void): void {
     hold(from <= this.lastIndex + 1 && from > this.baseIndex, "X4", () => `a hole in a log at ${from}`);
     for (let index = from; index <= this.lastIndex; index++) cut(index, this.termAt(index) ?? 0);
     this.terms.length = from - this.baseIndex - 1;
     for (const { term } of entries) this.terms.push(term);
+    const configurations = this.configurations.filter(({ index }) => index < from);
+    for (const { type, index, data } of entries) {
+      if (type !== "configuration") continue;
+      const configuration = decodeConfiguration(data);
+      const before = configurations.at(-1)?.configuration;
+      hold(
+        before !== undefined && isStep(before, configuration),
+        "X35",
+        () =>
+          `${describe(configuration)} at ${index} follows ${before === undefined ? "nothing" : describe(before)}`,
+      );
+      configurations.push({ index, configuration });
+    }
+    this.configurations = configurations;
   }
 
   /** Everything that `contents` has is this, and the other way round. @returns the first difference, in words */
@@ -100,6 +138,9 @@ export class DiskShadow {
       return `the hard state ${JSON.stringify(hardState)} instead of ${JSON.stringify(mine)}`;
     if (base.index !== this.baseIndex || base.term !== this.baseTerm)
       return `base ${base.index} of term ${base.term} instead of ${this.baseIndex} of ${this.baseTerm}`;
+    const mineOfBase = this.configurations[0]?.configuration;
+    if (mineOfBase !== undefined && !isSameConfiguration(base.configuration, mineOfBase))
+      return `base ${base.index} with ${describe(base.configuration)} instead of ${describe(mineOfBase)}`;
     if (entries.length !== this.terms.length)
       return `${entries.length} entries instead of ${this.terms.length}`;
     for (const [at, { term }] of entries.entries())
@@ -107,11 +148,11 @@ export class DiskShadow {
     if (checkpoints.size !== this.checkpoints.size)
       return `${checkpoints.size} checkpoints instead of ${this.checkpoints.size}`;
     for (const [key, mark] of checkpoints)
-      if (!isSame(mark, this.checkpoints.get(key))) return `checkpoint "${key}"`;
+      if (!isMarked(mark, this.checkpoints.get(key))) return `checkpoint "${key}"`;
     if (staged.size !== this.#staged.size)
       return `${staged.size} staged parts instead of ${this.#staged.size}`;
     for (const [key, mark] of staged)
-      if (!isSame(mark, this.#staged.get(key))) return `the staged part "${key}"`;
+      if (!isMarked(mark, this.#staged.get(key))) return `the staged part "${key}"`;
     return null;
   }
 
@@ -120,6 +161,6 @@ export class DiskShadow {
     const shadow = this.checkpoints.get(key);
     if (checkpoint === null) return shadow === undefined;
     const { index, bytes } = checkpoint;
-    return isSame({ index, sizeBytes: bytes.length }, shadow) && shadow?.sum === checksum(bytes);
+    return isMarked({ index, sizeBytes: bytes.length }, shadow) && shadow?.sum === checksum(bytes);
   }
 }

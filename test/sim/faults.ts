@@ -1,7 +1,9 @@
 import type { Chance } from "./chance.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
+import { DiskDamage } from "./disk-damage.ts";
 import { Lags } from "./lags.ts";
+import type { Laws } from "./laws.ts";
 import { Partitions, partitionKinds } from "./partitions.ts";
 import type { Schedule } from "./schedule.ts";
 import { Strandings } from "./strandings.ts";
@@ -26,6 +28,8 @@ const kinds = [
   "stallDisk",
   "diskError",
   "fullDisk",
+  "flipBit",
+  "oldImage",
   "wallJump",
   "transfer",
   "hunt",
@@ -38,6 +42,9 @@ export interface FaultParts {
   readonly chance: Chance;
   readonly coverage: Coverage;
   readonly trace: Trace;
+  readonly laws: Laws;
+  /** An empty disk is made a member in the place of a broken one. False: not now. */
+  readonly replaceDisk: (id: string) => boolean;
 }
 
 /** Whatever may go wrong, at random, each seed with a mixture of its own: rare combinations come sooner that way. */
@@ -50,6 +57,7 @@ export class Faults {
   readonly #partitions: Partitions;
   readonly #lags: Lags;
   readonly #strandings: Strandings;
+  readonly #damage: DiskDamage;
   #isOver = false;
 
   /** `clocksKeepTime`: no clock runs further from the others than leases allow for. */
@@ -65,6 +73,7 @@ export class Faults {
     this.#partitions = new Partitions(cluster, { ...parts, later });
     this.#lags = new Lags(cluster, { ...parts, later });
     this.#strandings = new Strandings(cluster, { ...parts, later });
+    this.#damage = new DiskDamage(cluster, { ...parts, later });
     const { chance } = parts;
     const all = kinds.filter((kind) => !(clocksKeepTime && kind === "busy"));
     const share = chance.pick([0.25, 0.5, 0.8]);
@@ -97,6 +106,7 @@ export class Faults {
     this.#isOver = true;
     this.#parts.trace.note("faults end");
     this.#cluster.network.healAll();
+    this.#damage.end();
     for (const id of this.#cluster.nodeIds) {
       this.#cluster.disk(id).saveMs = 1.5;
       this.#cluster.disk(id).isFull = false;
@@ -115,15 +125,16 @@ export class Faults {
   #happen(kind: Kind): void {
     const { chance, coverage, trace } = this.#parts;
     const id = this.#node();
+    const disk = this.#cluster.disk(id);
     switch (kind) {
       case "crash":
-        return this.#crash(id);
+        return this.crash(id);
       case "crashInSave":
         return this.#crashInSave(id, 200);
       case "crashAll":
         if (chance.hits(0.6)) return;
         coverage.hit("fullStops");
-        for (const each of this.#cluster.nodeIds) this.#crash(each);
+        for (const each of this.#cluster.nodeIds) this.crash(each);
         return;
       case "stop":
         return this.#cluster.stop(id, () => this.#bootLater(id));
@@ -166,18 +177,22 @@ export class Faults {
       case "slowDisk":
         coverage.hit("slowDisks");
         return this.#burst((on) => {
-          this.#cluster.disk(id).saveMs = on ? chance.between(10, 400) : 1.5;
+          disk.saveMs = on ? chance.between(10, 400) : 1.5;
         });
       case "stallDisk":
         coverage.hit("diskStalls");
-        return this.#cluster.disk(id).stall(chance.between(200, 3_000));
+        return disk.stall(chance.between(200, 3_000));
       case "diskError":
         if (chance.hits(0.4)) this.#cluster.failDisk(id);
         return;
       case "fullDisk":
         return this.#burst((on) => {
-          this.#cluster.disk(id).isFull = on;
+          disk.isFull = on;
         });
+      case "flipBit":
+        return this.#damage.flipBit(id);
+      case "oldImage":
+        return this.#damage.oldImage(id);
       case "wallJump": {
         const process = this.#cluster.process(id);
         if (process === null) return;
@@ -204,7 +219,8 @@ export class Faults {
     this.#later(this.#parts.chance.between(50, 1_500), () => set(false));
   }
 
-  #crash(id: string): void {
+  /** It boots again by and by. */
+  crash(id: string): void {
     if (this.#cluster.process(id) === null) return;
     const { chance } = this.#parts;
     this.#resume(id);
@@ -215,7 +231,7 @@ export class Faults {
   /** Between the begin and the end of a save, if one comes soon. */
   #crashInSave(id: string, tries: number): void {
     if (this.#cluster.process(id) === null || tries === 0) return;
-    if (this.#cluster.disk(id).isSaving) this.#crash(id);
+    if (this.#cluster.disk(id).isSaving) this.crash(id);
     else this.#later(this.#parts.chance.wait(0.5), () => this.#crashInSave(id, tries - 1));
   }
 

@@ -1,14 +1,18 @@
-import type { GroupStatus } from "../../server/group/group-status.ts";
+import type { GroupStatus, MembersNotice } from "../../server/group/group-status.ts";
 import type { AppliedCommand } from "../../server/group/machine.ts";
+import { type Configuration, emptyConfiguration, type Member } from "../../server/raft/configuration.ts";
+import { decodeConfiguration } from "../../server/raft/configuration-codec.ts";
 import type { Entry } from "../../server/raft/entry.ts";
-import type { Checkpoint, GroupContents, SaveBatch } from "../../server/storage/storage.ts";
+import type { Checkpoint, SaveBatch, StorageContents } from "../../server/storage/storage.ts";
 import { CallLaws } from "./call-laws.ts";
 import { checksum } from "./checksum.ts";
 import type { Coverage } from "./coverage.ts";
 import { DiskShadow } from "./disk-shadow.ts";
+import { describe, isSameConfiguration, memberKey } from "./electorate.ts";
 import { LeaseLaws } from "./lease-laws.ts";
 import { type GroupFacts, MessageLaws } from "./message-laws.ts";
 import { PartLaws } from "./part-laws.ts";
+import { hasQuorum } from "./quorums.ts";
 import { ReadLaws } from "./read-laws.ts";
 import type { Schedule } from "./schedule.ts";
 import { hold } from "./violation.ts";
@@ -38,11 +42,28 @@ class GroupLaws {
   /** Of the last command that anybody has applied. */
   stamps = { index: 0, logTimeMs: 0, wallTimeMs: 0 };
   readonly openedTerms = new Set<number>();
+  /** By "index term". */
+  readonly configurations = new Map<string, Configuration>();
+  /** Nobody can take it back. */
+  committedConfiguration = emptyConfiguration;
+  /** Disks that were members once, and then not, by what nobody can take back. They may have been made members again. */
+  readonly removed = new Set<string>();
+}
+
+interface DiskContents {
+  readonly storeId: string | null;
+  readonly shadows: ReadonlyMap<number, DiskShadow>;
+}
+
+interface Seen {
+  readonly term: number;
+  readonly appliedIndex: number;
+  readonly role: GroupStatus["role"];
+  readonly members: MembersNotice;
 }
 
 /** The safety properties of the Raft paper's figure 3, checked as whole nodes go, from what they save, send and apply. */
 export class Laws implements GroupFacts {
-  readonly #nodeIds: readonly string[];
   readonly #coverage: Coverage;
   readonly #schedule: Schedule;
   #busyMs = 0;
@@ -50,8 +71,12 @@ export class Laws implements GroupFacts {
   /** By "node group": what is durable, and what will be once the save in flight is. */
   readonly #durable = new Map<string, DiskShadow>();
   readonly #pending = new Map<string, DiskShadow>();
+  /** By node: what its disk calls itself, once somebody has read it. */
+  readonly #stores = new Map<string, string>();
+  /** By "node store group": what was durable there before the disk was lost, or became an older one. */
+  readonly #lost = new Map<string, DiskShadow>();
   /** By "node group", of the process that runs now. */
-  readonly #seen = new Map<string, { term: number; appliedIndex: number; role: GroupStatus["role"] }>();
+  readonly #seen = new Map<string, Seen>();
 
   readonly messages: MessageLaws;
   readonly calls: CallLaws;
@@ -59,16 +84,13 @@ export class Laws implements GroupFacts {
   readonly reads: ReadLaws;
   readonly parts = new PartLaws();
 
-  constructor(
-    nodeIds: readonly string[],
-    { coverage, schedule }: { coverage: Coverage; schedule: Schedule },
-  ) {
+  constructor({ coverage, schedule }: { coverage: Coverage; schedule: Schedule }) {
     this.#schedule = schedule;
     this.calls = new CallLaws({ facts: this, schedule });
-    this.leases = new LeaseLaws(schedule);
-    this.reads = new ReadLaws(schedule);
-    this.#nodeIds = nodeIds;
-    this.messages = new MessageLaws(this, nodeIds.length);
+    const goesBy = (nodeId: string, now: GroupStatus) => this.configurations(nodeId, now.id, [now]);
+    this.leases = new LeaseLaws(schedule, goesBy);
+    this.reads = new ReadLaws(schedule, goesBy);
+    this.messages = new MessageLaws(this);
     this.#coverage = coverage;
   }
 
@@ -87,6 +109,43 @@ export class Laws implements GroupFacts {
 
   committedTermAt(group: number, index: number): number | null {
     return this.#group(group).committed[index - 1] ?? null;
+  }
+
+  /** Null: nobody has read it yet. */
+  storeOf(node: string): string | null {
+    return this.#stores.get(node) ?? null;
+  }
+
+  committedConfiguration(group: number): Configuration {
+    return this.#group(group).committedConfiguration;
+  }
+
+  /** With the disk that it has now. */
+  isCommittedMember(nodeId: string, group: number): boolean {
+    const storeId = this.storeOf(nodeId);
+    return membersOf(this.#group(group).committedConfiguration).some(
+      (member) => member.nodeId === nodeId && member.storeId === storeId,
+    );
+  }
+
+  /** Whoever ends for that reason was a member of the group no longer, or not yet. */
+  endsAsRemoved(nodeId: string, group: number): void {
+    const { removed } = this.#group(group);
+    const key = memberKey({ nodeId, storeId: this.storeOf(nodeId) ?? "" });
+    hold(
+      removed.has(key) || !this.isCommittedMember(nodeId, group),
+      "X35",
+      () => `${nodeId} ends as removed, but is a member of group ${group}, and was one all along`,
+    );
+  }
+
+  /** What a node may go by within one turn: what it went by before, and what it does now. */
+  configurations(node: string, group: number, now: readonly GroupStatus[]): readonly Configuration[] {
+    const members = [
+      this.#seen.get(`${node} ${group}`)?.members,
+      now.find(({ id }) => id === group)?.members,
+    ];
+    return members.flatMap((notice) => notice?.configuration ?? []);
   }
 
   hasLeader(group: number, term: number): boolean {
@@ -128,6 +187,8 @@ export class Laws implements GroupFacts {
           () => `${node} cuts entry ${index} (term ${term}) of group ${id}, which is committed`,
         );
       });
+      if (save.base?.index === 0 && group.committed.length === 0)
+        group.committedConfiguration = save.base.configuration;
       if (save.base !== undefined) {
         this.#coverage.hit(save.reset ? "installs" : "compactions");
         this.parts.cut(node, id, after);
@@ -139,7 +200,8 @@ export class Laws implements GroupFacts {
   }
 
   /** A start of `node` has read its disk: everything that was durable is there, and nothing else. */
-  opened(node: string, groups: ReadonlyMap<number, GroupContents>): void {
+  opened(node: string, { identity, groups }: Pick<StorageContents, "identity" | "groups">): void {
+    this.#stores.set(node, identity.storeId);
     const known = [...this.#durable.keys()].filter((key) => key.startsWith(`${node} `));
     for (const key of known) {
       const id = Number(key.slice(node.length + 1));
@@ -154,6 +216,30 @@ export class Laws implements GroupFacts {
       }
     }
     hold(groups.size === known.length, "X26", () => `${node} finds groups ${[...groups.keys()]} on its disk`);
+  }
+
+  /** What is on the disk of `node`, which no process has. */
+  image(node: string): DiskContents {
+    const shadows = new Map<number, DiskShadow>();
+    for (const [key, shadow] of this.#durable)
+      if (key.startsWith(`${node} `)) shadows.set(Number(key.slice(node.length + 1)), shadow);
+    return { storeId: this.storeOf(node), shadows };
+  }
+
+  /** Something else is on the disk of `node` now, which no process has: what there was counts for what was promised on it. */
+  restored(node: string, { storeId, shadows }: DiskContents): void {
+    for (const [id, shadow] of this.image(node).shadows) {
+      this.#lost.set(`${node} ${this.storeOf(node)} ${id}`, shadow);
+      this.#durable.delete(`${node} ${id}`);
+    }
+    for (const [id, shadow] of shadows) this.#durable.set(`${node} ${id}`, shadow);
+    if (storeId === null) this.#stores.delete(node);
+    else this.#stores.set(node, storeId);
+  }
+
+  /** Nothing is left of the disk of `node`. */
+  lost(node: string): void {
+    this.restored(node, { storeId: null, shadows: new Map() });
   }
 
   /** What a node reads of its checkpoints is what it saved, before or with the batch in flight. */
@@ -192,6 +278,8 @@ export class Laws implements GroupFacts {
     if (known === undefined) {
       entries.set(key, { digest, termBefore });
       if (entry.type === "command") this.messages.entry(id, entry.data);
+      if (entry.type === "configuration")
+        this.#group(id).configurations.set(key, decodeConfiguration(entry.data));
       return;
     }
     hold(
@@ -252,7 +340,8 @@ export class Laws implements GroupFacts {
 
   /** Looks at a node after each of its events. */
   observe(node: string, statuses: readonly GroupStatus[]): void {
-    for (const { id, role, term, appliedIndex, commitIndex } of statuses) {
+    for (const status of statuses) {
+      const { id, role, term, appliedIndex, commitIndex, members } = status;
       const key = `${node} ${id}`;
       const seen = this.#seen.get(key);
       if (seen === undefined) {
@@ -263,13 +352,22 @@ export class Laws implements GroupFacts {
       }
       if (role === "leader") {
         this.leads(node, id, term);
-        this.messages.elected(node, id, term);
+        this.messages.elected(node, id, {
+          term,
+          configurations: () => this.configurations(node, id, statuses),
+        });
+        this.#goesBy(node, status);
       }
       // In one turn a leader may commit, and hear that it leads no longer.
       if (role === "leader" || seen?.role === "leader") {
         const own = this.#log(node, id);
         const ledTerm = role === "leader" ? term : (seen?.term ?? term);
-        this.commits(node, id, { term: ledTerm, commitIndex, termAt: (index) => own.termAt(index) });
+        this.commits(node, id, {
+          ...{ term: ledTerm, commitIndex },
+          // The others may have made it a quorum before its own disk was even given the entry.
+          termAt: (index) => own.termAt(index) ?? this.messages.told(id, ledTerm, index),
+          configurations: () => this.configurations(node, id, statuses),
+        });
       } else {
         const { committed } = this.#group(id);
         hold(
@@ -280,9 +378,37 @@ export class Laws implements GroupFacts {
       }
       if (seen === undefined || appliedIndex !== seen.appliedIndex)
         this.#advanced(node, id, { from: seen?.appliedIndex ?? 0, to: appliedIndex });
-      if (appliedIndex !== seen?.appliedIndex || term !== seen.term || role !== seen.role)
-        this.#seen.set(key, { term, appliedIndex, role });
+      const isSame =
+        appliedIndex === seen?.appliedIndex &&
+        term === seen.term &&
+        role === seen.role &&
+        members.configuration === seen.members.configuration;
+      if (!isSame) this.#seen.set(key, { term, appliedIndex, role, members });
     }
+  }
+
+  /**
+   * Who leads goes by the last configuration in its log, committed or not, and has appended it only when the one before
+   * was committed (Raft §6). Its log may be ahead of its disk.
+   */
+  #goesBy(node: string, { id, term, commitIndex, members: { index, configuration } }: GroupStatus): void {
+    const log = this.#log(node, id);
+    const last = log.configurations.at(-1);
+    const before = log.configurations.at(-2);
+    if (last === undefined || index > log.lastIndex) return;
+    hold(
+      isSameConfiguration(configuration, last.configuration),
+      "X35",
+      () =>
+        `${node} leads group ${id} by ${describe(configuration)} of ${index}, but its log has ${describe(last.configuration)} at ${last.index}`,
+    );
+    const isOwn = log.termAt(last.index) === term && last.index > log.baseIndex;
+    hold(
+      !isOwn || before === undefined || before.index <= commitIndex,
+      "X35",
+      () =>
+        `${node} appends a configuration of group ${id} at ${last.index}, before that of ${before?.index} is committed`,
+    );
   }
 
   /** As it will be once the save in flight is durable. */
@@ -291,8 +417,8 @@ export class Laws implements GroupFacts {
   }
 
   /**
-   * A leader takes everything up to `commitIndex` for committed: each entry is on the disks of a majority by now, and the
-   * last of what is new is of the leader's own term (Raft §5.4.2).
+   * A leader takes everything up to `commitIndex` for committed: each entry is on the disks of a quorum of what it goes
+   * by, a joint one if it is joint, and the last of what is new is of the leader's own term (Raft §5.4.2, §6).
    */
   commits(
     node: string,
@@ -301,9 +427,16 @@ export class Laws implements GroupFacts {
       term,
       commitIndex,
       termAt,
-    }: { term: number; commitIndex: number; termAt: (index: number) => number | null },
+      configurations,
+    }: {
+      term: number;
+      commitIndex: number;
+      termAt: (index: number) => number | null;
+      configurations: () => readonly Configuration[];
+    },
   ): void {
-    const { committed, committedIn } = this.#group(id);
+    const group = this.#group(id);
+    const { committed, committedIn } = group;
     if (commitIndex <= committed.length) return;
     hold(
       termAt(commitIndex) === term,
@@ -313,19 +446,29 @@ export class Laws implements GroupFacts {
     );
     for (let index = committed.length + 1; index <= commitIndex; index++) {
       const own = termAt(index);
-      const holders = this.#nodeIds.filter((each) => {
-        const log = this.disk(each, id);
-        return log.baseIndex >= index || (own !== null && log.termAt(index) === own);
-      });
+      const has = (log: DiskShadow | undefined) =>
+        log !== undefined && (log.baseIndex >= index || (own !== null && log.termAt(index) === own));
+      const holds = (member: Member) =>
+        (this.storeOf(member.nodeId) === member.storeId && has(this.disk(member.nodeId, id))) ||
+        has(this.#lost.get(`${memberKey(member)} ${id}`));
       hold(
-        own !== null && holders.length * 2 > this.#nodeIds.length,
+        own !== null && configurations().some((configuration) => hasQuorum(configuration, holds)),
         "X6",
         () =>
-          `entry ${index} (term ${own}) of group ${id} is committed with ${holders.length} disks that hold it`,
+          `entry ${index} (term ${own}) of group ${id} is committed without a quorum of ${configurations().map(describe).join(" or ")} that holds it`,
       );
       committed.push(own);
       committedIn.push(term);
+      const configuration = group.configurations.get(`${index} ${own}`);
+      if (configuration !== undefined) this.#changed(group, configuration);
     }
+  }
+
+  #changed(group: GroupLaws, configuration: Configuration): void {
+    const are = new Set(membersOf(configuration).map(memberKey));
+    for (const key of membersOf(group.committedConfiguration).map(memberKey))
+      if (!are.has(key)) group.removed.add(key);
+    group.committedConfiguration = configuration;
   }
 
   /** Whatever anybody applies is committed, the same everywhere, and durable here. */
@@ -384,6 +527,10 @@ export class Laws implements GroupFacts {
     );
     group.stamps = stamps;
   }
+}
+
+function membersOf({ voters, votersOutgoing, learners }: Configuration): readonly Member[] {
+  return [...voters, ...votersOutgoing, ...learners];
 }
 
 function digestOf({ type, logTimeMs, wallTimeMs, data }: Entry): string {

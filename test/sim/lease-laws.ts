@@ -1,6 +1,6 @@
 import type { GroupStatus } from "../../server/group/group-status.ts";
 import type { RaftMessage } from "../../server/raft/message.ts";
-import { hasQuorum } from "./quorums.ts";
+import { type GoesBy, hasQuorum } from "./quorums.ts";
 import type { Schedule } from "./schedule.ts";
 import { hold } from "./violation.ts";
 
@@ -25,13 +25,15 @@ interface Promised {
  */
 export class LeaseLaws {
   readonly #schedule: Schedule;
+  readonly #goesBy: GoesBy;
   /** By "group voter". */
   readonly #promised = new Map<string, Promised[]>();
   /** By "group term candidate". */
   readonly #causes = new Map<string, string>();
 
-  constructor(schedule: Schedule) {
+  constructor(schedule: Schedule, goesBy: GoesBy) {
     this.#schedule = schedule;
+    this.#goesBy = goesBy;
   }
 
   /** A message leaves a node. */
@@ -70,12 +72,15 @@ export class LeaseLaws {
   }
 
   /** `leader` was read without asking anybody: a quorum keeps the promise that it relies on. */
-  read(leader: string, { id: group, term, members }: GroupStatus): void {
+  read(leader: string, status: GroupStatus): void {
+    const { id: group, term } = status;
     const isBound = (voter: string) =>
       voter === leader ||
       this.#open(group, voter).some((promised) => promised.to === leader && promised.term === term);
     hold(
-      hasQuorum(members.configuration, isBound),
+      this.#goesBy(leader, status).some((configuration) =>
+        hasQuorum(configuration, ({ nodeId }) => isBound(nodeId)),
+      ),
       "X31",
       () => `${leader} is read by its lease of term ${term} of group ${group}, and no quorum stands for it`,
     );

@@ -2,9 +2,12 @@ import type { GroupStatus } from "../../server/group/group-status.ts";
 import { leadDigest } from "../../server/group/lead-digest.ts";
 import { decodeEnvelope } from "../../server/group/proposal-envelope.ts";
 import type { PeerMessage, ProposalId } from "../../server/network/peer-message.ts";
+import type { Configuration } from "../../server/raft/configuration.ts";
 import type { RaftMessage } from "../../server/raft/message.ts";
 import { checksum } from "./checksum.ts";
 import type { DiskShadow } from "./disk-shadow.ts";
+import { describe, memberKey } from "./electorate.ts";
+import { hasQuorum } from "./quorums.ts";
 import { hold } from "./violation.ts";
 
 type Message<T extends RaftMessage["type"]> = Extract<RaftMessage, { type: T }>;
@@ -19,11 +22,20 @@ export interface GroupFacts {
   committedIndex(group: number): number;
   committedTermAt(group: number, index: number): number | null;
   hasLeader(group: number, term: number): boolean;
+  /** What the disk of `node` calls itself. */
+  storeOf(node: string): string | null;
+  /** What `node` may go by just now. */
+  configurations(node: string, group: number, now: readonly GroupStatus[]): readonly Configuration[];
   /** A leader of `term`, whose log is told by `termAt`, takes everything up to `commitIndex` for committed. */
   commits(
     node: string,
     group: number,
-    lead: { term: number; commitIndex: number; termAt: (index: number) => number | null },
+    lead: {
+      term: number;
+      commitIndex: number;
+      termAt: (index: number) => number | null;
+      configurations: () => readonly Configuration[];
+    },
   ): void;
 }
 
@@ -34,13 +46,15 @@ interface Sent {
   readonly group: number;
   /** Of the sender, as of now. */
   readonly disk: DiskShadow;
+  /** What the sender goes by. */
+  readonly configurations: () => readonly Configuration[];
 }
 
 interface Candidacy {
   readonly lastLogIndex: number;
   readonly lastLogTerm: number;
   readonly storeId: string;
-  /** Who granted it, and told so. The candidate itself is one of them. */
+  /** Members that granted it, and told so. The candidate itself is one of them. */
   readonly voters: Set<string>;
 }
 
@@ -48,12 +62,14 @@ interface Candidacy {
 class Term {
   /** By who campaigned. */
   readonly candidacies = new Map<string, Candidacy>();
-  /** By whoever would campaign: who encouraged it. */
+  /** By whoever would campaign: members that encouraged it. */
   readonly encouraged = new Map<string, Set<string>>();
   /** The leader of the term before asked it to. */
   readonly asked = new Set<string>();
   /** The leader's log, as far as it has told it: terms by index. */
   readonly told: number[] = [];
+  /** Who was seen to have won it. */
+  readonly elected = new Set<string>();
 }
 
 /**
@@ -62,7 +78,6 @@ class Term {
  */
 export class MessageLaws {
   readonly #facts: GroupFacts;
-  readonly #nodes: number;
   /** By "group term". */
   readonly #terms = new Map<string, Term>();
   /** By digest: the leads that it stands for. */
@@ -74,9 +89,8 @@ export class MessageLaws {
   /** By whose number: the one command that it names. */
   readonly #commands = new Map<string, number>();
 
-  constructor(facts: GroupFacts, nodes: number) {
+  constructor(facts: GroupFacts) {
     this.#facts = facts;
-    this.#nodes = nodes;
   }
 
   #term(group: number, term: number): Term {
@@ -89,8 +103,9 @@ export class MessageLaws {
     return known;
   }
 
-  #isQuorum(nodes: number): boolean {
-    return nodes * 2 > this.#nodes;
+  /** The term of an entry that the leader of `term` has sent to anybody; null: none that is known. */
+  told(group: number, term: number, index: number): number | null {
+    return this.#term(group, term).told[index] ?? null;
   }
 
   /** `statuses`: of the sender's groups, as of now. */
@@ -98,7 +113,9 @@ export class MessageLaws {
     switch (message.type) {
       case "raft": {
         const { group } = message;
-        this.#raft({ from, to, group, disk: this.#facts.disk(from, group) }, message.message);
+        const configurations = () => this.#facts.configurations(from, group, statuses());
+        const disk = this.#facts.disk(from, group);
+        this.#raft({ from, to, group, disk, configurations }, message.message);
         return;
       }
       case "heartbeat":
@@ -120,6 +137,11 @@ export class MessageLaws {
   }
 
   #raft(sent: Sent, message: RaftMessage): void {
+    hold(
+      message.storeId === this.#facts.storeOf(sent.from),
+      "X21",
+      () => `${sent.from} sends ${message.type} in the name of disk ${message.storeId}`,
+    );
     switch (message.type) {
       case "preVote":
         return;
@@ -198,27 +220,29 @@ export class MessageLaws {
 
   // ── elections ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #preVoteResponse({ from, to, group }: Sent, { term, granted }: Message<"preVoteResponse">): void {
+  #preVoteResponse({ from, to, group }: Sent, { term, storeId, granted }: Message<"preVoteResponse">): void {
     if (!granted) return;
     const { encouraged } = this.#term(group, term);
     const by = encouraged.get(to) ?? new Set();
-    encouraged.set(to, by.add(from));
+    encouraged.set(to, by.add(memberKey({ nodeId: from, storeId })));
   }
 
   #requestVote(sent: Sent, message: Message<"requestVote">): void {
-    const { from, group } = sent;
+    const { from, group, configurations } = sent;
     const { term, storeId, lastLogIndex, lastLogTerm } = message;
     this.#savedVote(sent, message, { nodeId: from, storeId });
     const { candidacies, encouraged, asked } = this.#term(group, term);
-    const by = (encouraged.get(from)?.size ?? 0) + 1;
+    const self = memberKey({ nodeId: from, storeId });
+    const by = new Set(encouraged.get(from)).add(self);
     hold(
-      asked.has(from) || this.#isQuorum(by),
+      asked.has(from) || isQuorum(configurations(), by),
       "X22",
-      () => `${from} campaigns in term ${term} of group ${group}, encouraged by ${by} of ${this.#nodes}`,
+      () =>
+        `${from} campaigns in term ${term} of group ${group}, encouraged by ${[...by].join()} of ${configurations().map(describe).join(" or ")}`,
     );
     const known = candidacies.get(from);
     if (known === undefined)
-      candidacies.set(from, { lastLogIndex, lastLogTerm, storeId, voters: new Set([from]) });
+      candidacies.set(from, { lastLogIndex, lastLogTerm, storeId, voters: new Set([self]) });
     const isSame = known === undefined || known.storeId === storeId;
     hold(isSame, "X21", () => `${from} campaigns in term ${term} of group ${group} with two disks`);
   }
@@ -247,12 +271,12 @@ export class MessageLaws {
           `${from}, whose log ends at ${disk.lastIndex} of term ${disk.lastTerm}, votes for ${to}, whose ends at ${lastLogIndex} of term ${lastLogTerm} (group ${group}, term ${term})`,
       );
     }
-    candidacy.voters.add(from);
+    candidacy.voters.add(memberKey({ nodeId: from, storeId: message.storeId }));
   }
 
   /** Whoever leads has the term and its own vote on its disk, and was elected. */
   #leads(sent: Sent, message: Message<LeaderSaid>): void {
-    const { from, group, disk } = sent;
+    const { from, group, disk, configurations } = sent;
     const { term, storeId } = message;
     const { hardState } = disk;
     hold(
@@ -263,21 +287,31 @@ export class MessageLaws {
       () =>
         `${from} leads term ${term} of group ${group} with term ${hardState?.term ?? 0} and a vote for ${hardState?.votedFor?.nodeId ?? "nobody"} on its disk`,
     );
-    this.elected(from, group, term);
+    this.elected(from, group, { term, configurations });
   }
 
-  elected(node: string, group: number, term: number): void {
-    const votes = this.#term(group, term).candidacies.get(node)?.voters.size ?? 1;
+  /** Judged when it is seen first: what it goes by may change from then on. */
+  elected(
+    node: string,
+    group: number,
+    { term, configurations }: { term: number; configurations: () => readonly Configuration[] },
+  ): void {
+    const { elected, candidacies } = this.#term(group, term);
+    if (elected.has(node)) return;
+    elected.add(node);
+    const self = memberKey({ nodeId: node, storeId: this.#facts.storeOf(node) ?? "" });
+    const voters = candidacies.get(node)?.voters ?? new Set([self]);
     hold(
-      this.#isQuorum(votes),
+      isQuorum(configurations(), voters),
       "X22",
-      () => `${node} leads term ${term} of group ${group} with ${votes} votes of ${this.#nodes}`,
+      () =>
+        `${node} leads term ${term} of group ${group} with votes of ${[...voters].join()}, by ${configurations().map(describe).join(" or ")}`,
     );
   }
 
   // ── replication ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #appendEntries({ from, group, disk }: Sent, message: Message<"appendEntries">): void {
+  #appendEntries({ from, group, disk, configurations }: Sent, message: Message<"appendEntries">): void {
     const { term, prevLogIndex, prevLogTerm, entries, commitIndex } = message;
     const { told } = this.#term(group, term);
     told[prevLogIndex] = prevLogTerm;
@@ -286,6 +320,7 @@ export class MessageLaws {
       term,
       commitIndex,
       termAt: (index) => told[index] ?? disk.termAt(index),
+      configurations,
     });
   }
 
@@ -393,4 +428,10 @@ export class MessageLaws {
     hold(envelope !== null, "X24", () => `an entry of group ${group} is no proposal`);
     this.#named(group, envelope.id, envelope.command);
   }
+}
+
+function isQuorum(configurations: readonly Configuration[], members: ReadonlySet<string>): boolean {
+  return configurations.some((configuration) =>
+    hasQuorum(configuration, (voter) => members.has(memberKey(voter))),
+  );
 }

@@ -34,7 +34,7 @@ export class QuorumWatch {
         other === nodeId || nowMs - (this.#arrivedMs.get(`${other}>${nodeId}`) ?? 0) <= lookMs;
       const still = new Map<string, number>();
       for (const { id, role, term, members } of process.node.groups()) {
-        if (role !== "leader" || hasQuorum(members.configuration, isHeard)) continue;
+        if (role !== "leader" || hasQuorum(members.configuration, ({ nodeId }) => isHeard(nodeId))) continue;
         const key = `${id} ${term}`;
         const looks = (silent.get(key) ?? 0) + 1;
         hold(

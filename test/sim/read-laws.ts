@@ -1,6 +1,6 @@
 import type { GroupStatus } from "../../server/group/group-status.ts";
 import type { RaftMessage } from "../../server/raft/message.ts";
-import { hasQuorum } from "./quorums.ts";
+import { type GoesBy, hasQuorum } from "./quorums.ts";
 import type { Schedule } from "./schedule.ts";
 import { hold } from "./violation.ts";
 
@@ -14,13 +14,15 @@ interface Sent {
 /** Read indexes rest on confirmations that were asked for since: looked at one by one (dissertation §6.4). */
 export class ReadLaws {
   readonly #schedule: Schedule;
+  readonly #goesBy: GoesBy;
   /** When it was sent last, by "group term voter>leader". */
   readonly #confirmedMs = new Map<string, number>();
   /** When another node's read was asked for first, by "group asker number". */
   readonly #askedMs = new Map<string, number>();
 
-  constructor(schedule: Schedule) {
+  constructor(schedule: Schedule, goesBy: GoesBy) {
     this.#schedule = schedule;
+    this.#goesBy = goesBy;
   }
 
   sent(sent: Sent, message: RaftMessage, statuses: () => readonly GroupStatus[]): void {
@@ -39,15 +41,14 @@ export class ReadLaws {
   }
 
   /** Something that `who` asked for at `askedMs` may be read, says the leader. */
-  answered(
-    leader: string,
-    { id: group, term, members }: GroupStatus,
-    { askedMs, who }: { askedMs: number; who: string },
-  ): void {
+  answered(leader: string, status: GroupStatus, { askedMs, who }: { askedMs: number; who: string }): void {
+    const { id: group, term } = status;
     const isConfirmed = (voter: string) =>
       voter === leader || (this.#confirmedMs.get(`${group} ${term} ${voter}>${leader}`) ?? -1) >= askedMs;
     hold(
-      hasQuorum(members.configuration, isConfirmed),
+      this.#goesBy(leader, status).some((configuration) =>
+        hasQuorum(configuration, ({ nodeId }) => isConfirmed(nodeId)),
+      ),
       "X33",
       () =>
         `${leader}, leader of term ${term} of group ${group}, lets ${who} read, and no quorum has confirmed it`,

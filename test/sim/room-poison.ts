@@ -1,5 +1,6 @@
 import { Poison } from "./poison.ts";
 import { type RoomApp, servingSessions } from "./room-app.ts";
+import type { SimDisk } from "./sim-disk.ts";
 import type { SimRoom } from "./sim-room.ts";
 import { SimMarks, SimWatchdog } from "./sim-watchdog.ts";
 import { hold } from "./violation.ts";
@@ -13,21 +14,25 @@ const meanMs = 2_000;
 export class RoomPoison {
   readonly poison: Poison;
   readonly #parts: WorldParts<RoomApp>;
-  /** By node: what its watchdog leaves on its disk. */
-  readonly #marks: ReadonlyMap<string, SimMarks>;
+  /** What a node's watchdog leaves on its disk. */
+  readonly #marks = new WeakMap<SimDisk, SimMarks>();
   #isResting = false;
 
   constructor(parts: WorldParts<RoomApp>) {
     const { cluster, chance } = parts;
     this.#parts = parts;
     this.poison = new Poison(cluster.nodeIds, chance);
-    this.#marks = new Map(cluster.nodeIds.map((id) => [id, new SimMarks()]));
   }
 
   watchdog(nodeId: string): SimWatchdog {
-    const disk = this.#marks.get(nodeId);
-    if (disk === undefined) throw new Error(`there is no node ${nodeId}`);
-    return new SimWatchdog({ ...this.#parts, nodeId, disk, poison: this.poison });
+    return new SimWatchdog({ ...this.#parts, nodeId, disk: this.#marksOf(nodeId), poison: this.poison });
+  }
+
+  #marksOf(nodeId: string): SimMarks {
+    const disk = this.#parts.cluster.disk(nodeId);
+    const marks = this.#marks.get(disk) ?? new SimMarks();
+    this.#marks.set(disk, marks);
+    return marks;
   }
 
   start(): void {
@@ -59,8 +64,10 @@ export class RoomPoison {
   }
 
   unrest(): string | null {
-    for (const [id, { marks }] of this.#marks)
+    for (const id of this.#parts.cluster.nodeIds) {
+      const { marks } = this.#marksOf(id);
       if (marks.size > 0) return `${id} has a mark of ${[...marks.keys()].join()}`;
+    }
     for (const { nodeId, app } of this.#parts.cluster.processes) {
       for (const [roomId, { program }] of app.rooms.sessions?.rooms ?? [])
         if ((program as unknown as { room: SimRoom }).room.poisonsDue > 0)

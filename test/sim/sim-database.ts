@@ -74,6 +74,11 @@ function carryOut(values: Map<string, Uint8Array>, operations: readonly Operatio
   }
 }
 
+/** Whatever the tables have of these counts for nothing. */
+export function keysInLog({ log }: SimFolder): ReadonlySet<string> {
+  return new Set(readRecords(log).flatMap((record) => decodeBatch(record).map(({ key }) => key)));
+}
+
 /** What LevelDB is to one process, on simulated files: the product's own scan judges them first. */
 export class SimDatabase implements Database {
   readonly #options: SimDatabaseOptions;

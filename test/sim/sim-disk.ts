@@ -6,12 +6,14 @@ import type {
   SaveBatch,
   Storage,
   StorageContents,
+  StoreSeen,
 } from "../../server/storage/storage.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
+import type { DiskShadow } from "./disk-shadow.ts";
 import type { Laws } from "./laws.ts";
 import type { Owner, Schedule } from "./schedule.ts";
-import { SimDatabase } from "./sim-database.ts";
+import { keysInLog, SimDatabase } from "./sim-database.ts";
 import { type Ending, SimFolder } from "./sim-folder.ts";
 import type { Trace } from "./trace.ts";
 import { hold } from "./violation.ts";
@@ -22,6 +24,17 @@ export interface SimDiskParts {
   readonly laws: Laws;
   readonly coverage: Coverage;
   readonly trace: Trace;
+}
+
+/** Everything that was on a disk at one moment. */
+export interface DiskImage {
+  readonly folder: SimFolder;
+  readonly storeId: string | null;
+  /** The starts that it had seen. */
+  readonly bootCount: number;
+  readonly seen: readonly StoreSeen[];
+  /** As the laws see it, by group. */
+  readonly shadows: ReadonlyMap<number, DiskShadow>;
 }
 
 /** A node's disk: slow, full or broken at times, and cut off by a crash at any moment. Outlives the node's processes. */
@@ -40,6 +53,15 @@ export class SimDisk {
   #hasFailed = false;
   /** What was durable on it is not there any more. */
   #damage: string | null = null;
+  /** It is an old image of itself. */
+  isOld = false;
+  /** A process ended because of what it found on it, or was told of it. */
+  wasRefused = false;
+  /** A process ended because the cluster goes on without this disk. */
+  wasRemoved = false;
+  /** What is durable of other nodes' disks. */
+  seen: readonly StoreSeen[] = [];
+  bootCount = 0;
 
   constructor(nodeId: string, parts: SimDiskParts) {
     this.#nodeId = nodeId;
@@ -73,7 +95,7 @@ export class SimDisk {
 
   /** While no process has it. @returns what was damaged, null if there is nothing yet */
   flipBit(): string | null {
-    this.#damage ??= this.#folder.flipBit(this.#parts.chance);
+    this.#damage ??= this.#folder.flipBit(this.#parts.chance, keysInLog(this.#folder));
     return this.#damage;
   }
 
@@ -84,18 +106,30 @@ export class SimDisk {
   /** Why a process with this disk ends. */
   explains(error: unknown): boolean {
     const { code } = error as { code?: unknown };
-    if (code === "STORAGE_CORRUPT") return this.#damage !== null;
+    if (code === "STORAGE_CORRUPT" || code === "STORE_OLD") {
+      this.wasRefused = true;
+      this.#parts.coverage.hit(this.isOld ? "oldImagesRefused" : "flipsFound");
+      return code === "STORE_OLD" ? this.isOld : this.#damage !== null;
+    }
     return (code === "STORAGE_FAILED" || code === "DISK") && this.#hasFailed;
   }
 
   /** A copy of everything, as somebody may have made one, with the node stopped. */
-  image(): SimFolder {
-    return this.#folder.copy();
+  image(): DiskImage {
+    const { bootCount, seen } = this;
+    const { storeId, shadows } = this.#parts.laws.image(this.#nodeId);
+    return { folder: this.#folder.copy(), storeId, bootCount, seen, shadows };
   }
 
   /** While no process has it. */
-  restore(image: SimFolder): void {
-    this.#folder = image;
+  restore(image: DiskImage, { isOld }: { isOld: boolean }): void {
+    this.#folder = image.folder.copy();
+    this.#damage = null;
+    this.isOld = isOld;
+    this.wasRefused = false;
+    this.seen = image.seen;
+    this.bootCount = image.bootCount;
+    this.#parts.laws.restored(this.#nodeId, image);
   }
 
   /** The disk as one process has it. */
@@ -147,7 +181,9 @@ class WatchedStorage implements Storage {
     const { laws, coverage, nodeId, disk } = this.#parts;
     const opened = await this.#storage.open();
     hold(disk.damage === null, "X27", () => `${nodeId} starts although somebody damaged ${disk.damage}`);
-    laws.opened(nodeId, opened.groups);
+    laws.opened(nodeId, opened);
+    disk.seen = opened.seen;
+    disk.bootCount = opened.identity.bootCount;
     for (const { checkpoints } of opened.groups.values()) coverage.hit("restores", checkpoints.size);
     return opened;
   }
@@ -168,6 +204,7 @@ class WatchedStorage implements Storage {
       trace.note(`${nodeId} saves g${group}${what.join("")}`);
     }
     await this.#storage.save(batch);
+    if (batch.seen !== undefined) this.#parts.disk.seen = batch.seen;
     // The laws hear of it when it happens, in the continuation of the very promise that tells the node.
     laws.settled(nodeId, true);
   }

@@ -134,8 +134,11 @@ export class SimFolder implements DatabaseFiles {
     return false;
   }
 
-  /** Flips one bit of what was durable: in the log, the manifest, or a value in a table. @returns where, in words */
-  flipBit(chance: Chance): string | null {
+  /**
+   * Flips one bit of what was durable: in the log, the manifest, or a value in a table that the log does not take the
+   * place of. @returns where, in words
+   */
+  flipBit(chance: Chance, keysInLog: ReadonlySet<string>): string | null {
     const flip = (bytes: Uint8Array): number => {
       const at = chance.below(bytes.length);
       bytes[at] = (bytes[at] as number) ^ (1 << chance.below(8));
@@ -146,7 +149,7 @@ export class SimFolder implements DatabaseFiles {
       this.#manifest = Uint8Array.from(this.#manifest);
       return `its manifest at byte ${flip(this.#manifest)}`;
     }
-    const keys = [...this.table.keys()];
+    const keys = [...this.table.keys()].filter((key) => !keysInLog.has(key));
     if (keys.length === 0) return null;
     const key = chance.pick(keys);
     const value = Uint8Array.from(this.table.get(key) as Uint8Array);

@@ -35,7 +35,7 @@ export interface SimNetworkParts {
   readonly coverage: Coverage;
   readonly trace: Trace;
   /** A message leaves a node. */
-  readonly sent: (from: string, to: string, message: PeerMessage) => void;
+  readonly sent: (from: string, to: Host, message: PeerMessage) => void;
   /** A message has come to a node. */
   readonly arrived: (from: string, to: string) => void;
 }
@@ -98,7 +98,7 @@ export class SimNetwork {
     const link = this.#links.get(pairOf(from, to));
     const end = link?.ends[from];
     if (link === undefined || end?.state !== "up") return;
-    this.#parts.sent(from, to, message);
+    this.#parts.sent(from, (link.ends[to] as End).host, message);
     const { chance, coverage } = this.#parts;
     if (chance.hits(this.loss)) {
       coverage.hit("messagesLost");

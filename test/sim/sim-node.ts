@@ -16,7 +16,8 @@ export class ProcessEnded extends Error {}
 
 export interface SimProcessParts<App extends SimApp> {
   readonly nodeId: string;
-  readonly nodeIds: readonly string[];
+  /** What its --peers name. */
+  readonly peerIds: readonly string[];
   readonly groups: number;
   readonly engine: Partial<EngineOptions>;
   readonly electionTimeoutBaseMs: number;
@@ -51,6 +52,8 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
   isPaused = false;
   /** Groups of this process that sleep. */
   readonly asleep = new Set<number>();
+  /** What its disk has is not what its node was last. */
+  readonly isOnOldDisk: boolean;
   /** Its groups have leaders, and its clients may be served. */
   isReady = false;
   /** Wall clock minus simulated time, ms. */
@@ -70,6 +73,7 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
     this.nodeId = nodeId;
     this.#parts = parts;
     this.#bootMs = schedule.nowMs;
+    this.isOnOldDisk = parts.disk.isOld;
     this.#rate = chance.between(0.97, 1.03);
     this.wallOffsetMs = 1_700_000_000_000 + chance.between(-30_000, 30_000);
     this.app = parts.app({
@@ -88,12 +92,7 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
         },
         randomBytes: (count) => chance.bytes(count),
         storage: parts.disk.open(this),
-        network: (identity) =>
-          parts.network.attach(
-            this,
-            identity,
-            parts.nodeIds.filter((id) => id !== nodeId),
-          ),
+        network: (identity) => parts.network.attach(this, identity, parts.peerIds),
         engine: parts.engine,
       },
     });
@@ -109,14 +108,13 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
   }
 
   #options(): NodeOptions {
-    const { nodeId, nodeIds, groups, electionTimeoutBaseMs, leadPriorities } = this.#parts;
-    const others = nodeIds.filter((id) => id !== nodeId);
+    const { nodeId, peerIds, groups, electionTimeoutBaseMs, leadPriorities } = this.#parts;
     return {
       ...nodeDefaults,
       id: nodeId,
       publicUrl: `http://${nodeId}`,
       peerUrl: `ws://${nodeId}`,
-      peers: Object.fromEntries(others.map((id) => [id, `ws://${id}`])),
+      peers: Object.fromEntries(peerIds.map((id) => [id, `ws://${id}`])),
       data: "/",
       secret: "simulated",
       linkDelayMs: {},

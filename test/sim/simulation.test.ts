@@ -1,13 +1,13 @@
 // test-run: seconds=400 node=--import=./server/colyseus/register.ts
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { Coverage, covered } from "./coverage.ts";
+import { Coverage, covered, seldom } from "./coverage.ts";
 import { type Outcome, simulate } from "./simulation.ts";
 
 const seeds = 300;
 const firstSeed = 1;
 /** How often each kind of event must have happened in all seeds together, at least. */
-const timesMin = 10;
+const timesMin = { often: 10, seldom: 3 };
 
 /** Seeds that once failed, and what was wrong. */
 const seedsThatFailed: readonly (readonly [seed: number, why: string])[] = [
@@ -34,7 +34,7 @@ test("[X14] the same seed gives the same run, whatever ran before it", async () 
 
 const coverage = new Coverage();
 
-test(`[X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X16, X21, X22, X23, X24, X25, X26, X27, X28, X29, X30, X31, X32, X33, Q19, V10] ${seeds} seeds: the cluster keeps its promises`, async () => {
+test(`[X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X16, X21, X22, X23, X24, X25, X26, X27, X28, X29, X30, X31, X32, X33, X35, X36, Q19, V10] ${seeds} seeds: the cluster keeps its promises`, async () => {
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
     const outcome = await simulate({ seed });
     coverage.add(outcome.coverage);
@@ -45,7 +45,8 @@ test(`[X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X16, X21, X22, X2
 test("[X15] everything that may happen has happened", () => {
   for (const name of covered.rooms) {
     const times = coverage.counts[name];
-    assert.ok(times >= timesMin, `${name} happened ${times} times, expected are at least ${timesMin}`);
+    const min = seldom.has(name) ? timesMin.seldom : timesMin.often;
+    assert.ok(times >= min, `${name} happened ${times} times, expected are at least ${min}`);
   }
 });
 

@@ -1,9 +1,11 @@
+import { nodeDefaults } from "../../server/cluster/options.ts";
 import { reportInWorld } from "../../server/session/sandbox.ts";
 import { Chance } from "./chance.ts";
 import { Cluster, nodeIdsOf } from "./cluster.ts";
 import { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
 import { Laws } from "./laws.ts";
+import { MembersOperator } from "./members-operator.ts";
 import { Readers } from "./readers.ts";
 import type { RegisterApp } from "./register-app.ts";
 import type { RoomApp } from "./room-app.ts";
@@ -43,6 +45,8 @@ const faultsMs = { min: 2_000, max: 5_000 };
 const calmMsMax = 30_000;
 /** Of the cluster; three is the usual one. */
 const sizes = [2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5] as const;
+/** Of the runs; in them the members change all the time. */
+const changingShare = 0.5;
 const eventsMax = 3_000_000;
 
 /** One seed, one run, in one macrotask: machines are never called from a promise's continuation. */
@@ -84,6 +88,7 @@ class Simulation<App extends SimApp> {
   readonly #cluster: Cluster<App>;
   readonly #readers: Readers;
   readonly #faults: Faults;
+  readonly #operator: MembersOperator | null;
   readonly #world: World<App>;
   /** Else leaders hold leases. */
   readonly #failsOverFast: boolean;
@@ -98,7 +103,7 @@ class Simulation<App extends SimApp> {
     const chance = this.#chance;
     this.#failsOverFast = chance.hits(0.6);
     const nodes = chance.pick(sizes);
-    this.#laws = new Laws(nodeIdsOf(nodes), { coverage: this.#coverage, schedule: this.#schedule });
+    this.#laws = new Laws({ coverage: this.#coverage, schedule: this.#schedule });
     const parts = {
       schedule: this.#schedule,
       chance,
@@ -120,7 +125,15 @@ class Simulation<App extends SimApp> {
       app: (setup) => this.#world.app(setup),
     });
     this.#readers = new Readers(this.#cluster, parts);
-    this.#faults = new Faults(this.#cluster, parts, { clocksKeepTime: !this.#failsOverFast });
+    const replaceDisk = (id: string) => this.#operator?.replaceDisk(id) ?? false;
+    this.#faults = new Faults(
+      this.#cluster,
+      { ...parts, replaceDisk },
+      { clocksKeepTime: !this.#failsOverFast },
+    );
+    this.#operator = chance.hits(changingShare)
+      ? new MembersOperator(this.#cluster, parts, (id) => this.#faults.crash(id))
+      : null;
     this.#world = makeWorld({ ...parts, cluster: this.#cluster });
   }
 
@@ -191,9 +204,13 @@ class Simulation<App extends SimApp> {
     this.#world.start();
     this.#readers.start();
     if (!this.#failsOverFast) this.#readers.watchLeases();
-    this.#schedule.in(this.#chance.wait(800), null, () => this.#faults.start());
+    this.#schedule.in(this.#chance.wait(800), null, () => {
+      this.#faults.start();
+      this.#operator?.start();
+    });
     if (!this.#runUntil(this.#chance.between(faultsMs.min, faultsMs.max))) return;
     this.#faults.end();
+    this.#operator?.end();
     if (!this.#runUntil(this.#schedule.nowMs + 600)) return;
     this.#world.rest();
     const deadlineMs = this.#schedule.nowMs + calmMsMax;
@@ -223,6 +240,8 @@ class Simulation<App extends SimApp> {
 
   /** Why the cluster is not at rest; null if it is. */
   #unrest(): string | null {
+    const changing = this.#operator?.unrest() ?? null;
+    if (changing !== null) return changing;
     for (const id of this.#cluster.nodeIds) {
       const each = this.#cluster.process(id);
       if (each === null || !each.isReady) return `${id} is ${each?.node.life.state ?? "down"}, not ready`;
@@ -235,11 +254,13 @@ class Simulation<App extends SimApp> {
     return this.#misplacedLead() ?? this.#world.unrest();
   }
 
-  /** A group that is not led by a node of the highest priority, once all have been there for long enough. */
+  /** A group that is not led by a voter of the highest priority, once all have been there for long enough. */
   #misplacedLead(): string | null {
-    const highest = Math.max(...this.#leadPriorities.values());
+    const priorityOf = (id: string) => this.#leadPriorities.get(id) ?? nodeDefaults.leadPriority;
     for (const { id: group, leader } of this.#cluster.processes[0]?.node.groups() ?? []) {
-      const priority = this.#leadPriorities.get(leader ?? "") ?? 0;
+      const { voters } = this.#laws.committedConfiguration(group);
+      const highest = Math.max(...voters.map(({ nodeId }) => priorityOf(nodeId)));
+      const priority = leader === null ? 0 : priorityOf(leader);
       if (priority < highest) return `group ${group} is led by ${leader}, of priority ${priority}`;
     }
     return null;

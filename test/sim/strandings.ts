@@ -32,11 +32,12 @@ export class Strandings {
     );
     if (leaders.length === 0) return;
     const { nodeId } = chance.pick(leaders);
+    const disk = this.#cluster.disk(nodeId);
     coverage.hit("strandings");
     trace.note(`${nodeId} is stranded`);
     const others = nodeIds.filter((other) => other !== nodeId);
     for (const other of others) network.cut(nodeId, other);
-    later(chance.wait(10), () => this.#cluster.disk(nodeId).stall(chance.between(50, 900)));
+    later(chance.wait(10), () => disk.stall(chance.between(50, 900)));
     later(chance.between(100, 600), () => {
       trace.note(`${nodeId} is stranded no more`);
       for (const other of others) network.heal(nodeId, other);

@@ -1,0 +1,145 @@
+import type { Chance } from "./chance.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Coverage } from "./coverage.ts";
+import type { Laws } from "./laws.ts";
+import type { DiskImage, SimDisk } from "./sim-disk.ts";
+import type { Trace } from "./trace.ts";
+
+const pollMs = 60;
+
+interface DiskDamageParts {
+  readonly chance: Chance;
+  readonly coverage: Coverage;
+  readonly laws: Laws;
+  readonly trace: Trace;
+  /** Never, if the faults are over by then. */
+  readonly later: (ms: number, run: () => void) => void;
+  /** An empty disk is made a member instead. False: not now, the others could not go on without it. */
+  readonly replaceDisk: (id: string) => boolean;
+}
+
+/** What should be on a disk, and is not: what it was before that is kept, for an operator who has a good copy. */
+interface Damaged {
+  readonly id: string;
+  readonly disk: SimDisk;
+  readonly good: DiskImage;
+}
+
+/** Disks that change behind their nodes' backs: a bit flips, or an old image takes the place of what was there. */
+export class DiskDamage {
+  readonly #cluster: Cluster;
+  readonly #parts: DiskDamageParts;
+  readonly #damaged = new Map<string, Damaged>();
+
+  constructor(cluster: Cluster, parts: DiskDamageParts) {
+    this.#cluster = cluster;
+    this.#parts = parts;
+  }
+
+  /** Everybody has the disk again that it should have. */
+  end(): void {
+    for (const damaged of [...this.#damaged.values()]) this.#repair(damaged);
+  }
+
+  // ── a bit ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  flipBit(id: string): void {
+    const good = this.#switchOff(id);
+    if (good === null) return;
+    const disk = this.#cluster.disk(id);
+    const { coverage, trace, chance, later } = this.#parts;
+    const what = disk.flipBit();
+    if (what === null) return this.#cluster.boot(id);
+    coverage.hit("bitsFlipped");
+    trace.note(`${id}: a bit flips in ${what}`);
+    const damaged = { id, disk, good };
+    this.#damaged.set(id, damaged);
+    later(chance.between(20, 300), () => this.#cluster.boot(id));
+    this.#repairLater(damaged);
+  }
+
+  /** Once its node has found it, and not before. */
+  #repairLater(damaged: Damaged): void {
+    const { chance, later, replaceDisk } = this.#parts;
+    const { id, disk } = damaged;
+    later(pollMs + chance.wait(300), () => {
+      if (this.#damaged.get(id) !== damaged) return;
+      if (!this.#isThere(damaged)) this.#damaged.delete(id);
+      else if (!disk.wasRefused || this.#cluster.process(id) !== null) this.#repairLater(damaged);
+      else if (chance.hits(0.5) && replaceDisk(id)) this.#damaged.delete(id);
+      else {
+        this.#repair(damaged);
+        this.#cluster.boot(id);
+      }
+    });
+  }
+
+  // ── an old image ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** One is made, and comes back once the node has been started twice since, and all others have noticed that. */
+  oldImage(id: string): void {
+    const old = this.#switchOff(id);
+    if (old === null) return;
+    const { chance, later, trace } = this.#parts;
+    const disk = this.#cluster.disk(id);
+    trace.note(`${id}: somebody makes an image of its disk, as of start ${old.bootCount}`);
+    later(chance.between(5, 100), () => this.#cluster.boot(id));
+    later(chance.between(300, 800), () => {
+      if (this.#cluster.process(id) === null || this.#cluster.disk(id) !== disk) return;
+      this.#cluster.crash(id, "killed");
+      later(chance.between(5, 100), () => this.#cluster.boot(id));
+      this.#bringBack({ id, disk, old });
+    });
+  }
+
+  #bringBack(image: { id: string; disk: SimDisk; old: DiskImage }): void {
+    const { chance, coverage, later, trace } = this.#parts;
+    const { id, disk, old } = image;
+    later(pollMs, () => {
+      const isThere = this.#cluster.nodeIds.includes(id) && this.#cluster.disk(id) === disk;
+      if (!isThere || this.#damaged.has(id)) return;
+      const good = this.#isKnown(image) ? this.#switchOff(id) : null;
+      if (good === null) return this.#bringBack(image);
+      coverage.hit("oldImages");
+      trace.note(`${id} gets the image of start ${old.bootCount} for that of ${good.bootCount}`);
+      disk.restore(old, { isOld: true });
+      const damaged = { id, disk, good };
+      this.#damaged.set(id, damaged);
+      later(chance.between(20, 300), () => this.#cluster.boot(id));
+      this.#repairLater(damaged);
+    });
+  }
+
+  /** All that may meet it remember that this disk was started again since. */
+  #isKnown({ id, old }: { id: string; old: DiskImage }): boolean {
+    return this.#cluster.nodeIds.every((other) => {
+      if (other === id) return true;
+      const { seen } = this.#cluster.disk(other);
+      return seen.some(({ storeId, bootCount }) => storeId === old.storeId && bootCount >= old.bootCount + 2);
+    });
+  }
+
+  // ── both ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** @returns what is on its disk; null: not just now */
+  #switchOff(id: string): DiskImage | null {
+    const disk = this.#cluster.disk(id);
+    // What was written and not acknowledged is nobody's loss, and what a power cut takes is not told from it.
+    if (this.#cluster.process(id) === null || disk.isSaving || this.#damaged.has(id)) return null;
+    this.#cluster.crash(id, "killed");
+    return disk.image();
+  }
+
+  #isThere({ id, disk }: Damaged): boolean {
+    return this.#cluster.nodeIds.includes(id) && this.#cluster.disk(id) === disk;
+  }
+
+  #repair(damaged: Damaged): void {
+    const { id, disk, good } = damaged;
+    this.#damaged.delete(id);
+    if (!this.#isThere(damaged)) return;
+    this.#cluster.crash(id, "killed");
+    this.#parts.trace.note(`${id} gets its good disk back`);
+    disk.restore(good, { isOld: false });
+  }
+}
