@@ -5,7 +5,7 @@ import type { MembersList } from "../cluster/members-list.ts";
 import type { TestudoNode } from "../cluster/node.ts";
 import { nodeIdKind, url } from "../cluster/option-kind.ts";
 import { nodesMax } from "../cluster/options.ts";
-import { OperatorError } from "./operator-error.ts";
+import { notFounded, OperatorError } from "./operator-error.ts";
 import type { OperatorRoute } from "./operator-handler.ts";
 
 const node = nodeIdKind.schema;
@@ -54,12 +54,4 @@ async function change({ members, options }: Asked, body: unknown): Promise<Chang
     if (error instanceof MembersError) throw new OperatorError(409, error.code, error.message);
     throw error;
   }
-}
-
-function notFounded(nodeId: string): OperatorError {
-  return new OperatorError(
-    503,
-    "NOT_FOUNDED",
-    `${nodeId} knows of no cluster yet: is it linked with the nodes that --peers names?`,
-  );
 }

@@ -11,3 +11,11 @@ export class OperatorError extends Error {
     this.code = code;
   }
 }
+
+export function notFounded(nodeId: string): OperatorError {
+  return new OperatorError(
+    503,
+    "NOT_FOUNDED",
+    `${nodeId} knows of no cluster yet: is it linked with the nodes that --peers names?`,
+  );
+}

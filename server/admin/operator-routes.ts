@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { encodeBackup } from "../cluster/backup/backup-file.ts";
 import type { TestudoNode } from "../cluster/node.ts";
+import { leadRoutes } from "./lead-routes.ts";
 import { membersRoutes } from "./members-routes.ts";
 import { OperatorError } from "./operator-error.ts";
 import type { OperatorRoute } from "./operator-handler.ts";
@@ -17,6 +18,7 @@ export function operatorRoutes(node: TestudoNode): readonly OperatorRoute[] {
     },
     { method: "GET", path: "backup", answer: ({ response }) => sendBackup(node, response) },
     ...membersRoutes(node),
+    ...leadRoutes(node),
   ];
 }
 

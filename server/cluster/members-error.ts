@@ -4,7 +4,7 @@ export type MembersErrorCode =
   | "NOTHING_ASKED"
   | "NODE_TWICE"
   | "NODE_UNKNOWN"
-  | "NODE_UNREACHABLE"
+  | "NO_ANSWER"
   | "ADDRESS_MISSING"
   | "ALREADY_SO"
   /** A group's leader refuses it, with its own code: nothing was begun. */

@@ -12,7 +12,7 @@ export const membersDefaults = Object.freeze({
   reachMsMax: 10_000,
   pollMs: 20,
   /** A leader that misses voters is asked again for so long: with new links and new leads some are always missing. */
-  quorumMsMax: 2_000,
+  quorumMsMax: 5_000,
   /** How long the leaders of the groups have to answer, each. */
   answerMsMax: 5_000,
 });
@@ -156,7 +156,7 @@ export class Members {
     const missing = wanted.find(isMissing);
     if (missing === undefined) return;
     throw new MembersError(
-      "NODE_UNREACHABLE",
+      "NO_ANSWER",
       `${missing} does not answer at ${membership.roster.addressOf(missing)}: is it running, with the cluster's secret, and with --peers that names members of this cluster?`,
     );
   }
@@ -185,7 +185,7 @@ export class Members {
     const linked = membership.linked(nodeId);
     if (linked !== null) return { nodeId, storeId: linked.storeId };
     if (nodeId === membership.self.nodeId) return membership.self;
-    throw new MembersError("NODE_UNREACHABLE", `the link to ${nodeId} is down again`);
+    throw new MembersError("NO_ANSWER", `the link to ${nodeId} is down again`);
   }
 
   /** Whether every group's leader would take it. */

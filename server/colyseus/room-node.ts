@@ -32,6 +32,7 @@ export class RoomNode {
   readonly #setup: RoomNodeSetup;
   readonly #parts: NodeParts;
   #sessions: Sessions | null = null;
+  #isRemoved = false;
 
   constructor(setup: RoomNodeSetup) {
     const { options, log, fail } = setup;
@@ -41,7 +42,10 @@ export class RoomNode {
       options,
       log,
       fail,
-      removed: (error) => void this.stop().then(() => fail(error), fail),
+      removed: (error) => {
+        this.#isRemoved = true;
+        void this.stop().then(() => fail(error), fail);
+      },
       parts: this.#parts,
       machineFor: (group) => this.#machine(group),
     });
@@ -60,7 +64,13 @@ export class RoomNode {
   /** Opens disk and links, and waits until the cluster is founded and every group has a leader. */
   async start(): Promise<Sessions> {
     await this.node.start();
-    await this.node.ready();
+    try {
+      await this.node.ready();
+    } catch (error) {
+      // The process is about to end, and says why itself.
+      if (this.#isRemoved) await new Promise<never>(() => {});
+      throw error;
+    }
     return this.#session();
   }
 

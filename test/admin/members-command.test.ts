@@ -1,75 +1,10 @@
-import { createServer, type Server } from "node:http";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { runCli } from "../../server/admin/cli/testudo-cli.ts";
-import { makeOperatorHandler } from "../../server/admin/operator-handler.ts";
-import { operatorRoutes } from "../../server/admin/operator-routes.ts";
 import type { MembersList } from "../../server/cluster/members-list.ts";
-import { type MembersWorld, withWorld } from "../cluster/members-world.ts";
 import { eventually } from "../cluster/spawned.ts";
+import { withOperator } from "./operated.ts";
 
 const test = suite("testudo members, over whole nodes");
-
-/** Whole nodes, each with its door for operators. */
-class Operated {
-  readonly world: MembersWorld;
-  readonly #doors: Server[] = [];
-
-  constructor(world: MembersWorld) {
-    this.world = world;
-  }
-
-  async open(...ids: readonly string[]): Promise<void> {
-    for (const id of ids) {
-      const node = this.world.node(id);
-      const handler = makeOperatorHandler({ secret: this.world.secret, routes: operatorRoutes(node) });
-      const door = createServer((request, response) => void handler(request, response));
-      this.#doors.push(door);
-      await new Promise<void>((resolve) => door.listen(node.options.port, "127.0.0.1", resolve));
-    }
-  }
-
-  async members(at: string, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-    let out = "";
-    let err = "";
-    const context = {
-      write: (text: string) => {
-        out += text;
-      },
-      tell: (line: string) => {
-        err += line;
-      },
-      cwd: "/",
-    };
-    const node = ["--url", this.world.node(at).options.publicUrl, "--secret", this.world.secret];
-    return { code: await runCli(["members", ...args, ...node], context), out, err };
-  }
-
-  async list(at: string): Promise<MembersList> {
-    const { code, out, err } = await this.members(at, "list", "--json");
-    assert.is(code, 0, err);
-    return JSON.parse(out) as MembersList;
-  }
-
-  close(): void {
-    for (const door of this.#doors) {
-      door.close();
-      door.closeAllConnections();
-    }
-  }
-}
-
-function withOperator(run: (operated: Operated) => Promise<void>): () => Promise<void> {
-  return withWorld(async (world) => {
-    const operated = new Operated(world);
-    try {
-      await operated.open("n1", "n2", "n3");
-      await run(operated);
-    } finally {
-      operated.close();
-    }
-  });
-}
 
 const rolesOf = ({ members }: MembersList) =>
   members.map(({ node, votes, learns, link }) => `${node} ${votes} ${learns} ${link}`);
@@ -153,7 +88,7 @@ test(
     await world.start("n5");
     const added = await operated.members("n1", "add", `n5=${world.url("n5")}`, "n4");
     assert.is(added.code, 1);
-    assert.match(added.err, /NODE_UNREACHABLE: n4 does not answer at ws/);
+    assert.match(added.err, /NO_ANSWER: n4 does not answer at ws/);
     const nothingWaits = await operated.members("n1", "cancel");
     assert.match(nothingWaits.err, /ALREADY_SO: nothing waits already/);
     const removed = await operated.members("n1", "remove", "n4");

@@ -202,7 +202,7 @@ test(
   "[C24] a node that does not answer is no member, and a node that is no member changes none",
   withWorld(async (world) => {
     const away = await refusal(world, { members: [world.adding("n4")] });
-    assert.is(away.code, "NODE_UNREACHABLE");
+    assert.is(away.code, "NO_ANSWER");
     assert.match(away.message, /n4 does not answer at ws:.*is it running, with the cluster's secret/);
     await world.start("n5");
     await eventually("it is of the cluster", () => world.node("n5").members !== null);

@@ -1,31 +1,13 @@
 // test-run: seconds=300
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { Client } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Cluster, unhurried, withCluster } from "./cluster.ts";
+import { flagOf, testudo, toNode } from "./testudo-process.ts";
 
 const test = suite("backup, restore and recovery");
-const root = join(import.meta.dirname, "../..");
-
-/** `testudo …`, as an operator calls it. */
-async function testudo(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  try {
-    const { stdout } = await promisify(execFile)(process.execPath, [join(root, "server/cli.ts"), ...args]);
-    return { code: 0, out: stdout, err: "" };
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
-    return { code, out: stdout, err: stderr };
-  }
-}
-
-function flagOf(cluster: Cluster, id: string, name: string): string {
-  const flag = cluster.planOf(id).args.find((arg) => arg.startsWith(`--${name}=`)) ?? "";
-  return flag.slice(`--${name}=`.length);
-}
 
 /** Somebody who has a seat and some shots. */
 async function shoot(
@@ -58,7 +40,7 @@ test("[B3, E15] a backup of a running cluster, restored: a new cluster with the 
   await withCluster({ args: unhurried }, async (cluster) => {
     const seat = await shoot(cluster.url("n2"));
     const file = join(cluster.data, "arena.backup");
-    const node = ["--url", cluster.url("n3"), "--secret-file", flagOf(cluster, "n3", "secret-file")];
+    const node = toNode(cluster, "n3");
     const taken = await testudo("backup", file, "--json", ...node);
     assert.is(taken.code, 0, taken.err);
     assert.ok(JSON.parse(taken.out).parts > 0, taken.out);

@@ -1,14 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { Client } from "@colyseus/sdk";
 import { quantile } from "../bench/quantile.ts";
-import { Cluster, until } from "../e2e/cluster.ts";
+import { Cluster } from "../e2e/cluster.ts";
 import { HashWatch } from "../e2e/hash-watch.ts";
 import { Chance } from "../sim/chance.ts";
-import { type Line, readHistory } from "./history.ts";
+import { finalCounts, PlayerProcess } from "./player-process.ts";
 import { type Torment, Torturer, torments } from "./torturer.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { Wire } from "./wire.ts";
@@ -38,7 +33,6 @@ const nodes = 5;
 const rooms = 4;
 /** Behind each node's port for peers, where others find the wire. */
 const realPortOffset = 100;
-const playersScript = fileURLToPath(new URL("players.ts", import.meta.url));
 const calmMs = { min: 200, max: 1_500 };
 
 /** Five real nodes under load, and everything that may happen to them. */
@@ -75,7 +69,7 @@ function launch(cluster: Cluster, id: string): void {
 class Torture {
   readonly #options: TortureOptions;
   readonly #cluster: Cluster;
-  readonly #players: Players;
+  readonly #players: PlayerProcess;
   readonly #watch: HashWatch;
   readonly #torturer: Torturer;
   readonly #chance: Chance;
@@ -85,7 +79,8 @@ class Torture {
     this.#options = options;
     this.#cluster = cluster;
     this.#chance = new Chance(options.seed);
-    this.#players = new Players(cluster, options);
+    const file = join(cluster.data, "history.jsonl");
+    this.#players = new PlayerProcess({ ...options, file, urls: cluster.urls, rooms });
     this.#watch = new HashWatch(cluster);
     this.#torturer = new Torturer({
       cluster,
@@ -135,7 +130,8 @@ class Torture {
   async #report(seconds: number): Promise<TortureReport> {
     await this.#players.pause();
     const lines = this.#players.history();
-    const verdict = judge(lines, await this.#finalCounts(lines));
+    const urls = new Map(this.#cluster.plans.map(({ id, url }) => [id, url]));
+    const verdict = judge(lines, await finalCounts(urls, lines));
     const differing = this.#watch.differing.map((what) => `replicas differ: ${what}`);
     const gaps = lines
       .flatMap((line) => (line.type === "moved" ? (line.gapMs ?? []) : []))
@@ -150,83 +146,5 @@ class Torture {
       gapsMs: [quantile(gaps, 0.5), quantile(gaps, 0.99), gaps.at(-1) ?? 0],
       hashesCompared: this.#watch.compared,
     };
-  }
-
-  /** By node: the adds of every seat of every room, as somebody is told who has just come there. */
-  async #finalCounts(lines: readonly Line[]): Promise<Map<string, Record<string, number>>> {
-    const roomIds = new Set(lines.flatMap((line) => (line.type === "joined" ? line.roomId : [])));
-    const counts = new Map<string, Record<string, number>>();
-    for (const id of this.#cluster.ids) {
-      const all: Record<string, number> = {};
-      for (const roomId of roomIds) {
-        const witness = await new Client(this.#cluster.url(id)).joinById(roomId);
-        Object.assign(all, await witness.request("counts"));
-        await witness.leave();
-      }
-      counts.set(id, all);
-    }
-    return counts;
-  }
-}
-
-type Answer = { readonly order: string; readonly answered?: number };
-
-/** The process of players.ts. */
-class Players {
-  readonly #child: ChildProcess;
-  readonly #file: string;
-  readonly #answers: Answer[] = [];
-  readonly #lines: string[] = [];
-
-  constructor(cluster: Cluster, { stock, wrapper, rate }: TortureOptions) {
-    this.#file = join(cluster.data, "history.jsonl");
-    const args = [playersScript, this.#file, cluster.urls.join(), rooms, stock, wrapper, rate].map(String);
-    this.#child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe", "ipc"] });
-    this.#child.on("message", (message) => this.#answers.push(message as Answer));
-    for (const stream of [this.#child.stdout, this.#child.stderr])
-      stream?.on("data", (bytes: Buffer) => this.#lines.push(bytes.toString("utf8")));
-  }
-
-  async joined(): Promise<void> {
-    await this.#answer("joined");
-  }
-
-  async progress(): Promise<{ answered: number }> {
-    this.#child.send("progress");
-    const { answered = 0 } = await this.#answer("progress");
-    return { answered };
-  }
-
-  /** Waits until some requests have been answered since the call: the load goes on. */
-  async answersAgain(): Promise<void> {
-    const { answered } = await this.progress();
-    await until(
-      "the players are answered again",
-      async () => (await this.progress()).answered > answered + 100,
-    );
-  }
-
-  /** Nobody asks any more, and everything was answered, or never will be. */
-  async pause(): Promise<void> {
-    this.#child.send("pause");
-    await this.#answer("pause");
-  }
-
-  history(): Line[] {
-    return readHistory(readFileSync(this.#file, "utf8"));
-  }
-
-  async end(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.kill("SIGKILL");
-    await once(this.#child, "exit");
-  }
-
-  async #answer(order: string): Promise<Answer> {
-    return await until(`the players' answer "${order}"`, () => {
-      if (this.#child.exitCode !== null) throw new Error(`the players have ended:\n${this.#lines.join("")}`);
-      const at = this.#answers.findIndex((answer) => answer.order === order);
-      return at < 0 ? null : (this.#answers.splice(at, 1)[0] ?? null);
-    });
   }
 }

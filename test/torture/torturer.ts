@@ -1,5 +1,7 @@
+import { rmSync } from "node:fs";
 import type { Cluster } from "../e2e/cluster.ts";
-import { sleep } from "../e2e/cluster.ts";
+import { sleep, until } from "../e2e/cluster.ts";
+import { flagOf, testudo, toNode } from "../e2e/testudo-process.ts";
 import type { Chance } from "../sim/chance.ts";
 import type { Wire } from "./wire.ts";
 
@@ -17,6 +19,8 @@ export const torments = [
   "flapping",
   "resets",
   "rolling",
+  "lostDisk",
+  "leaveAndReturn",
 ] as const;
 
 export type Torment = (typeof torments)[number];
@@ -68,6 +72,10 @@ export class Torturer {
         return await this.#reset();
       case "rolling":
         return await this.#roll();
+      case "lostDisk":
+        return await this.#loseDisk(this.#any());
+      case "leaveAndReturn":
+        return await this.#leaveAndReturn(this.#some(chance.hits(0.5) ? 1 : 2));
     }
   }
 
@@ -196,5 +204,54 @@ export class Torturer {
       await cluster.ready(this.#members);
     }
     return "a rolling restart";
+  }
+
+  async #loseDisk(id: string): Promise<string> {
+    const { cluster } = this.#parts;
+    await cluster.kill(id);
+    await this.#startEmpty(id);
+    return `${id} lost its disk, and was made a member with its new one${await this.#change("add", [id])}`;
+  }
+
+  async #leaveAndReturn(ids: readonly string[]): Promise<string> {
+    const { cluster } = this.#parts;
+    const removing = await this.#change("remove", ids);
+    for (const id of ids) {
+      const { code, signal } = await cluster.process(id).ended;
+      if (code !== 4) throw new Error(`${id} was removed and ended with ${signal ?? code}`);
+      await this.#startEmpty(id);
+    }
+    const adding = await this.#change("add", ids);
+    return `${ids.join(", ")} removed${removing} and added again${adding}`;
+  }
+
+  /** As a node that knows its cluster, and waits to be made a member. */
+  async #startEmpty(id: string): Promise<void> {
+    const { cluster, launch } = this.#parts;
+    rmSync(flagOf(cluster, id, "data"), { recursive: true });
+    launch(id);
+    const { lines } = cluster.process(id);
+    await until(`${id} waits`, () => lines.some((line) => line.includes('"not-a-member"')));
+  }
+
+  /** Asked of one who stays. Half-way a leader may be killed. @returns that in words, or nothing */
+  async #change(how: "add" | "remove", ids: readonly string[]): Promise<string> {
+    const { cluster, chance, launch } = this.#parts;
+    const asked = chance.pick(this.#members.filter((id) => !ids.includes(id)));
+    const words = ids.map((id) => (how === "add" ? `${id}=127.0.0.1:${cluster.planOf(id).peerPort}` : id));
+    const running = testudo("members", how, ...words, "--wait", "100", ...toNode(cluster, asked));
+    let killed = "";
+    if (chance.hits(0.5)) {
+      await sleep(chance.between(0, 1_500));
+      const leader = await this.#leader();
+      if (leader !== asked && !cluster.process(leader).isOver) {
+        await cluster.kill(leader);
+        launch(leader);
+        killed = ` (${leader} killed meanwhile)`;
+      }
+    }
+    const { code, err } = await running;
+    if (code !== 0) throw new Error(`members ${how} ${words.join(" ")} ended with ${code}: ${err}`);
+    return killed;
   }
 }

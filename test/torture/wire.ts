@@ -148,6 +148,7 @@ class Pair {
       socket.setNoDelay(true);
       socket.on("error", () => socket.destroy());
       socket.on("end", () => other.end());
+      socket.on("drain", () => this.renew());
       socket.on("close", () => {
         other.destroy();
         parts.ended();
@@ -167,9 +168,7 @@ class Pair {
   }
 
   #carry(bytes: Buffer, from: Socket, to: Socket): void {
-    if (to.write(bytes)) return;
-    from.pause();
-    to.once("drain", () => this.renew());
+    if (!to.write(bytes)) from.pause();
   }
 
   /** Holds back, or lets go on, each direction as the cuts are now. */

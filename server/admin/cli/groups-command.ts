@@ -3,7 +3,7 @@ import { z } from "zod";
 import { type CliContext, type NodeFlags, show, table, withExample, withNode } from "./cli-context.ts";
 import { OperatorClient } from "./operator-client.ts";
 
-const groupsSchema = z.object({
+export const groupsSchema = z.object({
   node: z.string(),
   groups: z.array(
     z.looseObject({

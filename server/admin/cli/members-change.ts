@@ -46,7 +46,19 @@ export class ClusterChange {
     // Who is to be removed is not there at the end, to say that it is done.
     const isStaying = staying.some((one) => one.node === node);
     this.#urls = isStaying || others.length === 0 ? [url, ...others] : others;
-    return await this.#ask(this.#urls[0] ?? url, { again: false });
+    return await this.#beginAt(this.#urls);
+  }
+
+  /** A node that dies while it is asked may have begun it: another one goes on. */
+  async #beginAt([url = "", ...others]: readonly string[], again = false): Promise<Progress> {
+    try {
+      return await this.#ask(url, { again });
+    } catch (error) {
+      const hasDied = error instanceof CliError && error.code === "NODE_UNREACHABLE";
+      if (!hasDied || others.length === 0) throw error;
+      this.#urls = others;
+      return await this.#beginAt(others, true);
+    }
   }
 
   /**

@@ -7,6 +7,7 @@ import { membersCommand } from "./members-command.ts";
 import { recoverCommand } from "./recover-command.ts";
 import { restoreCommand } from "./restore-command.ts";
 import { roomsCommand } from "./rooms-command.ts";
+import { transferCommand } from "./transfer-command.ts";
 
 /** What the command line offers, in the order in which its help lists it. */
 const commands: readonly ((context: CliContext) => Command)[] = [
@@ -16,6 +17,7 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   groupsCommand,
   membersCommand,
   roomsCommand,
+  transferCommand,
 ];
 
 /** @returns the exit code: 0, 1 (it could not be done) or 2 (the command was wrong) */
