@@ -2,7 +2,15 @@ import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Configuration, Member } from "../../server/raft/configuration.ts";
-import { isQuorum, isVoter, majority, members, quorumIndex, voteResult } from "../../server/raft/quorum.ts";
+import {
+  isQuorum,
+  isVoter,
+  majority,
+  members,
+  quorumIndex,
+  sameMember,
+  voteResult,
+} from "../../server/raft/quorum.ts";
 
 const member = (nodeId: string): Member => ({ nodeId, storeId: `${nodeId}-disk` });
 const of = (voters: string[], votersOutgoing: string[] = [], learners: string[] = []): Configuration => ({
@@ -73,6 +81,13 @@ test("[R45] the quorum's index is the highest that a quorum has", () => {
     ),
     { seed: 1, numRuns: 300 },
   );
+});
+
+test("[R45] a member is a node with a disk: another node, or another disk, is another member", () => {
+  const member = { nodeId: "n1", storeId: "s1" };
+  assert.is(sameMember(member, { ...member }), true);
+  assert.is(sameMember(member, { ...member, nodeId: "n2" }), false);
+  assert.is(sameMember(member, { ...member, storeId: "s2" }), false);
 });
 
 test.run();
