@@ -207,13 +207,19 @@ export class MachineRooms {
       return held;
     }
     const replica = this.all.get(roomId);
-    if (replica === undefined) return { type: "done", value: this.#notServed(roomId) };
+    if (replica === undefined) return this.#withoutReplica(roomId, command);
     // The room's checkpoint has this command already.
     if (context.index <= replica.index)
       return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
     this.#dirt.touch(roomId, context.index);
     this.#spoken.add(replica);
     return this.#carryOut(replica, command);
+  }
+
+  /** Numbers are counted all the same where the room has ended: it may be this replica alone that has. */
+  #withoutReplica(roomId: string, { context, sequence }: RoomCommand): ApplyResult {
+    if (sequence !== null) this.ended.get(roomId)?.origins.take({ ...context.origin, sequence });
+    return { type: "done", value: this.#notServed(roomId) };
   }
 
   /** For a command that is addressed to no room by name. */
@@ -259,7 +265,7 @@ export class MachineRooms {
   /** One that differs has no say in whether the room has ended. */
   #end(replica: RoomReplica, index: number): void {
     const { roomId, origins, witness } = replica;
-    if (!this.odd.has(roomId)) this.ended.set(roomId, { index, origins: origins.state, witness });
+    if (!this.odd.has(roomId)) this.ended.set(roomId, { index, origins, witness });
     this.remove(replica);
   }
 

@@ -66,7 +66,7 @@ test("[L1] whatever really ran is accepted", () => {
     fc.property(fc.array(run, { maxLength: 60 }), (runs) => {
       assert.ok(isGood(historyOf(runs)));
     }),
-    { numRuns: 1_000 },
+    { seed: 1, numRuns: 1_000 },
   );
 });
 
@@ -90,7 +90,7 @@ test("[L1] a history is refused exactly if no order of its operations explains i
       seen[expected ? "good" : "bad"] += 1;
       assert.is(isGood(history), expected);
     }),
-    { numRuns: 4_000 },
+    { seed: 1, numRuns: 4_000 },
   );
   assert.ok(seen.good > 400 && seen.bad > 400, `good ${seen.good}, bad ${seen.bad}`);
 });
@@ -110,7 +110,7 @@ test("[L1] also when every answer is made up", () => {
       seen[expected ? "good" : "bad"] += 1;
       assert.is(isGood(history), expected);
     }),
-    { numRuns: 3_000 },
+    { seed: 1, numRuns: 3_000 },
   );
   assert.ok(seen.good > 200 && seen.bad > 200, `good ${seen.good}, bad ${seen.bad}`);
 });
@@ -147,7 +147,7 @@ test("[L4] key by key gives the verdict of the whole", () => {
       assert.is(isGood(history), expected);
       assert.is(findViolation(whole, both) === null, expected);
     }),
-    { numRuns: 1_500 },
+    { seed: 1, numRuns: 1_500 },
   );
   assert.ok(seen.good > 150 && seen.bad > 150, `good ${seen.good}, bad ${seen.bad}`);
 });
@@ -169,7 +169,7 @@ test("[L5] what is told of a violation is itself one, and part of the history", 
         assert.is.not(findViolation(operations, { ...registerModel, initial }), null);
       if (operations.length < history.length / 2) shorter++;
     }),
-    { numRuns: 500 },
+    { seed: 1, numRuns: 500 },
   );
   assert.ok(shorter > 30, `only ${shorter} were shortened by half`);
 });

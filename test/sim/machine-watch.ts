@@ -20,12 +20,29 @@ export class ReplicaBook {
   /** By room of which some replica was changed behind the log's back, ever: whose. */
   readonly tampered = new Map<string, Set<string>>();
   readonly #known = new Map<string, { readonly node: string; readonly what: string }>();
+  #broken: unknown = null;
   readonly #coverage: Coverage;
   readonly #models = new Map<number, { readonly model: SessionModel; index: number }>();
 
   constructor(coverage: Coverage, poison: Poison) {
     this.#coverage = coverage;
     this.poison = poison;
+  }
+
+  /** What room code does is looked at in the midst of it, where whatever is thrown would be the room's failure. */
+  watched<Args extends unknown[]>(look: (...args: Args) => void): (...args: Args) => void {
+    return (...args) => {
+      try {
+        look(...args);
+      } catch (error) {
+        this.#broken ??= error;
+      }
+    };
+  }
+
+  /** Behind room code. @throws what was found wrong in the midst of it */
+  check(): void {
+    if (this.#broken !== null) throw this.#broken;
   }
 
   /** What the first replica that comes to a command gives for it, against what the log says. */
@@ -109,6 +126,7 @@ export class MachineWatch implements Machine {
     this.#times.applying();
     const result = this.#machine.apply(command);
     this.#times.applied();
+    this.#book.check();
     const { index } = command;
     const { rooms } = this.#machine;
     const isLost = (roomId: string) =>
@@ -176,10 +194,11 @@ export class MachineWatch implements Machine {
 
   get #isTroubled(): boolean {
     const machine = this.#machine;
-    for (const [roomId, nodes] of this.#book.tampered) {
+    // Whoever was made of a snapshot has it from another node.
+    for (const roomId of this.#book.tampered.keys()) {
       const replica = machine.rooms.get(roomId);
-      const isOdd = machine.odd.has(roomId) || machine.ended.has(roomId);
-      if (nodes.has(this.#node) && (isOdd || (replica !== undefined && taintOf(replica) !== 0))) return true;
+      if (machine.odd.has(roomId) || machine.ended.has(roomId)) return true;
+      if (replica !== undefined && taintOf(replica) !== 0) return true;
     }
     return false;
   }

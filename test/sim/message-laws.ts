@@ -228,14 +228,16 @@ export class MessageLaws {
   }
 
   #requestVote(sent: Sent, message: Message<"requestVote">): void {
-    const { from, group, configurations } = sent;
+    const { from, group, disk, configurations } = sent;
     const { term, storeId, lastLogIndex, lastLogTerm } = message;
     this.#savedVote(sent, message, { nodeId: from, storeId });
     const { candidacies, encouraged, asked } = this.#term(group, term);
     const self = memberKey({ nodeId: from, storeId });
     const by = new Set(encouraged.get(from)).add(self);
+    // Held up by the disk until the term has passed, it does nothing any more; and others may be members by now.
+    const isLate = disk.hardState !== null && disk.hardState.term > term;
     hold(
-      asked.has(from) || isQuorum(configurations(), by),
+      isLate || asked.has(from) || isQuorum(configurations(), by),
       "X22",
       () =>
         `${from} campaigns in term ${term} of group ${group}, encouraged by ${[...by].join()} of ${configurations().map(describe).join(" or ")}`,

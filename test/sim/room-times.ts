@@ -6,7 +6,6 @@ interface Seen {
   clockMs: number;
   dateMs: number;
   performanceMs: number;
-  rang: { readonly performanceMs: number; readonly number: number };
   steps: { readonly command: number; times: number };
 }
 
@@ -22,7 +21,6 @@ export class RoomTimes {
       const none = Number.NEGATIVE_INFINITY;
       seen = {
         ...{ clockMs: none, dateMs: none, performanceMs: none },
-        rang: { performanceMs: none, number: 0 },
         steps: { command: 0, times: 0 },
       };
       this.#seen.set(room, seen);
@@ -56,25 +54,6 @@ export class RoomTimes {
       );
       seen[name] = now[name];
     }
-  }
-
-  /** Timers fire in the order in which they are due, and of equals the one that was made first. */
-  rang(
-    room: object,
-    roomId: string,
-    timer: { readonly performanceMs: number; readonly number: number },
-  ): void {
-    const seen = this.#of(room);
-    const before = seen.rang;
-    const isLater =
-      timer.performanceMs > before.performanceMs ||
-      (timer.performanceMs === before.performanceMs && timer.number > before.number);
-    hold(
-      isLater,
-      "X11",
-      () => `in room ${roomId} timer ${JSON.stringify(timer)} fires behind ${JSON.stringify(before)}`,
-    );
-    seen.rang = timer;
   }
 
   /** After an outage the rest of what a timestep owes is dropped (design 5.1). */

@@ -51,12 +51,12 @@ export class RoomsWorld implements World<RoomApp> {
     });
     this.#stranger = new Stranger({ ...parts, ledger: this.#ledger, processes: () => cluster.processes });
     this.#corruption = new Corruption(parts, this.#book.tampered);
+    const watched = this.#book.watched.bind(this.#book);
     listenToRooms({
-      fired: (_, sessionId, shots) => this.#ledger.fired(sessionId, shots),
-      deposited: (roomId, total) => this.#ledger.deposited(roomId, total),
-      time: (room, roomId, now) => this.#timers.time(room, roomId, now),
-      stepped: (room, roomId) => this.#timers.stepped(room, roomId),
-      rang: (room, roomId, timer) => this.#timers.rang(room, roomId, timer),
+      fired: watched((_: string, sessionId: string, shots: number) => this.#ledger.fired(sessionId, shots)),
+      deposited: watched((roomId: string, total: number) => this.#ledger.deposited(roomId, total)),
+      time: watched(this.#timers.time.bind(this.#timers)),
+      stepped: watched(this.#timers.stepped.bind(this.#timers)),
       created: () => coverage.hit("roomsCreated"),
       disposed: () => coverage.hit("roomsDisposed"),
       poisoned: () => this.#poison.poison.swallow(),

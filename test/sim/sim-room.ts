@@ -36,12 +36,6 @@ export interface RoomListener {
   ): void;
   /** One more of the steps that a timestep owes, on one replica. */
   stepped(room: object, roomId: string): void;
-  /** A timer fired, the one that was made as the `number`th, on one replica. */
-  rang(
-    room: object,
-    roomId: string,
-    timer: { readonly performanceMs: number; readonly number: number },
-  ): void;
   created(roomId: string): void;
   /** What runs now never comes back. */
   poisoned(roomId: string): void;
@@ -120,9 +114,8 @@ export class SimRoom extends Room<{ state: SimState }> {
         this.clock.setTimeout(this.respawn, delayMs, client.sessionId, ++this.timersMade);
     },
     closure: (client: Client, { ms }: { ms: number }) => {
-      const number = ++this.timersMade;
+      this.timersMade += 1;
       this.clock.setTimeout(() => {
-        this.rang(number);
         this.rolls.push(Math.floor(Math.random() * 10));
         client.send("closure", { clockMs: this.state.clockMs });
       }, ms);
@@ -175,10 +168,10 @@ export class SimRoom extends Room<{ state: SimState }> {
   }
 
   respawn(sessionId: string, number: number): void {
-    this.rang(number);
     const seat = this.state.seats.get(sessionId);
     if (seat !== undefined) seat.returns += 100;
-    this.rolls.push(Math.floor(Math.random() * 100));
+    // The order in which timers fire is seen by it.
+    this.rolls.push(Math.floor(Math.random() * 100) + 100 * number);
     if (this.rolls.length > 8) this.rolls.shift();
   }
 
@@ -212,11 +205,6 @@ export class SimRoom extends Room<{ state: SimState }> {
       const now = { clockMs: this.state.clockMs, dateMs: Date.now(), performanceMs: performance.now() };
       listener?.time(this, this.roomId, now);
     }
-  }
-
-  private rang(number: number): void {
-    if (currentWorld() === null) return;
-    listener?.rang(this, this.roomId, { performanceMs: performance.now(), number });
   }
 
   private beat(): void {

@@ -27,7 +27,8 @@ export type RoomNotice =
 export interface EndedReplica {
   /** Of the entry that ended it. */
   readonly index: number;
-  readonly origins: OriginsState;
+  /** Go on with the log: if the room has not ended after all, what replaces this replica has taken what came since. */
+  readonly origins: Origins;
   readonly witness: RoomWitness;
 }
 
@@ -97,7 +98,7 @@ export class OddRooms {
   /** Where the majority's hash was taken this node's replica had ended. */
   ended({ index, origins }: EndedReplica, verdict: Verdict, context: SessionContext): void {
     const firstDifference = `room: here it had ended at entry ${index}`;
-    this.#begin(verdict, context, { ownHash: endedHash, origins, firstDifference });
+    this.#begin(verdict, context, { ownHash: endedHash, origins: origins.state, firstDifference });
   }
 
   #begin(

@@ -113,6 +113,27 @@ for (const odd of ["A", "B"]) {
   });
 }
 
+test("[V11] what nodes propose to the room while one replica of it has ended is in what replaces it", async () => {
+  const jury = await begin();
+  await jury.seconds(6);
+  await endOn(jury, "B");
+  const call = (nodeId: string) => jury.apply(jury.log.call(nodeId, jury.roomId, "drawn"));
+  for (let turn = 0; turn < 60 && jury.standing("B") !== "diverged"; turn++) {
+    await call("C");
+    await jury.seconds(0.25);
+  }
+  const odd = jury.node("B").machine.odd.get(jury.roomId);
+  if (odd === undefined) throw new Error("B's replica is not found to differ");
+  const { index, hash } = odd.divergence;
+  const copied = await jury.copy("A", { roomId: jury.roomId, index, hash, notBefore: odd.index });
+  if (copied.type === "refused") throw new Error(copied.reason);
+  await call("C");
+  await inMacrotask(() => jury.node("B").machine.heal(jury.roomId, copied.checkpoint));
+  assert.equal(jury.standings(), "serving,serving,serving");
+  await call("C");
+  await jury.equal();
+});
+
 test("[V11] one that has ended says so before long: with no majority against it the room stands still, and an operator decides", async () => {
   const jury = await begin();
   await jury.seconds(6);
