@@ -1,4 +1,5 @@
 import type { Sessions } from "../../server/session/sessions.ts";
+import type { ReplicaBook } from "./machine-watch.ts";
 import { type RoomApp, servingSessions } from "./room-app.ts";
 import { corruptRoom, taintOf } from "./sim-room.ts";
 import type { WorldParts } from "./world.ts";
@@ -22,13 +23,15 @@ export class Corruption {
   readonly #frozenSinceMs = new Map<string, number>();
   #taint = 0;
   readonly #tampered: Map<string, Set<string>>;
+  readonly #thawed: Set<string>;
   #isOver = false;
 
-  constructor(parts: WorldParts<RoomApp>, tampered: Map<string, Set<string>>) {
+  constructor(parts: WorldParts<RoomApp>, { tampered, thawed }: Pick<ReplicaBook, "tampered" | "thawed">) {
     const { chance } = parts;
     this.#parts = parts;
     this.#tampered = tampered;
-    this.#isOn = chance.hits(0.35) || true;
+    this.#thawed = thawed;
+    this.#isOn = chance.hits(0.35);
     this.#meanMs = chance.between(200, 1_500);
   }
 
@@ -113,6 +116,7 @@ export class Corruption {
 
   #thaw(sessions: Sessions, roomId: string, holder: string): void {
     const { trace, coverage } = this.#parts;
+    this.#thawed.add(roomId);
     sessions.divergences.thaw(roomId, holder).then(
       () => coverage.hit("operatorThaws"),
       (error: unknown) => trace.note(`${roomId} is not thawed: ${String(error)}`),

@@ -19,6 +19,8 @@ export class ReplicaBook {
   readonly poison: Poison;
   /** By room of which some replica was changed behind the log's back, ever: whose. */
   readonly tampered = new Map<string, Set<string>>();
+  /** Rooms that an operator let go on, ever: with a state that may be nobody's who did well. */
+  readonly thawed = new Set<string>();
   readonly #known = new Map<string, { readonly node: string; readonly what: string }>();
   #broken: unknown = null;
   readonly #coverage: Coverage;
@@ -233,7 +235,7 @@ export class MachineWatch implements Machine {
     this.#lookAtStandings();
   }
 
-  /** Only a replica that was tampered with is ever found to differ. */
+  /** Only a replica that was tampered with is ever found to differ, unless an operator has chosen. */
   #lookAtStandings(): void {
     const before = this.#standings;
     this.#standings = new Map();
@@ -242,7 +244,7 @@ export class MachineWatch implements Machine {
       this.#standings.set(roomId, "diverged");
       const replica = this.#machine.rooms.get(roomId);
       hold(
-        replica === undefined || taintOf(replica) !== 0,
+        replica === undefined || taintOf(replica) !== 0 || this.#book.thawed.has(roomId),
         "V10",
         () => `${this.#node}'s replica of ${roomId} is what it should be, and is said to differ`,
       );

@@ -50,7 +50,7 @@ export class RoomsWorld implements World<RoomApp> {
       return new SimPlayer({ ...parts, ledger: this.#ledger, name: `p${at + 1}`, kind, processes });
     });
     this.#stranger = new Stranger({ ...parts, ledger: this.#ledger, processes: () => cluster.processes });
-    this.#corruption = new Corruption(parts, this.#book.tampered);
+    this.#corruption = new Corruption(parts, this.#book);
     const watched = this.#book.watched.bind(this.#book);
     listenToRooms({
       fired: watched((_: string, sessionId: string, shots: number) => this.#ledger.fired(sessionId, shots)),
