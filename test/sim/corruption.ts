@@ -23,14 +23,14 @@ export class Corruption {
   readonly #frozenSinceMs = new Map<string, number>();
   #taint = 0;
   readonly #tampered: Map<string, Set<string>>;
-  readonly #thawed: Set<string>;
+  readonly #excused: Set<string>;
   #isOver = false;
 
-  constructor(parts: WorldParts<RoomApp>, { tampered, thawed }: Pick<ReplicaBook, "tampered" | "thawed">) {
+  constructor(parts: WorldParts<RoomApp>, { tampered, excused }: Pick<ReplicaBook, "tampered" | "excused">) {
     const { chance } = parts;
     this.#parts = parts;
     this.#tampered = tampered;
-    this.#thawed = thawed;
+    this.#excused = excused;
     this.#isOn = chance.hits(0.35);
     this.#meanMs = chance.between(200, 1_500);
   }
@@ -116,10 +116,10 @@ export class Corruption {
 
   #thaw(sessions: Sessions, roomId: string, holder: string): void {
     const { trace, coverage } = this.#parts;
-    this.#thawed.add(roomId);
+    this.#excused.add(roomId);
     sessions.divergences.thaw(roomId, holder).then(
       () => coverage.hit("operatorThaws"),
-      (error: unknown) => trace.note(`${roomId} is not thawed: ${String(error)}`),
+      (error: unknown) => trace.note(`${roomId} is not excused: ${String(error)}`),
     );
   }
 

@@ -19,8 +19,11 @@ export class ReplicaBook {
   readonly poison: Poison;
   /** By room of which some replica was changed behind the log's back, ever: whose. */
   readonly tampered = new Map<string, Set<string>>();
-  /** Rooms that an operator let go on, ever: with a state that may be nobody's who did well. */
-  readonly thawed = new Set<string>();
+  /**
+   * Rooms whose majority may be wrong: an operator let them go on, or a new member has its state from a replica that was
+   * tampered with.
+   */
+  readonly excused = new Set<string>();
   readonly #known = new Map<string, { readonly node: string; readonly what: string }>();
   #broken: unknown = null;
   readonly #coverage: Coverage;
@@ -140,7 +143,10 @@ export class MachineWatch implements Machine {
     this.#lookAtStandings();
     for (const [roomId, replica] of this.#machine.rooms) {
       const { hashPoint } = replica;
-      if (taintOf(replica) !== 0) continue;
+      if (taintOf(replica) !== 0) {
+        if (!this.#book.tampered.get(roomId)?.has(this.#node)) this.#book.excused.add(roomId);
+        continue;
+      }
       if (hashPoint === null || hashPoint.index === this.#hashPoints.get(roomId)) continue;
       this.#hashPoints.set(roomId, hashPoint.index);
       this.#book.compare(`hash point ${roomId} ${hashPoint.index}`, this.#node, hashPoint.hash);
@@ -235,7 +241,7 @@ export class MachineWatch implements Machine {
     this.#lookAtStandings();
   }
 
-  /** Only a replica that was tampered with is ever found to differ, unless an operator has chosen. */
+  /** Only a replica that was tampered with is ever found to differ, unless the majority may be wrong. */
   #lookAtStandings(): void {
     const before = this.#standings;
     this.#standings = new Map();
@@ -244,7 +250,7 @@ export class MachineWatch implements Machine {
       this.#standings.set(roomId, "diverged");
       const replica = this.#machine.rooms.get(roomId);
       hold(
-        replica === undefined || taintOf(replica) !== 0 || this.#book.thawed.has(roomId),
+        replica === undefined || taintOf(replica) !== 0 || this.#book.excused.has(roomId),
         "V10",
         () => `${this.#node}'s replica of ${roomId} is what it should be, and is said to differ`,
       );
