@@ -51,6 +51,7 @@ export class SimDisk {
   #writes = 0;
   /** The process that has it was told of an error. */
   #hasFailed = false;
+  #hasBeenOld = false;
   /** What was durable on it is not there any more. */
   #damage: string | null = null;
   /** It is an old image of itself. */
@@ -111,6 +112,8 @@ export class SimDisk {
       this.#parts.coverage.hit(this.isOld ? "oldImagesRefused" : "flipsFound");
       return code === "STORE_OLD" ? this.isOld : this.#damage !== null;
     }
+    // As often as an old image was started the good disk may have been, or will be: whichever comes second is not heard.
+    if (code === "STORE_TWICE") return this.#hasBeenOld;
     return (code === "STORAGE_FAILED" || code === "DISK") && this.#hasFailed;
   }
 
@@ -126,6 +129,7 @@ export class SimDisk {
     this.#folder = image.folder.copy();
     this.#damage = null;
     this.isOld = isOld;
+    if (isOld) this.#hasBeenOld = true;
     this.wasRefused = false;
     this.seen = image.seen;
     this.bootCount = image.bootCount;
