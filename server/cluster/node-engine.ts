@@ -20,10 +20,17 @@ interface NodeEngineSetup
   readonly parts: NodeParts;
   /** T of design 4.3. */
   readonly electionBaseMs: number;
+  readonly fastFailover: boolean;
 }
 
 /** The groups of a node, in its rhythm. */
-export function nodeEngine({ identity, parts, electionBaseMs, ...setup }: NodeEngineSetup): GroupEngine {
+export function nodeEngine({
+  identity,
+  parts,
+  electionBaseMs,
+  fastFailover,
+  ...setup
+}: NodeEngineSetup): GroupEngine {
   const { nodeId, storeId, bootCount } = identity;
   const { clock, storage, engine, randomBytes } = parts;
   return new GroupEngine({
@@ -40,6 +47,7 @@ export function nodeEngine({ identity, parts, electionBaseMs, ...setup }: NodeEn
       ...engine,
       raft: {
         electionBaseMs,
+        fastFailover,
         quorumTimeoutMs: quorumTimeoutBases * electionBaseMs,
         ...engine?.raft,
       },

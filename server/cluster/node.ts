@@ -280,6 +280,7 @@ export class TestudoNode {
       network,
       parts: this.#parts,
       electionBaseMs: this.options.electionTimeoutBaseMs,
+      fastFailover: this.options.fastFailover,
       machineFor: this.#setup.machineFor,
       leadPriority: (nodeId) => gossip.of(nodeId)?.leadRank ?? null,
       log: this.#setup.log.child({ part: "group" }),

@@ -35,6 +35,7 @@ export const nodeDefaults = Object.freeze({
   development: false,
   logLevel: "info" as LogLevel,
   electionTimeoutBaseMs: 50,
+  fastFailover: true,
   nodeLostMs: 1000,
   leaderlessMs: 1000,
   stopTimeoutMs: 5000,
@@ -74,6 +75,11 @@ export interface NodeOptions {
   readonly logLevel: LogLevel;
   /** T of design 4.3: heartbeats every T, elections after 2T to 4T without a leader. */
   readonly electionTimeoutBaseMs: number;
+  /**
+   * A closed link to a leader begins an election at once. False: only silence does, and leaders may answer reads on a
+   * lease. Nodes that differ in it do no harm: a lease rests on what each voter promises.
+   */
+  readonly fastFailover: boolean;
   /** A node without a link for so long is lost: its seats are detached. */
   readonly nodeLostMs: number;
   /** A group without a leader for so long: its clients are sent elsewhere. */
@@ -132,6 +138,11 @@ const sharedTable = {
     kind: wholeNumber({ min: 10, max: 60_000 }),
     fallback: nodeDefaults.electionTimeoutBaseMs,
     summary: "T in ms: heartbeats go out every T, a follower waits 2T to 4T for its leader",
+  },
+  fastFailover: {
+    kind: toggle(),
+    fallback: nodeDefaults.fastFailover,
+    summary: "elect as soon as the link to a leader closes; without it leaders hold leases",
   },
   nodeLostMs: {
     kind: wholeNumber({ min: 100, max: 600_000 }),

@@ -231,4 +231,29 @@ test("[C31] nodes tell each other how much they should lead, and the leads go th
   );
 });
 
+/** True if a lease read was answered without asking anybody: before anything else could happen. */
+async function isAnsweredAtOnce(node: TestudoNode): Promise<boolean> {
+  let isAnswered = false;
+  const read = node.engine.read(0, { consistency: "lease" }).then(() => {
+    isAnswered = true;
+  });
+  for (let turn = 0; turn < 3; turn++) await Promise.resolve();
+  const atOnce = isAnswered;
+  await read;
+  return atOnce;
+}
+
+for (const fastFailover of [false, true]) {
+  test(`[C46] with fastFailover ${fastFailover} leaders answer reads ${fastFailover ? "on a quorum's word only" : "on a lease"}`, async () => {
+    const make = await world();
+    const nodes = await startAll((id) => make(id, { fastFailover }));
+    const answered = async () => {
+      const leader = nodes.find(({ engine }) => engine.isLeader(0));
+      return leader !== undefined && (await isAnsweredAtOnce(leader));
+    };
+    if (fastFailover) for (let read = 0; read < 20; read++) assert.is(await answered(), false);
+    else await eventually("a leader holds a lease", answered);
+  });
+}
+
 test.run();
