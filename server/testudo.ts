@@ -76,7 +76,7 @@ export class Testudo {
 
   async #start(): Promise<void> {
     const sessions = await this.roomNode.start();
-    await sessions.begin();
+    sessions.begin();
     const matchmaking = new Matchmaking(sessions);
     matchmaking.intercept();
     await subscribeIPC(this.#presence, `p:${creatorId}`, (_method, args) =>

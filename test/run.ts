@@ -51,14 +51,15 @@ async function groupIsEmpty(child: ChildProcess): Promise<boolean> {
 
 const running = new Set<ChildProcess>();
 
-async function runFile(file: string): Promise<Outcome> {
+/** @param lane of the files that run at once: each takes its ports from elsewhere (test/cluster/spawned.ts) */
+async function runFile(file: string, lane: number): Promise<Outcome> {
   const { seconds, nodeFlags } = readNeeds(readFileSync(join(root, file), "utf8"));
   // A process group of its own: whatever a test started ends with it.
   const child = spawn(process.execPath, [`--import=${preload}`, ...nodeFlags, file], {
     cwd: root,
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, NO_COLOR: "1" },
+    env: { ...process.env, NO_COLOR: "1", TEST_LANE: String(lane) },
   });
   running.add(child);
   let output = "";
@@ -102,10 +103,10 @@ async function run(program: string, args: readonly string[]): Promise<number | n
 async function runAll(files: readonly string[]): Promise<Outcome[]> {
   const waiting = [...files].sort((a, b) => needsSeconds(b) - needsSeconds(a));
   const outcomes: Outcome[] = [];
-  const worker = async (): Promise<void> => {
+  const worker = async (_: unknown, lane: number): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const begun = performance.now();
-      const outcome = await runFile(file);
+      const outcome = await runFile(file, lane);
       outcomes.push(outcome);
       const { passed, total } = outcome.totals;
       const seconds = ((performance.now() - begun) / 1000).toFixed(1);

@@ -215,9 +215,8 @@ export class Sessions {
   }
 
   /** From now on this node takes care of what nobody asks for: its earlier starts' seats, lost nodes' seats, gone rooms. */
-  async begin(): Promise<void> {
-    this.#sweepLater();
-    await this.#detachEarlierStarts();
+  begin(): void {
+    this.#sweepIn(0);
   }
 
   /** Nothing is begun any more by itself; what is under way is not called back. */
@@ -241,17 +240,6 @@ export class Sessions {
   sweep(): void {
     this.#sweeper.sweep();
     this.divergences.tick();
-  }
-
-  /** What an earlier start of this node left attached is detached: its sockets are gone. */
-  async #detachEarlierStarts(): Promise<void> {
-    const bootCountMax = this.#options.bootCount - 1;
-    if (bootCountMax < 1) return;
-    await Promise.all(
-      this.machines.map((_, group) =>
-        this.#propose(group, "nodeLost", { nodeId: this.nodeId, bootCountMax }),
-      ),
-    );
   }
 
   // -----------------------------------------------------------------------------------------------------------------
@@ -316,11 +304,11 @@ export class Sessions {
     if (last > 0 && !this.#sequences.has(roomId)) this.#sequences.set(roomId, last);
   }
 
-  #sweepLater(): void {
+  #sweepIn(ms: number): void {
     this.later(() => {
       this.sweep();
-      this.#sweepLater();
-    }, sweepIntervalMs);
+      this.#sweepIn(sweepIntervalMs);
+    }, ms);
   }
 
   #token(): string {

@@ -57,7 +57,7 @@ export class Sweeper {
       replica.closeSockets(mayTryReconnect, "no leader is known here: go on elsewhere");
   }
 
-  /** After a thaw, that is: a room that stands still detaches nobody. */
+  /** Their sockets are gone. Not only right after the start: a room that stands still detaches nobody before it goes on. */
   #holdsSeatsOfEarlierStarts(machine: SessionMachine): boolean {
     const { nodeId, bootCount } = this.#parts;
     return [...machine.servingRooms()].some(({ seats }) =>

@@ -99,10 +99,22 @@ export async function eventually<T>(
   }
 }
 
-/** A port such that this one and all at `offsets` from it are free now. Below where the system takes its own from. */
+/**
+ * Ports below where the system takes its own from: some for each of the files that run at once (test/run.ts), so that
+ * what is free when somebody looks is free still when he listens.
+ */
+const lanes = 2;
+const firstPort = 20_000;
+const lanePorts = 6_000;
+const portsApart = 300;
+let given = Math.floor(Math.random() * lanePorts);
+
+/** A port such that this one and all at `offsets` (less than 300) from it are free now; each time others. */
 export async function freePort(offsets: readonly number[] = []): Promise<number> {
+  const lane = Number(process.env["TEST_LANE"] ?? Math.floor(Math.random() * lanes));
   for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    given = (given + portsApart) % (lanePorts - portsApart);
+    const port = firstPort + lane * lanePorts + given;
     const free = await Promise.all([...new Set([0, ...offsets])].map((offset) => isFree(port + offset)));
     if (free.every(Boolean)) return port;
   }

@@ -37,7 +37,7 @@ export class RoomApp implements SimApp {
 
   async start(): Promise<void> {
     const sessions = await this.rooms.start();
-    await sessions.begin();
+    sessions.begin();
   }
 
   stop(): Promise<void> {
