@@ -11,7 +11,7 @@ export type SessionErrorCode =
   | "ROOM_FROZEN"
   | "ROOM_NOT_FROZEN"
   | "HOLDER_UNKNOWN"
-  | "HOLDER_LOST"
+  | "HOLDER_ELSEWHERE"
   | "HOLDER_ENDED"
   | "SEAT_EXPIRED"
   | "TOKEN_REFUSED"

@@ -64,9 +64,9 @@ export class Sessions {
     this.#marks = options.marks ?? new RoomMarks();
     this.machines = Array.from({ length: options.groups }, (_, group) => this.#machine(group));
     this.#sweeper = this.#makeSweeper();
-    const { nodeId, log, clock, isLost } = options;
+    const { nodeId, log, clock } = options;
     this.divergences = new DivergenceWatches({
-      ...{ nodeId, log, isLost, machines: this.machines },
+      ...{ nodeId, log, machines: this.machines },
       nowMs: () => clock.now().monotonicMs,
       groups: () => this.#bound,
     });

@@ -116,7 +116,7 @@ test("[V13] without a majority the room stands still, and goes on as its operato
     const tell = (line: string) => {
       err += line;
     };
-    const code = await runCli(["rooms", ...args, "--url", cluster.url("n2"), secretFile], {
+    const code = await runCli(["rooms", ...args, "--url", cluster.url("n1"), secretFile], {
       ...{ write, tell },
       cwd: "/",
     });

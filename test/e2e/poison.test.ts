@@ -70,6 +70,12 @@ function poison(name: string, run: (world: World) => Promise<void>): void {
       const { roomId } = creator;
       const players = [creator];
       for (const url of others) players.push(await join(url, roomId));
+      // A join is answered where it was asked for, and a moment later in the other replicas.
+      await cluster.until("everybody has joined everywhere", async () =>
+        (await Promise.all(cluster.ids.map((id) => cluster.room(id, roomId)))).every(
+          (room) => room?.seats === players.length,
+        ),
+      );
       await run({ roomId, players, act: (id, which) => act(id, which, roomId) });
       await checkAlive(roomId);
       await replicasAgree(roomId);

@@ -91,42 +91,39 @@ export class Corruption {
 
   /** Lets go on what stands still for long, with a state that nobody has tampered with, if there is one left. */
   #operate(): void {
-    const { schedule, cluster } = this.#parts;
+    const { schedule } = this.#parts;
     schedule.in(500, null, () => {
       this.#operate();
-      const frozen = new Set<string>();
-      for (const process of cluster.processes) {
-        const sessions = servingSessions(process);
-        if (sessions === null || process.isPaused) continue;
-        for (const [roomId, { witness }] of sessions.rooms) {
-          if (witness.frozen === null) continue;
-          frozen.add(roomId);
-          const sinceMs = this.#frozenSinceMs.get(roomId) ?? schedule.nowMs;
-          this.#frozenSinceMs.set(roomId, sinceMs);
-          if (schedule.nowMs - sinceMs < operatorMs) continue;
-          this.#frozenSinceMs.delete(roomId);
-          const holder = this.#goodHolder(roomId, witness.frozen.hashes);
-          if (holder !== null) schedule.in(0, process, () => this.#thaw(sessions, roomId, holder));
-        }
-      }
+      const frozen = Map.groupBy(this.#frozen(), ({ replica }) => replica.roomId);
       for (const roomId of this.#frozenSinceMs.keys())
         if (!frozen.has(roomId)) this.#frozenSinceMs.delete(roomId);
+      for (const [roomId, holders] of frozen) {
+        const sinceMs = this.#frozenSinceMs.get(roomId) ?? schedule.nowMs;
+        this.#frozenSinceMs.set(roomId, sinceMs);
+        if (schedule.nowMs - sinceMs < operatorMs) continue;
+        this.#frozenSinceMs.delete(roomId);
+        const holder = holders.find(({ replica }) => taintOf(replica) === 0) ?? holders[0];
+        if (holder !== undefined) schedule.in(0, holder.process, () => this.#thaw(holder, roomId));
+      }
     });
   }
 
-  #thaw(sessions: Sessions, roomId: string, holder: string): void {
-    const { trace, coverage } = this.#parts;
-    this.#excused.add(roomId);
-    sessions.divergences.thaw(roomId, holder).then(
-      () => coverage.hit("operatorThaws"),
-      (error: unknown) => trace.note(`${roomId} is not excused: ${String(error)}`),
-    );
+  #frozen() {
+    return this.#parts.cluster.processes.flatMap((process) => {
+      const sessions = process.isPaused ? null : servingSessions(process);
+      return [...(sessions?.rooms.values() ?? [])].flatMap((replica) =>
+        sessions === null || replica.witness.frozen === null ? [] : [{ process, sessions, replica }],
+      );
+    });
   }
 
-  #goodHolder(roomId: string, hashes: readonly (readonly [string, string])[]): string | null {
-    const replicas = this.#replicas(roomId).filter(({ nodeId }) => hashes.some(([each]) => each === nodeId));
-    const good = replicas.find(({ replica }) => taintOf(replica) === 0) ?? replicas[0];
-    return good?.nodeId ?? null;
+  #thaw({ process, sessions }: { process: { nodeId: string }; sessions: Sessions }, roomId: string): void {
+    const { trace, coverage } = this.#parts;
+    this.#excused.add(roomId);
+    sessions.divergences.thaw(roomId, process.nodeId).then(
+      () => coverage.hit("operatorThaws"),
+      (error: unknown) => trace.note(`${roomId} is not thawed: ${String(error)}`),
+    );
   }
 
   #replicas(roomId: string) {

@@ -23,7 +23,7 @@ const thawedSchema = z.object({ roomId: z.string(), index: z.number(), hash: z.s
 /** `testudo rooms …`: what an operator has to decide about rooms. */
 export function roomsCommand(context: CliContext): Command {
   const command = new Command("rooms").description("the rooms: list, thaw");
-  withExample(command, "rooms thaw Ev1_AWqyA n2 --secret-file data/secret");
+  withExample(command, "rooms thaw Ev1_AWqyA n2 --url http://localhost:2568 --secret-file data/secret");
   return command.addCommand(listCommand(context)).addCommand(thawCommand(context));
 }
 
@@ -59,8 +59,14 @@ function thawCommand(context: CliContext): Command {
       "a room that stands still, since its replicas differ, goes on with the state that one node has",
     )
     .argument("<room>")
-    .argument("<node>", "whose state it is; the replicas that have another are replaced by it");
-  withExample(withNode(command), "rooms thaw Ev1_AWqyA n2 --secret-file data/secret");
+    .argument(
+      "<node>",
+      "whose state it is, and which must be asked itself; the replicas that have another are replaced by it",
+    );
+  withExample(
+    withNode(command),
+    "rooms thaw Ev1_AWqyA n2 --url http://localhost:2568 --secret-file data/secret",
+  );
   return command.action(async (roomId: string, holder: string, flags: NodeFlags) => {
     const client = new OperatorClient(flags);
     const told = thawedSchema.parse(await client.ask("POST", "rooms/thaw", { roomId, holder }));

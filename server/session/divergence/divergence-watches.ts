@@ -11,8 +11,6 @@ export interface DivergenceWatchesParts {
   readonly nodeId: string;
   readonly machines: readonly SessionMachine[];
   readonly log: DivergenceLog;
-  /** No link to it for some time. */
-  readonly isLost: (nodeId: string) => boolean;
   readonly nowMs: () => number;
   readonly groups: () => SessionGroups;
 }
@@ -73,30 +71,32 @@ export class DivergenceWatches {
   }
 
   /**
-   * An operator's choice for a room that stands still because its replicas differ: it goes on with the state that this
-   * node's replica has, and those that have another are replaced. All of them have applied the same commands: nothing
-   * that was acknowledged is missing in any.
-   * @throws SessionError ROOM_NOT_FROZEN, HOLDER_UNKNOWN with the nodes that there are, HOLDER_ENDED, HOLDER_LOST
+   * An operator's choice for a room that stands still because its replicas differ: it goes on with the state that the
+   * holder's replica has, and those that have another are replaced. All of them have applied the same commands: nothing
+   * that was acknowledged is missing in any. A node answers only for what it has itself, and now: since the room stands
+   * still, a replica may have been replaced by another's, or be lost.
+   * @throws SessionError ROOM_NOT_FROZEN, HOLDER_UNKNOWN with the nodes that there are, HOLDER_ENDED, HOLDER_ELSEWHERE
    */
   async thaw(roomId: string, holder: string): Promise<Verdict> {
-    const { machines, nodeId, isLost } = this.#parts;
+    const { machines, nodeId } = this.#parts;
     const group = machines.findIndex(({ rooms }) => rooms.has(roomId));
-    const frozen = machines[group]?.rooms.get(roomId)?.witness.frozen ?? null;
-    if (frozen === null)
+    const witness = machines[group]?.rooms.get(roomId)?.witness;
+    const frozen = witness?.frozen ?? null;
+    if (witness === undefined || frozen === null)
       throw new SessionError("ROOM_NOT_FROZEN", `room "${roomId}" does not stand still on ${nodeId}`);
     const { index, hashes } = frozen;
-    const hash = hashes.find(([each]) => each === holder)?.[1];
+    const own = witness.hashAt(index);
+    const hash = holder === nodeId ? own : hashes.find(([each]) => each === holder)?.[1];
     if (hash === endedHash)
       throw new SessionError("HOLDER_ENDED", `${holder}'s replica of room "${roomId}" has ended by itself`);
-    if (hash === undefined) {
+    if (hash === undefined || hash === null) {
       const known = hashes.map(([each, its]) => `${each} (${its})`).join(", ");
       const what = `what ${holder} has of room "${roomId}" at entry ${index} is not known; it is of ${known}`;
       throw new SessionError("HOLDER_UNKNOWN", what);
     }
-    const holders = hashes.flatMap(([each, its]) => (its === hash ? [each] : []));
-    if (holders.every((each) => each !== nodeId && isLost(each))) {
-      const what = `${holders.join(", ")} cannot be reached: room "${roomId}" would wait for it`;
-      throw new SessionError("HOLDER_LOST", what);
+    if (hash !== own) {
+      const what = `${nodeId} has another state of room "${roomId}" than ${holder}: ask ${holder} itself`;
+      throw new SessionError("HOLDER_ELSEWHERE", what);
     }
     const verdict = { roomId, index, hash, hashes };
     await this.#watches[group]?.agree(verdict);
