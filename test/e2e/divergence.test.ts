@@ -105,6 +105,9 @@ test("[V13] without a majority the room stands still, and goes on as its operato
     const rooms = await Promise.all(cluster.ids.map((id) => cluster.room(id, roomId)));
     return rooms.every((room) => room?.standing?.type === "frozen");
   });
+  await cluster.until("every player has heard of it", async () =>
+    cluster.ids.every((id) => players.get(id)?.closed !== null),
+  );
   for (const id of cluster.ids) assert.is(players.get(id)?.closed, 4010);
   const secretFile = cluster.planOf("n1").args.find((arg) => arg.startsWith("--secret-file=")) ?? "";
   const rooms = async (...args: string[]): Promise<string> => {

@@ -223,9 +223,9 @@ export const sessionMutants: readonly Mutant[] = [
   },
   {
     name: "earlier-seats-stay-attached",
-    file: "server/session/sessions.ts",
-    find: "    await this.#detachEarlierStarts();\n",
-    replace: "",
+    file: "server/session/sweeper.ts",
+    find: "attachment?.nodeId === nodeId && attachment.bootCount < bootCount,",
+    replace: "attachment?.nodeId === nodeId && attachment.bootCount < 0,",
     why: "seats of a node's earlier start look taken for ever",
   },
 ];
