@@ -45,20 +45,21 @@ export class CallLaws {
     this.#own.set(node, new Map());
   }
 
-  /** `isWhole`: the replica stands at one moment, so that what it gives is what everybody gives. */
+  /** `isNews`: no part knows it already. `isWhole`: the replica stands at one moment, so that what it gives is what everybody gives. */
   gave(
     node: string,
     group: number,
     {
       command: { index, command },
       result,
+      isNews,
       isWhole,
-    }: { command: AppliedCommand; result: ApplyResult; isWhole: boolean },
+    }: { command: AppliedCommand; result: ApplyResult; isNews: boolean; isWhole: boolean },
   ): void {
     const key = `${group} ${checksum(command)}`;
     const own = this.#own.get(node);
     const values = own?.get(key);
-    if (result.type === "done") {
+    if (isNews && result.type === "done") {
       if (values === undefined) own?.set(key, [result.value]);
       else values.push(result.value);
     }

@@ -52,7 +52,12 @@ export class Cluster<App extends SimApp = SimApp> {
 
   constructor(parts: ClusterParts<App>) {
     this.#parts = parts;
-    this.#quorums = new QuorumWatch(parts.schedule);
+    this.#quorums = new QuorumWatch({
+      schedule: parts.schedule,
+      process: (id) => this.process(id),
+      isSaving: (id) => this.disk(id).isSaving,
+      committedIndex: (group) => parts.laws.committedIndex(group),
+    });
     this.groups = parts.groups;
     this.network = new SimNetwork({
       ...parts,
@@ -258,6 +263,8 @@ export class Cluster<App extends SimApp = SimApp> {
     const statuses = node.groups();
     if (statuses.length > 0) this.#parts.laws.calls.watch(owner, node.engine);
     this.#parts.laws.observe(owner.nodeId, statuses);
+    for (const status of statuses)
+      if (node.engine.isServing(status.id)) this.#parts.laws.wholes.served(owner.nodeId, status);
     for (const { id, isAsleep } of statuses) {
       if (owner.asleep.has(id) === isAsleep) continue;
       this.#parts.coverage.hit(isAsleep ? "groupsSlept" : "groupsWoken");

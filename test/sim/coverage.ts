@@ -27,6 +27,7 @@ const inBoth = [
   "linkDrops",
   "lags",
   "strandings",
+  "stallsOfAll",
   "messagesLost",
   "messagesDoubled",
   "wallJumps",

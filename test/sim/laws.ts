@@ -16,6 +16,7 @@ import { hasQuorum } from "./quorums.ts";
 import { ReadLaws } from "./read-laws.ts";
 import type { Schedule } from "./schedule.ts";
 import { hold } from "./violation.ts";
+import { WholeLaws } from "./whole-laws.ts";
 
 const blank = new DiskShadow();
 
@@ -83,6 +84,7 @@ export class Laws implements GroupFacts {
   readonly leases: LeaseLaws;
   readonly reads: ReadLaws;
   readonly parts = new PartLaws();
+  readonly wholes = new WholeLaws();
 
   constructor({ coverage, schedule }: { coverage: Coverage; schedule: Schedule }) {
     this.#schedule = schedule;

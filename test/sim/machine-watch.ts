@@ -113,12 +113,14 @@ export class MachineWatch implements Machine {
 
   beginRestore(): void {
     this.#wholeFrom = 0;
+    this.#laws.wholes.restoring(this.#node, this.#group);
     this.#listedFrom = this.#laws.committedIndex(this.#group);
     this.#machine.beginRestore();
   }
 
   restorePart(key: string, checkpoint: Checkpoint): void {
     this.#wholeFrom = Math.max(this.#wholeFrom, checkpoint.index);
+    this.#laws.wholes.restored(this.#node, this.#group, checkpoint.index);
     this.#machine.restorePart(key, checkpoint);
   }
 
@@ -129,6 +131,7 @@ export class MachineWatch implements Machine {
   apply(command: AppliedCommand): ApplyResult {
     this.#laws.applied(this.#node, this.#group, command);
     this.#times.applying();
+    for (const [roomId, { timers }] of this.#machine.rooms) this.#times.watch(timers, roomId);
     const result = this.#machine.apply(command);
     this.#times.applied();
     this.#book.check();
@@ -138,7 +141,10 @@ export class MachineWatch implements Machine {
       this.#book.poison.hasMet(roomId, index) || this.#book.tampered.has(roomId);
     const isWhole =
       index > this.#wholeFrom && !this.#concerns(command, isLost) && !this.#isGoneAlready(index, result);
-    this.#laws.calls.gave(this.#node, this.#group, { command, result, isWhole });
+    this.#laws.calls.gave(this.#node, this.#group, {
+      ...{ command, result, isWhole },
+      isNews: index > this.#wholeFrom,
+    });
     this.#book.model(this.#group, command, { result, rooms, isLost });
     this.#lookAtStandings();
     for (const [roomId, replica] of this.#machine.rooms) {

@@ -160,6 +160,7 @@ export class MessageLaws {
         return;
       case "installSnapshot":
         this.#leads(sent, message);
+        this.#pins(sent, message);
         return;
       case "timeoutNow":
         this.#leads(sent, message);
@@ -324,6 +325,16 @@ export class MessageLaws {
       termAt: (index) => told[index] ?? disk.termAt(index),
       configurations,
     });
+  }
+
+  /** What follows a snapshot that is under way is kept until it has arrived. */
+  #pins({ from, to, group, disk }: Sent, { base }: Message<"installSnapshot">): void {
+    hold(
+      disk.baseIndex <= base.index,
+      "X37",
+      () =>
+        `${from} sends ${to} a snapshot of group ${group} at ${base.index}, and has no log before ${disk.baseIndex}`,
+    );
   }
 
   /** Up to there its disk holds what the leader's log does. */

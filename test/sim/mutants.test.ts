@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { mutate, pathOf } from "./mutant.ts";
+import { changesOf, mutate, pathOf } from "./mutant.ts";
 import { hunt } from "./mutant-hunt.ts";
 import { mutants } from "./mutants.ts";
 
@@ -21,22 +21,23 @@ const sampleSeedsMax = 60;
 test("[X20] every planted bug has a name of its own, and still fits the code that it is meant for", () => {
   assert.ok(mutants.length >= 25);
   assert.is(new Set(mutants.map(({ name }) => name)).size, mutants.length);
-  const problems = mutants.flatMap((mutant) => {
+  const changes = mutants.flatMap((mutant) => changesOf(mutant).map((change) => ({ mutant, change })));
+  const problems = changes.flatMap(({ mutant: { name }, change }) => {
     try {
-      stripTypeScriptTypes(mutate(readFileSync(pathOf(mutant), "utf8"), mutant));
+      stripTypeScriptTypes(mutate(name, readFileSync(pathOf(change), "utf8"), change));
       return [];
     } catch (error) {
-      return [`${mutant.name}: ${(error as Error).message}`];
+      return [`${name}: ${(error as Error).message}`];
     }
   });
   assert.equal(problems, []);
 });
 
 test("[X20] a planted bug that no longer fits is an error that names it", () => {
-  const mutant = { name: "gone", file: "server/raft/log.ts", find: "twice", replace: "", why: "" };
-  assert.throws(() => mutate("once", mutant), /the mutant "gone" no longer fits: .* occurs 0 times/);
-  assert.throws(() => mutate("twice twice", mutant), /occurs 2 times in server\/raft\/log\.ts/);
-  assert.is(mutate("only twice.", mutant), "only .");
+  const change = { file: "server/raft/log.ts", find: "twice", replace: "" };
+  assert.throws(() => mutate("gone", "once", change), /the mutant "gone" no longer fits: .* occurs 0 times/);
+  assert.throws(() => mutate("gone", "twice twice", change), /occurs 2 times in server\/raft\/log\.ts/);
+  assert.is(mutate("gone", "only twice.", change), "only .");
 });
 
 for (const name of sample) {

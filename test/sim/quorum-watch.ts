@@ -1,3 +1,4 @@
+import type { GroupStatus } from "../../server/group/group-status.ts";
 import { hasQuorum } from "./quorums.ts";
 import type { Schedule } from "./schedule.ts";
 import type { SimProcess } from "./sim-node.ts";
@@ -7,45 +8,85 @@ const lookMs = 200;
 /** So many looks in a row, none of them late, without a word of a quorum; a leader gives up after 400 ms at most. */
 const silentLooksMax = 6;
 
-/** Check-quorum (dissertation §6.2): whoever leads has heard of a quorum not long ago. */
+/** So many looks in a row at what is not so: what is late still comes, and an election timeout is two of them. */
+const wrongLooksMax = 8;
+
+interface QuorumWatchParts {
+  readonly schedule: Schedule;
+  readonly process: (nodeId: string) => SimProcess | null;
+  readonly isSaving: (nodeId: string) => boolean;
+  readonly committedIndex: (group: number) => number;
+}
+
+/**
+ * What each node takes for so, looked at again and again as it ticks: whoever leads has heard of a quorum not long ago
+ * (check-quorum, dissertation §6.2); whoever is followed leads; and who sleeps has nothing to wake up for (design 4.3).
+ */
 export class QuorumWatch {
-  readonly #schedule: Schedule;
+  readonly #parts: QuorumWatchParts;
   /** When anything came last, by "from>to". */
   readonly #arrivedMs = new Map<string, number>();
 
-  constructor(schedule: Schedule) {
-    this.#schedule = schedule;
+  constructor(parts: QuorumWatchParts) {
+    this.#parts = parts;
   }
 
   arrived(from: string, to: string): void {
-    this.#arrivedMs.set(`${from}>${to}`, this.#schedule.nowMs);
+    this.#arrivedMs.set(`${from}>${to}`, this.#parts.schedule.nowMs);
   }
 
   watch(process: SimProcess): void {
     this.#look(process, new Map());
   }
 
-  /** `silent`: by "group term", for how many looks. A node that pauses does not look. */
-  #look(process: SimProcess, silent: ReadonlyMap<string, number>): void {
-    this.#schedule.in(lookMs, process, () => {
-      const { nodeId } = process;
-      const { nowMs } = this.#schedule;
-      const isHeard = (other: string) =>
-        other === nodeId || nowMs - (this.#arrivedMs.get(`${other}>${nodeId}`) ?? 0) <= lookMs;
+  /** `wrong`: what was not so, for how many looks. A node that pauses does not look. */
+  #look(process: SimProcess, wrong: ReadonlyMap<string, number>): void {
+    this.#parts.schedule.in(lookMs, process, () => {
       const still = new Map<string, number>();
-      for (const { id, role, term, members } of process.node.groups()) {
-        if (role !== "leader" || hasQuorum(members.configuration, ({ nodeId }) => isHeard(nodeId))) continue;
-        const key = `${id} ${term}`;
-        const looks = (silent.get(key) ?? 0) + 1;
-        hold(
-          looks < silentLooksMax,
-          "X32",
-          () =>
-            `${nodeId} leads term ${term} of group ${id}, and has heard of no quorum for ${looks * lookMs} ms`,
-        );
-        still.set(key, looks);
+      for (const status of process.node.groups()) {
+        for (const [law, what, looksMax] of this.#wrongs(process.nodeId, status)) {
+          const looks = (wrong.get(what) ?? 0) + 1;
+          hold(looks < looksMax, law, () => `${what} for ${looks * lookMs} ms`);
+          still.set(what, looks);
+        }
       }
       this.#look(process, still);
     });
+  }
+
+  *#wrongs(
+    nodeId: string,
+    { id, role, term, leader, members, isAsleep, commitIndex }: GroupStatus,
+  ): Iterable<readonly [law: string, what: string, looksMax: number]> {
+    const of = `term ${term} of group ${id}`;
+    if (
+      role === "leader" &&
+      !hasQuorum(members.configuration, (other) => this.#isHeard(other.nodeId, nodeId))
+    )
+      yield ["X32", `${nodeId} leads ${of}, and has heard of no quorum`, silentLooksMax];
+    // Who cannot save does not campaign.
+    const mayCampaign = role === "follower" && !this.#parts.isSaving(nodeId);
+    if (mayCampaign && leader !== null && !this.#isLed({ by: leader, nodeId, group: id, term }))
+      yield [
+        "X41",
+        `${nodeId} follows ${leader} in ${of}, which does not lead it, or says nothing`,
+        wrongLooksMax,
+      ];
+    if (isAsleep && commitIndex < this.#parts.committedIndex(id))
+      yield [
+        "X42",
+        `${nodeId} sleeps in ${of}, and knows of ${commitIndex} as committed, not of more`,
+        wrongLooksMax,
+      ];
+  }
+
+  #isHeard(other: string, nodeId: string): boolean {
+    if (other === nodeId) return true;
+    return this.#parts.schedule.nowMs - (this.#arrivedMs.get(`${other}>${nodeId}`) ?? 0) <= lookMs;
+  }
+
+  #isLed({ by, nodeId, group, term }: { by: string; nodeId: string; group: number; term: number }): boolean {
+    const status = this.#parts.process(by)?.node.groups()[group];
+    return this.#isHeard(by, nodeId) && status?.role === "leader" && status.term === term;
   }
 }

@@ -33,11 +33,15 @@ export class WatchedRegisters extends RegisterMachine {
 
   override beginRestore(): void {
     this.#wholeFrom = 0;
+    const { node, group, laws } = this.#watch;
+    laws.wholes.restoring(node, group);
     super.beginRestore();
   }
 
   override restorePart(key: string, checkpoint: Checkpoint): void {
     this.#wholeFrom = Math.max(this.#wholeFrom, checkpoint.index);
+    const { node, group, laws } = this.#watch;
+    laws.wholes.restored(node, group, checkpoint.index);
     super.restorePart(key, checkpoint);
   }
 
@@ -47,7 +51,11 @@ export class WatchedRegisters extends RegisterMachine {
     const result = super.apply(command);
     const { index } = command;
     if (isChange(result)) laws.parts.changed(group, index, partOf(command.command));
-    laws.calls.gave(node, group, { command, result, isWhole: index > this.#wholeFrom });
+    laws.calls.gave(node, group, {
+      ...{ command, result },
+      isNews: index > this.#wholeFrom,
+      isWhole: index > this.#wholeFrom,
+    });
     if (index % entriesPerComparison === 0 || index >= this.compareFrom) this.compareAt(index);
     return result;
   }

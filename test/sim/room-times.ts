@@ -1,4 +1,4 @@
-import { owedStepsMax } from "../../server/session/room-timers.ts";
+import { owedStepsMax, type RoomTimers } from "../../server/session/room-timers.ts";
 import { hold } from "./violation.ts";
 
 /** Of one replica of a room. */
@@ -12,6 +12,7 @@ interface Seen {
 /** Time as room code sees it, on each replica: its clocks, the order of its timers, and the steps that it is owed. */
 export class RoomTimes {
   readonly #seen = new WeakMap<object, Seen>();
+  readonly #watched = new WeakSet<RoomTimers>();
   #commands = 0;
   #isApplying = false;
 
@@ -37,6 +38,32 @@ export class RoomTimes {
   /** What a replica does now that takes the place of one that differs are many commands, one after the other. */
   applied(): void {
     this.#isApplying = false;
+  }
+
+  /** From now on: what is due fires in its order, and all of it. */
+  watch(timers: RoomTimers, roomId: string): void {
+    if (this.#watched.has(timers)) return;
+    this.#watched.add(timers);
+    const advance = timers.advance.bind(timers);
+    timers.advance = (toMs, fire) => {
+      let before = { dueMs: Number.NEGATIVE_INFINITY, id: 0 };
+      advance(toMs, (timer, dueMs) => {
+        const { id } = timer;
+        hold(
+          dueMs > before.dueMs || (dueMs === before.dueMs && id > before.id),
+          "X11",
+          () => `timer ${id} of room ${roomId}, due at ${dueMs}, fires behind ${JSON.stringify(before)}`,
+        );
+        before = { dueMs, id };
+        fire(timer, dueMs);
+      });
+      const left = timers.live.find(({ dueMs }) => dueMs <= toMs);
+      hold(
+        left === undefined,
+        "X11",
+        () => `timer ${left?.id} of room ${roomId}, due at ${left?.dueMs}, has not fired by ${toMs}`,
+      );
+    };
   }
 
   /** Clocks only go forward. */

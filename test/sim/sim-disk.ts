@@ -193,8 +193,11 @@ class WatchedStorage implements Storage {
   }
 
   async save(batch: SaveBatch): Promise<void> {
-    const { laws, trace, coverage, nodeId } = this.#parts;
+    const { laws, trace, coverage, nodeId, chance, disk } = this.#parts;
     laws.saving(nodeId, batch);
+    // Much that is swapped in at once takes its time.
+    const isSwap = [...batch.groups.values()].some(({ reset }) => reset);
+    if (isSwap && chance.hits(0.4)) disk.stall(chance.between(10, 400));
     for (const [group, { entries, checkpoints, base, reset, hardState }] of batch.groups) {
       if (checkpoints !== undefined) coverage.hit("checkpoints", checkpoints.size);
       const what = [

@@ -109,8 +109,8 @@ export class SimRoom extends Room<{ state: SimState }> {
       this.broadcast("shout", { from: client.sessionId, text, clockMs: this.state.clockMs });
     },
     later: (client: Client, { ms }: { ms: number }) => {
-      // Two that are due at once, and between them one that is due before.
-      for (const delayMs of [ms, ms / 2, ms])
+      // The later ones first, so close that one command finds them due, and two of them at once.
+      for (const delayMs of [ms + 3, ms + 1, ms, ms])
         this.clock.setTimeout(this.respawn, delayMs, client.sessionId, ++this.timersMade);
     },
     closure: (client: Client, { ms }: { ms: number }) => {

@@ -32,6 +32,7 @@ export class Strandings {
     );
     if (leaders.length === 0) return;
     const { nodeId } = chance.pick(leaders);
+    if (chance.hits(0.4)) return this.#stallAll(nodeId);
     const disk = this.#cluster.disk(nodeId);
     coverage.hit("strandings");
     trace.note(`${nodeId} is stranded`);
@@ -42,5 +43,14 @@ export class Strandings {
       trace.note(`${nodeId} is stranded no more`);
       for (const other of others) network.heal(nodeId, other);
     });
+  }
+
+  /** Nobody can take the lead over while all disks stall, and the leader's own goes on stalling. */
+  #stallAll(leader: string): void {
+    const { chance, coverage } = this.#parts;
+    coverage.hit("stallsOfAll");
+    const ms = chance.between(200, 900);
+    for (const id of this.#cluster.nodeIds) this.#cluster.disk(id).stall(ms);
+    this.#cluster.disk(leader).stall(ms + chance.between(300, 3_000));
   }
 }

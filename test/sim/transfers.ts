@@ -6,7 +6,7 @@ import type { Trace } from "./trace.ts";
 import { hold } from "./violation.ts";
 
 /** An election timeout until it is given up, and another until somebody else leads; with all that may slow a node down. */
-const outcomeMsMax = 3_000;
+const outcomeMsMax = 1_200;
 
 export interface TransferParts {
   readonly schedule: Schedule;

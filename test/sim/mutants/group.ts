@@ -47,23 +47,11 @@ export const groupMutants: readonly Mutant[] = [
     why: "the log is cut behind a command that no checkpoint has",
   },
   {
-    name: "checkpoint-counts-before-it-is-durable",
-    file: "server/group/compactor.ts",
-    find: `      if (era !== this.#era) return;
-      for (const { key, index } of step.saved) machine.saved(key, index);
-      if (isLast) this.cut();
-    });`,
-    replace: `      if (era === this.#era && isLast) this.cut();
-    });
-    for (const { key, index } of step.saved) machine.saved(key, index);
-    this.cut();`,
-    why: "the log is cut before the checkpoints that allow it are on the disk",
-  },
-  {
     name: "rooms-saved-before-the-directory",
     file: "server/group/checkpoints.ts",
     find: 'this.#round = keys.includes("") ? ["", ...keys.filter((key) => key !== "")] : keys;',
     replace: 'this.#round = keys.includes("") ? [...keys.filter((key) => key !== ""), ""] : keys;',
+    mode: "rooms",
     why: "a room that has gone from the disk is made again by nobody, or twice",
   },
   {
@@ -81,13 +69,6 @@ export const groupMutants: readonly Mutant[] = [
     why: "what an earlier start of this node proposed answers whoever has that number now",
   },
   {
-    name: "gap-not-sent-again",
-    file: "server/group/applier.ts",
-    find: "else this.#options.gap();",
-    replace: "",
-    why: "what was lost on its way holds up everything behind it until a stall is noticed",
-  },
-  {
     name: "answered-by-number-of-arrival",
     file: "server/group/proposals.ts",
     find: "const proposal = this.#pending.get(sequence);\n    if (proposal === undefined) return false;",
@@ -102,16 +83,6 @@ export const groupMutants: readonly Mutant[] = [
     replace:
       "const proposal = this.#pending.get(this.#sequence - (this.#sentThrough - this.#beforeFirst()));",
     why: "a session's commands arrive in another order than they were given in",
-  },
-  {
-    name: "unanswered-not-resent-to-a-new-leader",
-    file: "server/group/group.ts",
-    find: `    if (leaderId !== null) {
-      this.#leaderlessSinceMs = null;
-      this.router.resendAll();
-    }`,
-    replace: `    if (leaderId !== null) this.#leaderlessSinceMs = null;`,
-    why: "what went to a leader that has fallen waits for a stall to be noticed, or for ever",
   },
   {
     name: "live-node-hides-a-leaderless-group",
@@ -155,14 +126,6 @@ export const groupMutants: readonly Mutant[] = [
     find: "pinned = Math.min(pinned, base.index);",
     replace: "pinned = Math.min(pinned, base.index + 1_000_000);",
     why: "the log behind a snapshot that is being sent is cut, and the follower needs another one, for ever",
-  },
-  {
-    name: "snapshot-of-a-base-that-comes-later",
-    file: "server/group/snapshot-sender.ts",
-    find: 'step({ type: "snapshotChunk", to, snapshotId, base, chunk, bytes, last });',
-    replace:
-      'step({ type: "snapshotChunk", to, snapshotId, base: this.#options.base(), chunk, bytes, last });',
-    why: "the base that is installed is not the one that the checkpoints were read for",
   },
   {
     name: "swap-in-forgets-the-vote",

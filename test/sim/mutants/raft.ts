@@ -40,13 +40,6 @@ export const raftMutants: readonly Mutant[] = [
     why: "the leader counts entries that a crash takes away (Raft figure 2)",
   },
   {
-    name: "vouches-for-what-is-under-way",
-    file: "server/raft/log-receiver.ts",
-    find: "saves ? receivedIndex : Math.min(receivedIndex, log.durableIndex)",
-    replace: "receivedIndex",
-    why: "an answer without a save of its own vouches for entries that an earlier save still carries",
-  },
-  {
     name: "conflict-not-truncated",
     file: "server/raft/log-receiver.ts",
     find: "const news = entries.slice(firstNew);",
@@ -59,13 +52,6 @@ export const raftMutants: readonly Mutant[] = [
     find: "} else if (log.matches(prevLogIndex, prevLogTerm)) {",
     replace: "} else if (prevLogIndex <= log.lastIndex) {",
     why: "entries are appended behind another log than the leader's (Raft §5.3)",
-  },
-  {
-    name: "commit-past-the-append",
-    file: "server/raft/log-receiver.ts",
-    find: "Math.max(this.#replica.commitIndex, Math.min(leaderCommitIndex, lastNewIndex)),",
-    replace: "Math.max(this.#replica.commitIndex, Math.min(leaderCommitIndex, this.#replica.log.lastIndex)),",
-    why: "an entry behind what was compared may be another than the leader's (Raft figure 2, receiver 5)",
   },
   {
     name: "applied-before-it-is-durable",
@@ -171,14 +157,6 @@ export const raftMutants: readonly Mutant[] = [
     why: "a term that was promised to others is forgotten by a crash",
   },
   {
-    name: "own-vote-not-saved",
-    file: "server/raft/replica.ts",
-    find: `    this.#votedFor = this.options.self;
-    this.#hardStateDirty = true;`,
-    replace: "    this.#votedFor = this.options.self;",
-    why: "a candidate that restarts votes for another one in the same term",
-  },
-  {
     name: "no-noop",
     file: "server/raft/lead.ts",
     find: 'log.append([this.#entry("noop", new Uint8Array(0))]);',
@@ -234,27 +212,6 @@ export const raftMutants: readonly Mutant[] = [
     find: "outbox.send(to, this.#accepted(receivedIndex, durableIndex));",
     replace: "outbox.send(to, this.#accepted(receivedIndex, receivedIndex));",
     why: "what is told beside the save counts as saved",
-  },
-  {
-    name: "snapshot-installed-over-a-longer-log",
-    file: "server/raft/snapshot-receiver.ts",
-    find: "return base.index <= commitIndex || log.matches(base.index, base.term);",
-    replace: "return base.index <= commitIndex;",
-    why: "entries beyond the snapshot that this disk vouched for are thrown away (Raft §7)",
-  },
-  {
-    name: "snapshot-answered-before-it-is-durable",
-    file: "server/raft/snapshot-receiver.ts",
-    find: "if (replica.committableIndex >= base.index)",
-    replace: "",
-    why: "the leader counts what is only on its way to the disk",
-  },
-  {
-    name: "swap-while-a-save-is-under-way",
-    file: "server/raft/snapshot-receiver.ts",
-    find: "if (replica.log.durableIndex < replica.log.lastIndex) return;",
-    replace: "",
-    why: "a save that lands behind the swap leaves entries of the replaced log",
   },
   {
     name: "appends-taken-while-swapping",

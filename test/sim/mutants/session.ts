@@ -174,8 +174,8 @@ export const sessionMutants: readonly Mutant[] = [
     name: "group-state-read-by-a-room",
     file: "server/session/session-machine.ts",
     find: "return this.#rooms.withRoom(argument, context, (replica) => replica.reserve(argument, context));",
-    replace: `if (![...this.#directory.roomsMadeBy(context.index)].includes(argument.roomId))
-      return { type: "done", value: refusal("ROOM_NOT_FOUND", "it is not listed") };
+    replace: `if ([...this.#directory.roomsMadeBy(context.index)].length > 2)
+      return { type: "done", value: refusal("ROOM_FULL", "the group has too many rooms") };
     return this.#rooms.withRoom(argument, context, (replica) => replica.reserve(argument, context));`,
     why: "a room's verdict hangs on a part that stands at another index after a restore (design 5.2)",
   },

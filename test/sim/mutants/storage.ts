@@ -7,7 +7,12 @@ export const storageMutants: readonly Mutant[] = [
     file: "server/storage/entry-pack.ts",
     find: "if (crc32(value.subarray(at + 4, end), group) !== view.getUint32(at))",
     replace: "if (end < at)",
-    why: "a flipped bit in a stored entry is applied (design 4.4); noticed only by the digest of everything",
+    also: {
+      file: "server/storage/contents-reader.ts",
+      find: "if (keys !== state.keys || digest !== state.digest) {",
+      replace: "if (keys < 0) {",
+    },
+    why: "a flipped bit in a stored entry is applied (design 4.4)",
   },
   {
     name: "digest-not-checked",
