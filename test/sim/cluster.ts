@@ -8,7 +8,7 @@ import type { Owner, Schedule } from "./schedule.ts";
 import type { AppSetup, SimApp } from "./sim-app.ts";
 import { SimDisk } from "./sim-disk.ts";
 import type { Ending } from "./sim-folder.ts";
-import { type Host, SimNetwork } from "./sim-network.ts";
+import { type Host, type Leads, SimNetwork } from "./sim-network.ts";
 import { SimProcess } from "./sim-node.ts";
 import { NeverComesBack } from "./sim-watchdog.ts";
 import type { Trace } from "./trace.ts";
@@ -62,7 +62,8 @@ export class Cluster<App extends SimApp = SimApp> {
     this.network = new SimNetwork({
       ...parts,
       sent: (from, to, message) => this.#sent(from, to, message),
-      arrived: (from, to) => this.#quorums.arrived(from, to),
+      leads: (from, message) => this.#leadsIn(from, message),
+      arrived: (from, to, leads) => this.#quorums.arrived(from, to, leads),
     });
     const founders = nodeIdsOf(parts.nodes);
     for (const id of founders)
@@ -250,6 +251,12 @@ export class Cluster<App extends SimApp = SimApp> {
     else if (raft.type === "timeoutNow") coverage.hit("transfers");
     else if (raft.type === "appendEntriesResponse" && raft.success && raft.receivedIndex > raft.matchIndex)
       coverage.hit("receipts");
+  }
+
+  #leadsIn(from: string, { type }: PeerMessage): Leads {
+    if (type !== "heartbeat") return null;
+    const statuses = this.process(from)?.node.groups() ?? [];
+    return new Set(statuses.filter(({ role }) => role === "leader").map(({ id, term }) => `${id} ${term}`));
   }
 
   #observe(owner: Owner | null): void {

@@ -122,7 +122,9 @@ export class MessageLaws {
         this.#heartbeat(from, to, message, statuses());
         return;
       case "propose":
-        for (const { id, data } of message.proposals) {
+        for (const [at, { id, data }] of message.proposals.entries()) {
+          const before = message.proposals[at - 1]?.id.sequence ?? 0;
+          hold(id.sequence > before, "X24", () => `${from} forwards number ${id.sequence} behind ${before}`);
           hold(id.nodeId === from, "X24", () => `${from} forwards a proposal of ${id.nodeId}`);
           this.#named(message.group, id, data);
         }

@@ -11,6 +11,9 @@ const silentLooksMax = 6;
 /** So many looks in a row at what is not so: what is late still comes, and an election timeout is two of them. */
 const wrongLooksMax = 8;
 
+/** Whoever is told so has an election timeout left, of 330 ms at most. */
+const toldLooksMax = 4;
+
 interface QuorumWatchParts {
   readonly schedule: Schedule;
   readonly process: (nodeId: string) => SimProcess | null;
@@ -27,11 +30,19 @@ export class QuorumWatch {
   /** When anything came last, by "from>to". */
   readonly #arrivedMs = new Map<string, number>();
 
+  /** What the last heartbeat that came said, by "from>to". */
+  readonly #told = new Map<string, { readonly leads: ReadonlySet<string>; readonly atMs: number }>();
+
+  /** By "node group": whom it follows, and since when it is seen to. */
+  readonly #follows = new Map<string, { readonly whom: string; readonly sinceMs: number }>();
+
   constructor(parts: QuorumWatchParts) {
     this.#parts = parts;
   }
 
-  arrived(from: string, to: string): void {
+  /** `leads`: what the sender of a heartbeat led as it left, by "group term". */
+  arrived(from: string, to: string, leads: ReadonlySet<string> | null): void {
+    if (leads !== null) this.#told.set(`${from}>${to}`, { leads, atMs: this.#parts.schedule.nowMs });
     this.#arrivedMs.set(`${from}>${to}`, this.#parts.schedule.nowMs);
   }
 
@@ -72,12 +83,30 @@ export class QuorumWatch {
         `${nodeId} follows ${leader} in ${of}, which does not lead it, or says nothing`,
         wrongLooksMax,
       ];
+    if (mayCampaign && leader !== null && this.#isTold({ by: leader, nodeId, group: id, term }))
+      yield [
+        "X41",
+        `${nodeId} follows ${leader} in ${of}, which says that it does not lead it`,
+        toldLooksMax,
+      ];
     if (isAsleep && commitIndex < this.#parts.committedIndex(id))
       yield [
         "X42",
         `${nodeId} sleeps in ${of}, and knows of ${commitIndex} as committed, not of more`,
         wrongLooksMax,
       ];
+  }
+
+  /** Since it was seen to follow that leader, and by that very node, that it leads nobody. */
+  #isTold({ by, nodeId, group, term }: { by: string; nodeId: string; group: number; term: number }): boolean {
+    const { nowMs } = this.#parts.schedule;
+    const key = `${nodeId} ${group}`;
+    const whom = `${by} ${term}`;
+    const known = this.#follows.get(key);
+    const follows = known?.whom === whom ? known : { whom, sinceMs: nowMs };
+    this.#follows.set(key, follows);
+    const told = this.#told.get(`${by}>${nodeId}`);
+    return told !== undefined && told.atMs >= follows.sinceMs && !told.leads.has(`${group} ${term}`);
   }
 
   #isHeard(other: string, nodeId: string): boolean {

@@ -144,7 +144,7 @@ export class SimFolder implements DatabaseFiles {
       bytes[at] = (bytes[at] as number) ^ (1 << chance.below(8));
       return at;
     };
-    if (this.#logBytes > 0 && chance.hits(0.6)) return `its log at byte ${flip(this.log)}`;
+    if (this.#logBytes > 0 && chance.hits(0.4)) return `its log at byte ${flip(this.log)}`;
     if (this.#manifest.length > 0 && chance.hits(0.1)) {
       this.#manifest = Uint8Array.from(this.#manifest);
       return `its manifest at byte ${flip(this.#manifest)}`;
@@ -152,6 +152,10 @@ export class SimFolder implements DatabaseFiles {
     const keys = [...this.table.keys()].filter((key) => !keysInLog.has(key));
     if (keys.length === 0) return null;
     const key = chance.pick(keys);
+    if (chance.hits(0.3)) {
+      this.table = new Map([...this.table].filter(([other]) => other !== key));
+      return "its tables, where a value is no more";
+    }
     const value = Uint8Array.from(this.table.get(key) as Uint8Array);
     const at = flip(value);
     this.table = new Map(this.table).set(key, value);

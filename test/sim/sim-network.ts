@@ -12,6 +12,14 @@ export interface Host extends Owner {
   readonly nodeId: string;
 }
 
+/** By "group term"; null: nothing is said of them. */
+export type Leads = ReadonlySet<string> | null;
+
+interface Letter {
+  readonly bytes: Uint8Array;
+  readonly leads: Leads;
+}
+
 interface End {
   readonly host: Host;
   readonly adapter: Adapter;
@@ -21,7 +29,7 @@ interface End {
   lastArrivalMs: number;
   bytesUnderWay: number;
   /** Sent into a cut: arrives when it heals, if the link lives so long. */
-  stuck: Uint8Array[];
+  stuck: Letter[];
 }
 
 interface Link {
@@ -36,8 +44,10 @@ export interface SimNetworkParts {
   readonly trace: Trace;
   /** A message leaves a node. */
   readonly sent: (from: string, to: Host, message: PeerMessage) => void;
+  /** What is told of a message when it arrives: the leads that its sender has as it leaves, if it is a heartbeat. */
+  readonly leads: (from: string, message: PeerMessage) => Leads;
   /** A message has come to a node. */
-  readonly arrived: (from: string, to: string) => void;
+  readonly arrived: (from: string, to: string, leads: Leads) => void;
 }
 
 const stuckMessagesMax = 2_000;
@@ -105,21 +115,22 @@ export class SimNetwork {
       return;
     }
     const bytes = encodeMessage(message);
+    const letter = { bytes, leads: this.#parts.leads(from, message) };
     if (this.#cuts.has(`${from}>${to}`)) {
       if (end.stuck.length < stuckMessagesMax) {
-        end.stuck.push(bytes);
+        end.stuck.push(letter);
         end.bytesUnderWay += bytes.length;
       }
       return;
     }
-    this.#carry(link, from, to, bytes);
+    this.#carry(link, from, to, letter);
     if (chance.hits(this.doubling)) {
       coverage.hit("messagesDoubled");
-      this.#carry(link, from, to, bytes);
+      this.#carry(link, from, to, letter);
     }
   }
 
-  #carry(link: Link, from: string, to: string, bytes: Uint8Array): void {
+  #carry(link: Link, from: string, to: string, { bytes, leads }: Letter): void {
     const { schedule, chance } = this.#parts;
     const here = link.ends[from] as End;
     const there = link.ends[to] as End;
@@ -131,7 +142,7 @@ export class SimNetwork {
     schedule.at(here.lastArrivalMs, there.host, () => {
       here.bytesUnderWay -= bytes.length;
       if (there.state !== "up") return;
-      this.#parts.arrived(from, to);
+      this.#parts.arrived(from, to, leads);
       there.adapter.handlers?.message(from, decodeMessage(Uint8Array.from(bytes)));
     });
   }
@@ -270,9 +281,9 @@ export class SimNetwork {
     const link = this.#links.get(pairOf(from, to));
     const end = link?.ends[from];
     if (link === undefined || end === undefined) return;
-    for (const bytes of end.stuck.splice(0)) {
-      end.bytesUnderWay -= bytes.length;
-      this.#carry(link, from, to, bytes);
+    for (const letter of end.stuck.splice(0)) {
+      end.bytesUnderWay -= letter.bytes.length;
+      this.#carry(link, from, to, letter);
     }
   }
 
