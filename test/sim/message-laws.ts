@@ -340,12 +340,15 @@ export class MessageLaws {
   }
 
   /** Up to there its disk holds what the leader's log does. */
-  #vouches({ from, group, disk }: Sent, { type, term }: RaftMessage, matchIndex: number): void {
+  #vouches({ from, to, group, disk }: Sent, { type, term }: RaftMessage, matchIndex: number): void {
     // In a later term the disk may have lost it again, to that term's leader.
     if (disk.hardState?.term !== term || matchIndex <= disk.baseIndex) return;
     const own = disk.termAt(matchIndex);
     const leaders =
-      this.#term(group, term).told[matchIndex] ?? this.#facts.committedTermAt(group, matchIndex) ?? null;
+      this.#term(group, term).told[matchIndex] ??
+      this.#facts.committedTermAt(group, matchIndex) ??
+      // An append behind it was taken, so what is before that agrees.
+      this.#facts.disk(to, group).termAt(matchIndex);
     hold(
       own !== null && own === leaders,
       "X21",

@@ -44,10 +44,10 @@ export class Readers {
   }
 
   /** Some nodes are read often, so that a lease is used more than once. */
-  start(): void {
+  start(pace: number): void {
     const { schedule, chance } = this.#parts;
-    schedule.in(chance.wait(120), null, () => {
-      this.start();
+    schedule.in(chance.wait(120 * pace), null, () => {
+      this.start(pace);
       this.#sample();
       const process = this.#cluster.process(chance.pick(this.#cluster.nodeIds));
       const group = chance.below(this.#cluster.groups);

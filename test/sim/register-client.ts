@@ -19,6 +19,7 @@ export interface RegisterClientParts {
   readonly history: History<RegisterInput, RegisterOutput>;
   readonly book: ReplicaBook;
   readonly groups: number;
+  readonly pace: number;
   readonly processes: () => readonly SimProcess<RegisterApp>[];
 }
 
@@ -49,7 +50,7 @@ export class RegisterClient {
 
   constructor(parts: RegisterClientParts) {
     this.#parts = parts;
-    this.#pauseMs = parts.chance.pick([2, 10, 40]);
+    this.#pauseMs = parts.chance.pick([2, 10, 40]) * parts.pace;
     this.#latencyMs = parts.chance.between(0.2, 5);
   }
 

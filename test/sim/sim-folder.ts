@@ -128,7 +128,7 @@ export class SimFolder implements DatabaseFiles {
     // A killed process did not get so far; a machine without power may have begun to write, or to make the file longer.
     if (ending === "powerCut" && dice < 0.5) this.#log.fill(0, this.#syncedBytes, this.#logBytes);
     else if (ending === "powerCut" && dice < 0.8)
-      this.#logBytes = this.#syncedBytes + 1 + chance.below(unsynced - 1);
+      this.#logBytes = this.#syncedBytes + 1 + chance.below(chance.hits(0.4) ? 6 : unsynced - 1);
     else this.#logBytes = this.#syncedBytes;
     this.sync();
     return false;
@@ -145,6 +145,11 @@ export class SimFolder implements DatabaseFiles {
       return at;
     };
     if (this.#logBytes > 0 && chance.hits(0.4)) return `its log at byte ${flip(this.log)}`;
+    if (this.#logBytes > 0 && chance.hits(0.2)) {
+      this.#logBytes -= 1 + chance.below(Math.min(this.#logBytes, 600));
+      this.sync();
+      return `its log, which ends at byte ${this.#logBytes}`;
+    }
     if (this.#manifest.length > 0 && chance.hits(0.1)) {
       this.#manifest = Uint8Array.from(this.#manifest);
       return `its manifest at byte ${flip(this.#manifest)}`;

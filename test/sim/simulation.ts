@@ -93,6 +93,8 @@ class Simulation<App extends SimApp> {
   /** Else leaders hold leases. */
   readonly #failsOverFast: boolean;
   readonly #leadPriorities: ReadonlyMap<string, number>;
+  /** So much slower than at most is everything that clients do: groups sleep. */
+  readonly #pace: number;
   #failure: Error | null = null;
   #events = 0;
 
@@ -102,6 +104,7 @@ class Simulation<App extends SimApp> {
     this.#trace = new Trace(() => this.#schedule.nowMs, print ?? null);
     const chance = this.#chance;
     this.#failsOverFast = chance.hits(0.6);
+    this.#pace = chance.hits(0.25) ? 12 : 1;
     const nodes = chance.pick(sizes);
     this.#laws = new Laws({ coverage: this.#coverage, schedule: this.#schedule });
     const parts = {
@@ -134,7 +137,7 @@ class Simulation<App extends SimApp> {
     this.#operator = chance.hits(changingShare)
       ? new MembersOperator(this.#cluster, parts, (id) => this.#faults.crash(id))
       : null;
-    this.#world = makeWorld({ ...parts, cluster: this.#cluster });
+    this.#world = makeWorld({ ...parts, pace: this.#pace, cluster: this.#cluster });
   }
 
   /** Small limits, so that what is rare in a real cluster happens all the time. */
@@ -202,8 +205,8 @@ class Simulation<App extends SimApp> {
     for (const id of this.#cluster.nodeIds)
       this.#schedule.in(this.#chance.wait(100), null, () => this.#cluster.boot(id));
     this.#world.start();
-    this.#readers.start();
-    if (!this.#failsOverFast) this.#readers.watchLeases();
+    this.#readers.start(this.#pace);
+    if (!this.#failsOverFast && this.#pace === 1) this.#readers.watchLeases();
     this.#schedule.in(this.#chance.wait(800), null, () => {
       this.#faults.start();
       this.#operator?.start();

@@ -13,6 +13,8 @@ export interface WorldParts<App extends SimApp> {
   readonly trace: Trace;
   readonly coverage: Coverage;
   readonly laws: Laws;
+  /** Of the clients: so much slower than at most. */
+  readonly pace: number;
 }
 
 /** What the simulated cluster serves: the machines on its nodes, their clients, and what must hold of both. */

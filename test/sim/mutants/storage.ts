@@ -68,6 +68,11 @@ export const storageMutants: readonly Mutant[] = [
     file: "server/storage/log-file.ts",
     find: 'if (fragment.type === "lost") return { type: "lost", offset: at, reason: fragment.reason };',
     replace: 'if (fragment.type === "lost") return { type: "torn", records, offset: parts?.offset ?? at };',
+    also: {
+      file: "server/storage/level-storage.ts",
+      find: "if (saved < acknowledged) {",
+      replace: "if (saved < 0) {",
+    },
     why: "what was durable behind a damaged record is forgotten in silence",
   },
   {
