@@ -53,6 +53,8 @@ const silenceMsMax = 1_500;
 /** A player: joins, fires, drops, comes back on another node, leaves; with the stock SDK's habits or the wrapper's. */
 export class SimPlayer {
   readonly #parts: SimPlayerParts;
+  /** Leaves and drops so often that rooms are made and end all the time. */
+  readonly #isFickle: boolean;
   #phase: Phase = "away";
   #seat: Seat | null = null;
   #socket: PlayerSocket | null = null;
@@ -66,6 +68,7 @@ export class SimPlayer {
 
   constructor(parts: SimPlayerParts) {
     this.#parts = parts;
+    this.#isFickle = parts.chance.hits(0.3);
   }
 
   start(): void {
@@ -113,11 +116,11 @@ export class SimPlayer {
     if (seat === null || this.#isResting) return;
     const dice = chance.fraction();
     const mayPlay = this.#phase === "attached" || (this.#parts.kind === "wrapper" && seat.token !== null);
-    if (dice < 0.72) {
+    if (dice < (this.#isFickle ? 0.6 : 0.72)) {
       if (mayPlay) this.#fire(seat);
-    } else if (dice < 0.94) {
+    } else if (dice < (this.#isFickle ? 0.8 : 0.94)) {
       if (mayPlay) this.#play(seat);
-    } else if (dice < 0.975) {
+    } else if (dice < (this.#isFickle ? 0.955 : 0.975)) {
       if (this.#phase === "attached") this.#drop();
     } else if (this.#phase === "attached" && seat.pending.size === 0 && seat.outbox.size === 0) {
       this.#leave(seat);
