@@ -52,14 +52,17 @@ export class Checkpoints {
     this.#ownPartHeld = false;
   }
 
-  /** The next few parts of the round; null if none of them can be saved now. */
-  step(appliedIndex: number): CheckpointStep | null {
+  /**
+   * The next few parts of the round, one at least; null if none of them can be saved now. A room is written in one go,
+   * and a turn must not be long: `isOver` is asked before each but the first.
+   */
+  step(appliedIndex: number, isOver: () => boolean): CheckpointStep | null {
     const checkpoints = new Map<string, Checkpoint | null>();
     const saved: SavedPart[] = [];
     let bytes = 0;
     for (let count = 0; count < this.#options.checkpointPartsPerTurn; count++) {
       const key = this.#round.pop();
-      if (key === undefined || bytes >= this.#options.checkpointBytesPerTurn) {
+      if (key === undefined || bytes >= this.#options.checkpointBytesPerTurn || (count > 0 && isOver())) {
         if (key !== undefined) this.#round.push(key);
         break;
       }

@@ -88,11 +88,11 @@ export class Compactor {
     return !isBusy && this.#settledAt === this.#options.applier.appliedIndex;
   }
 
-  /** A few parts into the batch that is being gathered. */
-  step(): void {
+  /** A few parts into the batch that is being gathered; see Checkpoints. */
+  step(isOver: () => boolean): void {
     const { applier, machine } = this.#options;
     if (!this.#checkpoints.isRoundActive || !applier.isWhole) return;
-    const step = this.#checkpoints.step(applier.appliedIndex);
+    const step = this.#checkpoints.step(applier.appliedIndex, isOver);
     if (step === null) {
       if (!this.#checkpoints.isRoundActive) this.cut();
       return;

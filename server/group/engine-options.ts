@@ -45,6 +45,8 @@ export interface EngineOptions {
   /** A round of checkpoints begins early when the log has grown by this much. */
   readonly checkpointLogBytes: number;
   readonly checkpointPartsPerTurn: number;
+  /** Time for writing rooms per turn of the event loop; one is written in any case. */
+  readonly checkpointBudgetMs: number;
   readonly checkpointBytesPerTurn: number;
   /** The log is cut when at least this many entries, or bytes, can go. */
   readonly compactEntriesMin: number;
@@ -110,6 +112,7 @@ export const engineDefaults: EngineOptions = Object.freeze({
   checkpointIntervalMs: 1000,
   checkpointLogBytes: 8 * mib,
   checkpointPartsPerTurn: 4,
+  checkpointBudgetMs: 4,
   checkpointBytesPerTurn: 1 * mib,
   compactEntriesMin: 4096,
   compactBytesMin: 8 * mib,

@@ -143,7 +143,10 @@ export class GroupEngine {
       inbox: new PeerInbox({ groups, awake, heartbeats, log }),
       applyStage: this.#applyStage,
       network,
-      checkpointStage: new CheckpointStage(awake, this.#saver),
+      checkpointStage: new CheckpointStage({
+        ...{ awake, saver: this.#saver, clock: this.#construction.clock },
+        budgetMs: this.#options.checkpointBudgetMs,
+      }),
       notices: this.notices,
     });
   }

@@ -54,7 +54,7 @@ class Node {
 
   save(): void {
     if (!this.checkpoints.isRoundActive) this.checkpoints.beginRound();
-    const step = this.checkpoints.step(this.appliedIndex);
+    const step = this.checkpoints.step(this.appliedIndex, () => false);
     if (step !== null) this.saves.push(step);
   }
 

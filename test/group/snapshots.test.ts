@@ -8,6 +8,7 @@ import type { Checkpoint } from "../../server/storage/storage.ts";
 import { Cluster } from "./cluster.ts";
 import { counterCommand } from "./counter-machine.ts";
 
+const never = () => false;
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 /** A machine of which only the saving is looked at. */
@@ -34,8 +35,8 @@ test("[G15] a round saves a few parts per turn, the group's own part first", () 
     "": { firstIndex: 7, state },
   });
   checkpoints.beginRound();
-  assert.equal([...(checkpoints.step(9)?.checkpoints.keys() ?? [])], ["", "r1"]);
-  assert.equal([...(checkpoints.step(9)?.checkpoints.keys() ?? [])], ["r2"]);
+  assert.equal([...(checkpoints.step(9, never)?.checkpoints.keys() ?? [])], ["", "r1"]);
+  assert.equal([...(checkpoints.step(9, never)?.checkpoints.keys() ?? [])], ["r2"]);
   assert.is(checkpoints.isRoundActive, false);
   assert.equal(saves, ["", "r1", "r2"]);
 });
@@ -44,19 +45,27 @@ test("[G15] a turn ends early when its parts are large", () => {
   const state = { index: 9, bytes: new Uint8Array(100) };
   const { checkpoints } = savable({ r1: { firstIndex: 5, state }, r2: { firstIndex: 6, state } });
   checkpoints.beginRound();
-  assert.is(checkpoints.step(9)?.saved.length, 1);
-  assert.is(checkpoints.step(9)?.saved.length, 1);
+  assert.is(checkpoints.step(9, never)?.saved.length, 1);
+  assert.is(checkpoints.step(9, never)?.saved.length, 1);
+});
+
+test("[G15] a turn ends early when its parts take long, but not before the first", () => {
+  const state = { index: 9, bytes: bytes("s") };
+  const { checkpoints } = savable({ r1: { firstIndex: 5, state }, r2: { firstIndex: 6, state } });
+  checkpoints.beginRound();
+  assert.is(checkpoints.step(9, () => true)?.saved.length, 1);
+  assert.is(checkpoints.step(9, () => true)?.saved.length, 1);
 });
 
 test("[G15] a part vanishes from the disk only once the group's own part can be saved", () => {
   const held = savable({ "": { firstIndex: 4, state: null }, gone: { firstIndex: 4, state: "deleted" } });
   held.checkpoints.beginRound();
-  assert.is(held.checkpoints.step(9), null);
+  assert.is(held.checkpoints.step(9, never), null);
   const own = { index: 9, bytes: bytes("own") };
   const free = savable({ gone: { firstIndex: 4, state: "deleted" }, "": { firstIndex: 4, state: own } });
   free.checkpoints.beginRound();
   assert.equal(
-    [...(free.checkpoints.step(9)?.checkpoints ?? [])],
+    [...(free.checkpoints.step(9, never)?.checkpoints ?? [])],
     [
       ["", own],
       ["gone", null],

@@ -41,6 +41,9 @@ interface Place<App extends SimApp> {
   process: SimProcess<App> | null;
 }
 
+/** A chunk that left so long ago is no longer under way. */
+const chunkFreshMs = 20;
+
 /** All nodes of the simulated cluster: their disks, the network between them, and the processes that come and go. */
 export class Cluster<App extends SimApp = SimApp> {
   readonly network: SimNetwork;
@@ -49,6 +52,7 @@ export class Cluster<App extends SimApp = SimApp> {
   readonly #quorums: QuorumWatch;
   readonly #places = new Map<string, Place<App>>();
   #nodesEver: number;
+  #lastChunk: { readonly from: string; readonly to: string; readonly atMs: number } | null = null;
 
   constructor(parts: ClusterParts<App>) {
     this.#parts = parts;
@@ -247,7 +251,10 @@ export class Cluster<App extends SimApp = SimApp> {
         laws.entry(group, entry, termBefore, from);
         termBefore = entry.term;
       }
-    } else if (raft.type === "installSnapshot") laws.leads(from, group, raft.term);
+    } else if (raft.type === "installSnapshot") {
+      laws.leads(from, group, raft.term);
+      this.#lastChunk = { from, to, atMs: this.#parts.schedule.nowMs };
+    } else if (raft.type === "installSnapshotResponse") this.#countHeld(raft.answer);
     else if (raft.type === "timeoutNow") coverage.hit("transfers");
     else if (raft.type === "appendEntriesResponse" && raft.success && raft.receivedIndex > raft.matchIndex)
       coverage.hit("receipts");
@@ -257,6 +264,25 @@ export class Cluster<App extends SimApp = SimApp> {
     if (type !== "heartbeat") return null;
     const statuses = this.process(from)?.node.groups() ?? [];
     return new Set(statuses.filter(({ role }) => role === "leader").map(({ id, term }) => `${id} ${term}`));
+  }
+
+  /** What a follower says to a snapshot's manifest: what it has from an earlier one need not come again. */
+  #countHeld(answer: Uint8Array): void {
+    if (answer.length === 0) return;
+    const [head, ...bits] = [answer.subarray(0, 4), ...answer.subarray(4)];
+    const parts = new DataView(head.buffer, head.byteOffset, 4).getUint32(0, true);
+    const wanted = bits.reduce(
+      (sum, byte) => sum + [...byte.toString(2)].filter((bit) => bit === "1").length,
+      0,
+    );
+    this.#parts.coverage.hit("partsResumed", parts - wanted);
+    if (wanted < parts) this.#parts.coverage.hit("installsResumed");
+  }
+
+  /** A snapshot of which a chunk has just left; null: there is none. */
+  get installUnderWay(): { readonly from: string; readonly to: string } | null {
+    const last = this.#lastChunk;
+    return last !== null && this.#parts.schedule.nowMs - last.atMs < chunkFreshMs ? last : null;
   }
 
   #observe(owner: Owner | null): void {

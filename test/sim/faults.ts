@@ -33,6 +33,7 @@ const kinds = [
   "wallJump",
   "transfer",
   "hunt",
+  "install",
 ] as const;
 
 type Kind = (typeof kinds)[number];
@@ -207,6 +208,8 @@ export class Faults {
         return;
       case "hunt":
         return this.#hunt(chance.between(200, 1_200), new Set());
+      case "install":
+        return this.#hitInstall(400);
     }
   }
 
@@ -233,6 +236,19 @@ export class Faults {
     if (this.#cluster.process(id) === null || tries === 0) return;
     if (this.#cluster.disk(id).isSaving) this.crash(id);
     else this.#later(this.#parts.chance.wait(0.5), () => this.#crashInSave(id, tries - 1));
+  }
+
+  /** Between two chunks of a snapshot, if one comes soon: a side dies, or the link does. And soon again, in the next one. */
+  #hitInstall(tries: number): void {
+    const { chance, coverage } = this.#parts;
+    const install = this.#cluster.installUnderWay;
+    if (tries > 0) this.#later(chance.wait(install === null ? 5 : 60), () => this.#hitInstall(tries - 1));
+    if (install === null) return;
+    coverage.hit("installsHit");
+    const { from, to } = install;
+    const what = chance.pick(["sender", "receiver", "link"] as const);
+    if (what === "link") this.#cluster.network.dropLink(from, to);
+    else this.crash(what === "sender" ? from : to);
   }
 
   #bootLater(id: string): void {

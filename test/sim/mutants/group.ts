@@ -128,6 +128,13 @@ export const groupMutants: readonly Mutant[] = [
     why: "the log behind a snapshot that is being sent is cut, and the follower needs another one, for ever",
   },
   {
+    name: "staged-part-kept-though-too-old",
+    file: "server/group/staged-parts.ts",
+    find: "if (staged === undefined || staged.index < Math.min(named.index, baseIndex)) wanted.add(key);",
+    replace: "if (staged === undefined) wanted.add(key);",
+    why: "a part of an earlier snapshot lacks commands that are in no log any more",
+  },
+  {
     name: "swap-in-forgets-the-vote",
     file: "server/group/group.ts",
     find: "const hardState = { ...this.#hardState, commitIndex: base.index };",

@@ -180,13 +180,6 @@ export const sessionMutants: readonly Mutant[] = [
     why: "a room's verdict hangs on a part that stands at another index after a restore (design 5.2)",
   },
   {
-    name: "room-made-twice",
-    file: "server/session/session-machine.ts",
-    find: "if (!this.#directory.createdBy(roomId, context.index) || this.rooms.has(roomId)) return result;",
-    replace: "if (!this.#directory.createdBy(roomId, context.index)) return result;",
-    why: "a room that its checkpoint brought back is made anew by the entry that made it once",
-  },
-  {
     name: "room-applies-what-it-has",
     file: "server/session/machine-rooms.ts",
     find: "if (context.index <= replica.index)",
