@@ -22,6 +22,7 @@ const inBoth = [
   "oneSidedPartitions",
   "bridges",
   "leadersIsolated",
+  "leadersDeafened",
   "splits",
   "flappings",
   "linkDrops",

@@ -38,6 +38,12 @@ const kinds = [
 
 type Kind = (typeof kinds)[number];
 
+/** What disks do, and what they do it to: some runs have nothing else, so that one meets the other often. */
+const diskKinds: readonly Kind[] = [
+  ...(["crash", "crashInSave", "crashAll", "slowDisk", "stallDisk"] as const),
+  ...(["diskError", "fullDisk", "flipBit", "oldImage", "install"] as const),
+];
+
 export interface FaultParts {
   readonly schedule: Schedule;
   readonly chance: Chance;
@@ -79,7 +85,7 @@ export class Faults {
     const all = kinds.filter((kind) => !(clocksKeepTime && kind === "busy"));
     const share = chance.pick([0.25, 0.5, 0.8]);
     const some = all.filter(() => chance.hits(share));
-    this.#kinds = some.length === 0 ? all : some;
+    this.#kinds = chance.hits(0.2) ? diskKinds : some.length === 0 ? all : some;
     this.#meanMs = chance.hits(0.5) ? chance.between(40, 150) : chance.between(150, 700);
   }
 
@@ -151,6 +157,7 @@ export class Faults {
         return this.#pause(id);
       case "isolate":
       case "isolateLeader":
+      case "deafenLeader":
       case "split":
       case "oneSided":
       case "bridge":
@@ -223,18 +230,18 @@ export class Faults {
   }
 
   /** It boots again by and by. */
-  crash(id: string): void {
+  crash(id: string, powerCutShare = 0.3): void {
     if (this.#cluster.process(id) === null) return;
     const { chance } = this.#parts;
     this.#resume(id);
-    this.#cluster.crash(id, chance.hits(0.3) ? "powerCut" : "killed");
+    this.#cluster.crash(id, chance.hits(powerCutShare) ? "powerCut" : "killed");
     this.#bootLater(id);
   }
 
   /** Between the begin and the end of a save, if one comes soon. */
   #crashInSave(id: string, tries: number): void {
     if (this.#cluster.process(id) === null || tries === 0) return;
-    if (this.#cluster.disk(id).isSaving) this.crash(id);
+    if (this.#cluster.disk(id).isSaving) this.crash(id, 0.6);
     else this.#later(this.#parts.chance.wait(0.5), () => this.#crashInSave(id, tries - 1));
   }
 

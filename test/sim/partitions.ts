@@ -7,6 +7,7 @@ import type { Trace } from "./trace.ts";
 export const partitionKinds = [
   "isolate",
   "isolateLeader",
+  "deafenLeader",
   "split",
   "oneSided",
   "bridge",
@@ -61,6 +62,13 @@ export class Partitions {
         coverage.hit("leadersIsolated");
         return this.#isolation(leader);
       }
+      case "deafenLeader": {
+        // It gives the lead up by itself, and its node goes on being heard.
+        const leader = this.#aLeader();
+        if (leader === null) return null;
+        coverage.hit("leadersDeafened");
+        return this.#deafness(leader, this.#otherThan(leader));
+      }
       case "split":
         return this.#split();
       case "oneSided":
@@ -105,9 +113,14 @@ export class Partitions {
     const { chance } = this.#parts;
     const all = this.#otherThan(id);
     const others = chance.hits(0.5) ? all : [chance.pick(all)];
-    const isDeaf = chance.hits(0.5);
-    const directions = others.map((other): Direction => (isDeaf ? [other, id] : [id, other]));
-    return { directions, what: `${id} is ${isDeaf ? "deaf" : "dumb"} towards ${others.join(", ")}` };
+    if (chance.hits(0.5)) return this.#deafness(id, others);
+    const directions = others.map((other): Direction => [id, other]);
+    return { directions, what: `${id} is dumb towards ${others.join(", ")}` };
+  }
+
+  #deafness(id: string, others: readonly string[]): Cut {
+    const directions = others.map((other): Direction => [other, id]);
+    return { directions, what: `${id} is deaf towards ${others.join(", ")}` };
   }
 
   /** The others are in two camps that do not see each other; this node sees both. */
@@ -121,7 +134,14 @@ export class Partitions {
 
   #flap(id: string): void {
     const { chance, coverage } = this.#parts;
-    const kind = chance.pick(["isolate", "isolateLeader", "split", "oneSided", "bridge"] as const);
+    const kind = chance.pick([
+      "isolate",
+      "isolateLeader",
+      "deafenLeader",
+      "split",
+      "oneSided",
+      "bridge",
+    ] as const);
     const cut = this.#cutOf(kind, id);
     if (cut === null) return;
     coverage.hit("flappings");

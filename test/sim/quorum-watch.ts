@@ -14,6 +14,14 @@ const wrongLooksMax = 8;
 /** Whoever is told so has an election timeout left, of 330 ms at most. */
 const toldLooksMax = 4;
 
+/** Whom a node follows, as it takes it for so. */
+interface Following {
+  readonly by: string;
+  readonly nodeId: string;
+  readonly group: number;
+  readonly term: number;
+}
+
 interface QuorumWatchParts {
   readonly schedule: Schedule;
   readonly process: (nodeId: string) => SimProcess | null;
@@ -89,16 +97,17 @@ export class QuorumWatch {
         `${nodeId} follows ${leader} in ${of}, which says that it does not lead it`,
         toldLooksMax,
       ];
-    if (isAsleep && commitIndex < this.#parts.committedIndex(id))
+    if (commitIndex >= this.#parts.committedIndex(id)) return;
+    if (isAsleep || (leader !== null && this.#isLedInSleep({ by: leader, nodeId, group: id, term })))
       yield [
         "X42",
-        `${nodeId} sleeps in ${of}, and knows of ${commitIndex} as committed, not of more`,
+        `${nodeId}, or ${leader}, which it follows, sleeps in ${of}; it knows of ${commitIndex} as committed, not of more`,
         wrongLooksMax,
       ];
   }
 
   /** Since it was seen to follow that leader, and by that very node, that it leads nobody. */
-  #isTold({ by, nodeId, group, term }: { by: string; nodeId: string; group: number; term: number }): boolean {
+  #isTold({ by, nodeId, group, term }: Following): boolean {
     const { nowMs } = this.#parts.schedule;
     const key = `${nodeId} ${group}`;
     const whom = `${by} ${term}`;
@@ -114,8 +123,13 @@ export class QuorumWatch {
     return this.#parts.schedule.nowMs - (this.#arrivedMs.get(`${other}>${nodeId}`) ?? 0) <= lookMs;
   }
 
-  #isLed({ by, nodeId, group, term }: { by: string; nodeId: string; group: number; term: number }): boolean {
+  #isLed({ by, nodeId, group, term }: Following): boolean {
     const status = this.#parts.process(by)?.node.groups()[group];
     return this.#isHeard(by, nodeId) && status?.role === "leader" && status.term === term;
+  }
+
+  #isLedInSleep(following: Following): boolean {
+    const status = this.#parts.process(following.by)?.node.groups()[following.group];
+    return this.#isLed(following) && status?.isAsleep === true;
   }
 }
