@@ -1,4 +1,5 @@
 import assert from "node:assert";
+import { isQuorum } from "../raft/quorum.ts";
 import type { EngineOptions } from "./engine-options.ts";
 import type { Group } from "./group.ts";
 import type { Heartbeats } from "./heartbeats.ts";
@@ -93,8 +94,9 @@ export class AwakeGroups {
     const { options, self } = this.#parts;
     const dueMs = nowMs + (group.tickDueInMs ?? Number.POSITIVE_INFINITY);
     const untilMs = dueMs - earlyTicks * options.tickMs;
-    const watched = leaderId === self ? this.#reachable(group) : [leaderId];
-    if (untilMs <= nowMs || watched.some((nodeId) => this.#isSilent(nodeId, leaderId, nowMs))) return;
+    const isKept =
+      leaderId === self ? this.#isKept(group, nowMs) : !this.#isSilent(leaderId, leaderId, nowMs);
+    if (untilMs <= nowMs || !isKept) return;
     this.#idleSinceMs.delete(group);
     this.#sleeps.set(group, { leaderId, term, untilMs });
     this.#awake = this.#awake.filter((one) => one !== group);
@@ -108,10 +110,16 @@ export class AwakeGroups {
     return sum;
   }
 
-  /** Members with an open link: those that keep a leader in its place, or would replace it. */
-  #reachable({ raft }: Group): readonly string[] {
+  /**
+   * Every member that can be reached keeps this leader in its place, and they are a quorum: one that has lost its quorum
+   * must not rest before it has noticed.
+   */
+  #isKept({ raft }: Group, nowMs: number): boolean {
+    const { self } = this.#parts;
     const heartbeats = this.#parts.heartbeats();
-    return raft.memberIds.filter((nodeId) => heartbeats.isUp(nodeId));
+    const reachable = raft.memberIds.filter((nodeId) => heartbeats.isUp(nodeId));
+    if (reachable.some((nodeId) => this.#isSilent(nodeId, self, nowMs))) return false;
+    return isQuorum(raft.configuration, ({ nodeId }) => nodeId === self || reachable.includes(nodeId));
   }
 
   /** The node's heartbeats do not say (any more) what keeps a group of this leader quiet. */

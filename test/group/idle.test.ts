@@ -176,6 +176,15 @@ test("[G50] a sleeping leader of two that live goes on when the third one is gon
   await cluster.stop();
 });
 
+test("[G50] a leader that has lost its quorum does not fall asleep before it has noticed", async () => {
+  // Idle for less than an election timeout is enough here.
+  const cluster = await asleep({ engine: { sleepAfterMs: 30 } });
+  const leader = leaderOf(cluster);
+  for (const node of cluster.alive) if (node !== leader) cluster.kill(node.id);
+  assert.ok(await cluster.clock.until(() => cluster.status(leader.id).role !== "leader", 1_000));
+  await cluster.stop();
+});
+
 test("[G50] who was away when the group fell asleep is brought up to date when it comes back", async () => {
   const cluster = await asleep();
   const leader = leaderOf(cluster);

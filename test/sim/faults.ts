@@ -210,14 +210,22 @@ export class Faults {
         return;
       }
       case "transfer":
-        for (const process of this.#cluster.processes)
-          this.#transfers.ask(process, this.#otherThan(process.nodeId));
+        for (const { nodeId } of this.#cluster.processes) this.#transfer(nodeId, this.#otherThan(nodeId));
         return;
       case "hunt":
         return this.#hunt(chance.between(200, 1_200), new Set());
       case "install":
         return this.#hitInstall(400);
     }
+  }
+
+  /** Sometimes the successor, just when it is asked, hears of its leader no more. */
+  #transfer(from: string, to: string): void {
+    const { chance } = this.#parts;
+    const process = this.#cluster.process(from);
+    if (process !== null) this.#transfers.ask(process, to);
+    if (chance.hits(0.2))
+      this.#later(chance.wait(3), () => this.#partitions.deafen(to, [from], chance.between(500, 4_000)));
   }
 
   #otherThan(id: string): string {

@@ -50,6 +50,11 @@ export class Partitions {
     this.#cut(cut, chance.hits(0.5) ? chance.between(30, 500) : chance.between(500, 3_000));
   }
 
+  /** `id` hears nothing of the others, for so long. */
+  deafen(id: string, others: readonly string[], ms: number): void {
+    this.#cut(this.#deafness(id, others), ms);
+  }
+
   #cutOf(kind: Exclude<PartitionKind, "flap">, id: string): Cut | null {
     const { coverage } = this.#parts;
     switch (kind) {
