@@ -261,7 +261,7 @@ export class Faults {
     if (install === null) return;
     coverage.hit("installsHit");
     const { from, to } = install;
-    const what = chance.pick(["sender", "receiver", "link"] as const);
+    const what = chance.pick(["sender", "sender", "receiver", "link"] as const);
     if (what === "link") this.#cluster.network.dropLink(from, to);
     else this.crash(what === "sender" ? from : to);
   }

@@ -38,7 +38,7 @@ const lastAnswerMsMax = 10_000;
 /** Asks any node for one thing after the other, and writes down what it is told. */
 export class RegisterClient {
   readonly #parts: RegisterClientParts;
-  readonly #pauseMs: number;
+  #pauseMs: number;
   readonly #latencyMs: number;
   /** What each register held, when this client last heard of it. */
   readonly #known = new Map<string, Value>();
@@ -65,6 +65,7 @@ export class RegisterClient {
 
   rest(): void {
     this.#isResting = true;
+    this.#pauseMs /= this.#parts.pace;
     this.#toRead = this.#registers();
   }
 

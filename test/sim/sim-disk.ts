@@ -197,7 +197,7 @@ class WatchedStorage implements Storage {
     laws.saving(nodeId, batch);
     // Much that is swapped in at once takes its time.
     const isSwap = [...batch.groups.values()].some(({ reset }) => reset);
-    if (isSwap && chance.hits(0.4)) disk.stall(chance.between(10, 400));
+    if (isSwap && chance.hits(0.5)) disk.stall(chance.between(10, 900));
     for (const [group, { entries, checkpoints, base, reset, hardState }] of batch.groups) {
       if (checkpoints !== undefined) coverage.hit("checkpoints", checkpoints.size);
       const what = [
