@@ -67,11 +67,11 @@ export class Faults {
   readonly #damage: DiskDamage;
   #isOver = false;
 
-  /** `clocksKeepTime`: no clock runs further from the others than leases allow for. */
+  /** `clocksKeepTime`: no clock runs further from the others than leases allow for. `pace`: so many times slower. */
   constructor(
     cluster: Cluster,
     parts: FaultParts,
-    { clocksKeepTime = false }: { clocksKeepTime?: boolean } = {},
+    { clocksKeepTime, pace }: { clocksKeepTime: boolean; pace: number },
   ) {
     this.#cluster = cluster;
     this.#parts = parts;
@@ -86,7 +86,7 @@ export class Faults {
     const share = chance.pick([0.25, 0.5, 0.8]);
     const some = all.filter(() => chance.hits(share));
     this.#kinds = chance.hits(0.2) ? diskKinds : some.length === 0 ? all : some;
-    this.#meanMs = chance.hits(0.5) ? chance.between(40, 150) : chance.between(150, 700);
+    this.#meanMs = pace * (chance.hits(0.5) ? chance.between(40, 150) : chance.between(150, 700));
   }
 
   start(): void {

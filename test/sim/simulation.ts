@@ -132,12 +132,17 @@ class Simulation<App extends SimApp> {
     this.#faults = new Faults(
       this.#cluster,
       { ...parts, replaceDisk },
-      { clocksKeepTime: !this.#failsOverFast },
+      { clocksKeepTime: !this.#failsOverFast, pace: this.#longer },
     );
     this.#operator = chance.hits(changingShare)
       ? new MembersOperator(this.#cluster, parts, (id) => this.#faults.crash(id))
       : null;
     this.#world = makeWorld({ ...parts, pace: this.#pace, cluster: this.#cluster });
+  }
+
+  /** Where little is done more time can pass, also between faults. */
+  get #longer(): number {
+    return this.#pace === 1 ? 1 : 5;
   }
 
   /** Small limits, so that what is rare in a real cluster happens all the time. */
@@ -211,7 +216,7 @@ class Simulation<App extends SimApp> {
       this.#faults.start();
       this.#operator?.start();
     });
-    if (!this.#runUntil(this.#chance.between(faultsMs.min, faultsMs.max))) return;
+    if (!this.#runUntil(this.#chance.between(faultsMs.min, faultsMs.max) * this.#longer)) return;
     this.#faults.end();
     this.#operator?.end();
     if (!this.#runUntil(this.#schedule.nowMs + 600)) return;

@@ -1,4 +1,4 @@
-import { voters } from "../../raft/quorum.ts";
+import { members, voters } from "../../raft/quorum.ts";
 import type { RoomReplica } from "../room-replica.ts";
 import type { SessionMachine } from "../session-machine.ts";
 import { sessionMenu } from "../session-menu.ts";
@@ -62,9 +62,10 @@ export class DivergenceWatch {
     this.#parts = parts;
     this.book = new DivergenceBook({ group, log });
     this.#copies = new RoomCopies({ machine, tell, isBusy: (to) => link.isBusy(to) });
+    // Learners, too: the state that was agreed may be theirs alone.
     const others = () =>
-      voters(link.configuration())
-        .map((voter) => voter.nodeId)
+      members(link.configuration())
+        .map((member) => member.nodeId)
         .filter((id) => id !== nodeId);
     this.#healings = new Healings({ machine, others, tell, nowMs });
     this.#endings = new Endings({ nodeId, machine, link, tell });
@@ -89,7 +90,7 @@ export class DivergenceWatch {
       case "statements":
         return this.#listen(from, word.statements);
       case "ended":
-        return this.#endings.heard(from, word.roomIds);
+        return this.#endings.heard(from, word);
       case "copyWanted":
         return this.#copies.wanted(from, word, this.#parts.nowMs());
       case "copyChunk":

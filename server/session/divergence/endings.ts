@@ -1,4 +1,4 @@
-import { isQuorum } from "../../raft/quorum.ts";
+import { isQuorum, members } from "../../raft/quorum.ts";
 import type { SessionMachine } from "../session-machine.ts";
 import type { DivergenceGroup } from "./divergence-group.ts";
 import { endedPerMessageMax, type PeerWord } from "./peer-words.ts";
@@ -10,14 +10,23 @@ interface EndingsParts {
   readonly tell: (nodeId: string, word: PeerWord) => void;
 }
 
+/** What a node says of rooms that it has no replica of to go on with. */
+interface Said {
+  readonly ended: ReadonlySet<string>;
+  readonly odd: ReadonlySet<string>;
+}
+
+const nothing: Said = { ended: new Set(), odd: new Set() };
+
 /**
  * Rooms that have ended by themselves and are listed still. A replica may end because it differs: so a room is forgotten
- * only once a quorum says that it has ended, whatever the leader's own replica believes.
+ * only once a quorum says that it has ended, whatever the leader's own replica believes. Or every member says so whose
+ * replica does not differ, one at least: then nobody is left who could go on, or put the others right.
  */
 export class Endings {
   readonly #parts: EndingsParts;
   /** By node: what it said last to this leader. */
-  readonly #said = new Map<string, ReadonlySet<string>>();
+  readonly #said = new Map<string, Said>();
   /** What this node said last. */
   #told = "";
   #isDue = false;
@@ -43,28 +52,38 @@ export class Endings {
     const { leaderId } = link.lead();
     if (leaderId === null || leaderId === nodeId || link.isBusy(leaderId)) return;
     const roomIds = [...machine.gone()].slice(0, endedPerMessageMax);
-    const words = roomIds.join();
-    if (words === this.#told && !(this.#isDue && words !== "")) return;
+    const oddIds = this.#oddIds().slice(0, endedPerMessageMax);
+    const words = `${roomIds.join()};${oddIds.join()}`;
+    if (words === this.#told && !(this.#isDue && words !== ";")) return;
     this.#told = words;
     this.#isDue = false;
-    tell(leaderId, { type: "ended", roomIds });
+    tell(leaderId, { type: "ended", roomIds, oddIds });
   }
 
-  heard(from: string, roomIds: readonly string[]): void {
+  #oddIds(): string[] {
+    return this.#parts.machine.odd.all().map(({ divergence }) => divergence.roomId);
+  }
+
+  heard(from: string, { roomIds, oddIds }: Extract<PeerWord, { type: "ended" }>): void {
     const { nodeId, link } = this.#parts;
-    if (link.lead().leaderId === nodeId) this.#said.set(from, new Set(roomIds));
+    if (link.lead().leaderId === nodeId)
+      this.#said.set(from, { ended: new Set(roomIds), odd: new Set(oddIds) });
   }
 
   /** For who leads. */
   *agreed(): Iterable<string> {
     const { nodeId, machine, link } = this.#parts;
-    const gone = new Set(machine.gone());
+    const own: Said = { ended: new Set(machine.gone()), odd: new Set(this.#oddIds()) };
     const configuration = link.configuration();
-    const rooms = new Set([...gone, ...[...this.#said.values()].flatMap((said) => [...said])]);
+    const saidBy = (id: string) => (id === nodeId ? own : (this.#said.get(id) ?? nothing));
+    const rooms = new Set([own, ...this.#said.values()].flatMap(({ ended }) => [...ended]));
     for (const roomId of rooms) {
-      const isSaidBy = (id: string) => (id === nodeId ? gone.has(roomId) : this.#said.get(id)?.has(roomId));
-      if (machine.lists(roomId) && isQuorum(configuration, (voter) => isSaidBy(voter.nodeId) === true))
-        yield roomId;
+      const hasEnded = ({ nodeId: id }: { nodeId: string }) => saidBy(id).ended.has(roomId);
+      const cannotSay = ({ nodeId: id }: { nodeId: string }) => saidBy(id).odd.has(roomId);
+      const isAgreed =
+        isQuorum(configuration, hasEnded) ||
+        members(configuration).every((member) => hasEnded(member) || cannotSay(member));
+      if (machine.lists(roomId) && isAgreed) yield roomId;
     }
   }
 }

@@ -20,8 +20,15 @@ const statement = z.object({
 const peerWord = z.discriminatedUnion("type", [
   /** To the leader. */
   z.object({ type: z.literal("statements"), statements: z.array(statement).max(statementsPerMessageMax) }),
-  /** To the leader: all rooms of the group that are listed and have ended here. Each word replaces the one before. */
-  z.object({ type: z.literal("ended"), roomIds: z.array(name).max(endedPerMessageMax) }),
+  /**
+   * To the leader: all rooms of the group that are listed and have ended here, and those of which this node's replica
+   * differs, so that it cannot say. Each word replaces the one before.
+   */
+  z.object({
+    type: z.literal("ended"),
+    roomIds: z.array(name).max(endedPerMessageMax),
+    oddIds: z.array(name).max(endedPerMessageMax),
+  }),
   /** A replica that differs asks for another node's, chunk after chunk. `request`: the asker's own number. */
   z.object({
     type: z.literal("copyWanted"),

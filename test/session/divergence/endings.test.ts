@@ -182,6 +182,36 @@ test("[V12] an operator lets a frozen room go on with what one node has; only th
   assert.equal(jury.standings(), "frozen,frozen,frozen");
 });
 
+test("[V12] the state that a room goes on with may be a learner's alone", async () => {
+  const jury = await begin();
+  await jury.seconds(6);
+  for (const [at, nodeId] of ["B", "C"].entries()) jury.room<DivergingRoom>(nodeId).bias = at + 1;
+  await jury.seconds(3);
+  assert.equal(jury.standings(), "frozen,frozen,frozen");
+  jury.learners.add("C");
+  await operatorOf(jury, "C").thaw(jury.roomId, "C");
+  await jury.seconds(3);
+  assert.equal(jury.standings(), "serving,serving,serving");
+});
+
+test("[V11] a room whose only replica that does not differ has ended is forgotten, and nobody waits for its state", async () => {
+  const jury = await begin();
+  await jury.seconds(6);
+  for (const [at, nodeId] of ["B", "C"].entries()) jury.room<DivergingRoom>(nodeId).bias = at + 1;
+  await jury.seconds(3);
+  await operatorOf(jury, "C").thaw(jury.roomId, "C");
+  await endOn(jury, "C");
+  jury.down.add("B");
+  await jury.seconds(2);
+  assert.equal(jury.standing("A"), "diverged");
+  assert.equal(ended(jury), [], "B may have it still");
+  jury.down.delete("B");
+  await jury.seconds(4);
+  assert.equal(ended(jury), [jury.roomId]);
+  await jury.apply(jury.log.forget("A", jury.roomId));
+  for (const { machine } of jury.replicas) assert.is(machine.standing(jury.roomId), undefined);
+});
+
 test("[V11] that a replica has ended is not saved before the others agree: a restart plays it again", async () => {
   const jury = await begin();
   await jury.tick(100, 3);

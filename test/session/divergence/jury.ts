@@ -22,6 +22,8 @@ export class Jury extends Trial {
   term = 1;
   /** Nodes that neither hear, say nor apply anything. */
   readonly down = new Set<string>();
+  /** Members that do not vote. */
+  readonly learners = new Set<string>();
   /** Towards these nodes bulk waits. */
   readonly busy = new Set<string>();
   readonly verdicts: Verdict[] = [];
@@ -53,7 +55,10 @@ export class Jury extends Trial {
         lead: () => ({ leaderId: this.leaderId, term: this.term }),
         configuration: () => ({
           ...emptyConfiguration,
-          voters: this.replicas.map((each) => ({ nodeId: each.nodeId, storeId: each.nodeId })),
+          ...Object.groupBy(
+            this.replicas.map((each) => ({ nodeId: each.nodeId, storeId: each.nodeId })),
+            (member) => (this.learners.has(member.nodeId) ? "learners" : "voters"),
+          ),
         }),
         tell: (to, body) => this.#messages.push({ from: nodeId, to, body }),
         isBusy: (to) => this.busy.has(to),
