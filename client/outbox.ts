@@ -1,12 +1,12 @@
-import { encodeCommand } from "../shared/wrapper-protocol.ts";
+import { encodeCommand, UNANSWERED_MAX } from "../shared/wrapper-protocol.ts";
 
 /** Thrown by `send`, and what `request` rejects with, when too many commands wait for their acknowledgement. */
 export class OutboxFullError extends Error {
   readonly code = "OUTBOX_FULL";
 
-  constructor(commandsMax: number, bytesMax: number) {
+  constructor(full: string) {
     super(
-      `OUTBOX_FULL: ${commandsMax} commands or ${bytesMax} bytes wait for the cluster's acknowledgement; ` +
+      `OUTBOX_FULL: ${full} wait for the cluster's acknowledgement; ` +
         "send less often, name the type in `latest`, or wait for room.onFailover",
     );
     this.name = "OutboxFullError";
@@ -43,6 +43,10 @@ export class Outbox {
     return this.#commands.length;
   }
 
+  get #unanswered(): number {
+    return this.#commands.reduce((count, { requestId }) => (requestId === null ? count : count + 1), 0);
+  }
+
   get bytes(): number {
     return this.#bytes;
   }
@@ -51,8 +55,10 @@ export class Outbox {
   add(frame: Uint8Array, requestId: number | null): Command {
     const { commandsMax, bytesMax } = this.#limits;
     if (this.#commands.length >= commandsMax || this.#bytes + frame.length > bytesMax) {
-      throw new OutboxFullError(commandsMax, bytesMax);
+      throw new OutboxFullError(`${commandsMax} commands or ${bytesMax} bytes`);
     }
+    if (requestId !== null && this.#unanswered >= UNANSWERED_MAX)
+      throw new OutboxFullError(`${UNANSWERED_MAX} requests`);
     const command: Command = { sequence: null, frame: frame.slice(), requestId, acknowledged: false };
     this.#commands.push(command);
     this.#bytes += frame.length;

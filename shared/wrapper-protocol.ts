@@ -10,6 +10,12 @@ export const WRAPPER_QUERY = "testudo";
 /** Where a node tells the addresses of all nodes: `{ endpoints: [{ node, region, url }] }`. */
 export const ENDPOINTS_PATH = "/testudo/endpoints";
 
+/**
+ * So many requests of one seat may be unanswered: the nodes remember as many replies, so that none is lost with the
+ * connection that it was sent over.
+ */
+export const UNANSWERED_MAX = 256;
+
 const headerBytes = 5;
 
 /** Client to server: `[30][uint32 LE sequence][a stock frame]`. A seat's sequence numbers are 1, 2, 3, … over all its attachments. */

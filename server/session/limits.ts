@@ -1,3 +1,5 @@
+import { UNANSWERED_MAX } from "../../shared/wrapper-protocol.ts";
+
 /** What a room and its players may use (design 6, "Limits"). Past each, the caller gets an error that names it. */
 export const sessionLimits = Object.freeze({
   /** Seats a room, reserved ones included. */
@@ -12,8 +14,8 @@ export const sessionLimits = Object.freeze({
   framesBeforeAttachMax: 16,
   /** Reconnection tokens of a seat that are good besides its newest: more attempts than that are not on their way. */
   tokensKeptMax: 16,
-  /** Replies kept for a wrapper client that may ask again. */
-  repliesKeptMax: 64,
+  /** Replies kept for a wrapper client that may ask again: to all that it may have asked. */
+  repliesKeptMax: UNANSWERED_MAX,
   /** Rooms of one group. */
   roomsPerGroupMax: 10_000,
   /** Quarantined rooms of one group that are remembered, the newest ones. */

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Outbox, OutboxFullError } from "../../client/outbox.ts";
-import { decodeSequenced } from "../../shared/wrapper-protocol.ts";
+import { decodeSequenced, UNANSWERED_MAX } from "../../shared/wrapper-protocol.ts";
 
 const frame = (byte: number): Uint8Array => new Uint8Array([13, byte]);
 const numbers = (outbox: Outbox): (number | undefined)[] =>
@@ -73,6 +73,18 @@ test("[W7] commands and bytes are bounded, and an acknowledgement makes room", (
   small.clear();
   assert.is(small.bytes, 0);
   assert.is(small.size, 0);
+});
+
+test("[W7] no more requests may be unanswered than nodes remember replies to", () => {
+  const outbox = new Outbox({ commandsMax: 10_000, bytesMax: 10_000 });
+  outbox.acknowledge(0);
+  for (let id = 1; id <= UNANSWERED_MAX; id++) outbox.encode(outbox.add(frame(1), id));
+  assert.throws(() => outbox.add(frame(1), 1_000), /OUTBOX_FULL: 256 requests wait/);
+  outbox.add(frame(1), null);
+  outbox.acknowledge(UNANSWERED_MAX);
+  assert.throws(() => outbox.add(frame(1), 1_000), /OUTBOX_FULL: 256 requests wait/);
+  outbox.answered(1);
+  outbox.add(frame(1), 1_000);
 });
 
 test.run();

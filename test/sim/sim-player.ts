@@ -1,5 +1,5 @@
 import { Outbox } from "../../client/outbox.ts";
-import { decodeSequenced } from "../../shared/wrapper-protocol.ts";
+import { decodeSequenced, UNANSWERED_MAX } from "../../shared/wrapper-protocol.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Ledger, SeatAccount } from "./ledger.ts";
@@ -115,7 +115,9 @@ export class SimPlayer {
     if (this.#isSilent()) return this.#giveSocketUp();
     if (seat === null || this.#isResting) return;
     const dice = chance.fraction();
-    const mayPlay = this.#phase === "attached" || (this.#parts.kind === "wrapper" && seat.token !== null);
+    const hasRoom =
+      this.#parts.kind === "wrapper" && seat.token !== null && seat.outbox.size < UNANSWERED_MAX;
+    const mayPlay = this.#parts.kind === "stock" ? this.#phase === "attached" : hasRoom;
     if (dice < (this.#isFickle ? 0.6 : 0.72)) {
       if (mayPlay) this.#fire(seat);
     } else if (dice < (this.#isFickle ? 0.8 : 0.94)) {
@@ -239,7 +241,7 @@ export class SimPlayer {
     this.#seat = {
       roomId,
       account: ledger.open({ sessionId, roomId, kind }),
-      outbox: new Outbox({ commandsMax: 10_000, bytesMax: 1 << 22 }),
+      outbox: new Outbox({ commandsMax: UNANSWERED_MAX, bytesMax: 1 << 22 }),
       pending: new Map(),
       token: null,
       requestId: 0,
