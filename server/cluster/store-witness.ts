@@ -19,7 +19,7 @@ export class StoreWitness {
   readonly #known = new Map<string, StoreSighting>();
 
   constructor(seen: readonly StoreSeen[]) {
-    for (const store of seen) this.#known.set(store.storeId, { ...store, bootId: null });
+    for (const store of seen) this.#known.set(store.storeId, store);
   }
 
   /** For all others to hear: they may know better, of themselves above all. */
@@ -29,12 +29,7 @@ export class StoreWitness {
 
   /** To be saved. */
   get seen(): readonly StoreSeen[] {
-    return this.sightings.map(({ nodeId, storeId, bootCount, saves }) => ({
-      nodeId,
-      storeId,
-      bootCount,
-      saves,
-    }));
+    return this.sightings;
   }
 
   /** A node says what its store is. */
@@ -54,7 +49,8 @@ export class StoreWitness {
     this.#known.set(store.storeId, store);
     const [oldest] = this.#known.keys();
     if (this.#known.size > storageLimits.storesSeenMax && oldest !== undefined) this.#known.delete(oldest);
-    return { type: "fine", isNews: known === undefined || known.bootCount < store.bootCount };
+    const isKnown = known !== undefined && known.bootCount === store.bootCount && known.bootId !== null;
+    return { type: "fine", isNews: !isKnown };
   }
 
   /** What another node saw of this node's own store, `own`: it has come at least so far. */

@@ -12,7 +12,7 @@ import type { Checkpoint, StoreSeen } from "./storage.ts";
  */
 
 /** Of keys and values as written in this folder. A store of another version is refused. */
-export const storageFormatVersion = 1;
+export const storageFormatVersion = 2;
 
 /** Who owns the store. The first key of all, and `formatVersion` its first field: to be readable in every version. */
 export interface IdentityRecord {
@@ -160,8 +160,8 @@ export function decodeFounding(bytes: Uint8Array): Founding | null {
 
 export function encodeSeen(seen: readonly StoreSeen[]): Uint8Array {
   const writer = new Writer().number(seen.length);
-  for (const { nodeId, storeId, bootCount, saves } of seen)
-    writer.text(nodeId).text(storeId).number(bootCount).number(saves);
+  for (const { nodeId, storeId, bootCount, saves, bootId } of seen)
+    writer.text(nodeId).text(storeId).number(bootCount).number(saves).text(bootId ?? "");
   return writer.finish();
 }
 
@@ -172,6 +172,7 @@ export function decodeSeen(bytes: Uint8Array): StoreSeen[] | null {
       storeId: reader.text(),
       bootCount: reader.number(),
       saves: reader.number(),
+      bootId: reader.text() || null,
     })),
   );
 }

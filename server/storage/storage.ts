@@ -17,6 +17,8 @@ export interface StoreSeen {
   readonly bootCount: number;
   /** How many saves its disk had acknowledged, at least. */
   readonly saves: number;
+  /** Of that start; null: not known. */
+  readonly bootId: string | null;
 }
 
 /** A saved state of a part of a group's machine (a room, or "" for the group's own), at a log index. At most 4 MiB. */

@@ -83,7 +83,7 @@ test("[I3] a start that was never seen is durable before its node is heard; what
 });
 
 test("[I3] a start that is known already is heard at once, and only if it is of this cluster", () => {
-  const { bootId: _, ...seen } = sighting("n2");
+  const seen = sighting("n2");
   const { admission, happened, remembering, says } = scene({ seen: [seen] });
   const peer = peerOf(sighting("n2"));
   admission.linkUp(peer);
@@ -95,7 +95,7 @@ test("[I3] a start that is known already is heard at once, and only if it is of 
 });
 
 test("[I1] the node of an old image is not heard, and is told what was seen", () => {
-  const { bootId: _, ...seen } = sighting("n2");
+  const seen = sighting("n2");
   const { admission, happened, sent, linked, says } = scene({ seen: [seen] });
   const old = sighting("n2", { bootCount: 1, saves: 20 });
   linked(old);

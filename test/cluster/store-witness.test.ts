@@ -21,7 +21,9 @@ test("[I1] a store that counts on is fine; a start that was not seen before is n
     type: "fine",
     isNews: true,
   });
-  assert.equal(witness.seen, [{ nodeId: "n2", storeId: store().storeId, bootCount: 4, saves: 201 }]);
+  assert.equal(witness.seen, [store({ bootId: "later", bootCount: 4, saves: 201 })]);
+  const knowsLess = new StoreWitness([store({ bootId: null })]);
+  assert.equal(knowsLess.meet(store()), { type: "fine", isNews: true }, "so is whose start it was");
 });
 
 for (const { what, given } of [
@@ -44,13 +46,14 @@ for (const { what, given } of [
   });
 }
 
-test("[I2] one start under two bootIds is a copy; after a restart of the witness only the counts are known", () => {
+test("[I2] one start under two bootIds is a copy, also after a restart of the witness", () => {
   const witness = new StoreWitness([]);
   witness.meet(store());
   const met = witness.meet(store({ bootId: "the copy", saves: 150 }));
   assert.is(met.type === "refused" && met.error.code, "STORE_TWICE");
   const later = new StoreWitness(witness.seen);
-  assert.equal(later.meet(store({ bootId: "the copy", saves: 150 })), { type: "fine", isNews: false });
+  const again = later.meet(store({ bootId: "the copy", saves: 150 }));
+  assert.is(again.type === "refused" && again.error.code, "STORE_TWICE");
   assert.is(later.meet(store({ bootId: "old", bootCount: 2 })).type, "refused");
 });
 

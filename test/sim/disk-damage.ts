@@ -6,6 +6,11 @@ import type { DiskImage, SimDisk } from "./sim-disk.ts";
 import type { Trace } from "./trace.ts";
 
 const pollMs = 60;
+/**
+ * How often a node is started again between the image and its return. As often, and no more often, the image may be
+ * started and meet nobody: then it is not told from the good disk any more.
+ */
+const startsSince = 2;
 
 interface DiskDamageParts {
   readonly chance: Chance;
@@ -76,7 +81,7 @@ export class DiskDamage {
 
   // ── an old image ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** One is made, and comes back once the node has been started twice since, and all others have noticed that. */
+  /** One is made, and comes back once the node has been started some times since, and all others have noticed that. */
   oldImage(id: string): void {
     const old = this.#switchOff(id);
     if (old === null) return;
@@ -84,11 +89,18 @@ export class DiskDamage {
     const disk = this.#cluster.disk(id);
     trace.note(`${id}: somebody makes an image of its disk, as of start ${old.bootCount}`);
     later(chance.between(5, 100), () => this.#cluster.boot(id));
-    later(chance.between(300, 800), () => {
+    this.#startAgain({ id, disk, old }, startsSince);
+  }
+
+  #startAgain(image: { id: string; disk: SimDisk; old: DiskImage }, times: number): void {
+    const { id, disk } = image;
+    const { chance, later } = this.#parts;
+    if (times === 0) return this.#bringBack(image);
+    later(chance.between(200, 500), () => {
       if (this.#cluster.process(id) === null || this.#cluster.disk(id) !== disk) return;
       this.#cluster.crash(id, "killed");
       later(chance.between(5, 100), () => this.#cluster.boot(id));
-      this.#bringBack({ id, disk, old });
+      this.#startAgain(image, times - 1);
     });
   }
 
@@ -102,7 +114,7 @@ export class DiskDamage {
       if (good === null) return this.#bringBack(image);
       coverage.hit("oldImages");
       trace.note(`${id} gets the image of start ${old.bootCount} for that of ${good.bootCount}`);
-      disk.restore(old, { isOld: true });
+      disk.restore(old, { isOld: true, newestBoot: good.bootCount });
       const damaged = { id, disk, good };
       this.#damaged.set(id, damaged);
       later(chance.between(20, 300), () => this.#cluster.boot(id));
@@ -115,7 +127,9 @@ export class DiskDamage {
     return this.#cluster.nodeIds.every((other) => {
       if (other === id) return true;
       const { seen } = this.#cluster.disk(other);
-      return seen.some(({ storeId, bootCount }) => storeId === old.storeId && bootCount >= old.bootCount + 2);
+      return seen.some(
+        ({ storeId, bootCount }) => storeId === old.storeId && bootCount > old.bootCount + startsSince,
+      );
     });
   }
 
@@ -140,6 +154,6 @@ export class DiskDamage {
     if (!this.#isThere(damaged)) return;
     this.#cluster.crash(id, "killed");
     this.#parts.trace.note(`${id} gets its good disk back`);
-    disk.restore(good, { isOld: false });
+    disk.restore(good, { isOld: false, newestBoot: 0 });
   }
 }

@@ -47,7 +47,15 @@ export class RoomsWorld implements World<RoomApp> {
     this.#players = Array.from({ length: 3 + chance.below(4) }, (_, at) => {
       const kind = chance.hits(0.5) ? "stock" : "wrapper";
       const processes = () => cluster.processes;
-      return new SimPlayer({ ...parts, ledger: this.#ledger, name: `p${at + 1}`, kind, processes });
+      const isTampered = (roomId: string) => this.#book.tampered.has(roomId);
+      return new SimPlayer({
+        ...parts,
+        ledger: this.#ledger,
+        name: `p${at + 1}`,
+        kind,
+        processes,
+        isTampered,
+      });
     });
     this.#stranger = new Stranger({ ...parts, ledger: this.#ledger, processes: () => cluster.processes });
     this.#corruption = new Corruption(parts, this.#book);

@@ -56,6 +56,8 @@ export class SimDisk {
   #damage: string | null = null;
   /** It is an old image of itself. */
   isOld = false;
+  /** Then: how often the good one was started. An image that was started more often, and met by nobody, is not told from it. */
+  newestBoot = 0;
   /** A process ended because of what it found on it, or was told of it. */
   wasRefused = false;
   /** A process ended because the cluster goes on without this disk. */
@@ -125,10 +127,11 @@ export class SimDisk {
   }
 
   /** While no process has it. */
-  restore(image: DiskImage, { isOld }: { isOld: boolean }): void {
+  restore(image: DiskImage, { isOld, newestBoot }: { isOld: boolean; newestBoot: number }): void {
     this.#folder = image.folder.copy();
     this.#damage = null;
     this.isOld = isOld;
+    this.newestBoot = newestBoot;
     if (isOld) this.#hasBeenOld = true;
     this.wasRefused = false;
     this.seen = image.seen;

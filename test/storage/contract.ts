@@ -151,8 +151,8 @@ function identityCases(onDisk: OnDisk, reopened: Reopened): void {
 
   onDisk("[S41] what was seen of other nodes' stores is kept, whole and the newest", async (disk) => {
     const seen = (bootCount: number) => [
-      { nodeId: "b", storeId: "00000000000000bb", bootCount, saves: 2 ** 50 },
-      { nodeId: "c", storeId: "00000000000000cc", bootCount: 1, saves: 0 },
+      { nodeId: "b", storeId: "00000000000000bb", bootCount, saves: 2 ** 50, bootId: "b" },
+      { nodeId: "c", storeId: "00000000000000cc", bootCount: 1, saves: 0, bootId: null },
     ];
     const storage = disk.storage();
     assert.equal((await storage.open()).seen, []);
