@@ -33,8 +33,8 @@ export function roomStatus(
     group,
     seats: replica.seats.size,
     appliedIndex: replica.index,
-    stateHash: replica.hashPoint?.hash ?? null,
-    hashIndex: replica.hashPoint?.index ?? null,
+    stateHash: replica.witness.last?.hash ?? null,
+    hashIndex: replica.witness.last?.index ?? null,
     atRest: restlessBecause === null,
     restlessBecause,
     // Cutting the log under a room that is never at rest is a later step; until then no room is pinned.

@@ -278,6 +278,20 @@ export class MachineRooms {
     this.odd.ended(ended, verdict, context);
   }
 
+  /** No replica has what was agreed: every one stands still here, and the others are told what it is. */
+  compareAnew(roomId: string, context: SessionContext): void {
+    this.#nextTickMs = undefined;
+    this.odd.release(roomId, context.index);
+    const act = (replica: RoomReplica) => {
+      const wasFrozen = replica.witness.frozen !== null;
+      replica.compareAnew(context);
+      this.#host.noticed({ type: "pointTaken", replica });
+      if (!wasFrozen) this.#host.noticed({ type: "froze", replica });
+      return nothing;
+    };
+    this.withRoom({ roomId }, context, act, { takesPoint: false });
+  }
+
   /** It was agreed that the room has ended: whatever this node still has of it goes. */
   forget(roomId: string, index: number): void {
     this.standings.end(roomId, index);

@@ -1,5 +1,5 @@
 import type { ApplyResult } from "../group/machine.ts";
-import { type HashPoint, type Judgement, RoomWitness } from "./divergence/room-witness.ts";
+import { type Judgement, RoomWitness } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
 import { GraphError } from "./graph/graph-error.ts";
 import { sessionLimits } from "./limits.ts";
@@ -13,7 +13,7 @@ import { settledOutside } from "./sandbox.ts";
 import { packRoom, roomHash, type SavedRoom, type SessionPart, unpackRoom } from "./saved-room.ts";
 import { Seat } from "./seat.ts";
 import { SeatSockets } from "./seat-sockets.ts";
-import { failureRefusal, type Refusal, refusal } from "./session-error.ts";
+import { failureRefusal, type Refusal, refusal, roomFrozen, roomGone } from "./session-error.ts";
 import type { Attach, Call, Detach, Message, NodeLost, Reserve, SessionContext } from "./session-menu.ts";
 
 /** The hash of a room that holds what cannot be saved. */
@@ -130,27 +130,35 @@ export class RoomReplica implements RoomEnvironment {
 
   // ---- what is compared -------------------------------------------------------------------------------------------
 
-  /** The last point that all replicas share. */
-  get hashPoint(): HashPoint | null {
-    return this.witness.last;
-  }
-
   /** After each command that is addressed to the room, whatever it did here. True: a hash was taken. */
   takePoint({ index, logTimeMs }: SessionContext): boolean {
     if (this.disposed || !this.witness.isDue(logTimeMs)) return false;
-    const hash = this.#savable(() => roomHash(this.program.hash(), this.#sessionPart));
-    this.witness.add({ index, hash: hash ?? unsavableHash }, logTimeMs);
+    this.witness.add({ index, hash: this.#hash() }, logTimeMs);
     return true;
+  }
+
+  #hash(): string {
+    return this.#savable(() => roomHash(this.program.hash(), this.#sessionPart)) ?? unsavableHash;
+  }
+
+  /** All replicas differ from what was agreed: they stand still here, and are compared. */
+  compareAnew({ index, logTimeMs }: SessionContext): void {
+    this.index = index;
+    if (this.witness.frozen === null) this.#freeze(logTimeMs);
+    this.witness.compareAnew({ index, hash: this.#hash() }, logTimeMs);
+  }
+
+  #freeze(logTimeMs: number): void {
+    this.world.stop(logTimeMs);
+    this.closeSockets(mayTryReconnect, "ROOM_FROZEN: its replicas differ, and none has a majority");
   }
 
   /** What was agreed about the room's hashes. */
   judge(verdict: Verdict, { index, logTimeMs }: SessionContext): Judgement {
     this.index = index;
     const judgement = this.witness.judge(verdict);
-    if (judgement.type === "freezes") {
-      this.world.stop(logTimeMs);
-      this.closeSockets(mayTryReconnect, "ROOM_FROZEN: its replicas differ, and none has a majority");
-    } else if (judgement.type !== "none" && judgement.thaws) this.world.goOn(logTimeMs);
+    if (judgement.type === "freezes") this.#freeze(logTimeMs);
+    else if (judgement.type !== "none" && judgement.thaws) this.world.goOn(logTimeMs);
     return judgement;
   }
 
@@ -245,7 +253,7 @@ export class RoomReplica implements RoomEnvironment {
 
   message(argument: Message, context: SessionContext): ApplyResult {
     const { sessionId, epoch, stream, sequence, frame } = argument;
-    if (this.witness.frozen !== null) return done(this.#frozen());
+    if (this.witness.frozen !== null) return done(roomFrozen(this.roomId));
     const seat = this.seats.get(sessionId);
     if (seat === undefined)
       return done(refusal("SEAT_EXPIRED", `room ${this.roomId} has no seat ${sessionId}`));
@@ -259,7 +267,7 @@ export class RoomReplica implements RoomEnvironment {
     const verdict = seat.take(stream, sequence);
     if (verdict === "gap") return { type: "gap" };
     this.#begin(context);
-    if (this.disposed) return done(this.#gone());
+    if (this.disposed) return done(roomGone(this.roomId));
     const act = verdict === "new" ? this.program.message : this.program.repeat;
     this.world.run(() => act.call(this.program, seat, frame), "message");
     if (stream === "client") this.#sockets.acknowledge(seat);
@@ -301,26 +309,16 @@ export class RoomReplica implements RoomEnvironment {
   #proposed(sequence: number, context: SessionContext, act: () => unknown): ApplyResult {
     const verdict = this.origins.take({ ...context.origin, sequence });
     if (verdict === "gap") return { type: "gap" };
-    if (verdict === "duplicate")
-      return done(refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before; its result is gone"));
+    if (verdict === "duplicate") return done(refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before"));
     if (verdict === "expired")
       return done(refusal("SESSION_EXPIRED", "a later start of this node has spoken since"));
     // Counted all the same: a number that is left out would hold up everything after it.
-    if (this.witness.frozen !== null) return done(this.#frozen());
+    if (this.witness.frozen !== null) return done(roomFrozen(this.roomId));
     this.#begin(context);
-    if (this.disposed) return done(this.#gone());
+    if (this.disposed) return done(roomGone(this.roomId));
     const value = act();
     this.#settleLeaves();
     return done(value);
-  }
-
-  /** A timer that fell due before the command has ended the room. */
-  #gone(): Refusal {
-    return refusal("ROOM_NOT_FOUND", `room "${this.roomId}" is not there, or no longer`);
-  }
-
-  #frozen(): Refusal {
-    return refusal("ROOM_FROZEN", `room "${this.roomId}" stands still: its replicas differ`);
   }
 
   #begin(context: SessionContext): void {

@@ -76,6 +76,15 @@ export function refusal(code: SessionErrorCode, message: string, colyseusCode?: 
   return colyseusCode === undefined ? refused : { ...refused, colyseusCode };
 }
 
+/** A timer that fell due before the command has ended it, or it was never there. */
+export function roomGone(roomId: string): Refusal {
+  return refusal("ROOM_NOT_FOUND", `room "${roomId}" is not there, or no longer`);
+}
+
+export function roomFrozen(roomId: string): Refusal {
+  return refusal("ROOM_FROZEN", `room "${roomId}" stands still: its replicas differ`);
+}
+
 /** What room code threw, as a refusal. */
 export function failureRefusal(code: SessionErrorCode, failure: unknown): Refusal {
   return refusal(code, failureWords(failure), failureCode(failure));

@@ -9,7 +9,7 @@ import { describeQuarantine, type Quarantine, type QuarantinedRoom, quarantinedC
 import { RoomDirectory } from "./room-directory.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { type RoomStanding, standingRefusal } from "./room-standing.ts";
-import { type Refusal, refusal } from "./session-error.ts";
+import { type Refusal, refusal, roomGone } from "./session-error.ts";
 import type {
   Allocate,
   Attach,
@@ -320,6 +320,10 @@ export class SessionMachine implements Machine, SessionCommands {
 
   verdicts({ verdicts }: Verdicts, context: SessionContext): ApplyResult {
     for (const verdict of verdicts) {
+      if (verdict.anew) {
+        this.#rooms.compareAnew(verdict.roomId, context);
+        continue;
+      }
       this.#rooms.judgeEnded(verdict, context);
       this.#host.noticed({ type: "agreed", verdict });
       const act = (replica: RoomReplica) => {
@@ -354,7 +358,7 @@ export class SessionMachine implements Machine, SessionCommands {
     if (standing !== undefined) return standingRefusal(roomId, standing);
     const quarantined = this.#directory.quarantined.find((each) => each.roomId === roomId);
     return quarantined === undefined
-      ? refusal("ROOM_NOT_FOUND", `room "${roomId}" is not there, or no longer`)
+      ? roomGone(roomId)
       : refusal("ROOM_QUARANTINED", describeQuarantine(quarantined));
   }
 

@@ -161,7 +161,12 @@ export function decodeFounding(bytes: Uint8Array): Founding | null {
 export function encodeSeen(seen: readonly StoreSeen[]): Uint8Array {
   const writer = new Writer().number(seen.length);
   for (const { nodeId, storeId, bootCount, saves, bootId } of seen)
-    writer.text(nodeId).text(storeId).number(bootCount).number(saves).text(bootId ?? "");
+    writer
+      .text(nodeId)
+      .text(storeId)
+      .number(bootCount)
+      .number(saves)
+      .text(bootId ?? "");
   return writer.finish();
 }
 

@@ -101,7 +101,7 @@ test("[D1, Y1] restored replicas equal one that never was, for 400 entries on, w
         restoredOnceAt = scene.entries.length;
       const hashes = await inMacrotask(() => scene.hashes());
       assert.equal(hashes, [hashes[0], hashes[0], hashes[0]], `seed ${seed}, entry ${scene.entries.length}`);
-      const points = scene.replicas.map(({ machine }) => machine.rooms.get(scene.roomId)?.hashPoint);
+      const points = scene.replicas.map(({ machine }) => machine.rooms.get(scene.roomId)?.witness.last);
       assert.equal(
         points,
         [points[0], points[0], points[0]],

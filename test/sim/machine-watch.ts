@@ -148,7 +148,7 @@ export class MachineWatch implements Machine {
     this.#book.model(this.#group, command, { result, rooms, isLost });
     this.#lookAtStandings();
     for (const [roomId, replica] of this.#machine.rooms) {
-      const { hashPoint } = replica;
+      const hashPoint = replica.witness.last;
       if (taintOf(replica) !== 0) {
         if (!this.#book.tampered.get(roomId)?.has(this.#node)) this.#book.excused.add(roomId);
         continue;

@@ -187,7 +187,11 @@ export class DivergenceWatch {
     const configuration = this.#parts.link.configuration();
     // Alone it could only agree with itself.
     if (voters(configuration).length < 2) return;
-    const urgent: Verdict[] = [];
+    const urgent = [...this.#endings.orphaned()].flatMap((roomId): Verdict[] => {
+      const odd = this.#parts.machine.odd.get(roomId);
+      const index = odd?.divergence.index;
+      return index === undefined ? [] : [{ roomId, index, hash: null, hashes: [], anew: true }];
+    });
     for (const roomId of new Set([...this.#tally.takeChanged(), ...this.#splitSinceMs.keys()])) {
       const conclusion = this.#tally.conclude(roomId, configuration);
       if (conclusion.type !== "split") this.#splitSinceMs.delete(roomId);

@@ -16,6 +16,10 @@ interface Said {
   readonly odd: ReadonlySet<string>;
 }
 
+interface Named {
+  readonly nodeId: string;
+}
+
 const nothing: Said = { ended: new Set(), odd: new Set() };
 
 /**
@@ -70,20 +74,35 @@ export class Endings {
       this.#said.set(from, { ended: new Set(roomIds), odd: new Set(oddIds) });
   }
 
-  /** For who leads. */
+  /** For who leads: rooms that have ended. */
   *agreed(): Iterable<string> {
-    const { nodeId, machine, link } = this.#parts;
-    const own: Said = { ended: new Set(machine.gone()), odd: new Set(this.#oddIds()) };
+    const { machine, link } = this.#parts;
     const configuration = link.configuration();
-    const saidBy = (id: string) => (id === nodeId ? own : (this.#said.get(id) ?? nothing));
+    const { own, saidBy } = this.#known();
     const rooms = new Set([own, ...this.#said.values()].flatMap(({ ended }) => [...ended]));
     for (const roomId of rooms) {
-      const hasEnded = ({ nodeId: id }: { nodeId: string }) => saidBy(id).ended.has(roomId);
-      const cannotSay = ({ nodeId: id }: { nodeId: string }) => saidBy(id).odd.has(roomId);
+      const hasEnded = ({ nodeId }: Named) => saidBy(nodeId).ended.has(roomId);
+      const cannotSay = ({ nodeId }: Named) => saidBy(nodeId).odd.has(roomId);
       const isAgreed =
         isQuorum(configuration, hasEnded) ||
         members(configuration).every((member) => hasEnded(member) || cannotSay(member));
       if (machine.lists(roomId) && isAgreed) yield roomId;
     }
+  }
+
+  /**
+   * For who leads: rooms whose replica differs on every member. Whoever had what was agreed has lost it since: its disk was
+   * replaced, its replica by a snapshot, or it is no member any more.
+   */
+  *orphaned(): Iterable<string> {
+    const { own, saidBy } = this.#known();
+    const all = members(this.#parts.link.configuration());
+    for (const roomId of own.odd) if (all.every(({ nodeId }) => saidBy(nodeId).odd.has(roomId))) yield roomId;
+  }
+
+  #known(): { readonly own: Said; readonly saidBy: (nodeId: string) => Said } {
+    const { nodeId, machine } = this.#parts;
+    const own: Said = { ended: new Set(machine.gone()), odd: new Set(this.#oddIds()) };
+    return { own, saidBy: (id) => (id === nodeId ? own : (this.#said.get(id) ?? nothing)) };
   }
 }

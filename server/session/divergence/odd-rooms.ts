@@ -166,6 +166,15 @@ export class OddRooms {
     return { type: "healed" };
   }
 
+  /** No replica is left that could replace it: it is as good as the others, as far as anybody knows, once it has caught up. */
+  release(roomId: string, index: number): void {
+    const odd = this.#rooms.get(roomId);
+    if (odd === undefined) return;
+    for (const command of odd.takeThrough(index)) this.#carryOut(roomId, command);
+    odd.divergence.waitsFor = `nobody has what was agreed: compared anew at entry ${index}`;
+    this.#rooms.delete(roomId);
+  }
+
   /** The room has ended, and that was agreed. */
   end(roomId: string): void {
     this.#rooms.delete(roomId);

@@ -124,6 +124,12 @@ export class RoomWitness {
     this.#points = [...this.#points, point].slice(-sessionLimits.hashPointsMax);
   }
 
+  /** It stands still, until there is a verdict about this point. */
+  compareAnew(point: HashPoint, logTimeMs: number): void {
+    this.add(point, logTimeMs);
+    this.#frozen = { index: point.index, hashes: [] };
+  }
+
   #intervalAt(logTimeMs: number): number {
     return Math.floor((logTimeMs + this.#phaseMs) / hashIntervalMs);
   }
@@ -140,7 +146,11 @@ export class RoomWitness {
     const ownHash = this.hashAt(index);
     if (ownHash === null || index <= (this.#agreed?.index ?? 0)) return { type: "none" };
     if (hash === null) {
-      if (this.#frozen !== null) return { type: "none" };
+      if (this.#frozen !== null && this.#frozen.index !== index) return { type: "none" };
+      if (this.#frozen !== null) {
+        this.#frozen = { index, hashes };
+        return { type: "none" };
+      }
       this.#frozen = { index, hashes };
       return { type: "freezes" };
     }

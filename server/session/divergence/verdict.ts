@@ -11,6 +11,8 @@ const verdict = z.object({
   hash: hash.nullable(),
   /** Who had which; empty if nobody who spoke had another. */
   hashes: z.array(z.tuple([name, hash])).max(64),
+  /** Nobody has the hash that was agreed for `index`: all replicas are compared anew, where they have come to. */
+  anew: z.literal(true).optional(),
 });
 
 /** What was agreed about one room's hashes at one index. */

@@ -212,6 +212,33 @@ test("[V11] a room whose only replica that does not differ has ended is forgotte
   for (const { machine } of jury.replicas) assert.is(machine.standing(jury.roomId), undefined);
 });
 
+test("[V14] the state that was agreed is lost with the only node that had it: all are compared anew, and an operator decides again", async () => {
+  const jury = await begin();
+  await jury.seconds(6);
+  for (const [at, nodeId] of ["B", "C"].entries()) jury.room<DivergingRoom>(nodeId).bias = at + 1;
+  await jury.seconds(3);
+  await operatorOf(jury, "C").thaw(jury.roomId, "C");
+  jury.down.add("C");
+  await jury.seconds(4);
+  assert.equal([jury.standing("A"), jury.standing("B")], ["diverged", "diverged"], "C may come back");
+  jury.removed.add("C");
+  await jury.seconds(5);
+  assert.equal([jury.standing("A"), jury.standing("B")], ["frozen", "frozen"]);
+  const { frozen } = jury.replica("A").witness;
+  assert.equal(
+    frozen?.hashes.map(([nodeId]) => nodeId),
+    ["A", "B"],
+  );
+  const shots = jury.room<DivergingRoom>("B").state.shots;
+  await operatorOf(jury, "B").thaw(jury.roomId, "B");
+  await jury.seconds(4);
+  assert.equal([jury.standing("A"), jury.standing("B")], ["serving", "serving"]);
+  for (const nodeId of ["A", "B"]) {
+    assert.is(jury.room<DivergingRoom>(nodeId).bias, 1, nodeId);
+    assert.is(jury.room<DivergingRoom>(nodeId).state.shots, shots);
+  }
+});
+
 test("[V11] that a replica has ended is not saved before the others agree: a restart plays it again", async () => {
   const jury = await begin();
   await jury.tick(100, 3);

@@ -22,6 +22,8 @@ export class Jury extends Trial {
   term = 1;
   /** Nodes that neither hear, say nor apply anything. */
   readonly down = new Set<string>();
+  /** Nodes that are no members any more. */
+  readonly removed = new Set<string>();
   /** Members that do not vote. */
   readonly learners = new Set<string>();
   /** Towards these nodes bulk waits. */
@@ -56,7 +58,9 @@ export class Jury extends Trial {
         configuration: () => ({
           ...emptyConfiguration,
           ...Object.groupBy(
-            this.replicas.map((each) => ({ nodeId: each.nodeId, storeId: each.nodeId })),
+            this.replicas
+              .filter(({ nodeId }) => !this.removed.has(nodeId))
+              .map((each) => ({ nodeId: each.nodeId, storeId: each.nodeId })),
             (member) => (this.learners.has(member.nodeId) ? "learners" : "voters"),
           ),
         }),

@@ -63,7 +63,7 @@ export class Trial extends Scene {
   }
 
   pointOf(nodeId: string): { index: number; hash: string } {
-    const point = this.replica(nodeId).hashPoint;
+    const point = this.replica(nodeId).witness.last;
     if (point === null) throw new Error("no hash was taken");
     return point;
   }
