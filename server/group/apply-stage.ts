@@ -32,8 +32,10 @@ export class ApplyStage {
     const { awake, clock, budgetMs } = this.#options;
     const { groups } = awake;
     if (groups.length === 0) return true;
-    const untilMs = clock.now().monotonicMs + budgetMs;
-    const isOver = () => clock.now().monotonicMs >= untilMs;
+    const begunMs = clock.now().monotonicMs;
+    const isOver = () => clock.now().monotonicMs >= begunMs + budgetMs;
+    // A room is brought back in one go, and may take much longer than a command does.
+    const isHalfOver = () => clock.now().monotonicMs >= begunMs + budgetMs / 2;
     const first = this.#first % groups.length;
     this.#first = (first + 1) % groups.length;
     for (let passed = 0; passed < groups.length; passed++) {
@@ -41,7 +43,7 @@ export class ApplyStage {
       const { applier } = groups[at] as Group;
       if (!applier.hasWork) continue;
       const isLast = passed === groups.length - 1;
-      if (applier.run(isOver) && (isLast || !isOver())) continue;
+      if (applier.run(applier.isRestoring ? isHalfOver : isOver) && (isLast || !isOver())) continue;
       // Those that did not get their turn come first in the next one.
       this.#first = (at + 1) % groups.length;
       return !this.hasWork;
