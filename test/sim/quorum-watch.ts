@@ -97,7 +97,8 @@ export class QuorumWatch {
         `${nodeId} follows ${leader} in ${of}, which says that it does not lead it`,
         toldLooksMax,
       ];
-    if (commitIndex >= this.#parts.committedIndex(id)) return;
+    // An answer that waits for the disk keeps its leader waiting, and not its own group awake.
+    if (commitIndex >= this.#parts.committedIndex(id) || this.#parts.isSaving(nodeId)) return;
     if (isAsleep || (leader !== null && this.#isLedInSleep({ by: leader, nodeId, group: id, term })))
       yield [
         "X42",
