@@ -3,6 +3,7 @@ import type { Checkpoint } from "../storage/storage.ts";
 import type { PartsDirt } from "./dirt.ts";
 import type { RoomCommand } from "./divergence/odd-replica.ts";
 import { type EndedReplica, type Healed, OddRooms, type RoomNotice } from "./divergence/odd-rooms.ts";
+import { endedHash } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import type { RoomHost } from "./room-host.ts";
@@ -273,6 +274,7 @@ export class MachineRooms {
   judgeEnded(verdict: Verdict, context: SessionContext): void {
     const ended = this.ended.get(verdict.roomId);
     if (ended === undefined || verdict.hash === null || verdict.index <= ended.index) return;
+    if (verdict.hash === endedHash) return;
     this.ended.delete(verdict.roomId);
     this.#dirt.touch(verdict.roomId, context.index);
     this.odd.ended(ended, verdict, context);

@@ -23,13 +23,18 @@ export class Corruption {
   readonly #frozenSinceMs = new Map<string, number>();
   #taint = 0;
   readonly #tampered: Map<string, Set<string>>;
+  readonly #suspects: Set<string>;
   readonly #excused: Set<string>;
   #isOver = false;
 
-  constructor(parts: WorldParts<RoomApp>, { tampered, excused }: Pick<ReplicaBook, "tampered" | "excused">) {
+  constructor(
+    parts: WorldParts<RoomApp>,
+    { tampered, excused, suspects }: Pick<ReplicaBook, "tampered" | "excused" | "suspects">,
+  ) {
     const { chance } = parts;
     this.#parts = parts;
     this.#tampered = tampered;
+    this.#suspects = suspects;
     this.#excused = excused;
     this.#isOn = chance.hits(0.35);
     this.#meanMs = chance.between(200, 1_500);
@@ -81,6 +86,7 @@ export class Corruption {
     const victims = this.#victims.get(roomId) ?? new Map<string, number>();
     this.#victims.set(roomId, victims.set(nodeId, (victims.get(nodeId) ?? 0) + 1));
     this.#tampered.set(roomId, (this.#tampered.get(roomId) ?? new Set()).add(nodeId));
+    this.#suspects.add(`${nodeId} ${roomId}`);
     this.#taint += 1;
     coverage.hit("corruptions");
     trace.note(`${nodeId}'s replica of ${roomId} is corrupted (${this.#taint})`);

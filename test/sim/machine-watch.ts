@@ -1,4 +1,5 @@
 import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/machine.ts";
+import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
 import type { SessionMachine } from "../../server/session/session-machine.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
@@ -24,6 +25,11 @@ export class ReplicaBook {
    * tampered with.
    */
   readonly excused = new Set<string>();
+  /**
+   * By node and room: its replica was changed, and has not been put right since. Also over a restart: what it did not
+   * carry out it did not count as news either, so its log may have been cut behind an older checkpoint.
+   */
+  readonly suspects = new Set<string>();
   readonly #known = new Map<string, { readonly node: string; readonly what: string }>();
   #broken: unknown = null;
   readonly #coverage: Coverage;
@@ -149,7 +155,7 @@ export class MachineWatch implements Machine {
     this.#lookAtStandings();
     for (const [roomId, replica] of this.#machine.rooms) {
       const hashPoint = replica.witness.last;
-      if (taintOf(replica) !== 0) {
+      if (this.#isSuspect(replica)) {
         if (!this.#book.tampered.get(roomId)?.has(this.#node)) this.#book.excused.add(roomId);
         continue;
       }
@@ -159,6 +165,10 @@ export class MachineWatch implements Machine {
     }
     if (index % entriesPerComparison === 0 || index >= this.compareFrom) this.compareRooms(index);
     return result;
+  }
+
+  #isSuspect(replica: RoomReplica): boolean {
+    return taintOf(replica) !== 0 || this.#book.suspects.has(`${this.#node} ${replica.roomId}`);
   }
 
   #concerns({ command }: AppliedCommand, isLost: (roomId: string) => boolean): boolean {
@@ -186,7 +196,7 @@ export class MachineWatch implements Machine {
       // It is not where the others are.
       if (standings.has(roomId)) continue;
       // It was tampered with: that it is found and put right is another law.
-      if (taintOf(replica) !== 0) continue;
+      if (this.#isSuspect(replica)) continue;
       const compare = (what: string, value: string) =>
         this.#book.compare(`${what} of room ${roomId} at ${index}`, this.#node, value);
       for (const { state } of replica.seats.values()) {
@@ -256,7 +266,7 @@ export class MachineWatch implements Machine {
       this.#standings.set(roomId, "diverged");
       const replica = this.#machine.rooms.get(roomId);
       hold(
-        replica === undefined || taintOf(replica) !== 0 || this.#book.excused.has(roomId),
+        replica === undefined || this.#isSuspect(replica) || this.#book.excused.has(roomId),
         "V10",
         () => `${this.#node}'s replica of ${roomId} is what it should be, and is said to differ`,
       );
@@ -270,6 +280,7 @@ export class MachineWatch implements Machine {
     for (const [roomId, standing] of before) {
       if (this.#standings.get(roomId) === standing || !this.#machine.rooms.has(roomId)) continue;
       this.#coverage.hit(standing === "frozen" ? "thaws" : "healed");
+      if (standing === "diverged") this.#book.suspects.delete(`${this.#node} ${roomId}`);
     }
   }
 }

@@ -85,7 +85,16 @@ export class SimPlayer {
   get isQuiet(): boolean {
     const seat = this.#seat;
     if (seat === null) return this.#phase === "away";
-    return this.#phase === "attached" && seat.pending.size === 0 && seat.outbox.size === 0;
+    if (this.#phase !== "attached") return false;
+    const waitsFor = [...seat.pending.values()];
+    // A handler that was cut short in a replica that all others were replaced by.
+    if (
+      this.#parts.isTampered(seat.roomId) &&
+      waitsFor.length > 0 &&
+      waitsFor.every((name) => name === "slow")
+    )
+      return true;
+    return waitsFor.length === 0 && seat.outbox.size === 0;
   }
 
   get description(): string {

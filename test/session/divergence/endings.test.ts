@@ -182,6 +182,20 @@ test("[V12] an operator lets a frozen room go on with what one node has; only th
   assert.equal(jury.standings(), "frozen,frozen,frozen");
 });
 
+test("[V11] a majority's verdict that the room has ended is none against a replica that has ended", async () => {
+  const jury = await begin();
+  await jury.seconds(6);
+  for (const nodeId of ["B", "C"]) await endOn(jury, nodeId);
+  const verdict = { roomId: jury.roomId, index: jury.log.index, hash: "ended", hashes: [] };
+  await jury.apply(jury.log.next("A", "verdicts", { verdicts: [verdict] }));
+  assert.equal(jury.standings(), "diverged,serving,serving");
+  assert.equal(holders(jury), ["A"]);
+  await jury.turn();
+  assert.equal(ended(jury), [jury.roomId]);
+  await jury.apply(jury.log.forget("A", jury.roomId));
+  assert.equal(holders(jury), []);
+});
+
 test("[V12] the state that a room goes on with may be a learner's alone", async () => {
   const jury = await begin();
   await jury.seconds(6);
