@@ -62,6 +62,8 @@ export class QuorumWatch {
   #look(process: SimProcess, wrong: ReadonlyMap<string, number>): void {
     this.#parts.schedule.in(lookMs, process, () => {
       const still = new Map<string, number>();
+      // Its groups are stopped, and know nothing of time any more.
+      if (process.node.life.state === "draining") return;
       for (const status of process.node.groups()) {
         for (const [law, what, looksMax] of this.#wrongs(process.nodeId, status)) {
           const looks = (wrong.get(what) ?? 0) + 1;
