@@ -179,10 +179,17 @@ export class Laws implements GroupFacts {
           () => `${node} votes twice in term ${next.term} of group ${id}`,
         );
       }
+      const vouched = this.messages.vouched(node, id, (save.hardState ?? hardState)?.term ?? 0);
       after.save(save, (index, term) => {
         this.#coverage.hit("truncations");
         const lost = group.committed[index - 1] === term && (save.base?.index ?? 0) < index;
         const kept = save.entries?.find((entry) => entry.index === index)?.term === term;
+        hold(
+          index > vouched || kept,
+          "X21",
+          () =>
+            `${node} cuts entry ${index} of group ${id}, having told this term's leader that it has all to ${vouched}`,
+        );
         hold(
           !lost || kept,
           "X6",

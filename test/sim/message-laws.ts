@@ -70,6 +70,8 @@ class Term {
   readonly told: number[] = [];
   /** Who was seen to have won it. */
   readonly elected = new Set<string>();
+  /** By node: up to where it has told the leader that it has its log. */
+  readonly vouched = new Map<string, number>();
 }
 
 /**
@@ -167,6 +169,7 @@ export class MessageLaws {
       case "timeoutNow":
         this.#leads(sent, message);
         this.#term(sent.group, message.term + 1).asked.add(sent.to);
+        this.#hasAll(sent);
         return;
       case "appendEntriesResponse":
         this.#savedTerm(sent, message);
@@ -343,6 +346,8 @@ export class MessageLaws {
   #vouches({ from, to, group, disk }: Sent, { type, term }: RaftMessage, matchIndex: number): void {
     // In a later term the disk may have lost it again, to that term's leader.
     if (disk.hardState?.term !== term || matchIndex <= disk.baseIndex) return;
+    const { vouched } = this.#term(group, term);
+    vouched.set(from, Math.max(vouched.get(from) ?? 0, matchIndex));
     const own = disk.termAt(matchIndex);
     const leaders =
       this.#term(group, term).told[matchIndex] ??
@@ -355,6 +360,22 @@ export class MessageLaws {
       () =>
         `${from} sends ${type} for ${matchIndex} of group ${group} with ${own === null ? "no entry" : `one of term ${own}`} there on its disk; the leader of term ${term} has one of ${leaders}`,
     );
+  }
+
+  /** Who is asked to campaign at once has all that its leader has (dissertation §3.10). */
+  #hasAll({ from, to, group, disk }: Sent): void {
+    const successor = this.#facts.disk(to, group);
+    hold(
+      successor.lastIndex >= disk.lastIndex,
+      "X43",
+      () =>
+        `${from} asks ${to} to campaign for group ${group}, whose log ends at ${successor.lastIndex}, its own at ${disk.lastIndex}`,
+    );
+  }
+
+  /** A node's log up to there is counted on by this term's leader; 0: by nobody. */
+  vouched(node: string, group: number, term: number): number {
+    return this.#term(group, term).vouched.get(node) ?? 0;
   }
 
   // ── reads ────────────────────────────────────────────────────────────────────────────────────────────────────────
