@@ -28,6 +28,7 @@ const tell = (line: string) => void process.stdout.write(`${line}\n`);
 tell(`seed ${seed}, ${minutes} minutes`);
 const report = await torture({
   seconds: 60 * minutes,
+  tormentsMin: 1,
   seed,
   stock: number("stock", 0, 200),
   wrapper: number("wrapper", 0, 200),

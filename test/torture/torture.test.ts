@@ -8,6 +8,7 @@ const seconds = 60;
 test("[T2] five nodes tortured for a minute under load: nothing lost, nothing doubled, one order of everything", async () => {
   const report = await torture({
     seconds,
+    tormentsMin: 3,
     seed: Date.now() % 1_000_000,
     stock: 30,
     wrapper: 20,
@@ -15,8 +16,6 @@ test("[T2] five nodes tortured for a minute under load: nothing lost, nothing do
     tell: (line) => process.stdout.write(`${line}\n`),
   });
   assert.equal(report.problems, []);
-  const inflicted = Object.values(report.inflicted).reduce((sum, times) => sum + times, 0);
-  assert.ok(inflicted >= 3, `only ${inflicted} torments`);
   assert.ok(report.moves > 0, "players were moved");
   assert.ok(report.hashesCompared > 0, "replicas were compared");
   process.stdout.write(

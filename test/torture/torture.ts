@@ -10,6 +10,8 @@ import { Wire } from "./wire.ts";
 
 export interface TortureOptions {
   readonly seconds: number;
+  /** It goes on until there were as many, however long a busy machine takes for each. */
+  readonly tormentsMin: number;
   /** Chooses what is done, in which order; what the machine does with it is its own. */
   readonly seed: number;
   readonly stock: number;
@@ -92,13 +94,13 @@ class Torture {
   }
 
   async run(): Promise<TortureReport> {
-    const { seconds, tell } = this.#options;
+    const { seconds, tormentsMin, tell } = this.#options;
     try {
       await this.#players.joined();
       const begunMs = performance.now();
       const elapsed = () => (performance.now() - begunMs) / 1000;
       const plan = this.#order();
-      while (elapsed() < seconds) {
+      for (let inflicted = 0; elapsed() < seconds || inflicted < tormentsMin; inflicted++) {
         const torment = plan.next().value;
         await this.#players.answersAgain();
         const what = await this.#torturer.inflict(torment);
