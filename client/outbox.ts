@@ -4,11 +4,9 @@ import { encodeCommand, UNANSWERED_MAX } from "../shared/wrapper-protocol.ts";
 export class OutboxFullError extends Error {
   readonly code = "OUTBOX_FULL";
 
+  /** @param full what there is too much of, and what to do */
   constructor(full: string) {
-    super(
-      `OUTBOX_FULL: ${full} wait for the cluster's acknowledgement; ` +
-        "send less often, name the type in `latest`, or wait for room.onFailover",
-    );
+    super(`OUTBOX_FULL: ${full}`);
     this.name = "OutboxFullError";
   }
 }
@@ -55,10 +53,15 @@ export class Outbox {
   add(frame: Uint8Array, requestId: number | null): Command {
     const { commandsMax, bytesMax } = this.#limits;
     if (this.#commands.length >= commandsMax || this.#bytes + frame.length > bytesMax) {
-      throw new OutboxFullError(`${commandsMax} commands or ${bytesMax} bytes`);
+      throw new OutboxFullError(
+        `${commandsMax} commands or ${bytesMax} bytes wait for the cluster's acknowledgement; ` +
+          "send less often, name the type in `latest`, or wait for room.onFailover",
+      );
     }
     if (requestId !== null && this.#unanswered >= UNANSWERED_MAX)
-      throw new OutboxFullError(`${UNANSWERED_MAX} requests`);
+      throw new OutboxFullError(
+        `${UNANSWERED_MAX} requests wait for their answers; ask less often, or wait for room.onFailover`,
+      );
     const command: Command = { sequence: null, frame: frame.slice(), requestId, acknowledged: false };
     this.#commands.push(command);
     this.#bytes += frame.length;

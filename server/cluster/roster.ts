@@ -20,6 +20,11 @@ interface RosterParts {
 
 interface KnownGroup {
   readonly notice: MembersNotice;
+  /**
+   * This disk was a member of it. That a configuration does not count this node means nothing before one has: snapshots,
+   * and what other nodes tell, may be older than that.
+   */
+  readonly hasCounted: boolean;
   /** What another node knows, if it is newer. */
   readonly told: GroupMembers | null;
 }
@@ -36,8 +41,6 @@ export class Roster {
   readonly #addresses = new Map<string, string>();
   /** Nodes that somebody here wants to reach, to make them members. */
   readonly #invited = new Map<string, { readonly url: string | null }>();
-  /** That a configuration does not count this node means nothing before one has: snapshots are older than who gets them. */
-  #hasBeenMember = false;
 
   constructor(parts: RosterParts) {
     this.#parts = parts;
@@ -59,13 +62,18 @@ export class Roster {
   }
 
   #take(notice: MembersNotice): void {
-    this.#hasBeenMember ||= notice.hasBeenMember;
     const before = this.#groups.get(notice.group);
     const known = before?.notice.configuration.addresses ?? [];
     for (const { nodeId, url } of notice.configuration.addresses)
       if (urlOf(known, nodeId) !== url) this.#addresses.set(nodeId, url);
     const told = before?.told ?? null;
-    this.#groups.set(notice.group, { notice, told: told !== null && isNewer(told, notice) ? told : null });
+    const hasCounted = before?.hasCounted === true || notice.hasBeenMember || this.#isFounder;
+    const newer = told !== null && isNewer(told, notice) ? told : null;
+    this.#groups.set(notice.group, { notice, hasCounted, told: newer });
+  }
+
+  get #isFounder(): boolean {
+    return this.#founding?.members.some((member) => sameMember(member, this.#parts.self)) === true;
   }
 
   /** By another node, of this cluster. */
@@ -75,7 +83,9 @@ export class Roster {
       const known = this.#groups.get(told.group);
       if (known === undefined || !isNewer(told, known.notice)) continue;
       if (known.told !== null && told.index <= known.told.index) continue;
-      this.#groups.set(told.group, { ...known, told });
+      const hasCounted =
+        known.hasCounted || told.members.some((member) => sameMember(member, this.#parts.self));
+      this.#groups.set(told.group, { ...known, hasCounted, told });
       isNews = true;
     }
     if (isNews) this.#parts.changed();
@@ -152,10 +162,10 @@ export class Roster {
     const counts = ({ notice, told }: KnownGroup) =>
       (told?.members ?? members(notice.configuration)).some(isSelf);
     if (groups.some(counts)) return "member";
-    const isNew = !this.#hasBeenMember && this.#founding?.members.some(isSelf) !== true;
-    if (isNew) return "joining";
-    // What is not committed may be taken back.
-    const mayCount = ({ notice, told }: KnownGroup) => told === null && !notice.isCommitted;
+    if (!groups.some(({ hasCounted }) => hasCounted) && !this.#isFounder) return "joining";
+    // What is not committed may be taken back; and a group that has not counted this node yet may be about to.
+    const mayCount = ({ notice, told, hasCounted }: KnownGroup) =>
+      !hasCounted || (told === null && !notice.isCommitted);
     return groups.length === 0 || groups.some(mayCount) ? "member" : "removed";
   }
 

@@ -86,6 +86,9 @@ test("[C22] who gets a snapshot from before it was made a member is not removed;
   assert.is(joining.standing, "joining", "a wish that was taken back makes nobody a member");
   const out = notice(0, 9, { voters: disks("n1,n2,n3") });
   joining.noticed({ ...out, hasBeenMember: true });
+  assert.is(joining.standing, "member", "what is known of group 1 may be older than its joining there");
+  joining.told([{ group: 1, index: 10, members: disks("n1,n2,n3,n4") }]);
+  joining.told([{ group: 1, index: 11, members: disks("n1,n2,n3") }]);
   assert.is(joining.standing, "removed");
 });
 

@@ -3,16 +3,10 @@ import type { Cluster } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Trace } from "./trace.ts";
 
+const cutKinds = ["isolate", "isolateLeader", "deafenLeader", "split", "oneSided", "bridge"] as const;
+
 /** How a network may fall apart. `flap`: some other way, on and off again at once, several times. */
-export const partitionKinds = [
-  "isolate",
-  "isolateLeader",
-  "deafenLeader",
-  "split",
-  "oneSided",
-  "bridge",
-  "flap",
-] as const satisfies readonly string[];
+export const partitionKinds = [...cutKinds, "flap"] as const;
 
 export type PartitionKind = (typeof partitionKinds)[number];
 
@@ -55,7 +49,7 @@ export class Partitions {
     this.#cut(this.#deafness(id, others), ms);
   }
 
-  #cutOf(kind: Exclude<PartitionKind, "flap">, id: string): Cut | null {
+  #cutOf(kind: (typeof cutKinds)[number], id: string): Cut | null {
     const { coverage } = this.#parts;
     switch (kind) {
       case "isolate":
@@ -139,14 +133,7 @@ export class Partitions {
 
   #flap(id: string): void {
     const { chance, coverage } = this.#parts;
-    const kind = chance.pick([
-      "isolate",
-      "isolateLeader",
-      "deafenLeader",
-      "split",
-      "oneSided",
-      "bridge",
-    ] as const);
+    const kind = chance.pick(cutKinds);
     const cut = this.#cutOf(kind, id);
     if (cut === null) return;
     coverage.hit("flappings");

@@ -126,9 +126,9 @@ export class SimPlayer {
     if (this.#isSilent()) return this.#giveSocketUp();
     if (seat === null || this.#isResting) return;
     const dice = chance.fraction();
-    const hasRoom =
+    const mayKeepMore =
       this.#parts.kind === "wrapper" && seat.token !== null && seat.outbox.size < UNANSWERED_MAX;
-    const mayPlay = this.#parts.kind === "stock" ? this.#phase === "attached" : hasRoom;
+    const mayPlay = this.#parts.kind === "stock" ? this.#phase === "attached" : mayKeepMore;
     if (dice < (this.#isFickle ? 0.6 : 0.72)) {
       if (mayPlay) this.#fire(seat);
     } else if (dice < (this.#isFickle ? 0.8 : 0.94)) {

@@ -95,7 +95,7 @@ export class DivergenceWatches {
       throw new SessionError("HOLDER_UNKNOWN", what);
     }
     if (hash !== own) {
-      const what = `${nodeId} has another state of room "${roomId}" than ${holder}: ask ${holder} itself`;
+      const what = `${nodeId} has another state of room "${roomId}" than ${holder}: ask ${holder} itself (--url)`;
       throw new SessionError("HOLDER_ELSEWHERE", what);
     }
     const verdict = { roomId, index, hash, hashes };
