@@ -39,8 +39,8 @@ export function realNodeParts(options: NodeOptions, log: Log): NodeParts {
       database: new LevelDatabase(options.data),
       nodeId: options.id,
       random: randomBytes,
-      // Seconds: whatever a node's earlier disk had come to, it was not started once a second since 1970.
-      firstBootCount: Math.floor(Date.now() / 1000),
+      // Milliseconds: whatever a node's earlier disk had come to, it was not started once in each of them since 1970.
+      firstBootCount: Date.now(),
     }),
     watchdog: new Watchdog({
       nodeId: options.id,

@@ -11,7 +11,7 @@ const envelope = fc.record({
   id: fc.record(
     {
       nodeId,
-      bootCount: fc.nat(4_294_967_295),
+      bootCount: fc.maxSafeNat().map((number) => Math.max(1, number)),
       sequence: fc.maxSafeNat().map((number) => Math.max(1, number)),
     },
     { noNullPrototype: true },

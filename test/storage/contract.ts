@@ -127,8 +127,8 @@ function identityCases(onDisk: OnDisk, reopened: Reopened): void {
   });
 
   onDisk("[S42] a new folder's starts count from where they are told to, and on from there", async (disk) => {
-    for (const boot of [1_700_000_000, 1_700_000_001]) {
-      const storage = disk.storage("a", { firstBootCount: 1_700_000_000 });
+    for (const boot of [1_700_000_000_000, 1_700_000_000_001]) {
+      const storage = disk.storage("a", { firstBootCount: 1_700_000_000_000 });
       assert.is((await storage.open()).identity.bootCount, boot);
       await storage.close();
     }

@@ -12,7 +12,7 @@ export function folderStorage(location: string, nodeId: string): LevelStorage {
     database: new LevelDatabase(location),
     nodeId,
     random: randomBytes,
-    firstBootCount: Math.floor(Date.now() / 1000),
+    firstBootCount: Date.now(),
   });
 }
 
