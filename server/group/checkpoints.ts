@@ -26,8 +26,6 @@ export class Checkpoints {
   readonly #machine: Machine;
   readonly #options: Pick<EngineOptions, "checkpointPartsPerTurn" | "checkpointBytesPerTurn">;
   #round: string[] = [];
-  /** The group's own part could not be saved in this round. */
-  #ownPartHeld = false;
 
   constructor(
     machine: Machine,
@@ -41,15 +39,8 @@ export class Checkpoints {
     return this.#round.length > 0;
   }
 
-  /**
-   * The group's own part comes first: a part may vanish from the disk only together with, or after, the knowledge that
-   * it is gone.
-   */
   beginRound(): void {
-    const keys = [...this.#machine.dirty()].map((part) => part.key);
-    this.#round = keys.includes("") ? ["", ...keys.filter((key) => key !== "")] : keys;
-    this.#round.reverse();
-    this.#ownPartHeld = false;
+    this.#round = [...this.#machine.dirty()].map((part) => part.key).reverse();
   }
 
   /**
@@ -67,12 +58,8 @@ export class Checkpoints {
         break;
       }
       const state = this.#machine.save(key);
-      if (state === null) {
-        if (key === "") this.#ownPartHeld = true;
-        continue;
-      }
+      if (state === null) continue;
       if (state === "deleted") {
-        if (this.#ownPartHeld) continue;
         checkpoints.set(key, null);
         saved.push({ key, index: appliedIndex });
         continue;

@@ -226,6 +226,7 @@ export class Replication {
     const advanced = progress.acknowledged({ matchIndex, receivedIndex, nowMs: this.#nowMs });
     if (progress.state.type === "installing" && progress.matchIndex >= log.base.index)
       this.#snapshots.end(progress);
+    this.#snapshots.caughtUp(progress);
     if (progress.state.type !== "replicating" && progress.matchIndex >= log.base.index) {
       const received = Math.max(receivedIndex, progress.matchIndex);
       const unsavedBytes = log.bytesBetween(progress.matchIndex + 1, received);
@@ -315,6 +316,7 @@ export class Replication {
   #tickFollower(progress: Progress): void {
     const { state } = progress;
     this.#snapshots.tick(progress);
+    if (!this.isHeard(progress) && state.type !== "installing") this.#snapshots.end(progress);
     if (state.type !== "replicating" || state.waitingSinceMs === null) return;
     if (this.#nowMs - state.waitingSinceMs < this.#replica.options.answerTimeoutMs) return;
     if (progress.inFlightEntries > 0 || state.nextIndex <= this.#replica.log.base.index) {

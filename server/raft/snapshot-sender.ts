@@ -26,6 +26,7 @@ export class SnapshotSender {
   }
 
   begin(progress: Progress): void {
+    this.#release(progress);
     this.#lastId = (this.#lastId + 1) % snapshotIdsMax;
     progress.state = {
       type: "installing",
@@ -46,6 +47,21 @@ export class SnapshotSender {
   /** Frees what the snapshot pins; the caller says how the follower goes on. */
   end(progress: Progress): void {
     if (progress.state.type === "installing") this.#replica.outbox.endSnapshot(progress.state.snapshotId);
+    this.#release(progress);
+  }
+
+  /**
+   * A follower that was just brought up lacks what came meanwhile. If that were cut off before it has got it, it would need
+   * the next snapshot at once, and so for ever where much is appended.
+   */
+  caughtUp(progress: Progress): void {
+    if (progress.matchIndex >= this.#replica.commitIndex) this.#release(progress);
+  }
+
+  #release(progress: Progress): void {
+    if (progress.caughtUpBy === null) return;
+    this.#replica.outbox.endSnapshot(progress.caughtUpBy);
+    progress.caughtUpBy = null;
   }
 
   /** Begins again after a pause, if the log does not reach back that far even then. */
@@ -98,7 +114,7 @@ export class SnapshotSender {
     if (state.type !== "installing" || state.snapshotId !== snapshotId) return false;
     switch (status) {
       case "installed":
-        this.end(progress);
+        progress.caughtUpBy = snapshotId;
         return true;
       case "refused":
         this.fail(progress);

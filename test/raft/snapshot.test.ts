@@ -69,6 +69,35 @@ test("[R36] a follower whose next entry is gone from the log is brought up by a 
   assert.is(cluster.node(leader).pinned.size, 0, "what the snapshot pinned is free");
 });
 
+test("[R132] what a follower lacks behind the snapshot that brought it up is kept until it has it, or is gone", () => {
+  for (const comesBack of [true, false]) {
+    const { cluster, leader, late, other } = behind();
+    cluster.heal();
+    const isTold = ({ message }: { message: RaftMessage }) =>
+      message.type === "installSnapshotResponse" && message.status === "installed";
+    while (!cluster.packets.some(isTold)) {
+      untilChunk(cluster);
+      cluster.propose(leader, "during it");
+      for (const packet of cluster.packets.splice(0)) cluster.deliver(packet);
+      for (const id of cluster.nodes.keys()) while (cluster.completeWrite(id));
+    }
+    for (const packet of cluster.packets.splice(0)) cluster.deliver(packet);
+    cluster.packets = [];
+    const isPinned = () => cluster.node(leader).pinned.size === 1;
+    assert.ok(isPinned());
+    assert.is(stateOf(cluster, leader, late), "replicating");
+    cluster.cut(leader, late);
+    cluster.cut(other, late);
+    cluster.propose(leader, "behind it");
+    cluster.run(20);
+    assert.ok(isPinned());
+    if (comesBack) cluster.heal();
+    cluster.run(1_000);
+    assert.not(isPinned());
+    assert.is(cluster.node(late).installs, 1);
+  }
+});
+
 test("[R36] no snapshot is read for a follower that is not there", () => {
   const { cluster, leader, late } = behind();
   cluster.node(leader).readys = [];

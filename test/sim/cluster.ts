@@ -135,7 +135,7 @@ export class Cluster<App extends SimApp = SimApp> {
   /** Nothing, if it runs already or is gone. */
   boot(id: string): void {
     const place = this.#places.get(id);
-    if (place === undefined || place.process !== null) return;
+    if (place === undefined || place.process !== null || place.disk.startsLeft === 0) return;
     const { laws, trace, schedule } = this.#parts;
     trace.note(`${id} boots`);
     laws.started(id);
@@ -206,6 +206,8 @@ export class Cluster<App extends SimApp = SimApp> {
   }
 
   #failed(process: SimProcess<App>, error: unknown): void {
+    // It ended of something else before it could.
+    if (!process.isAlive) return;
     const place = this.#places.get(process.nodeId);
     const isRemoved = (error as { code?: unknown }).code === "REMOVED";
     const isExpected =
@@ -279,10 +281,12 @@ export class Cluster<App extends SimApp = SimApp> {
     if (wanted < parts) this.#parts.coverage.hit("installsResumed");
   }
 
-  /** A snapshot of which a chunk has just left; null: there is none. */
-  get installUnderWay(): { readonly from: string; readonly to: string } | null {
-    const last = this.#lastChunk;
-    return last !== null && this.#parts.schedule.nowMs - last.atMs < chunkFreshMs ? last : null;
+  /** A snapshot of which a chunk has just left, or that is being swapped in; null: there is none. */
+  get installUnderWay(): { readonly from: string; readonly to: string; readonly isSwap: boolean } | null {
+    if (this.#lastChunk === null) return null;
+    const { from, to, atMs } = this.#lastChunk;
+    const isSwap = this.#places.get(to)?.disk.isSwapping ?? false;
+    return isSwap || this.#parts.schedule.nowMs - atMs < chunkFreshMs ? { from, to, isSwap } : null;
   }
 
   #observe(owner: Owner | null): void {

@@ -70,7 +70,8 @@ export class DiskDamage {
     later(pollMs + chance.wait(300), () => {
       if (this.#damaged.get(id) !== damaged) return;
       if (!this.#isThere(damaged)) this.#damaged.delete(id);
-      else if (!disk.wasRefused || this.#cluster.process(id) !== null) this.#repairLater(damaged);
+      else if ((!disk.wasRefused && disk.startsLeft > 0) || this.#cluster.process(id) !== null)
+        this.#repairLater(damaged);
       else if (chance.hits(0.5) && replaceDisk(id)) this.#damaged.delete(id);
       else {
         this.#repair(damaged);

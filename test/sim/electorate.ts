@@ -40,3 +40,8 @@ export function describe({ voters, votersOutgoing, learners, nextVoters }: Confi
   ];
   return parts.filter((part) => part !== "").join(", ");
 }
+
+/** Whoever votes, or learns. */
+export function membersOf({ voters, votersOutgoing, learners }: Configuration): readonly Member[] {
+  return [...voters, ...votersOutgoing, ...learners];
+}

@@ -6,6 +6,7 @@ import { Lags } from "./lags.ts";
 import type { Laws } from "./laws.ts";
 import { Partitions, partitionKinds } from "./partitions.ts";
 import type { Schedule } from "./schedule.ts";
+import type { SimDisk } from "./sim-disk.ts";
 import { Strandings } from "./strandings.ts";
 import type { Trace } from "./trace.ts";
 import { Transfers } from "./transfers.ts";
@@ -14,6 +15,7 @@ const kinds = [
   "crash",
   "crashInSave",
   "crashAll",
+  "stutter",
   "stop",
   "pause",
   "busy",
@@ -44,6 +46,10 @@ const diskKinds: readonly Kind[] = [
   ...(["diskError", "fullDisk", "flipBit", "oldImage", "install"] as const),
 ];
 
+/** What befalls a snapshot between two chunks, and while it is being swapped in. */
+const chunkHits = ["sender", "sender", "receiver", "link", "disk", "disk"] as const;
+const swapHits = ["sender", "lead", "lead", "receiver", "link"] as const;
+
 export interface FaultParts {
   readonly schedule: Schedule;
   readonly chance: Chance;
@@ -60,6 +66,7 @@ export class Faults {
   readonly #parts: FaultParts;
   readonly #kinds: readonly Kind[];
   readonly #meanMs: number;
+  readonly #pace: number;
   readonly #transfers: Transfers;
   readonly #partitions: Partitions;
   readonly #lags: Lags;
@@ -86,6 +93,7 @@ export class Faults {
     const share = chance.pick([0.25, 0.5, 0.8]);
     const some = all.filter(() => chance.hits(share));
     this.#kinds = chance.hits(0.2) ? diskKinds : some.length === 0 ? all : some;
+    this.#pace = pace;
     this.#meanMs = pace * (chance.hits(0.5) ? chance.between(40, 150) : chance.between(150, 700));
   }
 
@@ -143,6 +151,8 @@ export class Faults {
         coverage.hit("fullStops");
         for (const each of this.#cluster.nodeIds) this.crash(each);
         return;
+      case "stutter":
+        return this.#stutter(id, 2 + chance.below(3));
       case "stop":
         return this.#cluster.stop(id, () => this.#bootLater(id));
       case "busy": {
@@ -184,9 +194,7 @@ export class Faults {
         });
       case "slowDisk":
         coverage.hit("slowDisks");
-        return this.#burst((on) => {
-          disk.saveMs = on ? chance.between(10, 400) : 1.5;
-        });
+        return this.#slowDown(disk);
       case "stallDisk":
         coverage.hit("diskStalls");
         return disk.stall(chance.between(200, 3_000));
@@ -234,7 +242,14 @@ export class Faults {
 
   #burst(set: (on: boolean) => void): void {
     set(true);
-    this.#later(this.#parts.chance.between(50, 1_500), () => set(false));
+    this.#later(this.#pace * this.#parts.chance.between(50, 1_500), () => set(false));
+  }
+
+  #slowDown(disk: SimDisk): void {
+    const saveMs = this.#parts.chance.between(10, 400);
+    this.#burst((on) => {
+      disk.saveMs = on ? saveMs : 1.5;
+    });
   }
 
   /** It boots again by and by. */
@@ -246,6 +261,14 @@ export class Faults {
     this.#bootLater(id);
   }
 
+  /** Killed and back at once, again and again: much of what its earlier starts have begun is still under way. */
+  #stutter(id: string, times: number): void {
+    const { chance } = this.#parts;
+    this.crash(id, 0);
+    this.#later(chance.between(2, 20), () => this.#cluster.boot(id));
+    if (times > 1) this.#later(chance.between(80, 500), () => this.#stutter(id, times - 1));
+  }
+
   /** Between the begin and the end of a save, if one comes soon. */
   #crashInSave(id: string, tries: number): void {
     if (this.#cluster.process(id) === null || tries === 0) return;
@@ -253,17 +276,29 @@ export class Faults {
     else this.#later(this.#parts.chance.wait(0.5), () => this.#crashInSave(id, tries - 1));
   }
 
-  /** Between two chunks of a snapshot, if one comes soon: a side dies, or the link does. And soon again, in the next one. */
+  /**
+   * Between two chunks of a snapshot, or while it is being swapped in, if one comes soon: a side dies, somebody else begins
+   * to lead, the link breaks, or the receiver's disk is slow. And soon again, in the next one.
+   */
   #hitInstall(tries: number): void {
     const { chance, coverage } = this.#parts;
     const install = this.#cluster.installUnderWay;
     if (tries > 0) this.#later(chance.wait(install === null ? 5 : 60), () => this.#hitInstall(tries - 1));
     if (install === null) return;
     coverage.hit("installsHit");
-    const { from, to } = install;
-    const what = chance.pick(["sender", "sender", "receiver", "link"] as const);
-    if (what === "link") this.#cluster.network.dropLink(from, to);
-    else this.crash(what === "sender" ? from : to);
+    const { from, to, isSwap } = install;
+    switch (chance.pick(isSwap ? swapHits : chunkHits)) {
+      case "sender":
+        return this.crash(from);
+      case "receiver":
+        return this.crash(to);
+      case "lead":
+        return this.#transfer(from, this.#otherThan(from));
+      case "link":
+        return this.#cluster.network.dropLink(from, to);
+      case "disk":
+        return this.#slowDown(this.#cluster.disk(to));
+    }
   }
 
   #bootLater(id: string): void {

@@ -8,7 +8,7 @@ import { CallLaws } from "./call-laws.ts";
 import { checksum } from "./checksum.ts";
 import type { Coverage } from "./coverage.ts";
 import { DiskShadow } from "./disk-shadow.ts";
-import { describe, isSameConfiguration, memberKey } from "./electorate.ts";
+import { describe, isSameConfiguration, memberKey, membersOf } from "./electorate.ts";
 import { LeaseLaws } from "./lease-laws.ts";
 import { type GroupFacts, MessageLaws } from "./message-laws.ts";
 import { PartLaws } from "./part-laws.ts";
@@ -536,10 +536,6 @@ export class Laws implements GroupFacts {
     );
     group.stamps = stamps;
   }
-}
-
-function membersOf({ voters, votersOutgoing, learners }: Configuration): readonly Member[] {
-  return [...voters, ...votersOutgoing, ...learners];
 }
 
 function digestOf({ type, logTimeMs, wallTimeMs, data }: Entry): string {

@@ -2,7 +2,7 @@ import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/ma
 import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
 import type { SessionMachine } from "../../server/session/session-machine.ts";
-import { sessionMenu } from "../../server/session/session-menu.ts";
+import { type NodeLost, sessionMenu } from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
@@ -99,6 +99,10 @@ export class MachineWatch implements Machine {
   readonly #times: RoomTimes;
   readonly #coverage: Coverage;
   readonly #hashPoints = new Map<string, number>();
+  /** By part: as of when it was last saved. */
+  readonly #savedAt = new Map<string, number>();
+  /** One at the start, and one for each snapshot that is installed. */
+  #restores = 0;
   /** Rooms that this node does not speak for. */
   #standings = new Map<string, string>();
   #wholeFrom = 0;
@@ -118,7 +122,9 @@ export class MachineWatch implements Machine {
   }
 
   beginRestore(): void {
+    this.#restores += 1;
     this.#wholeFrom = 0;
+    this.#savedAt.clear();
     this.#laws.wholes.restoring(this.#node, this.#group);
     this.#listedFrom = this.#laws.committedIndex(this.#group);
     this.#machine.beginRestore();
@@ -127,6 +133,8 @@ export class MachineWatch implements Machine {
   restorePart(key: string, checkpoint: Checkpoint): void {
     this.#wholeFrom = Math.max(this.#wholeFrom, checkpoint.index);
     this.#laws.wholes.restored(this.#node, this.#group, checkpoint.index);
+    // It may be of a replica that was changed, and not be put right itself when that one is.
+    if (this.#restores > 1 && this.#book.tampered.has(key)) this.#book.suspects.add(`${this.#node} ${key}`);
     this.#machine.restorePart(key, checkpoint);
   }
 
@@ -138,7 +146,10 @@ export class MachineWatch implements Machine {
     this.#laws.applied(this.#node, this.#group, command);
     this.#times.applying();
     for (const [roomId, { timers }] of this.#machine.rooms) this.#times.watch(timers, roomId);
+    const staying = this.#seatsOfLaterStarts(command);
     const result = this.#machine.apply(command);
+    for (const { sessionId, isAttached } of staying)
+      hold(isAttached(), "X45", () => `${command.index} detaches ${sessionId}, which a later start holds`);
     this.#times.applied();
     this.#book.check();
     const { index } = command;
@@ -169,6 +180,20 @@ export class MachineWatch implements Machine {
 
   #isSuspect(replica: RoomReplica): boolean {
     return taintOf(replica) !== 0 || this.#book.suspects.has(`${this.#node} ${replica.roomId}`);
+  }
+
+  /** Of the node whose earlier starts are said to be over: what that is none of. */
+  #seatsOfLaterStarts({ command }: AppliedCommand) {
+    const { name, argument } = sessionMenu.decode(command);
+    if (name !== "nodeLost") return [];
+    const { nodeId, bootCountMax } = argument as NodeLost;
+    return [...this.#machine.rooms.values()].flatMap(({ seats }) =>
+      [...seats].flatMap(([sessionId, seat]) => {
+        const { attachment } = seat;
+        const isLater = attachment?.nodeId === nodeId && attachment.bootCount > bootCountMax;
+        return isLater ? { sessionId, isAttached: () => seat.attachment !== null } : [];
+      }),
+    );
   }
 
   #concerns({ command }: AppliedCommand, isLost: (roomId: string) => boolean): boolean {
@@ -232,11 +257,19 @@ export class MachineWatch implements Machine {
   }
 
   save(key: string): Checkpoint | null | "deleted" {
-    return this.#machine.save(key);
+    const state = this.#machine.save(key);
+    if (state !== null) this.#savedAt.set(key, this.#machine.appliedIndex);
+    return state;
   }
 
   saved(key: string, index: number): void {
     this.#machine.saved(key, index);
+    const savedAt = this.#savedAt.get(key) ?? 0;
+    hold(
+      index >= savedAt || [...this.dirty()].some((part) => part.key === key),
+      "X46",
+      () => `"${key}" counts as clean by its checkpoint of ${index}, and was saved again at ${savedAt}`,
+    );
   }
 
   nextTickMs(): number | null {

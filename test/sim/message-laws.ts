@@ -48,6 +48,8 @@ interface Sent {
   readonly disk: DiskShadow;
   /** What the sender goes by. */
   readonly configurations: () => readonly Configuration[];
+  /** The sender's, which its disk may not have yet. */
+  readonly termNow: () => number;
 }
 
 interface Candidacy {
@@ -117,7 +119,8 @@ export class MessageLaws {
         const { group } = message;
         const configurations = () => this.#facts.configurations(from, group, statuses());
         const disk = this.#facts.disk(from, group);
-        this.#raft({ from, to, group, disk, configurations }, message.message);
+        const termNow = () => statuses().find(({ id }) => id === group)?.term ?? 0;
+        this.#raft({ from, to, group, disk, configurations, termNow }, message.message);
         return;
       }
       case "heartbeat":
@@ -234,14 +237,14 @@ export class MessageLaws {
   }
 
   #requestVote(sent: Sent, message: Message<"requestVote">): void {
-    const { from, group, disk, configurations } = sent;
+    const { from, group, configurations } = sent;
     const { term, storeId, lastLogIndex, lastLogTerm } = message;
     this.#savedVote(sent, message, { nodeId: from, storeId });
     const { candidacies, encouraged, asked } = this.#term(group, term);
     const self = memberKey({ nodeId: from, storeId });
     const by = new Set(encouraged.get(from)).add(self);
     // Held up by the disk until the term has passed, it does nothing any more; and others may be members by now.
-    const isLate = disk.hardState !== null && disk.hardState.term > term;
+    const isLate = sent.termNow() > term;
     hold(
       isLate || asked.has(from) || isQuorum(configurations(), by),
       "X22",
@@ -363,10 +366,13 @@ export class MessageLaws {
   }
 
   /** Who is asked to campaign at once has all that its leader has (dissertation §3.10). */
-  #hasAll({ from, to, group, disk }: Sent): void {
+  #hasAll({ from, to, group, disk, configurations }: Sent): void {
     const successor = this.#facts.disk(to, group);
+    const key = memberKey({ nodeId: to, storeId: this.#facts.storeOf(to) ?? "" });
+    // It has lost its disk since, and nobody has noticed yet.
+    const isGone = !configurations().some(({ voters }) => voters.some((voter) => memberKey(voter) === key));
     hold(
-      successor.lastIndex >= disk.lastIndex,
+      isGone || successor.lastIndex >= disk.lastIndex,
       "X43",
       () =>
         `${from} asks ${to} to campaign for group ${group}, whose log ends at ${successor.lastIndex}, its own at ${disk.lastIndex}`,

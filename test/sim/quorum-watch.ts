@@ -1,4 +1,5 @@
 import type { GroupStatus } from "../../server/group/group-status.ts";
+import { membersOf } from "./electorate.ts";
 import { hasQuorum } from "./quorums.ts";
 import type { Schedule } from "./schedule.ts";
 import type { SimProcess } from "./sim-node.ts";
@@ -13,6 +14,9 @@ const wrongLooksMax = 8;
 
 /** Whoever is told so has an election timeout left, of 330 ms at most. */
 const toldLooksMax = 4;
+
+/** Silence is two intervals without a heartbeat, of 80 ms each at most. */
+const silentInSleepLooksMax = 3;
 
 /** Whom a node follows, as it takes it for so. */
 interface Following {
@@ -99,6 +103,14 @@ export class QuorumWatch {
         `${nodeId} follows ${leader} in ${of}, which says that it does not lead it`,
         toldLooksMax,
       ];
+    if (isAsleep && leader !== null && !this.#isHeard(leader, nodeId))
+      yield [
+        "X44",
+        `${nodeId} sleeps in ${of}, and ${leader}, which leads it, is silent`,
+        silentInSleepLooksMax,
+      ];
+    // Whoever has left the group has heard the last of it.
+    if (!membersOf(members.configuration).some((member) => member.nodeId === nodeId)) return;
     // An answer that waits for the disk keeps its leader waiting, and not its own group awake.
     if (commitIndex >= this.#parts.committedIndex(id) || this.#parts.isSaving(nodeId)) return;
     if (isAsleep || (leader !== null && this.#isLedInSleep({ by: leader, nodeId, group: id, term })))

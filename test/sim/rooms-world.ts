@@ -148,7 +148,24 @@ export class RoomsWorld implements World<RoomApp> {
 
   unrest(): string | null {
     const restless = this.#players.find((player) => !player.isQuiet);
-    return this.#poison.unrest() ?? this.#corruption.unrest() ?? restless?.description ?? null;
+    const troubled = this.#poison.unrest() ?? this.#corruption.unrest();
+    return troubled ?? restless?.description ?? this.#heldByEarlierStart();
+  }
+
+  /** A seat that nobody's connection can end any more, and no node. */
+  #heldByEarlierStart(): string | null {
+    const bootCounts = new Map<string, number>();
+    const { processes } = this.#parts.cluster;
+    for (const { nodeId, node } of processes) bootCounts.set(nodeId, node.identity.bootCount);
+    for (const { app } of processes) {
+      for (const { roomId, seats } of app.rooms.sessions?.rooms.values() ?? []) {
+        for (const [sessionId, { attachment }] of seats) {
+          if (attachment === null || bootCounts.get(attachment.nodeId) === attachment.bootCount) continue;
+          return `seat ${sessionId} of ${roomId} is attached to ${attachment.nodeId}'s start ${attachment.bootCount}, which is over`;
+        }
+      }
+    }
+    return null;
   }
 
   propose({ rooms, node }: RoomApp, group: number): Promise<unknown> {

@@ -58,10 +58,14 @@ export class SimDisk {
   isOld = false;
   /** Then: how often the good one was started. An image that was started more often, and met by nobody, is not told from it. */
   newestBoot = 0;
+  /** So often an old image may still be started: it would not be told from the good disk else. */
+  startsLeft = Number.POSITIVE_INFINITY;
   /** A process ended because of what it found on it, or was told of it. */
   wasRefused = false;
   /** A process ended because the cluster goes on without this disk. */
   wasRemoved = false;
+  /** A snapshot is being swapped in. */
+  isSwapping = false;
   /** What is durable of other nodes' disks. */
   seen: readonly StoreSeen[] = [];
   bootCount = 0;
@@ -76,9 +80,15 @@ export class SimDisk {
     return this.#writes > 0;
   }
 
+  /** The mean time that half a read takes. */
+  get readMs(): number {
+    return 2 + this.saveMs / 8;
+  }
+
   /** The process that has it ends; what it was writing is on the disk wholly or not at all, or torn. */
   end(ending: Ending): void {
     this.#writes = 0;
+    this.isSwapping = false;
     this.#failure = null;
     this.#hasFailed = false;
     const isKept = this.#folder.end(ending, this.#parts.chance);
@@ -136,6 +146,7 @@ export class SimDisk {
     this.wasRefused = false;
     this.seen = image.seen;
     this.bootCount = image.bootCount;
+    this.startsLeft = isOld ? newestBoot - image.bootCount : Number.POSITIVE_INFINITY;
     this.#parts.laws.restored(this.#nodeId, image);
   }
 
@@ -186,6 +197,7 @@ class WatchedStorage implements Storage {
 
   async open(): Promise<StorageContents> {
     const { laws, coverage, nodeId, disk } = this.#parts;
+    disk.startsLeft -= 1;
     const opened = await this.#storage.open();
     hold(disk.damage === null, "X27", () => `${nodeId} starts although somebody damaged ${disk.damage}`);
     laws.opened(nodeId, opened);
@@ -213,7 +225,9 @@ class WatchedStorage implements Storage {
       ];
       trace.note(`${nodeId} saves g${group}${what.join("")}`);
     }
+    disk.isSwapping = isSwap;
     await this.#storage.save(batch);
+    disk.isSwapping = false;
     if (batch.seen !== undefined) this.#parts.disk.seen = batch.seen;
     // The laws hear of it when it happens, in the continuation of the very promise that tells the node.
     laws.settled(nodeId, true);
@@ -234,11 +248,11 @@ class WatchedStorage implements Storage {
 
   /** Between the question and the answer. */
   async #atSomeMoment<T>(read: () => Promise<T>): Promise<T> {
-    const { chance, schedule, owner } = this.#parts;
+    const { chance, schedule, owner, disk } = this.#parts;
     const wait = (ms: number) => new Promise<void>((resolve) => schedule.in(ms, owner, resolve));
-    await wait(chance.wait(2));
+    await wait(chance.wait(disk.readMs));
     const found = await read();
-    await wait(chance.wait(2));
+    await wait(chance.wait(disk.readMs));
     return found;
   }
 

@@ -52,8 +52,7 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
   isPaused = false;
   /** Groups of this process that sleep. */
   readonly asleep = new Set<number>();
-  /** What its disk has is not what its node was last. */
-  readonly isOnOldDisk: boolean;
+  readonly #hasImage: boolean;
   /** Its groups have leaders, and its clients may be served. */
   isReady = false;
   /** Wall clock minus simulated time, ms. */
@@ -74,7 +73,7 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
     this.#parts = parts;
     this.#bootMs = schedule.nowMs;
     const { disk } = parts;
-    this.isOnOldDisk = disk.isOld && disk.bootCount < disk.newestBoot;
+    this.#hasImage = disk.isOld;
     this.#rate = chance.between(0.97, 1.03);
     this.wallOffsetMs = 1_700_000_000_000 + chance.between(-30_000, 30_000);
     this.app = parts.app({
@@ -97,6 +96,12 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
         engine: parts.engine,
       },
     });
+  }
+
+  /** What its disk has is not what its node was last, and can be told from it: it was not started more often. */
+  get isOnOldDisk(): boolean {
+    const { bootCount, newestBoot } = this.#parts.disk;
+    return this.#hasImage && bootCount <= newestBoot;
   }
 
   get node(): TestudoNode {

@@ -305,6 +305,10 @@ export class SimPlayer {
       if (seat.token !== null) this.#parts.coverage.hit("seatsExpired");
       return this.#forget(seat);
     }
+    if (this.#isFickle && this.#parts.chance.hits(0.2)) {
+      this.#note("does not come back");
+      return this.#forget(seat);
+    }
     this.#phase = "waiting";
     this.#comeBack(this.#turn);
   }

@@ -47,14 +47,6 @@ export const groupMutants: readonly Mutant[] = [
     why: "the log is cut behind a command that no checkpoint has",
   },
   {
-    name: "rooms-saved-before-the-directory",
-    file: "server/group/checkpoints.ts",
-    find: 'this.#round = keys.includes("") ? ["", ...keys.filter((key) => key !== "")] : keys;',
-    replace: 'this.#round = keys.includes("") ? [...keys.filter((key) => key !== ""), ""] : keys;',
-    mode: "rooms",
-    why: "a room that has gone from the disk is made again by nobody, or twice",
-  },
-  {
     name: "result-of-a-restored-part-trusted",
     file: "server/group/applier.ts",
     find: "const isTrusted = isOwn && index > this.#servesFrom;",
