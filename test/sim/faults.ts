@@ -181,9 +181,7 @@ export class Faults {
       case "strand":
         return this.#strandings.happen();
       case "loss":
-        return this.#burst((on) => {
-          this.#cluster.network.loss = on ? chance.between(0.01, 0.3) : 0;
-        });
+        return this.#lose(chance.between(0.01, 0.3));
       case "doubling":
         return this.#burst((on) => {
           this.#cluster.network.doubling = on ? chance.between(0.01, 0.3) : 0;
@@ -221,17 +219,21 @@ export class Faults {
         for (const { nodeId } of this.#cluster.processes) this.#transfer(nodeId, this.#otherThan(nodeId));
         return;
       case "hunt":
+        // What two leaders want of one index then comes into one batch.
+        if (chance.hits(0.4))
+          for (const each of this.#cluster.nodeIds) this.#slowDown(this.#cluster.disk(each));
         return this.#hunt(chance.between(200, 1_200), new Set());
       case "install":
         return this.#hitInstall(400);
     }
   }
 
-  /** Sometimes the successor, just when it is asked, hears of its leader no more. */
+  /** Sometimes the successor, just when it is asked, hears of its leader no more, or not that it is asked. */
   #transfer(from: string, to: string): void {
     const { chance } = this.#parts;
     const process = this.#cluster.process(from);
     if (process !== null) this.#transfers.ask(process, to);
+    if (chance.hits(0.2)) this.#lose(0.5);
     if (chance.hits(0.2))
       this.#later(chance.wait(3), () => this.#partitions.deafen(to, [from], chance.between(500, 4_000)));
   }
@@ -243,6 +245,12 @@ export class Faults {
   #burst(set: (on: boolean) => void): void {
     set(true);
     this.#later(this.#pace * this.#parts.chance.between(50, 1_500), () => set(false));
+  }
+
+  #lose(share: number): void {
+    this.#burst((on) => {
+      this.#cluster.network.loss = on ? share : 0;
+    });
   }
 
   #slowDown(disk: SimDisk): void {

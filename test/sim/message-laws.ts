@@ -48,8 +48,8 @@ interface Sent {
   readonly disk: DiskShadow;
   /** What the sender goes by. */
   readonly configurations: () => readonly Configuration[];
-  /** The sender's, which its disk may not have yet. */
-  readonly termNow: () => number;
+  /** The sender is a candidate in that term; its disk may not know yet that it is no longer. */
+  readonly campaigns: (term: number) => boolean;
 }
 
 interface Candidacy {
@@ -119,8 +119,9 @@ export class MessageLaws {
         const { group } = message;
         const configurations = () => this.#facts.configurations(from, group, statuses());
         const disk = this.#facts.disk(from, group);
-        const termNow = () => statuses().find(({ id }) => id === group)?.term ?? 0;
-        this.#raft({ from, to, group, disk, configurations, termNow }, message.message);
+        const campaigns = (term: number) =>
+          statuses().some((each) => each.id === group && each.role === "candidate" && each.term === term);
+        this.#raft({ from, to, group, disk, configurations, campaigns }, message.message);
         return;
       }
       case "heartbeat":
@@ -243,8 +244,8 @@ export class MessageLaws {
     const { candidacies, encouraged, asked } = this.#term(group, term);
     const self = memberKey({ nodeId: from, storeId });
     const by = new Set(encouraged.get(from)).add(self);
-    // Held up by the disk until the term has passed, it does nothing any more; and others may be members by now.
-    const isLate = sent.termNow() > term;
+    // Held up by the disk until that was over, it does nothing any more; and others may be members by now.
+    const isLate = !sent.campaigns(term);
     hold(
       isLate || asked.has(from) || isQuorum(configurations(), by),
       "X22",

@@ -24,13 +24,6 @@ export const sessionMutants: readonly Mutant[] = [
     why: "the command behind the checkpoint is passed over after a restore",
   },
   {
-    name: "checkpoint-index-one-too-low",
-    file: "server/session/machine-rooms.ts",
-    find: "    replica.index = index;\n",
-    replace: "    replica.index = index - 1;\n",
-    why: "the last command that the checkpoint holds is applied to it a second time",
-  },
-  {
     name: "directory-index-one-too-low",
     file: "server/session/session-machine.ts",
     find: "return { index, bytes: this.#directory.save() };",
@@ -141,13 +134,6 @@ export const sessionMutants: readonly Mutant[] = [
     find: 'if (origin.sequence !== last + 1) return "gap";',
     replace: "",
     why: "what a node said first is applied last, or never",
-  },
-  {
-    name: "earlier-start-still-heard",
-    file: "server/session/origins.ts",
-    find: 'if (stream !== undefined && origin.bootCount < stream.bootCount) return "expired";',
-    replace: "",
-    why: "what a node's earlier start had in flight is applied after its later start has spoken",
   },
   {
     name: "duplicate-frame-applied",
