@@ -60,6 +60,8 @@ export class Cluster<App extends SimApp = SimApp> {
       schedule: parts.schedule,
       process: (id) => this.process(id),
       isSaving: (id) => this.disk(id).isSaving,
+      storeOf: (id) => parts.laws.storeOf(id),
+      isLinked: (one, other) => this.network.isUp(one, other),
       committedIndex: (group) => parts.laws.committedIndex(group),
     });
     this.groups = parts.groups;

@@ -18,6 +18,7 @@ const kinds = [
   "stutter",
   "stop",
   "pause",
+  "startle",
   "busy",
   ...partitionKinds,
   "linkDrop",
@@ -45,6 +46,9 @@ const diskKinds: readonly Kind[] = [
   ...(["crash", "crashInSave", "crashAll", "slowDisk", "stallDisk"] as const),
   ...(["diskError", "fullDisk", "flipBit", "oldImage", "install"] as const),
 ];
+
+/** Where little is done, and groups sleep, this comes more often. */
+const ofSleepers: readonly Kind[] = ["startle", "startle", "startle", "loss", "loss"];
 
 /** What befalls a snapshot between two chunks, and while it is being swapped in. */
 const chunkHits = ["sender", "sender", "receiver", "link", "disk", "disk"] as const;
@@ -92,9 +96,11 @@ export class Faults {
     const all = kinds.filter((kind) => !(clocksKeepTime && kind === "busy"));
     const share = chance.pick([0.25, 0.5, 0.8]);
     const some = all.filter(() => chance.hits(share));
-    this.#kinds = chance.hits(0.2) ? diskKinds : some.length === 0 ? all : some;
+    const mixture = chance.hits(0.2) ? diskKinds : some.length === 0 ? all : some;
+    this.#kinds = pace === 1 ? mixture : [...mixture, ...ofSleepers];
     this.#pace = pace;
-    this.#meanMs = pace * (chance.hits(0.5) ? chance.between(40, 150) : chance.between(150, 700));
+    this.#meanMs =
+      (pace === 1 ? 1 : 2) * (chance.hits(0.5) ? chance.between(40, 150) : chance.between(150, 700));
   }
 
   start(): void {
@@ -165,6 +171,8 @@ export class Faults {
       }
       case "pause":
         return this.#pause(id);
+      case "startle":
+        return this.#startle(200);
       case "isolate":
       case "isolateLeader":
       case "deafenLeader":
@@ -181,7 +189,9 @@ export class Faults {
       case "strand":
         return this.#strandings.happen();
       case "loss":
-        return this.#lose(chance.between(0.01, 0.3));
+        return this.#pace === 1
+          ? this.#lose(chance.between(0.01, 0.3))
+          : this.#lose(chance.between(0.1, 0.7), 4);
       case "doubling":
         return this.#burst((on) => {
           this.#cluster.network.doubling = on ? chance.between(0.01, 0.3) : 0;
@@ -238,26 +248,36 @@ export class Faults {
       this.#later(chance.wait(3), () => this.#partitions.deafen(to, [from], chance.between(500, 4_000)));
   }
 
+  /** Somebody else, if there is anybody. */
+  #thirdOf(from: string, to: string): string {
+    const others = this.#cluster.nodeIds.filter((id) => id !== from && id !== to);
+    return others.length === 0 ? to : this.#parts.chance.pick(others);
+  }
+
   #otherThan(id: string): string {
     return this.#parts.chance.pick(this.#cluster.nodeIds.filter((other) => other !== id));
   }
 
-  #burst(set: (on: boolean) => void): void {
+  #burst(set: (on: boolean) => void, times = 1): void {
     set(true);
-    this.#later(this.#pace * this.#parts.chance.between(50, 1_500), () => set(false));
+    this.#later(times * this.#pace * this.#parts.chance.between(50, 1_500), () => set(false));
   }
 
-  #lose(share: number): void {
+  #lose(share: number, times = 1): void {
     this.#burst((on) => {
       this.#cluster.network.loss = on ? share : 0;
-    });
+    }, times);
   }
 
   #slowDown(disk: SimDisk): void {
-    const saveMs = this.#parts.chance.between(10, 400);
-    this.#burst((on) => {
-      disk.saveMs = on ? saveMs : 1.5;
-    });
+    const { chance } = this.#parts;
+    const saveMs = chance.between(10, 400);
+    this.#burst(
+      (on) => {
+        disk.saveMs = on ? saveMs : 1.5;
+      },
+      chance.hits(0.3) ? 4 : 1,
+    );
   }
 
   /** It boots again by and by. */
@@ -301,7 +321,7 @@ export class Faults {
       case "receiver":
         return this.crash(to);
       case "lead":
-        return this.#transfer(from, this.#otherThan(from));
+        return this.#transfer(from, this.#thirdOf(from, to));
       case "link":
         return this.#cluster.network.dropLink(from, to);
       case "disk":
@@ -317,16 +337,31 @@ export class Faults {
     );
   }
 
-  #pause(id: string): void {
+  /** Whoever leads a group that sleeps falls silent, if one sleeps soon. */
+  #startle(tries: number): void {
+    const { chance } = this.#parts;
+    const leaders = this.#cluster.processes.flatMap(({ node, asleep }) =>
+      node.groups().flatMap(({ id, leader }) => (asleep.has(id) ? (leader ?? []) : [])),
+    );
+    if (leaders.length > 0) this.#pause(chance.pick(leaders), chance.between(700, 1_800));
+    else if (tries > 0) this.#later(chance.wait(20), () => this.#startle(tries - 1));
+  }
+
+  #pause(id: string, ms = this.#pauseMs()): void {
     const process = this.#cluster.process(id);
     if (process === null || process.isPaused) return;
-    const { chance, coverage, trace } = this.#parts;
+    const { coverage, trace } = this.#parts;
     coverage.hit("pauses");
     trace.note(`${id} pauses`);
     process.isPaused = true;
-    this.#later(chance.hits(0.5) ? chance.between(20, 300) : chance.between(300, 2_500), () => {
+    this.#later(ms, () => {
       if (this.#cluster.process(id) === process) this.#resume(id);
     });
+  }
+
+  #pauseMs(): number {
+    const { chance } = this.#parts;
+    return chance.hits(0.5) ? chance.between(20, 300) : chance.between(300, 2_500);
   }
 
   #resume(id: string): void {

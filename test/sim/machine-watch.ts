@@ -2,7 +2,7 @@ import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/ma
 import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
 import type { SessionMachine } from "../../server/session/session-machine.ts";
-import { type NodeLost, sessionMenu } from "../../server/session/session-menu.ts";
+import { type Allocate, type NodeLost, sessionMenu } from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
@@ -30,6 +30,8 @@ export class ReplicaBook {
    * carry out it did not count as news either, so its log may have been cut behind an older checkpoint.
    */
   readonly suspects = new Set<string>();
+  /** Rooms that some replica has seen to their end, or that never came to life. */
+  readonly ended = new Set<string>();
   readonly #known = new Map<string, { readonly node: string; readonly what: string }>();
   #broken: unknown = null;
   readonly #coverage: Coverage;
@@ -99,7 +101,7 @@ export class MachineWatch implements Machine {
   readonly #times: RoomTimes;
   readonly #coverage: Coverage;
   readonly #hashPoints = new Map<string, number>();
-  /** By part: as of when it was last saved. */
+  /** By part: as of when it was last saved, if there was anything to save. */
   readonly #savedAt = new Map<string, number>();
   /** One at the start, and one for each snapshot that is installed. */
   #restores = 0;
@@ -146,6 +148,7 @@ export class MachineWatch implements Machine {
     this.#laws.applied(this.#node, this.#group, command);
     this.#times.applying();
     for (const [roomId, { timers }] of this.#machine.rooms) this.#times.watch(timers, roomId);
+    const had = new Set(this.#machine.rooms.keys());
     const staying = this.#seatsOfLaterStarts(command);
     const result = this.#machine.apply(command);
     for (const { sessionId, isAttached } of staying)
@@ -164,6 +167,7 @@ export class MachineWatch implements Machine {
     });
     this.#book.model(this.#group, command, { result, rooms, isLost });
     this.#lookAtStandings();
+    this.#lookAtGone(command, had);
     for (const [roomId, replica] of this.#machine.rooms) {
       const hashPoint = replica.witness.last;
       if (this.#isSuspect(replica)) {
@@ -176,6 +180,23 @@ export class MachineWatch implements Machine {
     }
     if (index % entriesPerComparison === 0 || index >= this.compareFrom) this.compareRooms(index);
     return result;
+  }
+
+  /** A room that counts as gone was there, and has ended by this command or an earlier one. */
+  #lookAtGone({ index, command }: AppliedCommand, had: ReadonlySet<string>): void {
+    for (const roomId of this.#machine.gone()) {
+      if (this.#book.ended.has(roomId)) continue;
+      const { name, argument } = sessionMenu.decode(command);
+      const isRefused = name === "allocate" && (argument as Allocate).roomId === roomId;
+      // It may have been closed later in the log, and its checkpoint be gone already.
+      const isTroubled = this.#book.tampered.has(roomId) || this.#book.poison.rooms.has(roomId);
+      hold(
+        had.has(roomId) || isRefused || isTroubled,
+        "X47",
+        () => `${this.#node} takes room ${roomId} for gone at ${index}, which nobody has seen end`,
+      );
+      this.#book.ended.add(roomId);
+    }
   }
 
   #isSuspect(replica: RoomReplica): boolean {
@@ -257,8 +278,9 @@ export class MachineWatch implements Machine {
   }
 
   save(key: string): Checkpoint | null | "deleted" {
+    const isDirty = this.#isDirty(key);
     const state = this.#machine.save(key);
-    if (state !== null) this.#savedAt.set(key, this.#machine.appliedIndex);
+    if (state !== null && isDirty) this.#savedAt.set(key, this.#machine.appliedIndex);
     return state;
   }
 
@@ -266,10 +288,14 @@ export class MachineWatch implements Machine {
     this.#machine.saved(key, index);
     const savedAt = this.#savedAt.get(key) ?? 0;
     hold(
-      index >= savedAt || [...this.dirty()].some((part) => part.key === key),
+      index >= savedAt || this.#isDirty(key),
       "X46",
       () => `"${key}" counts as clean by its checkpoint of ${index}, and was saved again at ${savedAt}`,
     );
+  }
+
+  #isDirty(key: string): boolean {
+    return [...this.dirty()].some((part) => part.key === key);
   }
 
   nextTickMs(): number | null {

@@ -30,6 +30,8 @@ interface QuorumWatchParts {
   readonly schedule: Schedule;
   readonly process: (nodeId: string) => SimProcess | null;
   readonly isSaving: (nodeId: string) => boolean;
+  readonly storeOf: (nodeId: string) => string | null;
+  readonly isLinked: (one: string, other: string) => boolean;
   readonly committedIndex: (group: number) => number;
 }
 
@@ -109,6 +111,16 @@ export class QuorumWatch {
         `${nodeId} sleeps in ${of}, and ${leader}, which leads it, is silent`,
         silentInSleepLooksMax,
       ];
+    if (isAsleep && role === "leader")
+      for (const { nodeId: other, storeId } of membersOf(members.configuration)) {
+        const knows = this.#parts.process(other)?.node.groups()[id]?.commitIndex ?? commitIndex;
+        if (this.#isLinked(nodeId, other) && this.#parts.storeOf(other) === storeId && knows < commitIndex)
+          yield [
+            "X42",
+            `${nodeId}, which leads ${of}, sleeps at ${commitIndex}, and ${other} knows of ${knows} as committed`,
+            1,
+          ];
+      }
     // Whoever has left the group has heard the last of it.
     if (!membersOf(members.configuration).some((member) => member.nodeId === nodeId)) return;
     // An answer that waits for the disk keeps its leader waiting, and not its own group awake.
@@ -131,6 +143,12 @@ export class QuorumWatch {
     this.#follows.set(key, follows);
     const told = this.#told.get(`${by}>${nodeId}`);
     return told !== undefined && told.atMs >= follows.sinceMs && !told.leads.has(`${group} ${term}`);
+  }
+
+  /** Nobody is heard before it is durably remembered whose start that is. */
+  #isLinked(nodeId: string, other: string): boolean {
+    const peers = this.#parts.process(nodeId)?.node.engine.peers() ?? [];
+    return this.#parts.isLinked(nodeId, other) && peers.some(({ node }) => node === other);
   }
 
   #isHeard(other: string, nodeId: string): boolean {

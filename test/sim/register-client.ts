@@ -44,6 +44,7 @@ export class RegisterClient {
   readonly #known = new Map<string, Value>();
   #operations = 0;
   #isBusy = false;
+  #cancelNext: () => void = () => {};
   #isResting = false;
   /** Once it rests: still to be read. */
   #toRead: Register[] = [];
@@ -55,7 +56,7 @@ export class RegisterClient {
   }
 
   start(): void {
-    this.#parts.schedule.in(this.#parts.chance.wait(this.#pauseMs), null, () => {
+    this.#cancelNext = this.#parts.schedule.in(this.#parts.chance.wait(this.#pauseMs), null, () => {
       this.start();
       if (this.#isBusy) return;
       if (!this.#isResting) this.#doSomething();
@@ -67,6 +68,8 @@ export class RegisterClient {
     this.#isResting = true;
     this.#pauseMs /= this.#parts.pace;
     this.#toRead = this.#registers();
+    this.#cancelNext();
+    this.start();
   }
 
   /** Null: it is at rest. */

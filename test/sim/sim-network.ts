@@ -182,7 +182,10 @@ export class SimNetwork {
       const { host } = adapter;
       return { host, adapter, state: "opening", lastArrivalMs: 0, bytesUnderWay: 0, stuck: [] };
     };
-    const link: Link = { ends: { [one]: make(dialer), [other]: make(acceptor) }, ids: [one, other] };
+    const link: Link = {
+      ends: { [one]: make(dialer), [other]: make(acceptor) },
+      ids: [one, other],
+    };
     this.#links.set(pair, link);
     for (const [here, there] of [
       [one, other],
@@ -240,6 +243,12 @@ export class SimNetwork {
     if (!isOver || this.#links.get(pairOf(one, other)) !== link) return;
     this.#links.delete(pairOf(one, other));
     this.#dialSoon(one, other, 50);
+  }
+
+  /** As both of them see it. */
+  isUp(one: string, other: string): boolean {
+    const link = this.#links.get(pairOf(one, other));
+    return link?.ids.every((id) => link.ends[id]?.state === "up") ?? false;
   }
 
   /** The link between the two breaks; both ends notice by and by. */

@@ -104,7 +104,7 @@ class Simulation<App extends SimApp> {
     this.#trace = new Trace(() => this.#schedule.nowMs, print ?? null);
     const chance = this.#chance;
     this.#failsOverFast = chance.hits(0.6);
-    this.#pace = chance.hits(0.3) ? chance.pick([8, 60]) : 1;
+    this.#pace = chance.hits(0.3) ? chance.pick([8, 60, 400]) : 1;
     const nodes = chance.pick(sizes);
     this.#laws = new Laws({ coverage: this.#coverage, schedule: this.#schedule });
     const parts = {
