@@ -41,6 +41,9 @@ interface Place<App extends SimApp> {
   process: SimProcess<App> | null;
 }
 
+/** How often a node saves its parts; drawn at each start. */
+const checkpointIntervalsMs = [60, 60, 150, 400, 1_500] as const;
+
 /** A chunk that left so long ago is no longer under way. */
 const chunkFreshMs = 20;
 
@@ -138,11 +141,13 @@ export class Cluster<App extends SimApp = SimApp> {
   boot(id: string): void {
     const place = this.#places.get(id);
     if (place === undefined || place.process !== null || place.disk.startsLeft === 0) return;
-    const { laws, trace, schedule } = this.#parts;
+    const { laws, trace, schedule, chance, engine } = this.#parts;
     trace.note(`${id} boots`);
     laws.started(id);
     const process = new SimProcess({
       ...this.#parts,
+      // Each at its own pace, so that some logs reach back further than others.
+      engine: { ...engine, checkpointIntervalMs: chance.pick(checkpointIntervalsMs) },
       nodeId: id,
       peerIds: place.peerIds,
       disk: place.disk,

@@ -151,7 +151,6 @@ class Simulation<App extends SimApp> {
     const electionTimeoutBaseMs = chance.pick([50, 80]);
     const engine = {
       tickMs: chance.pick([10, 20]),
-      checkpointIntervalMs: chance.pick([60, 150, 400]),
       checkpointPartsPerTurn: chance.pick([1, 2, 4]),
       compactEntriesMin: chance.pick([1, 4, 16]),
       restoreReadBytes: chance.pick([1, 2_000, 1_000_000]),

@@ -213,11 +213,4 @@ export const raftMutants: readonly Mutant[] = [
     replace: "outbox.send(to, this.#accepted(receivedIndex, receivedIndex));",
     why: "what is told beside the save counts as saved",
   },
-  {
-    name: "appends-taken-while-swapping",
-    file: "server/raft/log-receiver.ts",
-    find: "if (swapping) return;",
-    replace: "",
-    why: "what is appended during the swap is swept away with the old log, after it was vouched for",
-  },
 ];
