@@ -58,7 +58,10 @@ export function groupHost(
     bootCount,
     random,
     log,
-    send: (nodeId, message) => network.send(nodeId, message),
+    send: (nodeId, message) => {
+      // What waited for the disk is not for a start of that node that nobody here has admitted yet.
+      if (parts.isUp(nodeId)) network.send(nodeId, message);
+    },
     bufferedBytes: (nodeId) => network.bufferedBytes(nodeId),
     listCheckpoints: (group, done) => answered(storage.listCheckpoints(group), done),
     readCheckpoints: (group, read, done) => answered(storage.readCheckpoints(group, read), done),

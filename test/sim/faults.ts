@@ -48,7 +48,7 @@ const diskKinds: readonly Kind[] = [
 ];
 
 /** Where little is done, and groups sleep, this comes more often. */
-const ofSleepers: readonly Kind[] = ["startle", "startle", "startle", "loss", "loss"];
+const ofSleepers: readonly Kind[] = ["startle", "startle", "startle", "loss", "loss", "transfer"];
 
 /** What befalls a snapshot between two chunks, and while it is being swapped in. */
 const chunkHits = ["sender", "sender", "receiver", "link", "disk", "disk"] as const;
@@ -226,6 +226,7 @@ export class Faults {
         return;
       }
       case "transfer":
+        if (chance.hits(0.15)) this.#lose(0.5);
         for (const { nodeId } of this.#cluster.processes) this.#transfer(nodeId, this.#otherThan(nodeId));
         return;
       case "hunt":
@@ -238,12 +239,11 @@ export class Faults {
     }
   }
 
-  /** Sometimes the successor, just when it is asked, hears of its leader no more, or not that it is asked. */
+  /** Sometimes the successor, just when it is asked, hears of its leader no more. */
   #transfer(from: string, to: string): void {
     const { chance } = this.#parts;
     const process = this.#cluster.process(from);
     if (process !== null) this.#transfers.ask(process, to);
-    if (chance.hits(0.2)) this.#lose(0.5);
     if (chance.hits(0.2))
       this.#later(chance.wait(3), () => this.#partitions.deafen(to, [from], chance.between(500, 4_000)));
   }
