@@ -19,10 +19,12 @@ test(
     const all = await operated.testudo("n2", "transfer", "all", to, "--json");
     assert.is(all.code, 0, all.err);
     const told = JSON.parse(all.out) as { group: number; from: string; outcome: string }[];
+    // On a machine that is short of time another may have come to lead meanwhile, or this very node.
     assert.equal(
-      told.map(({ group, from, outcome }) => [group, from, outcome]),
-      before.map((from, group) => [group, from, "done"]),
+      told.map(({ group, outcome }) => [group, outcome]),
+      told.map(({ from }, group) => [group, from === to ? "leads already" : "done"]),
     );
+    assert.is(told.length, before.length);
     // It may have gone home again by now: only that it came is certain.
     for (const group of before.keys())
       await eventually(`${to} led group ${group}`, () =>
