@@ -41,7 +41,8 @@ export interface SnapshotSenderOptions
 
 /**
  * Snapshots of one group on their way to followers that are too far behind: the durable checkpoints, over a base that
- * they cover (design 5.5). From the first question on, the log behind that base is kept until the snapshot has ended.
+ * they cover (design 5.5). From the first question on, the log behind that base is kept until the
+ * snapshot has ended, and the follower has caught up behind it (R132).
  */
 export class SnapshotSender {
   readonly #options: SnapshotSenderOptions;

@@ -51,7 +51,7 @@ export class Progress {
   /** When this member last confirmed this leader's term. */
   heardMs: number;
   /** The snapshot that brought it up, as long as it has not caught up behind that: the log it needs for that is kept. */
-  caughtUpBy: number | null = null;
+  catchingUpFrom: number | null = null;
   /** An answer from this very disk came over the present link: heartbeats of its node may stand for it. */
   confirmed = false;
 

@@ -59,9 +59,9 @@ export class SnapshotSender {
   }
 
   #release(progress: Progress): void {
-    if (progress.caughtUpBy === null) return;
-    this.#replica.outbox.endSnapshot(progress.caughtUpBy);
-    progress.caughtUpBy = null;
+    if (progress.catchingUpFrom === null) return;
+    this.#replica.outbox.endSnapshot(progress.catchingUpFrom);
+    progress.catchingUpFrom = null;
   }
 
   /** Begins again after a pause, if the log does not reach back that far even then. */
@@ -114,7 +114,7 @@ export class SnapshotSender {
     if (state.type !== "installing" || state.snapshotId !== snapshotId) return false;
     switch (status) {
       case "installed":
-        progress.caughtUpBy = snapshotId;
+        progress.catchingUpFrom = snapshotId;
         return true;
       case "refused":
         this.fail(progress);

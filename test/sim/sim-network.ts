@@ -182,10 +182,7 @@ export class SimNetwork {
       const { host } = adapter;
       return { host, adapter, state: "opening", lastArrivalMs: 0, bytesUnderWay: 0, stuck: [] };
     };
-    const link: Link = {
-      ends: { [one]: make(dialer), [other]: make(acceptor) },
-      ids: [one, other],
-    };
+    const link: Link = { ends: { [one]: make(dialer), [other]: make(acceptor) }, ids: [one, other] };
     this.#links.set(pair, link);
     for (const [here, there] of [
       [one, other],
