@@ -37,6 +37,13 @@ export class ByteReader {
     return value === 1;
   }
 
+  /** What counts from 1: an integer up to 2^53 - 1, in its shortest form. */
+  ordinal(what: string): number {
+    const value = this.uint(what);
+    if (value === 0) this.fail("FRAME_GARBLED", { back: 1, found: `${what} 0`, allowed: "1 to 2^53 - 1" });
+    return value;
+  }
+
   /** An integer from 0 to `max` (at most 2^53 - 1), in its shortest form. */
   uint(what: string, max: number = Number.MAX_SAFE_INTEGER): number {
     const start = this.#at;

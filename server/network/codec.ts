@@ -244,8 +244,8 @@ function readPropose(reader: ByteReader): PeerMessage {
   for (let index = 0; index < count; index++) {
     const id = {
       nodeId: reader.string("nodeId", stringBytesMax),
-      bootCount: reader.uint("bootCount"),
-      sequence: reader.uint("sequence"),
+      bootCount: reader.ordinal("bootCount"),
+      sequence: reader.ordinal("sequence"),
     };
     proposals.push({ id, data: reader.bytes("proposal data") });
   }

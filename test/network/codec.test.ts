@@ -190,6 +190,15 @@ test("[N3] a reader gives out nothing that lies behind its bytes", () => {
   refused("FRAME_GARBLED", () => reader.float("echoDelayMs"));
 });
 
+test("[N4] a forwarded proposal whose start or number is 0 is refused: the leader would end of it", () => {
+  for (const zero of [{ bootCount: 0 }, { sequence: 0 }]) {
+    const id = { nodeId: "a", bootCount: 1, sequence: 9, ...zero };
+    const bytes = encodeMessage({ type: "propose", group: 0, proposals: [{ id, data: new Uint8Array(3) }] });
+    const error = refused("FRAME_GARBLED", () => decodeMessage(bytes));
+    assert.match(error.message, /(bootCount|sequence) 0; allowed: 1 to 2\^53 - 1/);
+  }
+});
+
 test("[N4] a number in a longer form than it needs, or above 2^53 - 1, is refused", () => {
   // leads of one group: 0 in two bytes; then 2^53.
   refused("FRAME_GARBLED", () => decodeMessage(new Uint8Array([3, 1, 0x80, 0x00, 1])));

@@ -12,6 +12,7 @@ function record<Fields>(model: { [Name in keyof Fields]: fc.Arbitrary<Fields[Nam
 }
 
 const uint = fc.oneof(fc.nat(300), fc.maxSafeNat());
+const ordinal = uint.filter((number) => number > 0);
 const id = fc.oneof(
   fc.stringMatching(/^[0-9a-f]{16}$/),
   fc.string({ unit: "binary", maxLength: 60 }),
@@ -115,7 +116,7 @@ export const raftMessages: { readonly [Name in string]: fc.Arbitrary<RaftMessage
 };
 
 const proposal = record({
-  id: record({ nodeId: id, bootCount: uint, sequence: uint }),
+  id: record({ nodeId: id, bootCount: ordinal, sequence: ordinal }),
   data: bytes,
 });
 
