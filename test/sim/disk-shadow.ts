@@ -81,6 +81,13 @@ export class DiskShadow {
       this.configurations = [base];
       this.checkpoints = this.#staged;
       this.#staged = new Map();
+      for (const [key, checkpoint] of checkpoints ?? [])
+        hold(
+          checkpoint !== null && checkpoint.index >= base.index,
+          "X48",
+          () =>
+            `the part "${key}" as of ${checkpoint?.index ?? "nothing"} goes in with a snapshot of ${base.index}`,
+        );
     } else if (base !== undefined) {
       this.terms.splice(0, base.index - this.baseIndex);
       this.baseIndex = base.index;

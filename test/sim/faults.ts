@@ -24,6 +24,9 @@ const kinds = [
   "linkDrop",
   "lag",
   "strand",
+  "strand",
+  "strand",
+  "strand",
   "loss",
   "doubling",
   "delay",
@@ -36,6 +39,7 @@ const kinds = [
   "wallJump",
   "transfer",
   "hunt",
+  "install",
   "install",
 ] as const;
 
@@ -51,7 +55,7 @@ const diskKinds: readonly Kind[] = [
 const ofSleepers: readonly Kind[] = ["startle", "startle", "startle", "loss", "loss", "transfer"];
 
 /** What befalls a snapshot between two chunks, and while it is being swapped in. */
-const chunkHits = ["sender", "sender", "receiver", "link", "disk", "disk"] as const;
+const chunkHits = ["sender", "receiver", "link", "disk", "disk", "disk"] as const;
 const swapHits = ["sender", "lead", "lead", "receiver", "link"] as const;
 
 export interface FaultParts {
@@ -325,6 +329,8 @@ export class Faults {
       case "link":
         return this.#cluster.network.dropLink(from, to);
       case "disk":
+        // With the next chunk still on its way, other things that have to be saved meet its swap.
+        if (chance.hits(0.6)) this.#lags.late(to);
         return this.#slowDown(this.#cluster.disk(to));
     }
   }

@@ -25,13 +25,25 @@ export class Lags {
   }
 
   happen(id: string): void {
+    const { chance, later } = this.#parts;
+    const node = chance.hits(0.7) ? this.#aLeaderOr(id) : id;
+    const isLate = chance.hits(0.75);
+    const ms = chance.between(20, 400);
+    const others = this.#lag(node, ms, isLate);
+    // What is late still comes, when nothing comes through the other way any more.
+    if (chance.hits(0.7)) later(ms + chance.wait(150), () => this.#cutOff(node, others, isLate));
+  }
+
+  /** Whatever goes to `id` comes late for a while. */
+  late(id: string): void {
+    this.#lag(id, this.#parts.chance.between(20, 200), true);
+  }
+
+  #lag(node: string, ms: number, isLate: boolean): readonly string[] {
     const { chance, coverage, trace, later } = this.#parts;
     const { network, nodeIds } = this.#cluster;
     coverage.hit("lags");
-    const node = chance.hits(0.7) ? this.#aLeaderOr(id) : id;
     const others = nodeIds.filter((other) => other !== node);
-    const isLate = chance.hits(0.75);
-    const ms = chance.between(20, 400);
     trace.note(`what goes ${isLate ? "to" : "from"} ${node} takes ${ms.toFixed(0)} ms longer`);
     const set = (lagMs: number) => {
       for (const other of others)
@@ -40,8 +52,7 @@ export class Lags {
     };
     set(ms);
     later(ms + chance.between(100, 2_000), () => set(0));
-    // What is late still comes, when nothing comes through the other way any more.
-    if (chance.hits(0.7)) later(ms + chance.wait(150), () => this.#cutOff(node, others, isLate));
+    return others;
   }
 
   #cutOff(node: string, others: readonly string[], isDumb: boolean): void {

@@ -25,21 +25,49 @@ export class Strandings {
   }
 
   happen(): void {
-    const { chance, coverage, trace, later } = this.#parts;
-    const { network, nodeIds } = this.#cluster;
+    const { chance, coverage, later } = this.#parts;
     const leaders = this.#cluster.processes.filter(({ node }) =>
       node.groups().some(({ role }) => role === "leader"),
     );
+    if (chance.hits(0.35)) return this.#strandFollower();
     if (leaders.length === 0) return;
     const { nodeId } = chance.pick(leaders);
     if (chance.hits(0.4)) return this.#stallAll(nodeId);
     const disk = this.#cluster.disk(nodeId);
     coverage.hit("strandings");
+    const aloneMs = chance.between(100, 600);
+    if (chance.hits(0.4)) {
+      this.#leaveAlone(nodeId, aloneMs);
+      return later(chance.wait(10), () => disk.stall(chance.between(50, 900)));
+    }
+    // What waits for the disk then begins with what the others have got, and goes on with what they never will.
+    disk.stall(aloneMs + chance.between(50, 900));
+    later(chance.wait(30), () => this.#leaveAlone(nodeId, aloneMs));
+  }
+
+  /** What it had begun to save, and what comes of that, still waits for its slow disk when a snapshot comes instead. */
+  #strandFollower(): void {
+    const { chance, coverage, later } = this.#parts;
+    const id = chance.pick(this.#cluster.nodeIds);
+    const disk = this.#cluster.disk(id);
+    coverage.hit("strandings");
+    const beforeMs = chance.wait(30);
+    const aloneMs = chance.between(100, 900);
+    disk.stall(beforeMs + aloneMs + chance.between(-50, 100));
+    disk.saveMs = chance.between(5, 150);
+    later(beforeMs, () => this.#leaveAlone(id, aloneMs));
+    later(beforeMs + aloneMs + chance.between(100, 800), () => {
+      disk.saveMs = 1.5;
+    });
+  }
+
+  #leaveAlone(nodeId: string, ms: number): void {
+    const { trace, later } = this.#parts;
+    const { network, nodeIds } = this.#cluster;
     trace.note(`${nodeId} is stranded`);
     const others = nodeIds.filter((other) => other !== nodeId);
     for (const other of others) network.cut(nodeId, other);
-    later(chance.wait(10), () => disk.stall(chance.between(50, 900)));
-    later(chance.between(100, 600), () => {
+    later(ms, () => {
       trace.note(`${nodeId} is stranded no more`);
       for (const other of others) network.heal(nodeId, other);
     });
