@@ -162,6 +162,30 @@ test("[G60] a link that takes nothing stalls neither the leader nor its log: wha
   assert.ok(scene.manifests > 1);
 });
 
+test("[G60] who does not catch up behind its snapshot stalls the log no longer either", async () => {
+  const scene = await new InstallScene({ engine: { snapshotLogEntriesMax: 120 } }).begin();
+  const { cluster } = scene;
+  for (let ms = 0; scene.installs === 0 && ms < 3000; ms++) await scene.step();
+  assert.is(scene.installs, 1);
+  const leader = leaderOf(scene);
+  const before = cluster.status(leader).baseIndex;
+  cluster.stall(scene.late);
+  let longest = 0;
+  for (let ms = 0; ms < 800; ms++) {
+    await scene.step();
+    const { appliedIndex, baseIndex } = cluster.status(leader);
+    longest = Math.max(longest, appliedIndex - baseIndex);
+  }
+  assert.ok(longest > 120, `its log was kept: ${longest} entries`);
+  assert.ok(longest < 300, `the log had ${longest} entries`);
+  assert.ok(cluster.status(leader).baseIndex > before + 200, "the log was cut");
+  assert.ok(cluster.node(leader).logged.some(({ facts }) => /too long/.test(JSON.stringify(facts))));
+  cluster.unstall(scene.late);
+  for (let ms = 0; scene.installs < 2 && ms < 3000; ms++) await scene.step();
+  assert.is(scene.installs, 2);
+  await scene.rest();
+});
+
 test("[G62] a replica that is brought up by a log after all deletes what was staged", async () => {
   const scene = await new InstallScene({ keepsLog: true }).begin();
   const { cluster } = scene;
