@@ -182,7 +182,10 @@ export class Laws implements GroupFacts {
       const vouched = this.messages.vouched(node, id, (save.hardState ?? hardState)?.term ?? 0);
       after.save(save, (index, term) => {
         this.#coverage.hit("truncations");
-        const lost = group.committed[index - 1] === term && (save.base?.index ?? 0) < index;
+        const isCommitted = group.committed[index - 1] === term && (save.base?.index ?? 0) < index;
+        // Word of a leader that comes late, of a term that has passed already, knows nothing of what was committed since.
+        const lost =
+          isCommitted && (group.committedIn[index - 1] as number) <= (save.entries?.at(-1)?.term ?? 0);
         const kept = save.entries?.find((entry) => entry.index === index)?.term === term;
         hold(
           index > vouched || kept,

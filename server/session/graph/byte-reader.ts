@@ -1,16 +1,15 @@
 import { corrupt } from "./graph-error.ts";
-import { firstInterned, internedLengthMax, newLatin1, newUtf16 } from "./record.ts";
+import { firstInterned, internedLengthMax, newUtf16 } from "./record.ts";
 
 /** The inverse of ByteWriter. Every read past the end, and every impossible number, is GRAPH_CORRUPT. */
 export class ByteReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  /** One view of everything: a view for each string would cost more than the string. */
+  readonly #bytes: Buffer;
   #offset = 0;
   readonly #strings: string[] = [];
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   get remaining(): number {
@@ -18,7 +17,7 @@ export class ByteReader {
   }
 
   #take(count: number): number {
-    if (count > this.remaining)
+    if (count > this.#bytes.length - this.#offset)
       throw corrupt(`it ends at byte ${this.#bytes.length}, in the middle of a value`);
     const at = this.#offset;
     this.#offset += count;
@@ -26,12 +25,14 @@ export class ByteReader {
   }
 
   byte(): number {
-    return this.#view.getUint8(this.#take(1));
+    return this.#bytes[this.#take(1)] as number;
   }
 
   varint(): number {
-    let value = 0;
-    let unit = 1;
+    let value = this.byte();
+    if (value < 0x80) return value;
+    value -= 0x80;
+    let unit = 0x80;
     for (;;) {
       const byte = this.byte();
       value += (byte & 0x7f) * unit;
@@ -50,7 +51,7 @@ export class ByteReader {
   }
 
   float64(): number {
-    return this.#view.getFloat64(this.#take(8), true);
+    return this.#bytes.readDoubleLE(this.#take(8));
   }
 
   /** A copy. */
@@ -70,16 +71,8 @@ export class ByteReader {
     const length = this.varint();
     const wide = head === newUtf16;
     const at = this.#take(wide ? length * 2 : length);
-    const value = head === newLatin1 ? this.#latin1(at, length) : this.#utf16(at, length);
+    const value = this.#bytes.toString(wide ? "utf16le" : "latin1", at, this.#offset);
     if (length <= internedLengthMax) this.#strings.push(value);
     return value;
-  }
-
-  #latin1(at: number, length: number): string {
-    return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + at, length).toString("latin1");
-  }
-
-  #utf16(at: number, length: number): string {
-    return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + at, length * 2).toString("utf16le");
   }
 }

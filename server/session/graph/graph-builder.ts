@@ -46,12 +46,13 @@ class GraphBuilder {
     for (const [at, record] of records.entries()) this.#fill(record, this.#at(at));
     const slots = new Map([...this.#saved.slots].map(([at, saved]) => [this.#at(at), saved]));
     for (const [map, saved] of slots) restoreSlots(map, saved);
-    for (const [at, { lock }] of records.entries()) {
+    const schemaObjects: object[] = [];
+    for (const [at, { kind, lock }] of records.entries()) {
       if (lock === 1) Object.preventExtensions(this.#at(at));
       if (lock === 2) Object.seal(this.#at(at));
       if (lock === 3) Object.freeze(this.#at(at));
+      if (schemaKinds.has(kind)) schemaObjects.push(this.#at(at));
     }
-    const schemaObjects = records.flatMap(({ kind }, at) => (schemaKinds.has(kind) ? [this.#at(at)] : []));
     return { root: this.#at(0) as Fillable, schemaObjects, slots };
   }
 
@@ -179,7 +180,7 @@ class GraphBuilder {
     let index = 0;
     for (const entry of record.entries) {
       if (entry instanceof Holes) index += entry.count;
-      else define(array, String(index++), this.#value(entry), true);
+      else define(array, index++, this.#value(entry), true);
     }
     array.length = record.entryCount;
   }
@@ -249,7 +250,7 @@ function newView(
 }
 
 /** An own property, whatever setters or `__proto__` the prototype has under that key. */
-function define(object: object, key: string, value: unknown, enumerable: boolean): void {
+function define(object: object, key: string | number, value: unknown, enumerable: boolean): void {
   if (enumerable && !(key in object)) (object as Fillable)[key] = value;
   else Object.defineProperty(object, key, { value, enumerable, writable: true, configurable: true });
 }

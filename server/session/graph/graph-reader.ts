@@ -106,6 +106,9 @@ const scalarTypes: Partial<Record<KindName, readonly string[]>> = {
   regExp: ["string", "string", "number"],
 };
 
+/** What most objects have of one thing or another. */
+const nothing: readonly never[] = [];
+
 class GraphReader {
   readonly #in: ByteReader;
   /** Records that were promised so far, the root's included. */
@@ -141,18 +144,28 @@ class GraphReader {
     if (kind === undefined) throw corrupt(`kind ${code} of an object`);
     const flags = this.#in.byte();
     const className = flags & parts.className ? this.#in.string() : null;
-    const scalars =
-      flags & parts.scalars ? Array.from({ length: this.#in.count() }, () => this.#value()) : [];
+    const scalars = flags & parts.scalars ? this.#scalars(this.#in.count()) : nothing;
     const entryCount = flags & parts.entries ? this.#in.varint() : 0;
     if (entryCount > arrayLengthMax) throw corrupt(`an object of ${entryCount} entries`);
-    const entries = this.#entries(entryCount);
-    const propCount = flags & parts.props ? this.#in.count() : 0;
-    const props = Array.from({ length: propCount }, () => [this.#in.string(), this.#value()] as const);
+    const entries = entryCount > 0 ? this.#entries(entryCount) : nothing;
+    const props = flags & parts.props ? this.#props(this.#in.count()) : nothing;
     const lock = (flags & parts.lockMask) as Lock;
     if (lock !== 0 && neverLocked.has(kind)) throw corrupt(`a locked ${kind}`);
     const types = scalarTypes[kind];
     if (types?.some((type, at) => type !== typeof scalars[at])) throw corrupt(`a ${kind}`);
     return { kind, lock, className, scalars, entryCount, entries, props };
+  }
+
+  #scalars(count: number): SavedValue[] {
+    const scalars: SavedValue[] = [];
+    while (scalars.length < count) scalars.push(this.#value());
+    return scalars;
+  }
+
+  #props(count: number): [string, SavedValue][] {
+    const props: [string, SavedValue][] = [];
+    while (props.length < count) props.push([this.#in.string(), this.#value()]);
+    return props;
   }
 
   #entries(entryCount: number): SavedValue[] {
