@@ -1,5 +1,5 @@
 import { ClientState, type Delayed, type Room } from "@colyseus/core";
-import { decodeGraph, restoreSchema } from "../session/graph/graph.ts";
+import { openGraph, restoreSchema } from "../session/graph/graph.ts";
 import type { GraphOptions } from "../session/graph/graph-options.ts";
 import type { RoomTimer, RoomTimers } from "../session/room-timers.ts";
 import { Seat } from "../session/seat.ts";
@@ -35,8 +35,9 @@ const joinContext = { token: undefined, headers: new Headers(), ip: undefined };
  */
 export async function restoreRoom(restoration: Restoration, saved: Uint8Array): Promise<void> {
   const { parts, seam, seats, program } = restoration;
-  // Two readings: the first for what must stand before references can be resolved.
-  const outline = decodeGraph(saved, blindOptions(restoration)) as RoomGraph;
+  // Made twice: first what must stand before references can be resolved.
+  const read = openGraph(saved);
+  const outline = read.makeFields(["delayed", "clients", "past"], blindOptions(restoration)) as RoomGraph;
   const delayed = restoreDelayed(restoration, outline.delayed);
   const clients = new Map<string, LoggedClient>();
   for (const client of outline.clients) {
@@ -45,7 +46,7 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
     clients.set(client.sessionId, loggedClient(restoration, seat, client));
   }
   const past = outline.past.map((client) => loggedClient(restoration, pastSeat(client), client));
-  const graph = decodeGraph(saved, sightedOptions(restoration, clients, past, delayed)) as RoomGraph;
+  const graph = read.make(sightedOptions(restoration, clients, past, delayed)) as RoomGraph;
   past.forEach((client, at) => {
     layOverPast(client, graph.past[at] as PastClient);
   });

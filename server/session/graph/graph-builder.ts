@@ -23,6 +23,36 @@ export function buildGraph(saved: SavedGraph, options: GraphOptions): BuiltGraph
   return new GraphBuilder(saved, options).build();
 }
 
+/**
+ * The root with these of its fields only, and what can be reached from them.
+ * @throws as buildGraph
+ */
+export function buildFields(
+  saved: SavedGraph,
+  options: GraphOptions,
+  names: ReadonlySet<string>,
+): Record<string, unknown> {
+  const [root, ...others] = saved.records;
+  if (root === undefined) throw corrupt("it has no object");
+  const records = [{ ...root, props: root.props.filter(([name]) => names.has(name)) }, ...others];
+  return new GraphBuilder({ ...saved, records }, options, reachable(records)).build().root;
+}
+
+function reachable(records: readonly GraphRecord[]): ReadonlySet<number> {
+  const found = new Set([0]);
+  const follow = (value: SavedValue) => {
+    if (value instanceof Pointer) found.add(value.record);
+  };
+  // What is added meanwhile is come to as well.
+  for (const at of found) {
+    const { scalars, entries, props } = records[at] as GraphRecord;
+    for (const value of scalars) follow(value);
+    for (const value of entries) follow(value);
+    for (const [, value] of props) follow(value);
+  }
+  return found;
+}
+
 type Fillable = Record<string, unknown>;
 type ViewConstructor = new (buffer: ArrayBuffer, byteOffset: number, length: number) => object;
 
@@ -31,29 +61,42 @@ class GraphBuilder {
   readonly #registry: ClassRegistry;
   readonly #resolve: GraphOptions["resolve"];
   readonly #objects: (object | undefined)[];
+  readonly #reach: ReadonlySet<number> | null;
 
-  constructor(saved: SavedGraph, options: GraphOptions) {
+  /** @param reach the records that are made; null: all */
+  constructor(saved: SavedGraph, options: GraphOptions, reach: ReadonlySet<number> | null = null) {
     this.#saved = saved;
     this.#registry = registryOf(options);
     this.#resolve = options.resolve;
+    this.#reach = reach;
     this.#objects = new Array<object | undefined>(saved.records.length);
   }
 
   build(): BuiltGraph {
     const { records } = this.#saved;
-    for (const [at, record] of records.entries()) this.#objects[at] = this.#empty(record);
+    for (const [at, record] of records.entries())
+      if (this.#makes(at)) this.#objects[at] = this.#empty(record);
     this.#buildStores();
-    for (const [at, record] of records.entries()) this.#fill(record, this.#at(at));
-    const slots = new Map([...this.#saved.slots].map(([at, saved]) => [this.#at(at), saved]));
+    for (const [at, record] of records.entries()) if (this.#makes(at)) this.#fill(record, this.#at(at));
+    const slots = new Map(
+      [...this.#saved.slots].flatMap(([at, saved]) =>
+        this.#makes(at) ? [[this.#at(at), saved] as const] : [],
+      ),
+    );
     for (const [map, saved] of slots) restoreSlots(map, saved);
     const schemaObjects: object[] = [];
     for (const [at, { kind, lock }] of records.entries()) {
+      if (!this.#makes(at)) continue;
       if (lock === 1) Object.preventExtensions(this.#at(at));
       if (lock === 2) Object.seal(this.#at(at));
       if (lock === 3) Object.freeze(this.#at(at));
       if (schemaKinds.has(kind)) schemaObjects.push(this.#at(at));
     }
     return { root: this.#at(0) as Fillable, schemaObjects, slots };
+  }
+
+  #makes(record: number): boolean {
+    return this.#reach === null || this.#reach.has(record);
   }
 
   #at(record: number): object {
@@ -115,6 +158,7 @@ class GraphBuilder {
   }
 
   #place(record: number, kind: KindName, object: object): void {
+    if (!this.#makes(record)) return;
     const fits = this.#saved.records[record]?.kind === kind && this.#objects[record] === undefined;
     if (!fits) throw corrupt(`object ${record} is not the ${kind} that it should be`);
     this.#objects[record] = object;

@@ -3,10 +3,10 @@ import { hash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import type { Schema } from "@colyseus/schema";
 import { BytesExceeded } from "./byte-writer.ts";
-import { type BuiltGraph, buildGraph } from "./graph-builder.ts";
+import { type BuiltGraph, buildFields, buildGraph } from "./graph-builder.ts";
 import { GraphError, type GraphProblem } from "./graph-error.ts";
 import { type GraphOptions, graphLimits } from "./graph-options.ts";
-import { graphPart, readGraph } from "./graph-reader.ts";
+import { graphPart, readGraph, type SavedGraph } from "./graph-reader.ts";
 import { GraphWriter, Unsavable } from "./graph-writer.ts";
 import { prepareSchema, type RestoredSchema, type SchemaCapture } from "./schema-restore.ts";
 
@@ -75,13 +75,43 @@ const builtGraphs = new WeakMap<GraphRoot, BuiltGraph>();
  * @throws GRAPH_CORRUPT, GRAPH_VERSION, GRAPH_CLASS_UNKNOWN, GRAPH_FIELD_UNKNOWN, GRAPH_REFERENCE_UNKNOWN
  */
 export function decodeGraph(bytes: Uint8Array, options: GraphOptions): GraphRoot {
-  const built = buildGraph(readGraph(bytes), options);
-  builtGraphs.set(built.root, built);
-  return built.root;
+  return openGraph(bytes).make(options);
+}
+
+/** A saved graph that was read, of which nothing was made yet. */
+class OpenGraph {
+  readonly #saved: SavedGraph;
+
+  constructor(saved: SavedGraph) {
+    this.#saved = saved;
+  }
+
+  /**
+   * As decodeGraph; new objects each time.
+   * @throws GRAPH_CORRUPT, GRAPH_CLASS_UNKNOWN, GRAPH_FIELD_UNKNOWN, GRAPH_REFERENCE_UNKNOWN
+   */
+  make(options: GraphOptions): GraphRoot {
+    const built = buildGraph(this.#saved, options);
+    builtGraphs.set(built.root, built);
+    return built.root;
+  }
+
+  /**
+   * The root with these of its fields only: for what must be known before the rest can be made.
+   * @throws as make
+   */
+  makeFields(names: readonly string[], options: GraphOptions): GraphRoot {
+    return buildFields(this.#saved, options, new Set(names));
+  }
+}
+
+/** @throws GRAPH_CORRUPT, GRAPH_VERSION */
+export function openGraph(bytes: Uint8Array): OpenGraph {
+  return new OpenGraph(readGraph(bytes));
 }
 
 /**
- * To be called with what `decodeGraph` gave, the room's state in it, and what `captureSchema` gave when it was saved;
+ * To be called with what `decodeGraph` or `make` gave, the room's state in it, and what `captureSchema` gave when it was saved;
  * then the state is given to a new Encoder (`room.state = state`), then that to `afterAttach`.
  */
 export function restoreSchema(root: GraphRoot, state: Schema, capture: SchemaCapture): RestoredSchema {

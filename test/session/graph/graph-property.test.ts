@@ -2,7 +2,13 @@ import { Encoder, schema, t } from "@colyseus/schema";
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { decodeGraph, encodeGraph, hashGraph, hashSaved } from "../../../server/session/graph/graph.ts";
+import {
+  decodeGraph,
+  encodeGraph,
+  hashGraph,
+  hashSaved,
+  openGraph,
+} from "../../../server/session/graph/graph.ts";
 import { diffGraphs } from "../../../server/session/graph/graph-diff.ts";
 import { GraphError } from "../../../server/session/graph/graph-error.ts";
 import type { GraphOptions } from "../../../server/session/graph/graph-options.ts";
@@ -94,6 +100,18 @@ test("any graph comes back equal, and its bytes and hash are always the same", (
       assert.is(diffGraphs(bytes, encodeGraph(back, options)), null);
     }),
     { numRuns: 300 },
+  );
+});
+
+test("some fields of a graph come back as they do with the whole", () => {
+  fc.assert(
+    fc.property(plans, plans, fc.nat(), (one, other, node) => {
+      const { first, all } = make(one);
+      const graph = { first, other: make(other), some: (all as unknown[])[node % (all as unknown[]).length] };
+      const back = openGraph(encodeGraph(graph, options)).makeFields(["first", "some"], options);
+      assert.equal(encodeGraph(back, options), encodeGraph({ first, some: graph.some }, options));
+    }),
+    { numRuns: 200 },
   );
 });
 
