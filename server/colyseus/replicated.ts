@@ -1,9 +1,16 @@
-import { type AuthContext, type Client, ClientState, type Room } from "@colyseus/core";
+import {
+  type AuthContext,
+  type Client,
+  ClientState,
+  type FixedTimestepCallback,
+  type Room,
+} from "@colyseus/core";
 import { currentWorld, outsideWorld } from "../session/sandbox.ts";
 import { outsideLog, SessionError } from "../session/session-error.ts";
 import { attachSocket } from "./attach-socket.ts";
 import { checkRoomClass } from "./check-room-class.ts";
 import { ownClock, patchClock, unwrapClock } from "./clock-patch.ts";
+import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
 import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
@@ -104,10 +111,19 @@ const changing = [
 ];
 
 /** What a room registers of its own: once it is made, only from within. */
-const registering = ["onMessage", "onMessageBytes", "setTimestep", "setSimulationInterval", "setPatchRate"];
+const registering = [
+  "onMessage",
+  "onMessageBytes",
+  "setTimestep",
+  "setFixedTimestep",
+  "setSimulationInterval",
+  "setPatchRate",
+];
+
+/** The stock room's own. */
+const tickRateDefault = 60;
 
 const notSupported: Record<string, string> = {
-  setFixedTimestep: "use setTimestep()",
   allowRewindState: "lag compensation is not replicated yet",
   defineInput: "use messages",
 };
@@ -294,6 +310,7 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
     onMessageBytes: registering("onMessageBytes"),
     setTimestep(this: Room, step: Callback | undefined, delayMs?: number) {
       const seam = seamOfRoom(this);
+      setFixedSteps(this, null);
       if (step === undefined || seam === undefined) return stock["setTimestep"]?.call(this, step, delayMs);
       const guarded: Callback = (deltaMs) => {
         try {
@@ -307,6 +324,15 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
       return delayMs === undefined
         ? stock["setTimestep"]?.call(this, guarded)
         : stock["setTimestep"]?.call(this, guarded, delayMs);
+    },
+    setFixedTimestep(
+      this: Room,
+      step: FixedTimestepCallback,
+      tickRate = tickRateDefault,
+      { subSteps = 1 }: { subSteps?: number } = {},
+    ) {
+      const advance = beginFixedSteps(this, step, { tickRate, subSteps });
+      return stock["setTimestep"]?.call(this, advance, 1000 / tickRate);
     },
   };
 }

@@ -5,6 +5,7 @@ import { captureSchema } from "../session/graph/schema-restore.ts";
 import type { RoomTimer, RoomTimers } from "../session/room-timers.ts";
 import type { Seat } from "../session/seat.ts";
 import { type DelayedOrigin, originOf } from "./clock-patch.ts";
+import { type FixedSteps, fixedStepsOf } from "./fixed-timestep.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import type { Seam } from "./seam.ts";
@@ -67,6 +68,7 @@ export interface RoomGraph extends Record<string, unknown> {
     readonly maxMessagesPerSecond: number;
   };
   readonly clock: { readonly currentTime: number; readonly elapsedTime: number; readonly deltaTime: number };
+  readonly steps: FixedSteps | null;
   readonly delayed: SavedDelayed[];
   /** Timers of Colyseus's own that onCreate makes again, by ordinal. */
   readonly timers: (SavedTimer & { readonly ordinal: number })[];
@@ -174,6 +176,7 @@ export function graphOf(
       elapsedTime: parts.clock.elapsedTime,
       deltaTime: parts.clock.deltaTime,
     },
+    steps: fixedStepsOf(room),
     delayed: activeDelayed(parts).map((delayed) => ({
       origin: originOf(delayed) ?? { type: "closure", site: "unknown" },
       args: (delayed as unknown as { args?: unknown[] }).args ?? [],

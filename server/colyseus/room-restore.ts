@@ -5,6 +5,7 @@ import type { RoomTimer, RoomTimers } from "../session/room-timers.ts";
 import { Seat } from "../session/seat.ts";
 import { originOf, setOrigin } from "./clock-patch.ts";
 import type { ColyseusRoom } from "./colyseus-room.ts";
+import { setFixedSteps } from "./fixed-timestep.ts";
 import { LoggedClient } from "./logged-client.ts";
 import {
   graphOptions,
@@ -211,6 +212,7 @@ async function layOver({ room, parts, seam }: Restoration, graph: RoomGraph): Pr
   parts._lockedExplicitly = flags.lockedExplicitly;
   Object.assign(parts._listing, graph.listing);
   Object.assign(parts.clock, graph.clock);
+  setFixedSteps(room, graph.steps);
   seam.leaves.length = 0;
 }
 

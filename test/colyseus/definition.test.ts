@@ -19,11 +19,6 @@ class InputRoom extends Room {
     this.defineInput(Box as never);
   }
 }
-class FixedRoom extends Room {
-  override onCreate() {
-    this.setFixedTimestep(() => {}, 20);
-  }
-}
 class RewindRoom extends Room {
   override onCreate() {
     this.allowRewindState({} as never);
@@ -53,7 +48,6 @@ class FieldAuthRoom extends Room {
 
 const unsupported: [string, new () => Room, RegExp][] = [
   ["defineInput()", InputRoom, /InputRoom .*defineInput\(\).*Use messages/],
-  ["setFixedTimestep()", FixedRoom, /FixedRoom .*setFixedTimestep\(\).*setTimestep\(\)/],
   ["allowRewindState()", RewindRoom, /RewindRoom .*allowRewindState\(\)/],
   ["StateView", ViewRoom, /ViewRoom .*StateView/],
   ["plugins", PluginRoom, /PluginRoom .*plugins/],
@@ -86,18 +80,18 @@ test("[Y20] an unknown option is refused with the known ones", () => {
 });
 
 test("[Y20] what a base class does is refused with the class; what is hidden better, when the room is made", async () => {
-  class HidingRoom extends FixedRoom {}
-  assert.throws(() => replicated(HidingRoom), /HidingRoom .*setFixedTimestep\(\)/);
+  class HidingRoom extends RewindRoom {}
+  assert.throws(() => replicated(HidingRoom), /HidingRoom .*allowRewindState\(\)/);
   class CunningRoom extends Room {
     override onCreate() {
-      const { setFixedTimestep: step } = this;
-      step.call(this, () => {}, 20);
+      const { allowRewindState: rewind } = this;
+      rewind.call(this, {} as never);
     }
   }
   await defineTestRoom("cunning", CunningRoom);
   const refused = (await new Scene(["A"]).create("cunning")) as { refused: string; message: string };
   assert.is(refused.refused, "ROOM_CREATE_FAILED");
-  assert.match(refused.message, "setFixedTimestep()");
+  assert.match(refused.message, "allowRewindState()");
 });
 
 test("[Y20] a replicated class keeps its name, its statics and its kind; nobody makes one by hand", () => {
