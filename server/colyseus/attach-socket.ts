@@ -1,4 +1,5 @@
 import { type Client, ErrorCode, getMessageBytes, Protocol, ServerError } from "@colyseus/core";
+import { type AuthOutcome, unasked } from "../session/auth-outcome.ts";
 import { sessionLimits } from "../session/limits.ts";
 import { type LiveSocket, mayTryReconnect } from "../session/live-socket.ts";
 import { isTransient, SessionError } from "../session/session-error.ts";
@@ -96,6 +97,7 @@ export function serverError(error: unknown): unknown {
 
 /**
  * A client's socket on its way into a replicated room: attached through the log, then every frame goes the same way.
+ * @param ask what the room's own onAuth says of a client that joins
  * @throws ServerError, which the transport tells the client before it closes
  */
 export async function attachSocket(
@@ -103,6 +105,7 @@ export async function attachSocket(
   roomId: string,
   client: Client,
   connection: { reconnectionToken?: string; skipHandshake?: boolean },
+  ask: (hasClosed: () => boolean) => Promise<AuthOutcome>,
 ): Promise<void> {
   const socket = new TransportSocket(client as TransportClient);
   const early: Uint8Array[] = [];
@@ -129,6 +132,7 @@ export async function attachSocket(
       presentedToken: connection.reconnectionToken ?? null,
       wrapper: wrapped.has(client.ref),
       skipHandshake: connection.skipHandshake === true,
+      auth: connection.reconnectionToken === undefined ? await ask(() => closeCode !== null) : unasked,
     });
   } catch (error) {
     // Before the transport ends it with a code for good: the seat is there, only the way to it is not.

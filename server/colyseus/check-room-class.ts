@@ -40,13 +40,6 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
       refuse(name, `it is a ${stock.name}, which talks to other rooms`, "Leave it a plain room.");
     }
   }
-  if (roomClass.prototype.onAuth !== Room.prototype.onAuth) {
-    refuse(
-      name,
-      "it has onAuth() as a method of the instance, which would run on every replica",
-      "Make it static: static async onAuth(token, options, context).",
-    );
-  }
   const source = sourceOf(roomClass);
   const hidden = firstPrivateName(source) === null ? null : privateField.exec(source);
   if (hidden !== null) {
@@ -60,11 +53,6 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
     [/\bthis\s*\.\s*defineInput\s*\(/, "it uses defineInput()", "Use messages."],
     [/\bthis\s*\.\s*allowRewindState\s*\(/, "it uses allowRewindState()", "Leave it a plain room."],
     [/\bnew\s+StateView\s*\(/, "it uses StateView", "Leave it a plain room."],
-    [
-      /^\s*(async\s+)?onAuth\s*=/m,
-      "it has onAuth as a field of the instance, which would run on every replica",
-      "Make it static: static async onAuth(token, options, context).",
-    ],
     [/^\s*plugins\s*=/m, "it uses plugins", "Call their code from the room's own hooks."],
     [
       /\bthis\s*\.\s*presence\s*\./,

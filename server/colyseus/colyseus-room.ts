@@ -1,5 +1,6 @@
 import { matchMaker, type Room } from "@colyseus/core";
 import { decode } from "@colyseus/schema";
+import type { AuthOutcome } from "../session/auth-outcome.ts";
 import { checkGraph, encodeGraph, hashGraph } from "../session/graph/graph.ts";
 import { GraphError } from "../session/graph/graph-error.ts";
 import type { RoomEnvironment, RoomProgram } from "../session/room-program.ts";
@@ -74,10 +75,15 @@ export class ColyseusRoom implements RoomProgram {
 
   join(
     seat: Seat,
-    { skipHandshake, reconnecting }: { skipHandshake: boolean; reconnecting: boolean },
+    {
+      skipHandshake,
+      reconnecting,
+      auth,
+    }: { skipHandshake: boolean; reconnecting: boolean; auth: AuthOutcome },
   ): Promise<void> {
     const dropped = this.#clients.get(seat.sessionId);
     const client = this.#newClient(seat);
+    client.authOutcome = auth;
     // The stock room knows the seat by the token of the connection before, whichever of its two tokens was shown.
     const connection = reconnecting
       ? { reconnectionToken: dropped?.reconnectionToken ?? "", skipHandshake }

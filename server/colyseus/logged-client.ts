@@ -9,6 +9,7 @@ import {
   Protocol,
 } from "@colyseus/core";
 import { decode } from "@colyseus/schema";
+import { type AuthOutcome, unasked } from "../session/auth-outcome.ts";
 import type { RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
@@ -52,6 +53,8 @@ export class LoggedClient {
   leaveCode: number | null = null;
   /** Its onDrop or onLeave has not finished: it may still call allowReconnection(). The room is not at rest meanwhile. */
   isLeaving = false;
+  /** What onAuth of the instance said where the client is; asked for once, while it joins. */
+  authOutcome: AuthOutcome = unasked;
   readonly #room: LoggedClientRoom;
   #token: string;
   #tokenGiven = false;
@@ -74,6 +77,12 @@ export class LoggedClient {
   set reconnectionToken(token: string) {
     if (this.#tokenGiven) this.#token = token;
     this.#tokenGiven = true;
+  }
+
+  takeAuthOutcome(): AuthOutcome {
+    const outcome = this.authOutcome;
+    this.authOutcome = unasked;
+    return outcome;
   }
 
   raw(data: Uint8Array): void {

@@ -11,6 +11,7 @@ import { attachSocket } from "./attach-socket.ts";
 import { checkRoomClass } from "./check-room-class.ts";
 import { ownClock, patchClock, unwrapClock } from "./clock-patch.ts";
 import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
+import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
 import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
@@ -76,6 +77,7 @@ export function replicated<Base extends RoomClass>(
       ownClock(parts.clock, seam.environment.world);
       unwrapClock(parts.clock, seam);
       wrapOwnHooks(this);
+      wrapOwnAuth(this);
     }
   };
   Object.defineProperty(Replicated, "name", { value: base.name });
@@ -155,6 +157,7 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
     };
   }
   wrapHooks(prototype, stock);
+  wrapAuth(prototype, stock);
 }
 
 /** Properties that do something when they are assigned; `state`, `maxClients` do it through methods in `changing`. */
@@ -239,7 +242,9 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
       const seam = seamOfRoom(this);
       if (seam === undefined || applying(this) !== null)
         return stock["_onJoin"]?.call(this, client, context, connection);
-      return await attachSocket(seam.sessions(), this.roomId, client, connection ?? {});
+      return await attachSocket(seam.sessions(), this.roomId, client, connection ?? {}, (hasClosed) =>
+        askAuth(this, client, context, hasClosed),
+      );
     },
     _onMessage(this: Room, client: Client, frame: Uint8Array) {
       if (applying(this) === null)

@@ -1,3 +1,4 @@
+import type { AuthOutcome } from "./auth-outcome.ts";
 import type { World } from "./sandbox.ts";
 import type { Seat } from "./seat.ts";
 
@@ -50,7 +51,7 @@ export interface RoomProgram {
   /** A first join, or a reconnection to a seat that was kept. The seat's epoch and token are already the new ones. */
   join(
     seat: Seat,
-    fields: { readonly skipHandshake: boolean; readonly reconnecting: boolean },
+    fields: { readonly skipHandshake: boolean; readonly reconnecting: boolean; readonly auth: AuthOutcome },
   ): Promise<void>;
   /** The seat's connection is gone. */
   drop(seat: Seat, code: number): void;

@@ -204,7 +204,7 @@ export class RoomReplica implements RoomEnvironment {
 
   attach(argument: Attach, context: SessionContext): ApplyResult {
     return this.#proposed(argument.sequence, context, () => {
-      const { sessionId, presentedToken, attachId, token, wrapper, skipHandshake } = argument;
+      const { sessionId, presentedToken, attachId, token, wrapper, skipHandshake, auth } = argument;
       const reconnecting = presentedToken !== null;
       const seat = reconnecting ? this.#keptSeat(sessionId, presentedToken) : this.#newSeat(sessionId);
       if (!(seat instanceof Seat)) return seat;
@@ -214,7 +214,7 @@ export class RoomReplica implements RoomEnvironment {
       seat.wrapper = wrapper;
       this.seats.set(seat.sessionId, seat);
       if (nodeId === this.#host.nodeId && bootCount === this.#host.bootCount) this.#bind(seat, attachId);
-      const joined = this.world.settle(() => this.program.join(seat, { skipHandshake, reconnecting }));
+      const joined = this.world.settle(() => this.program.join(seat, { skipHandshake, reconnecting, auth }));
       if (joined.state === "failed") {
         this.#sockets.forget(seat);
         return failureRefusal("APPLICATION", joined.error);

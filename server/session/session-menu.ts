@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ApplyResult } from "../group/machine.ts";
 import { type CommandContext, command, defineMenu } from "../menu/menu.ts";
+import { authOutcome } from "./auth-outcome.ts";
 import { type Verdicts, verdictsSchema } from "./divergence/verdict.ts";
 import { type Message, messageCodec } from "./message-codec.ts";
 import type { Origin } from "./origins.ts";
@@ -64,6 +65,7 @@ const attach = z.object({
   /** Its client numbers its commands itself, and waits for the first acknowledgement. */
   wrapper: z.boolean(),
   skipHandshake: z.boolean(),
+  auth: authOutcome,
 });
 const detach = z.object({
   sequence,

@@ -1,6 +1,7 @@
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
 import type { EngineClock } from "../group/engine-construction.ts";
 import { Attached } from "./attached.ts";
+import type { AuthOutcome } from "./auth-outcome.ts";
 import { DivergenceWatches } from "./divergence/divergence-watches.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
@@ -161,7 +162,13 @@ export class Sessions {
   async attach(
     roomId: string,
     socket: LiveSocket,
-    seat: { sessionId: string; presentedToken: string | null; wrapper: boolean; skipHandshake: boolean },
+    seat: {
+      sessionId: string;
+      presentedToken: string | null;
+      wrapper: boolean;
+      skipHandshake: boolean;
+      auth: AuthOutcome;
+    },
   ): Promise<Attached> {
     const attachId = ++this.#attachId;
     this.#waitingSockets.set(attachId, socket);

@@ -37,23 +37,12 @@ class PresenceRoom extends Room {
     await this.presence.set("a", "b");
   }
 }
-class OwnAuthRoom extends Room {
-  override onAuth() {
-    return true;
-  }
-}
-class FieldAuthRoom extends Room {
-  override onAuth = () => true;
-}
-
 const unsupported: [string, new () => Room, RegExp][] = [
   ["defineInput()", InputRoom, /InputRoom .*defineInput\(\).*Use messages/],
   ["allowRewindState()", RewindRoom, /RewindRoom .*allowRewindState\(\)/],
   ["StateView", ViewRoom, /ViewRoom .*StateView/],
   ["plugins", PluginRoom, /PluginRoom .*plugins/],
   ["this.presence", PresenceRoom, /PresenceRoom .*this\.presence.*room\.propose/],
-  ["onAuth as a method", OwnAuthRoom, /OwnAuthRoom .*onAuth.*static async onAuth/],
-  ["onAuth as a field", FieldAuthRoom, /FieldAuthRoom .*onAuth.*static async onAuth/],
   ["LobbyRoom", class MyLobby extends LobbyRoom {}, /MyLobby .*LobbyRoom/],
   ["QueueRoom", class MyQueue extends QueueRoom {} as never, /MyQueue .*QueueRoom/],
   ["RelayRoom", RelayRoom as never, /RelayRoom/],

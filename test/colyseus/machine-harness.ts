@@ -7,6 +7,7 @@ import { replicated } from "../../server/colyseus/replicated.ts";
 import type { ReplicatedOptions } from "../../server/colyseus/seam.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import type { ApplyResult } from "../../server/group/machine.ts";
+import { type AuthOutcome, unasked } from "../../server/session/auth-outcome.ts";
 import type { DivergenceWatch } from "../../server/session/divergence/divergence-watch.ts";
 import type { RoomNotice } from "../../server/session/divergence/odd-rooms.ts";
 import type { LiveSocket } from "../../server/session/live-socket.ts";
@@ -250,12 +251,21 @@ export class LogWriter {
     nodeId: string,
     roomId: string,
     sessionId: string,
-    fields: { attachId: number; token: string; presentedToken?: string | null; wrapper?: boolean },
+    fields: {
+      attachId: number;
+      token: string;
+      presentedToken?: string | null;
+      wrapper?: boolean;
+      auth?: AuthOutcome;
+    },
   ): LoggedCommand {
     return this.next(
       nodeId,
       "attach",
-      { roomId, sessionId, skipHandshake: false, wrapper: false, presentedToken: null, ...fields },
+      {
+        ...{ roomId, sessionId, skipHandshake: false, wrapper: false, presentedToken: null, auth: unasked },
+        ...fields,
+      },
       roomId,
     );
   }

@@ -8,6 +8,7 @@ import { Matchmaking } from "../../server/colyseus/matchmaking.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { emptyConfiguration } from "../../server/raft/configuration.ts";
+import { unasked } from "../../server/session/auth-outcome.ts";
 import { Sessions } from "../../server/session/sessions.ts";
 import { defineTestRoom, inMacrotask, joinAck, RecordingSocket } from "./machine-harness.ts";
 
@@ -147,6 +148,7 @@ test("[Y26] the static onAuth runs once, on the node that was asked; its result 
     presentedToken: null,
     wrapper: false,
     skipHandshake: false,
+    auth: unasked,
   });
   attached.receive(joinAck());
   await last;
@@ -244,6 +246,7 @@ test("[Y26] reconnect wants a token that the seat accepts", async () => {
     presentedToken: null,
     wrapper: false,
     skipHandshake: false,
+    auth: unasked,
   });
   const token = sessions.room(roomId)?.seats.get(sessionId)?.token;
   assert.is((await ask("reconnect", roomId, { reconnectionToken: token })).sessionId, sessionId);

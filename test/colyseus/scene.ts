@@ -1,6 +1,7 @@
 /** Several replicas of one group, and the players of one room: every command goes to all of them, as committed. */
 import type { Room } from "@colyseus/core";
 import type { ApplyResult } from "../../server/group/machine.ts";
+import { type AuthOutcome, unasked } from "../../server/session/auth-outcome.ts";
 import type { Seat } from "../../server/session/seat.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import {
@@ -124,7 +125,7 @@ export class Scene {
   async attach(
     sessionId: string,
     nodeId: string,
-    how: { presentedToken?: string | null; wrapper?: boolean } = {},
+    how: { presentedToken?: string | null; wrapper?: boolean; auth?: AuthOutcome } = {},
   ): Promise<unknown> {
     const player = this.player(sessionId);
     const attachId = ++this.#attachId;
@@ -135,7 +136,13 @@ export class Scene {
     const wrapper = how.wrapper ?? player.isWrapper;
     const presentedToken = how.presentedToken ?? null;
     const value = await this.value(
-      this.log.attach(nodeId, this.roomId, sessionId, { attachId, token, presentedToken, wrapper }),
+      this.log.attach(nodeId, this.roomId, sessionId, {
+        attachId,
+        token,
+        presentedToken,
+        wrapper,
+        auth: how.auth ?? unasked,
+      }),
     );
     const epoch = (value as { epoch?: number } | null)?.epoch;
     if (epoch !== undefined) {

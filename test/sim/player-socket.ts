@@ -1,3 +1,4 @@
+import { unasked } from "../../server/session/auth-outcome.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
 import type { LiveSocket } from "../../server/session/live-socket.ts";
 import type { Sessions } from "../../server/session/sessions.ts";
@@ -119,18 +120,20 @@ export class PlayerSocket implements LiveSocket {
 
   #attach(sessions: Sessions): void {
     const { roomId, ...seat } = this.#claim;
-    sessions.attach(roomId, this, { ...seat, skipHandshake: seat.presentedToken !== null }).then(
-      (attached) => {
-        this.#attached = attached;
-        if (this.#closeCode !== null) attached.closed(this.#closeCode);
-        for (const frame of this.#early) attached.receive(frame);
-      },
-      (error: unknown) => {
-        if (error instanceof ProcessEnded) return;
-        const { code } = error as { code?: string };
-        this.close(refused, code ?? String(error));
-      },
-    );
+    sessions
+      .attach(roomId, this, { ...seat, skipHandshake: seat.presentedToken !== null, auth: unasked })
+      .then(
+        (attached) => {
+          this.#attached = attached;
+          if (this.#closeCode !== null) attached.closed(this.#closeCode);
+          for (const frame of this.#early) attached.receive(frame);
+        },
+        (error: unknown) => {
+          if (error instanceof ProcessEnded) return;
+          const { code } = error as { code?: string };
+          this.close(refused, code ?? String(error));
+        },
+      );
   }
 
   #received(bytes: Uint8Array): void {

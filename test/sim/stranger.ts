@@ -1,3 +1,4 @@
+import { unasked } from "../../server/session/auth-outcome.ts";
 import type { LiveSocket } from "../../server/session/live-socket.ts";
 import type { RoomReplica } from "../../server/session/room-replica.ts";
 import type { Seat } from "../../server/session/seat.ts";
@@ -114,7 +115,13 @@ export class Stranger {
 
   #attach({ sessions, roomId, seat: { sessionId } }: Target, presentedToken: string | null): void {
     const { coverage, trace } = this.#parts;
-    const claim = { sessionId, presentedToken, wrapper: false, skipHandshake: presentedToken !== null };
+    const claim = {
+      sessionId,
+      presentedToken,
+      wrapper: false,
+      skipHandshake: presentedToken !== null,
+      auth: unasked,
+    };
     sessions.attach(roomId, deafSocket, claim).then(
       // A token that the player has not acknowledged yet is good: so might its own earlier attempt be.
       () => trace.note(`a stranger has ${sessionId}'s seat`),
