@@ -104,10 +104,11 @@ export async function attachSocket(
   sessions: Sessions,
   roomId: string,
   client: Client,
-  connection: { reconnectionToken?: string; skipHandshake?: boolean },
+  connection: { reconnectionToken?: string | null; skipHandshake?: boolean },
   ask: (hasClosed: () => boolean) => Promise<AuthOutcome>,
 ): Promise<void> {
   const socket = new TransportSocket(client as TransportClient);
+  const presentedToken = connection.reconnectionToken ?? null;
   const early: Uint8Array[] = [];
   let attached: Awaited<ReturnType<Sessions["attach"]>> | null = null;
   let closeCode: number | null = null;
@@ -129,10 +130,10 @@ export async function attachSocket(
   try {
     attached = await sessions.attach(roomId, socket, {
       sessionId: client.sessionId,
-      presentedToken: connection.reconnectionToken ?? null,
+      presentedToken,
       wrapper: wrapped.has(client.ref),
       skipHandshake: connection.skipHandshake === true,
-      auth: connection.reconnectionToken === undefined ? await ask(() => closeCode !== null) : unasked,
+      auth: presentedToken === null ? await ask(() => closeCode !== null) : unasked,
     });
   } catch (error) {
     // Before the transport ends it with a code for good: the seat is there, only the way to it is not.

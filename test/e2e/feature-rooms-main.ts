@@ -1,0 +1,51 @@
+/** One node with a small room for each thing that a Colyseus room may use; what each is for says its test. */
+import { type AuthContext, type Client, defineRoom, defineServer, Room, ServerError } from "@colyseus/core";
+import { schema, t } from "@colyseus/schema";
+import { replicated, testudo } from "../../server/index.ts";
+
+const StepsState = schema({ next: t.number().default(0), gaps: t.number().default(0) }, "StepsState");
+
+/** Counts its steps, and whether one was ever left out or done twice. */
+class StepsRoom extends Room<{ state: InstanceType<typeof StepsState> }> {
+  override state = new StepsState();
+
+  override onCreate(): void {
+    this.setFixedTimestep(
+      ({ tick, subSteps, subDtMs }) => {
+        if (tick !== this.state.next || subSteps !== 5 || subDtMs !== 10) this.state.gaps++;
+        this.state.next = tick + 1;
+      },
+      20,
+      { subSteps: 5 },
+    );
+  }
+
+  override onDrop(client: Client): void {
+    this.allowReconnection(client, 60);
+  }
+}
+
+/** Asks at its own door, which takes its time. */
+class DoorRoom extends Room {
+  override messages = { who: (client: Client) => [client.auth, client.userData] };
+
+  override async onAuth(client: Client, options: { name: string }, { token }: AuthContext): Promise<unknown> {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (token !== "opens") throw new ServerError(4_303, `${options.name} has the wrong key`);
+    client.userData = { at: process.pid };
+    return { name: options.name, key: Math.random() };
+  }
+
+  override onDrop(client: Client): void {
+    this.allowReconnection(client, 60);
+  }
+}
+
+const server = defineServer({
+  ...testudo(),
+  rooms: {
+    steps: defineRoom(replicated(StepsRoom)),
+    door: defineRoom(replicated(DoorRoom)),
+  },
+});
+await server.listen(undefined as never);

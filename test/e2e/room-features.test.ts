@@ -1,0 +1,111 @@
+// test-run: seconds=400
+import { Client, type Room } from "@colyseus/sdk";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { Cluster, sleep, unhurried, until } from "./cluster.ts";
+
+/** What ordinary rooms use, on three real nodes, with stock clients on different ones and a kill between. */
+const test = suite("room features");
+
+let cluster: Cluster;
+
+test.before(async () => {
+  cluster = await Cluster.plan({ main: "test/e2e/feature-rooms-main.ts", args: unhurried });
+  cluster.launchAll();
+  await cluster.ready().catch((error: unknown) => {
+    process.stderr.write(`${String(error)}\n${cluster.tail()}\n`);
+    throw error;
+  });
+});
+
+test.after(async () => {
+  await cluster.end();
+});
+
+function feature(name: string, run: () => Promise<void>): void {
+  test(name, async () => {
+    try {
+      await run();
+    } catch (error) {
+      process.stderr.write(`\n==== ${name}\n${cluster.tail()}\n`);
+      throw error;
+    }
+  });
+}
+
+function clientOf(id: string, token = ""): Client {
+  const client = new Client(cluster.url(id));
+  client.auth.token = token;
+  return client;
+}
+
+/** The player goes on by its token, on another node. The stock SDK would go back to the same address by itself. */
+async function goOn<T>(room: Room<unknown, T>, id: string, token = ""): Promise<Room<unknown, T>> {
+  return (await clientOf(id, token).reconnect(room.reconnectionToken)) as Room<unknown, T>;
+}
+
+function alone<T>(room: Room<unknown, T>): Room<unknown, T> {
+  room.reconnection.enabled = false;
+  return room;
+}
+
+async function killed(id: string, run: () => Promise<void>): Promise<void> {
+  await cluster.kill(id);
+  await run();
+  cluster.launch(id);
+  await cluster.ready();
+}
+
+interface Steps {
+  readonly next: number;
+  readonly gaps: number;
+}
+
+feature(
+  "[Y27] fixed steps go on through the death of a node, none left out and none done twice",
+  async () => {
+    const one = alone((await clientOf("n1").create("steps")) as Room<unknown, Steps>);
+    const other = alone((await clientOf("n2").joinById(one.roomId)) as Room<unknown, Steps>);
+    await until("some steps were seen", () => one.state.next > 10 && other.state.next > 10);
+    await killed("n1", async () => {
+      const before = other.state.next;
+      const back = alone(await goOn(one, "n3"));
+      await until("the steps go on", () => back.state.next > before + 20 && other.state.next > before + 20);
+      assert.equal([back.state.gaps, other.state.gaps], [0, 0]);
+      await back.leave();
+    });
+    // The node that died has the room by its log, or by a checkpoint: it must step with the others.
+    const late = alone((await clientOf("n1").joinById(other.roomId)) as Room<unknown, Steps>);
+    const since = late.state.next ?? 0;
+    await until("its steps go on", () => late.state.next > since + 20);
+    assert.is(late.state.gaps, 0);
+    await Promise.all([late.leave(), other.leave()]);
+  },
+);
+
+feature("[Y28] a room's own onAuth opens on any node, and what it said outlives that node", async () => {
+  const one = alone(await clientOf("n1", "opens").create("door", { name: "Livia" }));
+  const other = alone(await clientOf("n2", "opens").joinById(one.roomId, { name: "Drusus" }));
+  const who = (await one.request("who")) as [{ name: string; key: number }, { at: number }];
+  assert.is(who[0].name, "Livia");
+  assert.equal(who[1], { at: cluster.process("n1").pid });
+  const [auth] = (await other.request("who")) as [{ name: string }];
+  assert.is(auth.name, "Drusus");
+  try {
+    await clientOf("n3", "a hairpin").joinById(one.roomId, { name: "Nemo" });
+    assert.unreachable();
+  } catch (error) {
+    assert.equal(
+      [(error as { code: number }).code, (error as Error).message],
+      [4_303, "Nemo has the wrong key"],
+    );
+  }
+  await killed("n1", async () => {
+    const back = alone(await goOn(one, "n3"));
+    assert.equal(await back.request("who"), who);
+    await back.leave();
+  });
+  await other.leave();
+});
+
+test.run();
