@@ -2,7 +2,7 @@
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Cluster, sleep, unhurried, until } from "./cluster.ts";
+import { Cluster, unhurried, until } from "./cluster.ts";
 
 /** What ordinary rooms use, on three real nodes, with stock clients on different ones and a kill between. */
 const test = suite("room features");
