@@ -90,6 +90,6 @@ function runStep(room: Room, step: FixedTimestepCallback, context: StepContext):
   }
 }
 
-function bad({ constructor }: Room, what: string): RangeError {
-  return new RangeError(`${constructor.name}.setFixedTimestep(): ${what}`);
+function bad(room: Room, what: string): RangeError {
+  return new RangeError(`${room.constructor.name}.setFixedTimestep(): ${what}`);
 }
