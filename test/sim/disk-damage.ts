@@ -111,11 +111,12 @@ export class DiskDamage {
     later(pollMs, () => {
       const isThere = this.#cluster.nodeIds.includes(id) && this.#cluster.disk(id) === disk;
       if (!isThere || this.#damaged.has(id)) return;
-      const good = this.#isKnown(image) ? this.#switchOff(id) : null;
+      const known = this.#leastKnown(image);
+      const good = known > old.bootCount + startsSince ? this.#switchOff(id) : null;
       if (good === null) return this.#bringBack(image);
       coverage.hit("oldImages");
       trace.note(`${id} gets the image of start ${old.bootCount} for that of ${good.bootCount}`);
-      disk.restore(old, { isOld: true, newestBoot: good.bootCount });
+      disk.restore(old, { isOld: true, newestBoot: known });
       const damaged = { id, disk, good };
       this.#damaged.set(id, damaged);
       later(chance.between(20, 300), () => this.#cluster.boot(id));
@@ -123,15 +124,12 @@ export class DiskDamage {
     });
   }
 
-  /** All that may meet it remember that this disk was started again since. */
-  #isKnown({ id, old }: { id: string; old: DiskImage }): boolean {
-    return this.#cluster.nodeIds.every((other) => {
-      if (other === id) return true;
-      const { seen } = this.#cluster.disk(other);
-      return seen.some(
-        ({ storeId, bootCount }) => storeId === old.storeId && bootCount > old.bootCount + startsSince,
-      );
-    });
+  /** The last start of this disk that all that may meet it remember. */
+  #leastKnown({ id, old }: { id: string; old: DiskImage }): number {
+    const starts = this.#cluster.nodeIds
+      .filter((other) => other !== id)
+      .map((other) => this.#cluster.disk(other).seen.find(({ storeId }) => storeId === old.storeId));
+    return Math.min(...starts.map((start) => start?.bootCount ?? 0));
   }
 
   // ── both ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -56,7 +56,7 @@ export class SimDisk {
   #damage: string | null = null;
   /** It is an old image of itself. */
   isOld = false;
-  /** Then: how often the good one was started. An image that was started more often, and met by nobody, is not told from it. */
+  /** Then: the last start of the good one that all others remember. An image that was started more often is not told from it. */
   newestBoot = 0;
   /** So often an old image may still be started: it would not be told from the good disk else. */
   startsLeft = Number.POSITIVE_INFINITY;
