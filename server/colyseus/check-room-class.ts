@@ -1,4 +1,4 @@
-import { LobbyRoom, QueueRoom, RelayRoom, Room } from "@colyseus/core";
+import { LobbyRoom, QueueRoom, RelayRoom, Room, RoomPlugin } from "@colyseus/core";
 import { firstPrivateName } from "../session/graph/private-name.ts";
 import { SessionError } from "../session/session-error.ts";
 import type { ReplicatedOptions } from "./seam.ts";
@@ -17,12 +17,18 @@ function sourceOf(roomClass: object): string {
   const sources: string[] = [];
   for (
     let at = roomClass;
-    typeof at === "function" && at !== Room;
+    typeof at === "function" && at !== Room && at !== RoomPlugin && at !== Function.prototype;
     at = Object.getPrototypeOf(at) as object
   ) {
     sources.push(Function.prototype.toString.call(at));
   }
   return sources.join("\n");
+}
+
+/** A `#private` field of the class or of one that it extends, up to Colyseus's own; null: it has none. */
+export function hiddenField(ofClass: object): string | null {
+  const source = sourceOf(ofClass);
+  return firstPrivateName(source) === null ? null : (privateField.exec(source)?.[1] ?? null);
 }
 
 /**
@@ -41,19 +47,18 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
     }
   }
   const source = sourceOf(roomClass);
-  const hidden = firstPrivateName(source) === null ? null : privateField.exec(source);
+  const hidden = hiddenField(roomClass);
   if (hidden !== null) {
     refuse(
       name,
-      `it keeps ${hidden[1]} where nobody can see and save it`,
-      `Make it an ordinary field: private ${hidden[1]?.slice(1)}.`,
+      `it keeps ${hidden} where nobody can see and save it`,
+      `Make it an ordinary field: private ${hidden.slice(1)}.`,
     );
   }
   const unsupported: [RegExp, string, string][] = [
     [/\bthis\s*\.\s*defineInput\s*\(/, "it uses defineInput()", "Use messages."],
     [/\bthis\s*\.\s*allowRewindState\s*\(/, "it uses allowRewindState()", "Leave it a plain room."],
     [/\bnew\s+StateView\s*\(/, "it uses StateView", "Leave it a plain room."],
-    [/^\s*plugins\s*=/m, "it uses plugins", "Call their code from the room's own hooks."],
     [
       /\bthis\s*\.\s*presence\s*\./,
       "it uses this.presence, which answers differently on every replica",

@@ -9,6 +9,7 @@ import { ColyseusRoom, discardStockRoom } from "./colyseus-room.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { replicatedOptions } from "./replicated.ts";
 import { partsOf } from "./room-parts.ts";
+import { checkPlugins, pluginFunctions } from "./room-plugins.ts";
 import { restoreRoom } from "./room-restore.ts";
 import { offerSeam, type Seam, seamIn } from "./seam.ts";
 
@@ -40,6 +41,7 @@ export class ColyseusPrograms implements RoomPrograms {
     const { program, seam } = await this.#birth(environment as Environment);
     this.#created(environment, seam, program.room);
     try {
+      checkPlugins(program.room);
       program.checkSavable();
     } catch (error) {
       program.discard();
@@ -65,7 +67,8 @@ export class ColyseusPrograms implements RoomPrograms {
 
   #created(environment: RoomEnvironment, seam: Seam, room: Room): void {
     seam.creating = false;
-    seam.functions = new Map(Object.entries(room).filter(([, value]) => typeof value === "function"));
+    const own = Object.entries(room).filter(([, value]) => typeof value === "function");
+    seam.functions = new Map([...own, ...pluginFunctions(room)]);
     environment.created();
   }
 

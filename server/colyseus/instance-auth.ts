@@ -28,6 +28,11 @@ export function wrapAuth(prototype: Record<string, Hook>, stock: Record<string, 
   prototype["onAuth"] = said;
 }
 
+export function unwrapAuth(prototype: object): void {
+  hooks.delete(prototype);
+  Reflect.deleteProperty(prototype, "onAuth");
+}
+
 /** It may be an arrow function in a field. */
 export function wrapOwnAuth(room: Room): void {
   const table = room as unknown as Record<string, Hook>;

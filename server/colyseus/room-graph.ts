@@ -8,6 +8,7 @@ import { type DelayedOrigin, originOf } from "./clock-patch.ts";
 import { type FixedSteps, fixedStepsOf } from "./fixed-timestep.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
+import { pluginFields, pluginsOf } from "./room-plugins.ts";
 import type { Seam } from "./seam.ts";
 
 /** When a timer is due, and its place in the order of creation. */
@@ -55,6 +56,8 @@ export interface SavedDelayed {
 /** A room's checkpoint, before it is bytes: everything that room code can see or that the stock room remembers. */
 export interface RoomGraph extends Record<string, unknown> {
   readonly fields: Record<string, unknown>;
+  /** By the plugin's key. */
+  readonly plugins: Record<string, Record<string, unknown>>;
   readonly state: Schema | undefined;
   readonly schema: { readonly nextRefId: number } | null;
   readonly listing: Record<string, unknown>;
@@ -159,6 +162,7 @@ export function graphOf(
   const encoder = parts._serializer.encoder;
   return {
     fields: userFields(room, seam),
+    plugins: pluginFields(room, seam),
     state: parts.state,
     schema: encoder === undefined ? null : captureSchema(encoder),
     listing: Object.fromEntries(Object.entries(parts._listing).filter(([name]) => !nodesOwn.has(name))),
@@ -257,6 +261,7 @@ export function graphOptions(
     [room, "room"],
     [parts.clock, "clock"],
     [parts.clients, "clients"],
+    ...[...pluginsOf(room)].map(([key, plugin]): [object, string] => [plugin, `plugin:${key}`]),
     ...[...clients].map((client): [object, string] => [client, `client:${client.sessionId}`]),
   ]);
   activeDelayed(parts).forEach((delayed, at) => {

@@ -22,6 +22,15 @@ export function wrapHooks(prototype: Record<string, Hook>, stock: Record<string,
   }
 }
 
+/** The user's hooks as they are, until `wrapHooks` is called again. */
+export function unwrapHooks(prototype: Record<string, Hook>, stock: Record<string, Hook>): void {
+  for (const name of hooks) {
+    const hook = stock[name];
+    if (hook === undefined) Reflect.deleteProperty(prototype, name);
+    else prototype[name] = hook;
+  }
+}
+
 /** A hook may be an arrow function in a field, which hides the prototype's. */
 export function wrapOwnHooks(room: Room): void {
   const table = room as unknown as Record<string, Hook>;

@@ -24,7 +24,8 @@ export interface RoomParts {
   maxMessagesPerSecond: number;
   presence: unknown;
   messages?: unknown;
-  plugins?: unknown;
+  plugins?: object;
+  _autoPlugins?: object;
   _events: EventEmitter;
   _listing: IRoomCache;
   _internalState: number;

@@ -17,6 +17,7 @@ import {
   userFields,
 } from "./room-graph.ts";
 import type { RoomParts } from "./room-parts.ts";
+import { restorePlugins } from "./room-plugins.ts";
 import type { Seam } from "./seam.ts";
 
 interface Restoration {
@@ -194,6 +195,7 @@ async function layOver({ room, parts, seam }: Restoration, graph: RoomGraph): Pr
   for (const name of Object.keys(userFields(room, seam))) Reflect.deleteProperty(room, name);
   for (const [name, value] of Object.entries(graph.fields))
     (room as unknown as Record<string, unknown>)[name] = value;
+  restorePlugins(room, seam, graph.plugins);
   if (graph.state !== undefined && graph.schema !== null) {
     const restored = restoreSchema(graph, graph.state, graph.schema);
     parts.state = graph.state;

@@ -29,9 +29,6 @@ class ViewRoom extends Room {
     client.view = new StateView();
   }
 }
-class PluginRoom extends Room {
-  override plugins = {};
-}
 class PresenceRoom extends Room {
   override async onCreate() {
     await this.presence.set("a", "b");
@@ -41,7 +38,6 @@ const unsupported: [string, new () => Room, RegExp][] = [
   ["defineInput()", InputRoom, /InputRoom .*defineInput\(\).*Use messages/],
   ["allowRewindState()", RewindRoom, /RewindRoom .*allowRewindState\(\)/],
   ["StateView", ViewRoom, /ViewRoom .*StateView/],
-  ["plugins", PluginRoom, /PluginRoom .*plugins/],
   ["this.presence", PresenceRoom, /PresenceRoom .*this\.presence.*room\.propose/],
   ["LobbyRoom", class MyLobby extends LobbyRoom {}, /MyLobby .*LobbyRoom/],
   ["QueueRoom", class MyQueue extends QueueRoom {} as never, /MyQueue .*QueueRoom/],
