@@ -16,7 +16,7 @@ import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
 import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
 import { partsOf } from "./room-parts.ts";
-import { withPlugins } from "./room-plugins.ts";
+import { installPlugins } from "./room-plugins.ts";
 import { type ReplicatedOptions, type Seam, seamOfRoom, takeSeam } from "./seam.ts";
 import { WatchedReconnection } from "./watched-reconnection.ts";
 
@@ -161,7 +161,8 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
   wrapAuth(prototype, stock);
   const init = prototype["__init"] as Callback;
   prototype["__init"] = function (this: Room) {
-    withPlugins(this, prototype, stock, () => init.call(this));
+    installPlugins(this, prototype, stock);
+    init.call(this);
   };
 }
 

@@ -1,4 +1,5 @@
-import type { Room } from "@colyseus/core";
+import { type Room, Room as StockRoom } from "@colyseus/core";
+import { outsideWorld } from "../session/sandbox.ts";
 import { SessionError } from "../session/session-error.ts";
 import { hiddenField } from "./check-room-class.ts";
 import { unwrapAuth, wrapAuth } from "./instance-auth.ts";
@@ -24,14 +25,13 @@ export function pluginsOf(room: Room): ReadonlyMap<string, Plugin> {
  * the seam's: silent while a room is restored, and told where they fail.
  * @throws SessionError NOT_SUPPORTED
  */
-export function withPlugins(
+export function installPlugins(
   room: Room,
   prototype: Record<string, Hook>,
   stock: Record<string, Hook>,
-  init: () => void,
 ): void {
-  const isFirst = partsOf(room).plugins !== undefined && !Object.hasOwn(room.constructor, "__pluginLayout");
-  if (!isFirst) return init();
+  const { plugins } = partsOf(room);
+  if (plugins === undefined || Object.hasOwn(room.constructor, "__pluginLayout")) return;
   // The stock room binds its hooks before it has put the plugins' around them, but only in the first room of a process.
   if (room.onUncaughtException !== undefined)
     throw new SessionError(
@@ -41,10 +41,29 @@ export function withPlugins(
   unwrapHooks(prototype, stock);
   unwrapAuth(prototype);
   try {
-    init();
+    outsideWorld(() => new Installer(room.constructor, plugins).install());
   } finally {
     wrapHooks(prototype, prototype);
     wrapAuth(prototype, prototype);
+  }
+}
+
+/**
+ * A room that is made for this only: the stock room makes what plugins depend on once more to look at it, and the first
+ * replica of a process would have drawn more chance than the others.
+ */
+class Installer extends StockRoom {
+  constructor(ofClass: object, plugins: object) {
+    super();
+    // Where the stock room keeps what it has found out.
+    Object.defineProperty(this, "constructor", { value: ofClass });
+    partsOf(this).plugins = plugins;
+  }
+
+  install(): void {
+    const { __init } = this as unknown as { __init(): void };
+    __init.call(this);
+    partsOf(this)._events.emit("dispose");
   }
 }
 

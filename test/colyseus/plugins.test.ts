@@ -120,6 +120,19 @@ class GuardedOnlyRoom extends Room {
   override plugins = definePlugins([new GuardPlugin()]);
 }
 
+class DicePlugin extends RoomPlugin {
+  thrown = [Math.random(), Math.random()];
+}
+class GamePlugin extends RoomPlugin {
+  static dependencies = [DicePlugin];
+  override readonly pluginName = "game" as const;
+  seed = Math.random();
+}
+class DiceRoom extends Room {
+  override plugins = definePlugins([new GamePlugin()]);
+  last = Math.random();
+}
+
 class SecretPlugin extends RoomPlugin {
   override readonly pluginName = "secret" as const;
   #n = 1;
@@ -148,6 +161,7 @@ const classes = {
   plugins: PluginRoom,
   guarded: GuardedRoom,
   "guarded only": GuardedOnlyRoom,
+  dice: DiceRoom,
   secret: SecretRoom,
   wild: WildRoom,
   catching: CatchingRoom,
@@ -222,6 +236,17 @@ test("[Y29, D1] what plugins keep goes through checkpoints, with its references;
   assert.equal(scene.room<PluginRoom>("B").plugins.chat.history, ["Salve", "Vale", "Iteru", "slow"]);
   await scene.reconnect("keep", "B");
   same(scene);
+});
+
+test("[Y29] the first room of a process has no other chance than those that follow", async () => {
+  for (let time = 0; time < 2; time++) {
+    const scene = new Scene();
+    await scene.create("dice");
+    await scene.tick(60);
+    same(scene);
+    const { plugins, last } = scene.room<DiceRoom>();
+    assert.is.not(plugins.game.seed, last);
+  }
 });
 
 test("[Y29] a plugin that fails is told, and hurts nobody", async () => {

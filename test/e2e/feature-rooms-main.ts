@@ -1,5 +1,14 @@
 /** One node with a small room for each thing that a Colyseus room may use; what each is for says its test. */
-import { type AuthContext, type Client, defineRoom, defineServer, Room, ServerError } from "@colyseus/core";
+import {
+  type AuthContext,
+  type Client,
+  definePlugins,
+  defineRoom,
+  defineServer,
+  Room,
+  RoomPlugin,
+  ServerError,
+} from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { replicated, testudo } from "../../server/index.ts";
 
@@ -41,10 +50,44 @@ class DoorRoom extends Room {
   }
 }
 
+class DicePlugin extends RoomPlugin {
+  throws = [Math.random()];
+}
+
+/** Keeps what was said, and what its dependency throws for it. */
+class ChatPlugin extends RoomPlugin {
+  static dependencies = [DicePlugin];
+  override readonly pluginName = "chat" as const;
+  history: string[] = [];
+
+  protected override messages = {
+    chat: (client: Client, text: string) => {
+      this.history.push(`${client.sessionId}: ${text} ${Math.random()}`);
+      this.room.broadcast("chat", this.history.at(-1));
+      return this.history;
+    },
+  };
+  protected override onJoin(client: Client): void {
+    this.history.push(`${client.sessionId} joins`);
+  }
+  protected override onLeave(client: Client): void {
+    this.history.push(`${client.sessionId} leaves`);
+  }
+}
+
+class ChatRoom extends Room {
+  override plugins = definePlugins([new ChatPlugin()]);
+
+  override onDrop(client: Client): void {
+    this.allowReconnection(client, 60);
+  }
+}
+
 const server = defineServer({
   ...testudo(),
   rooms: {
     steps: defineRoom(replicated(StepsRoom)),
+    chat: defineRoom(replicated(ChatRoom)),
     door: defineRoom(replicated(DoorRoom)),
   },
 });

@@ -108,4 +108,44 @@ feature("[Y28] a room's own onAuth opens on any node, and what it said outlives 
   await other.leave();
 });
 
+feature(
+  "[Y29] what a plugin keeps outlives the node, and is the same on the one that comes back",
+  async () => {
+    const one = alone(await clientOf("n1").create("chat"));
+    const other = alone(await clientOf("n2").joinById(one.roomId));
+    const heard: unknown[] = [];
+    other.onMessage("chat", (line: string) => heard.push(line));
+    const said = (await one.request("chat", "salve")) as string[];
+    assert.is(said.length, 3);
+    await until("the other one hears it", () => heard.length === 1);
+    assert.equal(heard, said.slice(2));
+    await killed("n1", async () => {
+      const back = alone(await goOn(one, "n3"));
+      back.onMessage("chat", () => {});
+      const since = (await back.request("chat", "vale")) as string[];
+      assert.equal(since.slice(0, 3), said);
+      assert.is(since.length, 4, "whoever goes on has not joined again");
+      await back.leave();
+    });
+    const late = alone(await clientOf("n1").joinById(other.roomId));
+    late.onMessage("chat", () => {});
+    const all = (await late.request("chat", "iterum")) as string[];
+    assert.equal(
+      all.map((line) => line.split(" ").slice(0, 2).join(" ")),
+      [
+        ...[
+          `${one.sessionId} joins`,
+          `${other.sessionId} joins`,
+          `${one.sessionId}: salve`,
+          `${one.sessionId}: vale`,
+        ],
+        ...[`${one.sessionId} leaves`, `${late.sessionId} joins`, `${late.sessionId}: iterum`],
+      ],
+    );
+    await until("the other node says the same", () => heard.length === 3);
+    assert.is(heard.at(-1), all.at(-1));
+    await Promise.all([late.leave(), other.leave()]);
+  },
+);
+
 test.run();
