@@ -55,6 +55,18 @@ const handler = defineRoom(replicated(LobbyLike)).filterBy(["mode"]);
 handler.name = "lobby";
 matchMaker.addRoomType(handler);
 
+const sorted = defineRoom(
+  replicated(
+    class extends LobbyLike {
+      override maxClients = 3;
+    },
+  ),
+)
+  .filterBy(["mode"])
+  .sortBy({ clients: -1 });
+sorted.name = "sorted";
+matchMaker.addRoomType(sorted);
+
 const programs = new ColyseusPrograms();
 matchMaker.setup(undefined as never, new TestudoDriver(programs.listings), "");
 const sessions = new Sessions({
@@ -179,6 +191,23 @@ test("[Y26] join finds rooms and makes none, create always makes one, joinById t
   assert.match(await refusal(ask("joinById", second.roomId)), "is full or locked");
   assert.is((await ask("join", "lobby", { mode })).roomId, first.roomId);
   assert.match(await refusal(ask("joinById", "unknown00")), /not found|disposed|unknown00/);
+});
+
+test("[Y26] of several rooms the one that sortBy() puts first is filled first", async () => {
+  for (const [name, expected] of [
+    ["lobby", 0],
+    ["sorted", 1],
+  ] as const) {
+    const mode = newMode();
+    const rooms = [await ask("create", name, { mode }), await ask("create", name, { mode })];
+    await ask("joinById", rooms[1]?.roomId ?? "", {});
+    const { roomId } = await ask("joinOrCreate", name, { mode });
+    assert.is(
+      rooms.findIndex((room) => room.roomId === roomId),
+      expected,
+      name,
+    );
+  }
 });
 
 test("[Y26] a room that has just ended is passed over: whoever comes then gets a new one", async () => {
