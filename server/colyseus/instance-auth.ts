@@ -1,5 +1,6 @@
 import { type AuthContext, type Client, CloseCode, ErrorCode, Room, ServerError } from "@colyseus/core";
 import { type AuthOutcome, authFailed, unasked } from "../session/auth-outcome.ts";
+import { checkPlainData } from "../session/plain-data.ts";
 import { SessionError } from "../session/session-error.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { partsOf } from "./room-parts.ts";
@@ -90,6 +91,8 @@ export async function askAuth(
     const result: unknown = await hook.call(room, client, options, context);
     if (hasClosed()) return authFailed(CloseCode.WITH_ERROR, "already disconnected");
     if (!result) return authFailed(ErrorCode.AUTH_FAILED, "onAuth failed");
+    checkPlainData(result, "what onAuth returns");
+    checkPlainData(client.userData, "client.userData");
     return { type: "passed", auth: result, userData: client.userData };
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: unknown };

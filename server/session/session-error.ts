@@ -24,6 +24,7 @@ export type SessionErrorCode =
   | "OVERLOADED"
   | "MUTATION_OUTSIDE_LOG"
   | "NOT_SUPPORTED"
+  | "NOT_PLAIN_DATA"
   | "NOT_IN_ROOM"
   | "APPLICATION";
 

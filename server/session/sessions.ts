@@ -4,6 +4,7 @@ import { Attached } from "./attached.ts";
 import type { AuthOutcome } from "./auth-outcome.ts";
 import { DivergenceWatches } from "./divergence/divergence-watches.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
+import { checkPlainData } from "./plain-data.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import { RoomMarks } from "./room-mark.ts";
 import type { RoomPrograms } from "./room-program.ts";
@@ -120,7 +121,7 @@ export class Sessions {
 
   /**
    * The room of a filter key, made if there is none (`fresh`: in any case).
-   * @throws SessionError ROOM_CREATE_FAILED with onCreate's words, ROOMS_TOO_MANY, OVERLOADED, NO_LEADER
+   * @throws SessionError NOT_PLAIN_DATA, ROOM_CREATE_FAILED with onCreate's words, ROOMS_TOO_MANY, OVERLOADED, NO_LEADER
    */
   async allocate(wish: {
     key: string;
@@ -129,6 +130,7 @@ export class Sessions {
     fresh: boolean;
     exclude: string | null;
   }): Promise<string> {
+    checkPlainData(wish.options, "options");
     const key = wish.fresh ? `${wish.key}\n${this.#token()}` : wish.key;
     const group = groupOfKey(key, this.machines.length);
     const roomId = roomIdFor(group, this.#options.random);
@@ -142,11 +144,16 @@ export class Sessions {
     return (unlessRefused(result) as { roomId: string }).roomId;
   }
 
-  /** @returns false if the room is full, locked or going away */
+  /**
+   * @returns false if the room is full, locked or going away
+   * @throws SessionError NOT_PLAIN_DATA
+   */
   async reserve(
     roomId: string,
     seat: { sessionId: string; options: unknown; auth: unknown; seconds: number },
   ): Promise<boolean> {
+    checkPlainData(seat.options, "options");
+    checkPlainData(seat.auth, "auth");
     const result = await this.#proposeToRoom(roomId, "reserve", (sequence) => ({
       ...seat,
       sequence,
@@ -203,6 +210,7 @@ export class Sessions {
 
   /** Runs a method of the room on every replica: the way for changes from outside (design 5.4). */
   async call(roomId: string, method: string, data: unknown[]): Promise<unknown> {
+    checkPlainData(data, "data");
     const result = await this.#proposeToRoom(roomId, "call", (sequence) => ({
       sequence,
       roomId,

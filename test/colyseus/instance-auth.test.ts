@@ -28,6 +28,9 @@ class DoorRoom extends Room {
     await waits;
     if (name === "nobody") return false;
     if (name === "banned") throw new ServerError(4_303, "you are banned");
+    if (name === "wild") return { deck: { cards: new Map() } };
+    if (name === "cunning") client.userData = [() => 1];
+    if (name === "cunning") return true;
     if (name === "broken") throw new Error("the database is gone");
     client.userData = { seen: asked.length };
     return name === "yes" ? true : { name };
@@ -87,6 +90,9 @@ const classes = {
 for (const [name, roomClass] of Object.entries(classes)) await defineTestRoom(name, roomClass);
 
 const context: AuthContext = { token: "a token", headers: new Headers(), ip: "" };
+
+const plainOnly =
+  "only plain data goes through the log (null, booleans, numbers, strings, Dates, Uint8Arrays, arrays and ordinary objects of them)";
 
 /** As the node does that has the client's socket. */
 function ask(scene: Scene, sessionId: string, hasClosed = () => false): Promise<AuthOutcome> {
@@ -171,6 +177,8 @@ test("[Y28] who fails it is told why, and leaves no seat behind", async () => {
       ["nobody", 525, "onAuth failed"],
       ["banned", 4_303, "you are banned"],
       ["broken", 526, "the database is gone"],
+      ["wild", 526, `what onAuth returns.deck.cards is a Map: ${plainOnly}`],
+      ["cunning", 526, `client.userData[0] is a function: ${plainOnly}`],
     ] as const) {
       const scene = new Scene();
       await scene.create(name);

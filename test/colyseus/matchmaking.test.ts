@@ -14,10 +14,12 @@ import { defineTestRoom, inMacrotask, joinAck, RecordingSocket } from "./machine
 
 class LobbyLike extends Room {
   static asked: unknown[] = [];
+  static says: unknown = null;
   static override onAuth(token: string | undefined, options: { user?: string }): Promise<unknown> {
     LobbyLike.asked.push([token, options]);
     if (options.user === "throws") throw new Error("cursed in onAuth");
     if (options.user === "rejects") return Promise.reject(new Error("cursed in onAuth"));
+    if (LobbyLike.says !== null) return Promise.resolve(LobbyLike.says);
     return Promise.resolve(options.user === "banned" ? false : { user: options.user ?? "nobody" });
   }
 
@@ -179,6 +181,22 @@ test("[Q17] a static onAuth that throws or rejects refuses this client with its 
     assert.match(await refusal(ask("joinById", roomId, { user })), "cursed in onAuth");
   }
   assert.is((await ask("joinOrCreate", "lobby", { mode })).roomId, roomId);
+});
+
+test("[Y30] what would arrive as something else is refused, with its path", async () => {
+  const mode = newMode();
+  LobbyLike.says = { friends: [new Set()] };
+  assert.match(
+    await refusal(ask("joinOrCreate", "lobby", { mode })),
+    "auth.friends[0] is a Set: only plain data",
+  );
+  LobbyLike.says = null;
+  assert.match(await refusal(ask("create", "lobby", { mode, at: new URL("ws://a") })), "options.at is a URL");
+  const { roomId } = await ask("joinOrCreate", "lobby", { mode });
+  assert.match(await refusal(sessions.call(roomId, "end", [() => 1])), "data[0] is a function");
+  const knot: unknown[] = [];
+  knot.push(knot);
+  assert.match(await refusal(sessions.call(roomId, "end", knot)), "more than 100 levels deep");
 });
 
 test("[Y26] join finds rooms and makes none, create always makes one, joinById takes that very one until it is full", async () => {
