@@ -5,7 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { z } from "zod";
 import { bytesFrame, defineTestRoom, joinAck, leaveFrame, messageFrame } from "./machine-harness.ts";
-import { Scene } from "./scene.ts";
+import { type Player, Scene } from "./scene.ts";
 
 const Diary = schema({ count: t.number() }, "Diary");
 
@@ -29,6 +29,13 @@ class DiaryRoom extends Room<{ state: InstanceType<typeof Diary> }> {
       client.send("told", text);
       this.broadcast("all told", text);
       this.broadcast("others told", text, { except: client });
+    });
+    this.onMessage("tell later", (client, text) => {
+      this.state.count += 1;
+      client.send("told later", text, { afterNextPatch: true });
+      client.sendBytes("bytes later", Uint8Array.of(7), { afterNextPatch: true });
+      this.broadcast("others told later", text, { except: [client], afterNextPatch: true });
+      client.send("told", text);
     });
     this.onMessage("leave me", (client) => client.leave(4100));
     this.onMessage("close all", () => void this.disconnect());
@@ -235,6 +242,28 @@ test("[Y8] a client gets what it is sent once, from the replica that it is attac
     ["a", "b", "c"].map(patches),
     before.map((count) => count + 1),
   );
+});
+
+test("[Y31] what is said afterNextPatch comes right behind the patch, once, wherever its clients are", async () => {
+  const { scene } = await diaryScene();
+  const one = await scene.join("p1", "A");
+  const other = await scene.join("p2", "B");
+  await scene.tick(60);
+  const heard = (player: Player, from: number) =>
+    player.frames.slice(from).flatMap((frame) => {
+      if (frame.type === "message") return [frame.name];
+      return frame.type === "other" && frame.code === Protocol.ROOM_STATE_PATCH ? ["patch"] : [];
+    });
+  const [ofOne, ofOther] = [one.frames.length, other.frames.length];
+  await scene.send("p1", "tell later", "salve");
+  assert.equal([heard(one, ofOne), heard(other, ofOther)], [["told"], []]);
+  await scene.tick(60);
+  await scene.tick(60);
+  assert.equal(heard(one, ofOne), ["told", "patch", "told later"]);
+  assert.equal(heard(other, ofOther), ["patch", "others told later"]);
+  assert.ok(one.frames.some((frame) => frame.type === "other" && frame.code === Protocol.ROOM_DATA_BYTES));
+  const [a, b, c] = scene.hashes();
+  assert.equal([b, c], [a, a]);
 });
 
 test("[Y8] what was said before is not said again when a log is replayed, or a checkpoint restored", async () => {
