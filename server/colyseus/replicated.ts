@@ -33,6 +33,11 @@ export interface ReplicatedRoom {
    * @returns what the method returns or resolves with; rejects with what it throws
    */
   propose(method: string, ...data: unknown[]): Promise<unknown>;
+  /**
+   * Runs `act` on one node only, outside of the log: for what counts, tells or pays, and does not change the room. As a rule
+   * once; not at all if that node dies just then; never on replay. A failure is a line in the log.
+   */
+  onPrimary(act: () => unknown): void;
 }
 // biome-ignore lint/suspicious/noExplicitAny: as of a mixin's base
 type Proposing = new (...args: any[]) => ReplicatedRoom;
@@ -229,11 +234,29 @@ function matchmakingMethods(stock: Record<string, Callback>): Record<string, Cal
       if (applying(this) !== null) return (this as unknown as Record<string, Callback>)[method]?.(...data);
       return await seam.sessions().call(this.roomId, method, data);
     },
+    onPrimary(this: Room, act: () => unknown) {
+      const seam = applying(this);
+      if (seam === null)
+        throw outside(`${this.constructor.name}.onPrimary()`, "was called outside of the room");
+      if (seam.environment.isPrimary())
+        actOutside(act, (error) => seam.environment.report(error, "onPrimary"));
+    },
     onBeforeShutdown(this: Room) {
       // A node that stops does not end its replicated rooms: they go on elsewhere.
       if (applying(this) !== null) stock["onBeforeShutdown"]?.call(this);
     },
   };
+}
+
+function actOutside(act: () => unknown, failed: (error: unknown) => void): void {
+  outsideWorld(() => {
+    try {
+      const result = act();
+      if (isThenable(result)) result.then(undefined, failed);
+    } catch (error) {
+      failed(error);
+    }
+  });
 }
 
 /** Where the stock room meets its clients. */

@@ -6,6 +6,8 @@ export interface RoomHost {
   readonly nodeId: string;
   readonly bootCount: number;
   readonly programs: RoomPrograms;
+  /** The command at hand is one of this node's own time as leader: never on replay, nor while a room is restored. */
+  isPrimary(): boolean;
   /** The socket that waits for this attachment, if it is this node's; handed out once. */
   takeSocket(attachId: number): LiveSocket | null;
   /** This node's client had given up before its attach was applied. */

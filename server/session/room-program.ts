@@ -24,6 +24,8 @@ export interface RoomEnvironment {
   deliver(seat: Seat, epoch: number, frame: Uint8Array): void;
   /** True if the seat's client is attached to this node: what is only for its socket need not be encoded elsewhere. */
   isHere(seat: Seat): boolean;
+  /** The command at hand is one of this node's own time as leader. */
+  isPrimary(): boolean;
   /** A promise of room code is open: the room is not at rest until it settles. A rejection is a result. */
   track(promise: PromiseLike<unknown>, what: string): void;
   /** Like `track`, where a rejection is the ordinary end and nobody's failure. */

@@ -184,6 +184,10 @@ export class RoomReplica implements RoomEnvironment {
     this.#sockets.deliver(seat, epoch, frame);
   }
 
+  isPrimary(): boolean {
+    return this.#host.isPrimary();
+  }
+
   isHere(seat: Seat): boolean {
     return this.#sockets.has(seat);
   }

@@ -24,7 +24,10 @@ import type {
 } from "./session-menu.ts";
 import { sessionMenu } from "./session-menu.ts";
 
-export type SessionMachineHost = MachineRoomsHost;
+export interface SessionMachineHost extends Omit<MachineRoomsHost, "isPrimary"> {
+  /** This node leads the group, and has since that term began. */
+  leads(term: number): boolean;
+}
 
 /** The key of the group's own part; rooms are keyed by their id. */
 const directoryKey = "";
@@ -45,9 +48,13 @@ export class SessionMachine implements Machine, SessionCommands {
   readonly #rooms: MachineRooms;
   #directory = new RoomDirectory();
   #directoryIndex = 0;
+  /** Of the command at hand. */
+  #term: number | null = null;
 
-  constructor(host: SessionMachineHost) {
-    this.#host = host;
+  constructor(given: SessionMachineHost) {
+    this.#host = given;
+    const isPrimary = () => this.#term !== null && given.leads(this.#term);
+    const host = { ...given, isPrimary };
     this.#rooms = new MachineRooms({ host, dirt: this.#dirt, notServed: (roomId) => this.notServed(roomId) });
   }
 
@@ -112,7 +119,10 @@ export class SessionMachine implements Machine, SessionCommands {
       wallTimeMs: applied.wallTimeMs,
       origin: { nodeId: applied.id.nodeId, bootCount: applied.id.bootCount },
     };
-    return sessionMenu.apply(this, applied.command, context) as ApplyResult;
+    this.#term = applied.term;
+    const result = sessionMenu.apply(this, applied.command, context) as ApplyResult;
+    this.#term = null;
+    return result;
   }
 
   // ---- the group's own part ---------------------------------------------------------------------------------------

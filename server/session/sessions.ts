@@ -290,6 +290,10 @@ export class Sessions {
       programs,
       log,
       encodeAck,
+      leads: (term) => {
+        const lead = this.#bound.lead(group);
+        return lead.leaderId === nodeId && lead.term === term;
+      },
       takeSocket: (attachId) => {
         const socket = this.#waitingSockets.get(attachId) ?? null;
         this.#waitingSockets.delete(attachId);

@@ -90,6 +90,8 @@ export class Replica {
   /** What compares the rooms; by default nothing does. */
   divergences: DivergenceWatch | null = null;
   readonly orphans: { roomId: string; sessionId: string; epoch: number }[] = [];
+  /** It leads since this term began. */
+  leadsTerm: number | null = null;
   readonly errors: object[] = [];
   readonly acted: RoomActing[] = [];
   readonly nodeId: string;
@@ -111,6 +113,7 @@ export class Replica {
       programs: this.programs,
       encodeAck,
       log: { warn: (fields) => this.warnings.push(fields), error: (fields) => this.errors.push(fields) },
+      leads: (term) => term === this.leadsTerm,
       takeSocket: (attachId) => this.sockets.get(attachId) ?? null,
       orphaned: (roomId, sessionId, epoch) => this.orphans.push({ roomId, sessionId, epoch }),
       roomAdded: () => {},

@@ -364,6 +364,7 @@ test("[D21] a snapshot that replaces a room is not its end: only rooms that it l
     watch: noRoomWatch,
     marks: new RoomMarks(),
     log: { warn: () => {}, error: () => {} },
+    leads: () => false,
     takeSocket: () => null,
     orphaned: () => {},
     roomAdded: () => {},

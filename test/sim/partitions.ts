@@ -38,6 +38,7 @@ export class Partitions {
 
   happen(kind: PartitionKind, id: string): void {
     if (kind === "flap") return this.#flap(id);
+    if (kind === "bridge" && this.#parts.chance.hits(0.5)) return this.#shakyBridge();
     const cut = this.#cutOf(kind, id);
     if (cut === null) return;
     const { chance } = this.#parts;
@@ -129,6 +130,28 @@ export class Partitions {
     const there = others.slice(0, others.length / 2);
     const what = `${id} is the bridge between ${here.join(", ")} and ${there.join(", ")}`;
     return { directions: between(here, there), what };
+  }
+
+  /** Who sees both camps loses its link to the leader again and again, while the other camp wants its vote. */
+  #shakyBridge(): void {
+    const { chance, coverage } = this.#parts;
+    const leader = this.#aLeader();
+    if (leader === null) return;
+    const id = chance.pick(this.#otherThan(leader));
+    const ms = chance.between(300, 2_000);
+    coverage.hit("bridges");
+    this.#cut(this.#bridge(id), ms);
+    this.#shake(id, leader, ms);
+  }
+
+  #shake(id: string, other: string, leftMs: number): void {
+    const { chance, later } = this.#parts;
+    const waitMs = chance.wait(120);
+    if (waitMs > leftMs) return;
+    later(waitMs, () => {
+      this.#cluster.network.dropLink(id, other);
+      this.#shake(id, other, leftMs - waitMs);
+    });
   }
 
   #flap(id: string): void {
