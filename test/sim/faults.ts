@@ -54,6 +54,9 @@ const diskKinds: readonly Kind[] = [
 /** Where little is done, and groups sleep, this comes more often. */
 const ofSleepers: readonly Kind[] = ["startle", "startle", "startle", "loss", "loss", "transfer"];
 
+/** And this where leaders hold leases: who has promised one is asked for its vote. */
+const ofLeases: readonly Kind[] = ["bridge", "bridge", "bridge"];
+
 /** What befalls a snapshot between two chunks, and while it is being swapped in. */
 const chunkHits = ["sender", "receiver", "link", "disk", "disk", "disk"] as const;
 const swapHits = ["sender", "lead", "lead", "receiver", "link"] as const;
@@ -101,7 +104,11 @@ export class Faults {
     const share = chance.pick([0.25, 0.5, 0.8]);
     const some = all.filter(() => chance.hits(share));
     const mixture = chance.hits(0.2) ? diskKinds : some.length === 0 ? all : some;
-    this.#kinds = pace === 1 ? mixture : [...mixture, ...ofSleepers];
+    this.#kinds = [
+      ...mixture,
+      ...(pace === 1 ? [] : ofSleepers),
+      ...(clocksKeepTime && pace !== 1 ? ofLeases : []),
+    ];
     this.#pace = pace;
     this.#meanMs =
       (pace === 1 ? 1 : 2) * (chance.hits(0.5) ? chance.between(40, 150) : chance.between(150, 700));

@@ -38,7 +38,7 @@ export class Partitions {
 
   happen(kind: PartitionKind, id: string): void {
     if (kind === "flap") return this.#flap(id);
-    if (kind === "bridge" && this.#parts.chance.hits(0.5)) return this.#shakyBridge();
+    if (kind === "bridge" && this.#parts.chance.hits(0.7)) return this.#shakyBridge();
     const cut = this.#cutOf(kind, id);
     if (cut === null) return;
     const { chance } = this.#parts;
@@ -146,7 +146,7 @@ export class Partitions {
 
   #shake(id: string, other: string, leftMs: number): void {
     const { chance, later } = this.#parts;
-    const waitMs = chance.wait(120);
+    const waitMs = chance.wait(80);
     if (waitMs > leftMs) return;
     later(waitMs, () => {
       this.#cluster.network.dropLink(id, other);
