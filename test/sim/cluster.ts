@@ -215,6 +215,7 @@ export class Cluster<App extends SimApp = SimApp> {
   #failed(process: SimProcess<App>, error: unknown): void {
     // It ended of something else before it could.
     if (!process.isAlive) return;
+    this.#parts.laws.ending(process.nodeId, process.node.groups());
     const place = this.#places.get(process.nodeId);
     const isRemoved = (error as { code?: unknown }).code === "REMOVED";
     const isExpected =

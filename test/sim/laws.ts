@@ -370,17 +370,7 @@ export class Laws implements GroupFacts {
         });
         this.#goesBy(node, status);
       }
-      // In one turn a leader may commit, and hear that it leads no longer.
-      if (role === "leader" || seen?.role === "leader") {
-        const own = this.#log(node, id);
-        const ledTerm = role === "leader" ? term : (seen?.term ?? term);
-        this.commits(node, id, {
-          ...{ term: ledTerm, commitIndex },
-          // The others may have made it a quorum before its own disk was even given the entry.
-          termAt: (index) => own.termAt(index) ?? this.messages.told(id, ledTerm, index),
-          configurations: () => this.configurations(node, id, statuses),
-        });
-      } else {
+      if (!this.#commitsAsLeader(node, status, statuses)) {
         const { committed } = this.#group(id);
         hold(
           commitIndex <= committed.length,
@@ -421,6 +411,27 @@ export class Laws implements GroupFacts {
       () =>
         `${node} appends a configuration of group ${id} at ${last.index}, before that of ${before?.index} is committed`,
     );
+  }
+
+  /** A process ends, in the middle of a turn: what it has committed in that turn may be on its disk already. */
+  ending(node: string, statuses: readonly GroupStatus[]): void {
+    for (const status of statuses) this.#commitsAsLeader(node, status, statuses);
+  }
+
+  /** False: it did not lead. In one turn a leader may commit, and hear that it leads no longer. */
+  #commitsAsLeader(node: string, status: GroupStatus, statuses: readonly GroupStatus[]): boolean {
+    const { id, role, term, commitIndex } = status;
+    const seen = this.#seen.get(`${node} ${id}`);
+    if (role !== "leader" && seen?.role !== "leader") return false;
+    const own = this.#log(node, id);
+    const ledTerm = role === "leader" ? term : (seen?.term ?? term);
+    this.commits(node, id, {
+      ...{ term: ledTerm, commitIndex },
+      // The others may have made it a quorum before its own disk was even given the entry.
+      termAt: (index) => own.termAt(index) ?? this.messages.told(id, ledTerm, index),
+      configurations: () => this.configurations(node, id, statuses),
+    });
+    return true;
   }
 
   /** As it will be once the save in flight is durable. */
