@@ -209,4 +209,50 @@ test("[R12] a leader never overwrites or deletes entries of its log: it only app
   assert.equal(cluster.commandsApplied(leader), ["x", "y"]);
 });
 
+test("[R20] of an append that begins before what is committed only the rest is news (§5.4.3)", () => {
+  const cluster = new RaftCluster();
+  const raft = cluster.raft("a");
+  append(cluster, "a", "b", { term: 1, entries: [entry(1, 1), entry(2, 1), entry(3, 1)], commitIndex: 2 });
+  while (cluster.completeWrite("a"));
+  cluster.packets = [];
+  // Wholly committed here: nothing is asked of it, and nothing is taken from it.
+  append(cluster, "a", "b", {
+    term: 1,
+    prevLogIndex: 0,
+    prevLogTerm: 0,
+    entries: [entry(1, 1)],
+    commitIndex: 2,
+  });
+  while (cluster.completeWrite("a"));
+  assert.equal(
+    answersOf(cluster, "a").map((one) => one.success && one.receivedIndex),
+    [2],
+  );
+  // Reaching beyond it: a new leader's entries behind the commit index take the place of what is there.
+  cluster.packets = [];
+  append(cluster, "a", "c", {
+    ...{ term: 2, prevLogIndex: 1, prevLogTerm: 1, commitIndex: 2 },
+    entries: [entry(2, 1), entry(3, 2), entry(4, 2)],
+  });
+  while (cluster.completeWrite("a"));
+  assert.equal(
+    answersOf(cluster, "a").map((one) => one.success && [one.receivedIndex, one.matchIndex]),
+    [[4, 4]],
+  );
+  assert.is(raft.durableIndex, 4);
+  append(cluster, "a", "c", { term: 2, prevLogIndex: 3, prevLogTerm: 2 });
+  while (cluster.completeWrite("a"));
+  assert.is(answersOf(cluster, "a").at(-1)?.success, true, "entry 3 is of term 2 now");
+});
+
+test("[R20] an append whose entries do not follow on its own prevLogIndex ends the process", () => {
+  const cluster = new RaftCluster();
+  append(cluster, "a", "b", { term: 1, entries: [entry(1, 1), entry(2, 1)], commitIndex: 2 });
+  while (cluster.completeWrite("a"));
+  assert.throws(
+    () => append(cluster, "a", "c", { term: 3, prevLogIndex: 2, prevLogTerm: 1, entries: [entry(5, 3)] }),
+    /does not begin after its own prevLogIndex/,
+  );
+});
+
 test.run();

@@ -205,4 +205,50 @@ test("[R130] the last index of a term that is not above a given one", () => {
   );
 });
 
+test("[R130] what could only be a mistake ends the process", () => {
+  const log = new RaftLog(baseAt(2, 1), [entry(3, 1), entry(4, 2), entry(5, 2)]);
+  const wrong: [act: () => unknown, words: RegExp][] = [
+    [() => log.truncateFrom(2), /nothing to truncate at 2/],
+    [() => log.truncateFrom(6), /nothing to truncate at 6/],
+    [() => log.range(2, 4), /no entries 2 to 4/],
+    [() => log.range(3, 6), /no entries 3 to 6/],
+    [() => log.append([entry(7, 2)]), /entry 7 does not follow 5/],
+    [() => log.append([entry(6, 1)]), /entry 6 has term 1 after term 2/],
+    [() => log.compact(baseAt(4, 1)), /base \(1, 4\) is not the log's/],
+  ];
+  for (const [act, words] of wrong) assert.throws(act, words);
+  assert.equal(log.range(3, 5), [entry(3, 1), entry(4, 2), entry(5, 2)]);
+  log.append([entry(6, 2)]);
+  assert.throws(() => log.compact(baseAt(6, 2)), /base 6 is beyond what is durable, 5/);
+});
+
+test("[R130] there is something to save as long as not all was handed out", () => {
+  const log = new RaftLog(baseAt(0, 0), []);
+  assert.is(log.hasUnsaved, false);
+  assert.equal(log.takeUnsaved(), []);
+  log.append([entry(1, 1)]);
+  assert.is(log.hasUnsaved, true);
+  log.takeUnsaved();
+  assert.is(log.hasUnsaved, false);
+  log.saved({ term: 1, index: 7 });
+  log.saved({ term: 2, index: 1 });
+  assert.is(log.durableIndex, 0, "nobody knows these saves");
+  log.saved({ term: 1, index: 1 });
+  assert.is(log.durableIndex, 1);
+});
+
+test("[R130] a base does not go back, and stands for the configuration as of it", () => {
+  const log = new RaftLog(baseAt(0, 0), [entry(1, 1), entry(2, 1), entry(3, 1)]);
+  const base = { ...baseAt(2, 1), configuration: of("a", "b") };
+  log.compact(base);
+  assert.is(log.base, base);
+  assert.equal(log.membership.at(2), base.configuration);
+  assert.throws(() => log.membership.at(1), /the configuration as of 1 is forgotten/);
+  for (const older of [baseAt(1, 1), baseAt(2, 1)]) {
+    log.compact(older);
+    assert.is(log.base, base);
+  }
+  assert.equal([log.termAt(1), log.termAt(2), log.termAt(3)], [null, 1, 1]);
+});
+
 test.run();
