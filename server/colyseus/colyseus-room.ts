@@ -95,6 +95,11 @@ export class ColyseusRoom implements RoomProgram {
     );
   }
 
+  tokenShown(seat: Seat): void {
+    const client = this.#clients.get(seat.sessionId);
+    if (client !== undefined) client.hasToken = true;
+  }
+
   drop(seat: Seat, code: number): void {
     this.#clients.get(seat.sessionId)?.connectionLost(code);
   }

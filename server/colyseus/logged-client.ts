@@ -53,6 +53,8 @@ export class LoggedClient {
   leaveCode: number | null = null;
   /** Its onDrop or onLeave has not finished: it may still call allowReconnection(). The room is not at rest meanwhile. */
   isLeaving = false;
+  /** It has shown its token. */
+  hasToken = false;
   /** What onAuth of the instance said where the client is; asked for once, while it joins. */
   authOutcome: AuthOutcome = unasked;
   readonly #room: LoggedClientRoom;

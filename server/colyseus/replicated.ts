@@ -315,11 +315,13 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
 }
 
 /**
- * A seat that was attached again had been kept, so its player had joined: a connection that ends before its client could
- * acknowledge it must not cost the seat. The stock room looks at each connection for itself, and would refuse.
+ * A seat that was attached again had been kept, so its player had joined, and so had who shows the token that is given by
+ * joining: a connection that ends before its client's acknowledgement has arrived must not cost the seat. The stock room
+ * looks at each connection for itself, and would refuse.
  */
 function letRejoin(client: LoggedClient): void {
-  if (client.epoch > 1 && client.state === ClientState.LEAVING) delete client._enqueuedMessages;
+  if ((client.epoch > 1 || client.hasToken) && client.state === ClientState.LEAVING)
+    delete client._enqueuedMessages;
 }
 
 /** Where the stock room calls the user's code: promises are counted, so that a room is saved at rest only. */

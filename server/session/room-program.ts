@@ -55,6 +55,8 @@ export interface RoomProgram {
     seat: Seat,
     fields: { readonly skipHandshake: boolean; readonly reconnecting: boolean; readonly auth: AuthOutcome },
   ): Promise<void>;
+  /** Its client has shown the token that it got by joining: it had joined, also if its word of that was lost on the way. */
+  tokenShown(seat: Seat): void;
   /** The seat's connection is gone. */
   drop(seat: Seat, code: number): void;
   /** Waiting for a reconnection. */

@@ -380,6 +380,7 @@ export class RoomReplica implements RoomEnvironment {
       return refusal("SEAT_EXPIRED", `room ${this.roomId} no longer keeps a seat for ${sessionId}`);
     if (!seat.accepts(token)) return refusal("TOKEN_REFUSED", "reconnection token invalid or already used");
     // The old connection may still look open: a node that was just killed, or a phone that changed its network.
+    this.program.tokenShown(seat);
     if (this.program.isPresent(seat)) this.#detach(seat, abnormalClosure);
     this.#settleLeaves();
     if (this.program.isKept(seat)) return seat;

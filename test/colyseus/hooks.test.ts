@@ -123,6 +123,24 @@ test("[Y3] hooks run in Colyseus's order with Colyseus's arguments, on every rep
   assert.equal(diaries, [diaries[0], diaries[0], diaries[0]]);
 });
 
+test("[Y33] who shows its token had joined, also if its word of that was lost with its node", async () => {
+  const { scene, since } = await diaryScene();
+  await scene.reserve("keep1");
+  // Its node dies before the client's acknowledgement is agreed; nobody knows yet that it has.
+  await scene.value(scene.log.attach("A", scene.roomId, "keep1", { attachId: 77, token: "the first token" }));
+  scene.player("keep1").token = "the first token";
+  since();
+  const { epoch } = (await scene.reconnect("keep1", "B")) as { epoch: number };
+  assert.is(epoch, 2);
+  assert.equal(since(), [
+    ["onDrop", "keep1", 1006],
+    ["onReconnect", "keep1", undefined],
+  ]);
+  assert.is((await scene.request("keep1", "sum", { a: 1, b: 2 }))?.payload, 3);
+  const [a, b, c] = scene.hashes();
+  assert.equal([b, c], [a, a]);
+});
+
 test("[Y4] a consented leave goes to onLeave alone, by frame or by close code; a lost connection to onDrop first", async () => {
   const { scene, since } = await diaryScene();
   for (const sessionId of ["keepA", "keepB", "gone"]) await scene.join(sessionId);
