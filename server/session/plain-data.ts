@@ -24,7 +24,7 @@ function check(value: unknown, path: string, depth: number): void {
   }
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null)
-    throw notPlain(path, `a ${value.constructor.name}`);
+    throw notPlain(path, `a ${value.constructor?.name ?? "thing of no class"}`);
   for (const [key, each] of Object.entries(value)) check(each, `${path}.${key}`, depth + 1);
 }
 

@@ -379,8 +379,8 @@ export class RoomReplica implements RoomEnvironment {
     if (seat === undefined)
       return refusal("SEAT_EXPIRED", `room ${this.roomId} no longer keeps a seat for ${sessionId}`);
     if (!seat.accepts(token)) return refusal("TOKEN_REFUSED", "reconnection token invalid or already used");
-    // The old connection may still look open: a node that was just killed, or a phone that changed its network.
     this.program.tokenShown(seat);
+    // The old connection may still look open: a node that was just killed, or a phone that changed its network.
     if (this.program.isPresent(seat)) this.#detach(seat, abnormalClosure);
     this.#settleLeaves();
     if (this.program.isKept(seat)) return seat;

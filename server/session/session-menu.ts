@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { ApplyResult } from "../group/machine.ts";
 import { type CommandContext, command, defineMenu } from "../menu/menu.ts";
-import { authOutcome } from "./auth-outcome.ts";
+import { authOutcome, unasked } from "./auth-outcome.ts";
 import { type Verdicts, verdictsSchema } from "./divergence/verdict.ts";
 import { type Message, messageCodec } from "./message-codec.ts";
 import type { Origin } from "./origins.ts";
@@ -65,7 +65,8 @@ const attach = z.object({
   /** Its client numbers its commands itself, and waits for the first acknowledgement. */
   wrapper: z.boolean(),
   skipHandshake: z.boolean(),
-  auth: authOutcome,
+  /** Logs that were written before rooms had an onAuth of their own have none. */
+  auth: authOutcome.default(unasked),
 });
 const detach = z.object({
   sequence,

@@ -197,6 +197,20 @@ test("[Y28] who fails it is told why, and leaves no seat behind", async () => {
     }
 });
 
+test("[Y28] a log from before there was such a thing is read as one in which nobody was asked", async () => {
+  const scene = new Scene();
+  await scene.create("catching only");
+  await scene.reserve("p1");
+  const attach = {
+    ...{ roomId: scene.roomId, sessionId: "p1", attachId: 7, token: "t" },
+    presentedToken: null,
+  };
+  const older = { ...attach, wrapper: false, skipHandshake: false };
+  await scene.value(scene.log.next("A", "attach", older, scene.roomId));
+  assert.is(scene.room("B").clients.length, 1);
+  same(scene);
+});
+
 test("[Y28] who has left meanwhile does not join", async () => {
   const scene = new Scene();
   await scene.create("door");

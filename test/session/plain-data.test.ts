@@ -30,6 +30,7 @@ test("[Y30] anything else is refused, with the path", () => {
     [{ a: new Set() }, "value.a is a Set"],
     [{ a: new Float64Array(1) }, "value.a is a Float64Array"],
     [new (class extends Array {})(), null],
+    [Object.create(Object.create(null) as object), "value is a thing of no class"],
     [knot, "more than 100 levels deep, or refers to itself"],
   ] as const) {
     if (words === null) {
