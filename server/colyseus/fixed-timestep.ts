@@ -1,4 +1,5 @@
 import { type FixedTimestepCallback, type Room, type StepContext, TimestepException } from "@colyseus/core";
+import { failureWords } from "../session/failure.ts";
 import { outsideWorld } from "../session/sandbox.ts";
 import { isThenable } from "./room-hooks.ts";
 import { seamOfRoom } from "./seam.ts";
@@ -73,13 +74,16 @@ function advance(room: Room, step: FixedTimestepCallback, steps: FixedSteps, del
 
 /** A failure is told, and the next step is run as if nothing had been. */
 function runStep(room: Room, step: FixedTimestepCallback, context: StepContext): void {
+  const report = (error: unknown, where: string) =>
+    outsideWorld(() => seamOfRoom(room)?.environment.report(error, where));
   const failed = (error: unknown) => {
-    if (room.onUncaughtException === undefined) {
-      outsideWorld(() => seamOfRoom(room)?.environment.report(error, "timestep"));
-      return;
+    if (room.onUncaughtException === undefined) return report(error, "timestep");
+    try {
+      const told = new TimestepException(error as Error, failureWords(error));
+      room.onUncaughtException(told, "setFixedTimestep");
+    } catch (failure) {
+      report(failure, "onUncaughtException");
     }
-    const { message } = error as Error;
-    room.onUncaughtException(new TimestepException(error as Error, message), "setFixedTimestep");
   };
   try {
     const result: unknown = step(context);

@@ -1,5 +1,6 @@
 import { type AuthContext, type Client, CloseCode, ErrorCode, Room, ServerError } from "@colyseus/core";
 import { type AuthOutcome, authFailed, unasked } from "../session/auth-outcome.ts";
+import { failureCode, failureWords } from "../session/failure.ts";
 import { checkPlainData } from "../session/plain-data.ts";
 import { SessionError } from "../session/session-error.ts";
 import { LoggedClient } from "./logged-client.ts";
@@ -95,11 +96,9 @@ export async function askAuth(
     checkPlainData(client.userData, "client.userData");
     return { type: "passed", auth: result, userData: client.userData };
   } catch (error) {
-    const { code, message } = error as { code?: unknown; message?: unknown };
-    return authFailed(
-      Number.isInteger(code) ? (code as number) : ErrorCode.APPLICATION_ERROR,
-      typeof message === "string" ? message : String(error),
-    );
+    const code = failureCode(error);
+    const isCode = code !== undefined && Number.isSafeInteger(code);
+    return authFailed(isCode ? code : ErrorCode.APPLICATION_ERROR, failureWords(error));
   } finally {
     asking -= 1;
   }

@@ -21,11 +21,12 @@ class StepsRoom extends Room {
     });
   }
 
-  throwAt = -1;
+  throwAt = -2;
 
   readonly step: FixedTimestepCallback = (context) => {
     this.ticks.push(context.tick);
     if (context.tick === this.throwAt) throw new Error(`thrown at ${context.tick}`);
+    if (context.tick === this.throwAt + 1) throw null;
     this.last = context;
     this.copy = { ...context };
     for (let sub = 0; sub < context.subSteps; sub++) this.x += Math.sin(this.x + 1) * context.subDt;
@@ -36,7 +37,8 @@ class ToldRoom extends StepsRoom {
   told: unknown[] = [];
 
   override onUncaughtException(error: Error, method: string) {
-    this.told.push([error instanceof TimestepException, (error.cause as Error).message, method]);
+    this.told.push([error instanceof TimestepException, error.message, method]);
+    if (error.cause === null) throw new Error("the listener fails too");
   }
 }
 
@@ -124,7 +126,13 @@ test("[Y27] a step that throws is told, and the next one is run", async () => {
     await scene.tick(100);
     const room = scene.room<ToldRoom>();
     assert.equal(room.ticks, upTo(4));
-    if (name === "told") assert.equal(room.told, [[true, "thrown at 2", "setFixedTimestep"]]);
+    if (name === "told") {
+      assert.equal(room.told, [
+        [true, "thrown at 2", "setFixedTimestep"],
+        [true, "null", "setFixedTimestep"],
+      ]);
+      assert.match(JSON.stringify(scene.first.warnings), "the listener fails too");
+    }
     const [a, b] = scene.hashes();
     assert.is(a, b);
   }

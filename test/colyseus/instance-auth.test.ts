@@ -31,6 +31,7 @@ class DoorRoom extends Room {
     if (name === "wild") return { deck: { cards: new Map() } };
     if (name === "cunning") client.userData = [() => 1];
     if (name === "cunning") return true;
+    if (name === "wordless") throw null;
     if (name === "broken") throw new Error("the database is gone");
     client.userData = { seen: asked.length };
     return name === "yes" ? true : { name };
@@ -177,6 +178,7 @@ test("[Y28] who fails it is told why, and leaves no seat behind", async () => {
       ["nobody", 525, "onAuth failed"],
       ["banned", 4_303, "you are banned"],
       ["broken", 526, "the database is gone"],
+      ["wordless", 526, "null"],
       ["wild", 526, `what onAuth returns.deck.cards is a Map: ${plainOnly}`],
       ["cunning", 526, `client.userData[0] is a function: ${plainOnly}`],
     ] as const) {
