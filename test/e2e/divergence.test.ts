@@ -126,8 +126,11 @@ test("[V13] without a majority the room stands still, and goes on as its operato
     assert.is(code, 0, err);
     return out;
   };
-  // Who was found to differ before the other one was made to has no word in it.
-  assert.match(await rooms("list"), new RegExp(`${roomId} .*frozen: (n\\d \\(\\w+\\)( against )?){2,3}`));
+  // On a busy machine n2 is healed before n3 is corrupted: then it has n1's hash, and n1's word, which is one word still.
+  assert.match(
+    await rooms("list"),
+    new RegExp(`${roomId} .*frozen: (n\\d(, n\\d)* \\(\\w+\\)( against )?){2,3}`),
+  );
   assert.match(await rooms("thaw", roomId, "n1"), /goes on with what n1 has/);
   await cluster.until("it goes on everywhere", async () => {
     const all = await Promise.all(cluster.ids.map((id) => cluster.room(id, roomId)));
