@@ -122,6 +122,8 @@ export class RaftLog {
     if (batch?.stale !== true) {
       check(this.matches(index, term), `the saved entry (${term}, ${index}) is not the log's`);
       this.#durableIndex = Math.max(this.#durableIndex, index);
+      // What the other case below gave back to be saved again may be durable by this one: a base may pass over it.
+      this.#handedOutIndex = Math.max(this.#handedOutIndex, index);
     } else if (this.matches(index, term)) {
       // Truncated, and the very same entry appended again: this completion may be the old or the new save's. Taking it
       // for the new one could vouch for an entry that a save still under way removes; waiting for another could be for

@@ -165,6 +165,27 @@ test("[R130] whatever is appended, replaced, saved and forgotten, the log is a p
   for (const [what, times] of Object.entries(seen)) assert.ok(times > 100, `${what} ${times} times`);
 });
 
+test("[R130] an entry that was truncated, came again and is durable may be forgotten before it is saved once more", () => {
+  const real = new RaftLog(baseAt(0, 0), []);
+  const naive = new Naive();
+  const steps: readonly Step[] = [
+    { do: "append", count: 1 },
+    { do: "handOut" },
+    { do: "replace", back: 0, same: true },
+    { do: "handOut" },
+    { do: "land" },
+    { do: "append", count: 1 },
+    { do: "land" },
+    { do: "compact", to: 1 },
+    { do: "handOut" },
+  ];
+  for (const one of steps) {
+    run(real, naive, one);
+    compare(real, naive);
+  }
+  assert.equal(naive.writes.at(-1), [entry(2, 1)]);
+});
+
 test("[R130] a log gives what it is asked for within the limits, but at least one entry", () => {
   const sizes = fc.array(fc.nat(20), { minLength: 1, maxLength: 12 });
   const limits = fc.record({
