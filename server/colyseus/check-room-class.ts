@@ -1,6 +1,7 @@
 import { LobbyRoom, QueueRoom, RelayRoom, Room, RoomPlugin } from "@colyseus/core";
 import { firstPrivateName } from "../session/graph/private-name.ts";
 import { SessionError } from "../session/session-error.ts";
+import { cacheHooksOf } from "./room-cache.ts";
 import type { ReplicatedOptions } from "./seam.ts";
 
 const optionNames = new Set(["classes", "transient"]);
@@ -31,6 +32,29 @@ export function hiddenField(ofClass: object): string | null {
   return firstPrivateName(source) === null ? null : (privateField.exec(source)?.[1] ?? null);
 }
 
+/** One of the two alone would lose what it is for. */
+function checkCacheHooks(roomClass: new (...args: never[]) => Room): void {
+  const [one, other] = cacheHooksOf(roomClass);
+  if (other !== undefined) return;
+  const { name } = roomClass;
+  if (one !== undefined) {
+    const missing = one === "onCacheRoom" ? "onRestoreRoom" : "onCacheRoom";
+    refuse(
+      name,
+      `it has ${one} without ${missing}`,
+      `A room that saves by itself needs both: add ${missing}.`,
+    );
+  }
+  const hidden = hiddenField(roomClass);
+  if (hidden === null) return;
+  const ordinary = `Make it an ordinary field (private ${hidden.slice(1)})`;
+  refuse(
+    name,
+    `it keeps ${hidden} where nobody can see and save it`,
+    `${ordinary}, or save it by onCacheRoom and onRestoreRoom.`,
+  );
+}
+
 /**
  * Everything about a room class that this version cannot replicate, found when the room is defined and not in a match.
  * @throws SessionError NOT_SUPPORTED that names it, and what to do
@@ -47,14 +71,7 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
     }
   }
   const source = sourceOf(roomClass);
-  const hidden = hiddenField(roomClass);
-  if (hidden !== null) {
-    refuse(
-      name,
-      `it keeps ${hidden} where nobody can see and save it`,
-      `Make it an ordinary field: private ${hidden.slice(1)}.`,
-    );
-  }
+  checkCacheHooks(roomClass);
   const unsupported: [RegExp, string, string][] = [
     [/\bthis\s*\.\s*defineInput\s*\(/, "it uses defineInput()", "Use messages."],
     [/\bthis\s*\.\s*allowRewindState\s*\(/, "it uses allowRewindState()", "Leave it a plain room."],

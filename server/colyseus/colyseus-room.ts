@@ -8,6 +8,7 @@ import type { RoomTimers } from "../session/room-timers.ts";
 import type { Seat } from "../session/seat.ts";
 import { originOf } from "./clock-patch.ts";
 import { LoggedClient } from "./logged-client.ts";
+import { cachedPart } from "./room-cache.ts";
 import { graphOf, graphOptions, keptClients, type RoomGraph, type RoomGraphOptions } from "./room-graph.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import type { Seam } from "./seam.ts";
@@ -190,7 +191,8 @@ export class ColyseusRoom implements RoomProgram {
     const problems = this.#withGraph(checkGraph);
     if (problems.length === 0) return;
     const lines = problems.map(
-      ({ path, what, remedy }) => `${path.replace("room.fields.", "room.")} is ${what} (remedy: ${remedy})`,
+      ({ path, what, remedy }) =>
+        `${path.replace("room.fields.", "room.").replace("room.cached", "onCacheRoom()")} is ${what} (remedy: ${remedy})`,
     );
     throw new GraphError(
       "GRAPH_UNSAVABLE",
@@ -239,9 +241,11 @@ export class ColyseusRoom implements RoomProgram {
   /** Past clients that room code still holds are found by walking the graph, and then belong to it. */
   #withGraph<T>(act: (graph: RoomGraph, options: RoomGraphOptions) => T): T {
     const kept = this.#kept();
+    const cached = cachedPart(this.room, this.#seam);
     for (let past: readonly LoggedClient[] = []; ; ) {
       const options = graphOptions(this.room, this.#seam, this.#clients.values(), past);
-      const result = act(graphOf(this.room, this.#seam, this.#timers, kept, past), options);
+      const graph = { ...graphOf(this.room, this.#seam, this.#timers, kept, past), ...cached };
+      const result = act(graph, options);
       if (options.past.length === past.length) return result;
       past = options.past;
     }

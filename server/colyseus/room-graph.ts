@@ -86,6 +86,8 @@ export interface RoomGraph extends Record<string, unknown> {
   /** In the order of `room.clients`, then the kept ones. */
   readonly clients: SavedClient[];
   readonly past: PastClient[];
+  /** What `onCacheRoom` gave; not there if the room has none. */
+  readonly cached?: unknown;
 }
 
 /** What an instance of the stock Room has by itself, or gets later: never the user's. */

@@ -7,6 +7,7 @@ import { originOf, setOrigin } from "./clock-patch.ts";
 import type { ColyseusRoom } from "./colyseus-room.ts";
 import { setFixedSteps } from "./fixed-timestep.ts";
 import { LoggedClient } from "./logged-client.ts";
+import { restoreCached } from "./room-cache.ts";
 import {
   graphOptions,
   type PastClient,
@@ -75,6 +76,10 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
     seam.restoring = null;
   }
   await layOver(restoration, graph);
+  await restoreCached(restoration.room, graph);
+  // What onRestoreRoom may have begun besides is not the saved room's.
+  parts.clock.delayed = [...delayed];
+  seam.leaves.length = 0;
   settleTimers(restoration, graph);
   for (const client of clients.values()) program.adopt(client);
 }
@@ -215,7 +220,6 @@ async function layOver({ room, parts, seam }: Restoration, graph: RoomGraph): Pr
   Object.assign(parts._listing, graph.listing);
   Object.assign(parts.clock, graph.clock);
   setFixedSteps(room, graph.steps);
-  seam.leaves.length = 0;
 }
 
 /** Every timer as it was: those of onCreate by ordinal, the seats' and the room's own by where the stock room keeps them. */

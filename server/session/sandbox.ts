@@ -94,11 +94,16 @@ export function reportInWorld(error: unknown): boolean {
 
 /** Leaves the room's world for a moment: for what the node itself must do in the middle of an apply (sockets, logs). */
 export function outsideWorld<T>(act: () => T): T {
-  const world = current;
-  current = null;
+  return inWorld(null, act);
+}
+
+/** For a look that changes nothing and leaves nothing behind: nothing is drained. An apply is `runInWorld`. */
+export function inWorld<T>(world: World | null, act: () => T): T {
+  const outer = current;
+  current = world;
   try {
     return act();
   } finally {
-    current = world;
+    current = outer;
   }
 }

@@ -171,7 +171,8 @@ export class ClassRegistry {
   }
 }
 
-export const hooksRemedy = "onCacheRoom and onRestoreRoom, or transient";
+export const hooksRemedy =
+  "transient (onCreate makes it anew), with onCacheRoom and onRestoreRoom if it must be kept";
 
 export function isSchemaClass(candidate: ClassLike): boolean {
   return candidate.prototype instanceof Schema;
