@@ -10,6 +10,8 @@ class UnansweredError extends Error {
 
 type RootSchema<State> = new () => State;
 type MakeRoom = <State>(at: Endpoint, name: string, rootSchema?: RootSchema<State>) => Room<unknown, State>;
+/** How a latency is measured; the SDK does not export it by name. */
+export type LatencyOptions = NonNullable<Parameters<ColyseusSDK["getLatency"]>[0]>;
 type Fetch = NonNullable<ClientOptions["fetchFn"]>;
 
 /** What a node says of the cluster: its endpoints, or that it is a plain Colyseus server. */
@@ -79,8 +81,8 @@ export class NodeClient extends ColyseusSDK<SDKTypes> {
     return data;
   }
 
-  async measureMs(): Promise<number> {
-    return await this.getLatency({ timeout: this.#answerMs });
+  async measureMs(how: LatencyOptions): Promise<number> {
+    return await this.getLatency({ timeout: this.#answerMs, ...how });
   }
 
   /** The way into a room whose seat is known to every node. */

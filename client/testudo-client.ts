@@ -15,10 +15,10 @@ import {
   ServerError,
 } from "@colyseus/sdk";
 import { checkFailoverOptions, type FailoverOptions, type TestudoClientOptions } from "./client-options.ts";
-import { type Endpoint, EndpointList, endpointsMax, settingsUrl } from "./endpoints.ts";
+import { type Endpoint, EndpointList, endpointsMax, endpointUrl, settingsUrl } from "./endpoints.ts";
 import { FailoverRoom } from "./failover-room.ts";
 import { type Attempt, NoNodeAnsweredError } from "./no-node-answered-error.ts";
-import { mayAnswerElsewhere, NodeClient } from "./node-client.ts";
+import { type LatencyOptions, mayAnswerElsewhere, NodeClient } from "./node-client.ts";
 
 export type { FailoverOptions, TestudoClientOptions } from "./client-options.ts";
 export type { Endpoint } from "./endpoints.ts";
@@ -119,6 +119,23 @@ export class Client<ServerType extends SDKTypes = Untyped, UserData = Untyped> e
     this.#list = list;
   }
 
+  /**
+   * As the SDK's own: all are asked, and the nearest that answers is the one. The others stay the ways out, nearest first.
+   * @throws NoNodeAnsweredError
+   */
+  static override async selectByLatency<ServerType extends SDKTypes = Untyped, UserData = Untyped>(
+    endpoints: (string | EndpointSettings)[],
+    options: TestudoClientOptions = {},
+    latencyOptions: LatencyOptions = {},
+  ): Promise<Client<ServerType, UserData>> {
+    const urls = endpoints.map((one) => (typeof one === "string" ? endpointUrl(one) : settingsUrl(one)));
+    const client = new Client<ServerType, UserData>(urls, options);
+    const failed = await client.#measure(latencyOptions);
+    if (failed.length === client.endpoints.length) throw new NoNodeAnsweredError(failed);
+    client.settings = client.#node(client.endpoints[0] as Endpoint).settings;
+    return client;
+  }
+
   /** Every node known so far, nearest first; all of them once a room was joined. */
   get endpoints(): readonly Endpoint[] {
     return this.#list.all;
@@ -216,13 +233,20 @@ export class Client<ServerType extends SDKTypes = Untyped, UserData = Untyped> e
     for (const node of this.#nodes.values()) node.numbered = discovery.type === "testudo";
   }
 
-  async #measure(): Promise<void> {
-    const measured = await Promise.allSettled(
-      this.#list.all.map(async (endpoint) => [endpoint.url, await this.#node(endpoint).measureMs()] as const),
-    );
-    this.#list.measured(
-      new Map(measured.filter((one) => one.status === "fulfilled").map((one) => one.value)),
-    );
+  /** @returns those that did not answer */
+  async #measure(how: LatencyOptions = {}): Promise<Attempt[]> {
+    const latenciesMs = new Map<string, number>();
+    const failed: Attempt[] = [];
+    const measure = async (endpoint: Endpoint): Promise<void> => {
+      try {
+        latenciesMs.set(endpoint.url, await this.#node(endpoint).measureMs(how));
+      } catch (error) {
+        failed.push({ endpoint, error });
+      }
+    };
+    await Promise.all(this.#list.all.map(measure));
+    this.#list.measured(latenciesMs);
+    return failed;
   }
 
   #node(endpoint: Endpoint): NodeClient {

@@ -104,6 +104,40 @@ test("[W10] with order latency a node that answers goes before one that does not
   });
 });
 
+test("[W10] selectByLatency gives a client that goes to the nearest node that answers, and knows the others", async () => {
+  await cluster(async (_, nodes) => {
+    nodes[0].frozen = true;
+    const [frozen, ...live] = nodes.map(({ url }) => url);
+    const { hostname, port } = new URL(live[0] as string);
+    const settings = { hostname, port: Number(port), secure: false };
+    const client = await Client.selectByLatency([frozen as string, settings], quick, { pingCount: 2 });
+    assert.instance(client, Client);
+    assert.equal(
+      client.endpoints.map(({ url }) => url),
+      [live[0], frozen],
+    );
+    assert.is(client.settings.port, Number(port));
+    const room = (await client.joinOrCreate("arena")) as StubRoom;
+    assert.is(nodes[1].clients, 1);
+    assert.equal(client.endpoints.map(({ url }) => url).toSorted(), [frozen, ...live].toSorted());
+    await room.leave();
+  });
+});
+
+test("[W10] selectByLatency says of each node why it is not the one, if none is", async () => {
+  const gone = ["http://127.0.0.1:1", "http://127.0.0.1:2"];
+  try {
+    await Client.selectByLatency(gone, quick);
+    assert.unreachable();
+  } catch (error) {
+    assert.instance(error, NoNodeAnsweredError);
+    assert.equal(
+      (error as NoNodeAnsweredError).attempts.map(({ endpoint }) => endpoint.url).toSorted(),
+      gone,
+    );
+  }
+});
+
 test("[W10] rooms joined at once share one look around", async () => {
   await cluster(async (stub, nodes) => {
     const client = new Client(nodes[0].url, quick);
