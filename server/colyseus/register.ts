@@ -7,6 +7,7 @@ import nodeCrypto from "node:crypto";
 import { registerHooks, syncBuiltinESMExports } from "node:module";
 import { guardOutside } from "./outside-guard.ts";
 import { replaceChance } from "./room-chance.ts";
+import { printOnce } from "./room-lines.ts";
 import { replaceMicrotasks } from "./room-microtasks.ts";
 import { replaceTime } from "./room-time.ts";
 import { replaceTimers } from "./room-timer-functions.ts";
@@ -28,5 +29,6 @@ if ((globalThis as Record<symbol, unknown>)[registered] !== true) {
   replaceTimers();
   replaceMicrotasks();
   guardOutside();
+  printOnce();
   syncBuiltinESMExports();
 }
