@@ -1,0 +1,243 @@
+/** One node with a room for each thing that games do in their rooms; what each is for says its test. */
+import { type Client, type Delayed, defineRoom, defineServer, matchMaker, Room } from "@colyseus/core";
+import { schema, t } from "@colyseus/schema";
+import { type ReplicatedRoom, replicated, startTestudo } from "../../server/index.ts";
+import { BallsRoom, CratesRoom, HerdRoom } from "../colyseus/game-rooms.ts";
+
+// Libraries read these when they are loaded.
+const { random } = Math;
+const { now } = Date;
+const nextId = (): string => crypto.randomUUID();
+
+/** Whoever loses its node may come back. */
+class LineRoom<State extends object = object> extends Room<{ state: State }> {
+  override onDrop(client: Client): void {
+    this.allowReconnection(client, 60);
+  }
+}
+
+const CountState = schema({ n: t.number().default(0), text: t.string().default("") }, "CountState");
+type Count = InstanceType<typeof CountState>;
+
+class OrdinaryRoom extends LineRoom<Count> {
+  override state = new CountState();
+  override messages = { who: (client: Client) => [client.auth, client.userData] };
+
+  static override onAuth(): Promise<{ rank: number }> {
+    return Promise.resolve({ rank: 3 });
+  }
+  override onCreate(): void {
+    this.clock.setInterval(() => {
+      this.state.n++;
+      for (const client of this.clients) client.send("to you", [client.sessionId, this.state.n]);
+      this.broadcast("to all", this.state.n);
+    }, 100);
+  }
+  override onJoin(client: Client, { name }: { name: string }): void {
+    client.userData = { name, at: this.clients.length };
+  }
+}
+
+class AwaitingRoom extends LineRoom<Count> {
+  override state = new CountState();
+  override messages = {
+    add: async (_client: Client, amount: number) => {
+      const before = await Promise.resolve(this.state.n);
+      await this.clock.duration(2_000);
+      this.state.n = before + amount;
+      return [before, this.state.n];
+    },
+  };
+}
+
+class KeepingRoom extends Room<{ state: Count }> {
+  override state = new CountState();
+
+  override async onDrop(client: Client): Promise<void> {
+    this.state.text += "dropped ";
+    await this.allowReconnection(client, 60);
+    this.state.text += "back ";
+  }
+}
+
+class TimersRoom extends LineRoom<Count> {
+  override state = new CountState();
+  alarm: Delayed | null = null;
+  override messages = {
+    set: () => {
+      this.alarm = this.clock.setTimeout(() => {
+        this.state.n += 1;
+      }, 2_500);
+      this.clock.setTimeout(this.respawn, 2_500, 10);
+    },
+    look: () => [this.state.n, this.alarm?.active],
+  };
+  respawn(amount: number): void {
+    this.state.n += amount;
+  }
+}
+
+class LoopRoom extends LineRoom<Count> {
+  override state = new CountState();
+  override messages = {
+    begin: () => {
+      const again = (): void => {
+        this.state.n++;
+        this.clock.setTimeout(again, 50);
+      };
+      again();
+    },
+  };
+}
+
+class OutsideRoom extends LineRoom<Count> {
+  override state = new CountState();
+  override messages = {
+    timer: () => void setTimeout(() => this.state.n++, 1),
+    interval: () => void setInterval(() => this.state.n++, 1),
+    fetch: async () => await fetch("http://127.0.0.1:1"),
+    fine: () => ++this.state.n,
+  };
+}
+
+class RoutedRoom extends LineRoom<Count> {
+  override state = new CountState();
+
+  poke(amount: number): number {
+    this.state.n += amount;
+    return this.state.n;
+  }
+}
+
+export class Deck {
+  cards: number[] = [];
+  draw(): number | undefined {
+    return this.cards.pop();
+  }
+}
+
+class FieldsRoom extends LineRoom {
+  private readonly scores = new Map<string, { points: number }>();
+  private readonly seen = new Set<string>();
+  private readonly list: number[] = [];
+  private readonly alias = this.list;
+  private readonly byClient = new Map<Client, string>();
+  private readonly deck = new Deck();
+  /** As of @colyseus/command: made anew by onCreate. */
+  dispatcher = { room: this, run: (act: () => void) => act() };
+  override messages = {
+    play: (client: Client, points: number) => {
+      this.dispatcher.run(() => this.play(client, points));
+      return this.look();
+    },
+    look: () => this.look(),
+  };
+
+  override onJoin(client: Client): void {
+    this.byClient.set(client, `player ${this.byClient.size + 1}`);
+  }
+  override onReconnect(client: Client): void {
+    // One object an attachment, as in Colyseus.
+    const [old] = [...this.byClient.keys()].filter(({ sessionId }) => sessionId === client.sessionId);
+    if (old === undefined) return;
+    this.byClient.set(client, this.byClient.get(old) as string);
+    this.byClient.delete(old);
+  }
+  play(client: Client, points: number): void {
+    this.scores.set(client.sessionId, { points });
+    this.seen.add(`${client.sessionId}/${points}`);
+    this.list.push(points, -0, Number.NaN);
+    this.deck.cards.unshift(points);
+  }
+  look(): unknown {
+    return {
+      scores: [...this.scores].map(([, { points }]) => points),
+      seen: this.seen.size,
+      list: this.list.map((each) => (Object.is(each, -0) ? "-0" : String(each))),
+      same: this.alias === this.list,
+      players: [...this.byClient].map(([client, name]) => [name, this.clients.includes(client)]),
+      deck: [this.deck instanceof Deck, this.deck.cards],
+    };
+  }
+}
+
+class ThrowingRoom extends LineRoom<Count> {
+  override state = new CountState();
+  override messages = {
+    half: () => {
+      this.state.n++;
+      throw new Error("half done");
+    },
+    later: async () => {
+      this.state.n++;
+      await Promise.resolve();
+      throw new Error("half done later");
+    },
+  };
+}
+
+/** What it prints and what it counts is found in the nodes' own output. */
+class TellingRoom extends LineRoom {
+  declare onPrimary: ReplicatedRoom["onPrimary"];
+  override messages = {
+    tell: (_client: Client, what: string) => {
+      console.log(`<printed ${what}>`);
+      this.onPrimary(() => process.stdout.write(`<counted ${what}>\n`));
+      return what;
+    },
+  };
+}
+
+class ChanceRoom extends LineRoom {
+  ids: string[] = [];
+  override messages = {
+    roll: () => {
+      this.ids.push(nextId(), String(random()), String(now()), new Date().toISOString());
+      return this.ids;
+    },
+  };
+}
+
+/** `/test/ACT/ROOM`: what a route of the game's own may do. */
+const acts: Readonly<Record<string, (room: RoutedRoom & ReplicatedRoom) => unknown>> = {
+  propose: (room) => room.propose("poke", 5),
+  mutate: (room) => room.poke(1),
+  look: (room) => room.state.n,
+};
+
+const testudo = startTestudo();
+const server = defineServer({
+  ...testudo.serverOptions,
+  rooms: {
+    ordinary: defineRoom(replicated(OrdinaryRoom)),
+    awaiting: defineRoom(replicated(AwaitingRoom)),
+    keeping: defineRoom(replicated(KeepingRoom)),
+    timers: defineRoom(replicated(TimersRoom)),
+    loop: defineRoom(replicated(LoopRoom)),
+    outside: defineRoom(replicated(OutsideRoom)),
+    routed: defineRoom(replicated(RoutedRoom)),
+    fields: defineRoom(replicated(FieldsRoom, { classes: [Deck], transient: ["dispatcher"] })),
+    throwing: defineRoom(replicated(ThrowingRoom)),
+    telling: defineRoom(replicated(TellingRoom)),
+    chance: defineRoom(replicated(ChanceRoom)),
+    balls: defineRoom(replicated(BallsRoom, { transient: ["world"] })),
+    crates: defineRoom(replicated(CratesRoom)),
+    herd: defineRoom(replicated(HerdRoom, { transient: ["world", "moving"] })),
+  },
+});
+testudo.handleFirst((request, response) => {
+  const [, act = "", roomId = ""] = /^\/test\/(\w+)\/([\w-]+)$/.exec(request.url ?? "") ?? [];
+  const perform = acts[act];
+  if (perform === undefined) return false;
+  const reply = (status: number, body: unknown): void => {
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  };
+  const room = matchMaker.getLocalRoomById(roomId) as unknown as RoutedRoom & ReplicatedRoom;
+  const performed = async (): Promise<unknown> => await perform(room);
+  performed().then(
+    (value) => reply(200, value),
+    (error: Error & { code?: unknown }) => reply(500, error.code),
+  );
+  return true;
+});
+await server.listen(undefined as never);
