@@ -36,6 +36,19 @@ test("[R50] the latest configuration of the log counts; what is truncated is tak
   assert.is(shape(membership.latest.configuration), "c");
 });
 
+test("[R50] what is compacted below a configuration keeps it, and those that may still count are the committed one and all later", () => {
+  const base = { index: 3, term: 1, logTimeMs: 0, wallTimeMs: 0, configuration: of("a") };
+  const membership = new Membership(base);
+  membership.appended(configurationEntry(5, 1, of("a", "b")));
+  membership.appended(configurationEntry(7, 1, of("b")));
+  const from = (commitIndex: number) => membership.from(commitIndex).map(shape);
+  assert.equal([from(4), from(5), from(6), from(7)], [["a", "ab", "b"], ["ab", "b"], ["ab", "b"], ["b"]]);
+  membership.compacted({ ...base, index: 6, configuration: membership.at(6) });
+  assert.equal(from(6), ["ab", "b"]);
+  membership.truncatedFrom(7);
+  assert.equal(from(6), ["ab"]);
+});
+
 test("[R50] who was a member is told by what is committed, as far as the log has it", () => {
   const base = { index: 3, term: 1, logTimeMs: 0, wallTimeMs: 0, configuration: of("a", "b") };
   const membership = new Membership(base);
