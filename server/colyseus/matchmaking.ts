@@ -10,6 +10,7 @@ import { SessionError } from "../session/session-error.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { serverError } from "./attach-socket.ts";
 import { isReplicated } from "./replicated.ts";
+import type { TestudoDriver } from "./testudo-driver.ts";
 
 type Options = Record<string, unknown>;
 
@@ -34,9 +35,15 @@ const full = (roomId: string) =>
 /** Matchmaking for replicated rooms: rooms are allocated, and seats reserved, through the log. */
 export class Matchmaking {
   readonly #sessions: Sessions;
+  readonly #driver: TestudoDriver;
 
-  constructor(sessions: Sessions) {
+  constructor(sessions: Sessions, driver: TestudoDriver) {
     this.#sessions = sessions;
+    this.#driver = driver;
+    driver.freshenBy(async (roomId) => {
+      // A room that stands still is not listed here, and will not be.
+      if (!sessions.standsStill(roomId)) await sessions.freshRoom(roomId);
+    });
   }
 
   /** Takes the place of `matchMaker.controller.invokeMethod` for replicated rooms. */
@@ -182,7 +189,8 @@ export class Matchmaking {
 
   async #knows(roomId: string): Promise<boolean> {
     if (this.#sessions.room(roomId) !== undefined || this.#sessions.standsStill(roomId)) return true;
-    if ((await this.#sessions.freshRoom(roomId)) !== undefined) return true;
+    const listing = await this.#find(roomId);
+    if (listing !== undefined) return isReplicated(matchMaker.getRoomClass(listing.name));
     return this.#sessions.notServed(roomId).code !== "ROOM_NOT_FOUND";
   }
 
@@ -197,12 +205,7 @@ export class Matchmaking {
   }
 
   async #find(roomId: string): Promise<IRoomCache | undefined> {
-    const known = await matchMaker.driver.findOne({ roomId });
-    if (known) return known;
-    // A room that stands still is not listed here, and will not be.
-    if (this.#sessions.standsStill(roomId)) return undefined;
-    await this.#sessions.freshRoom(roomId);
-    return (await matchMaker.driver.findOne({ roomId })) ?? undefined;
+    return (await this.#driver.findOne({ roomId })) as IRoomCache | undefined;
   }
 
   async #sessionOf(roomId: string, token: string): Promise<string | undefined> {

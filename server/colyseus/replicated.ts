@@ -14,6 +14,7 @@ import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
 import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
+import { patchHandlers } from "./room-handlers.ts";
 import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
 import { partsOf } from "./room-parts.ts";
 import { installPlugins } from "./room-plugins.ts";
@@ -65,6 +66,7 @@ export function replicated<Base extends RoomClass>(
 ): Base & Proposing {
   checkRoomClass(base, options);
   patchClock();
+  patchHandlers(isReplicated);
   guardMutations();
 
   const Replicated = class extends base {

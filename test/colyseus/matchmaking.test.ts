@@ -70,7 +70,8 @@ sorted.name = "sorted";
 matchMaker.addRoomType(sorted);
 
 const programs = new ColyseusPrograms();
-matchMaker.setup(undefined as never, new TestudoDriver(programs.listings), "");
+const driver = new TestudoDriver(programs.listings);
+matchMaker.setup(undefined as never, driver, "");
 const sessions = new Sessions({
   nodeId: "A",
   bootCount: 1,
@@ -119,7 +120,7 @@ sessions.bind({
   isBusy: () => false,
 });
 programs.bind(sessions);
-new Matchmaking(sessions).intercept();
+new Matchmaking(sessions, driver).intercept();
 
 interface Reservation {
   roomId: string;
