@@ -97,7 +97,7 @@ export class Testudo {
     const matchmaking = new Matchmaking(sessions, this.#driver);
     matchmaking.intercept();
     await subscribeIPC(this.#presence, `p:${creatorId}`, (_method, args) =>
-      matchmaking.create(args[0] as string, { ...(args[1] as object) }),
+      matchmaking.createSoon(args[0] as string, { ...(args[1] as object) }),
     );
   }
 

@@ -122,29 +122,29 @@ export class ColyseusPrograms implements RoomPrograms {
         "a replicated room must not change its roomId in onCreate: ids are agreed before it runs",
       );
     }
-    this.#leaveCounting(room, seam);
+    leaveCounting(room, seam);
     // However it ends, also without a word to its code.
     partsOf(room)._events.once("dispose", () => this.listings.remove(birth.roomId));
     return { program: new ColyseusRoom(room, seam, environment), seam };
   }
+}
 
-  /** Colyseus counts a process's own rooms and clients: see NodeCounts. Each client's events come where it is attached. */
-  #leaveCounting(room: Room, seam: Seam): void {
-    const { local } = matchMaker.stats;
-    const events = partsOf(room)._events;
-    const handler = matchMaker.getHandler(room.roomName);
-    const isHere = ({ node }: LoggedClient) => node === this.#sessions?.nodeId && seam.restoring === null;
-    local.roomCount--;
-    events.once("dispose", () => {
-      local.roomCount++;
-    });
-    events.removeAllListeners("join");
-    events.removeAllListeners("leave");
-    events.on("join", (client: LoggedClient) => {
-      if (isHere(client)) handler.emit("join", room, client as never);
-    });
-    events.on("leave", (client: LoggedClient, willDispose: boolean) => {
-      if (isHere(client)) handler.emit("leave", room, client as never, willDispose);
-    });
-  }
+/** Colyseus counts a process's own rooms and clients: see NodeCounts. A client's events come where it is attached. */
+function leaveCounting(room: Room, seam: Seam): void {
+  const { local } = matchMaker.stats;
+  const events = partsOf(room)._events;
+  const handler = matchMaker.getHandler(room.roomName);
+  const isNews = ({ node }: LoggedClient) => node === seam.environment.nodeId && seam.restoring === null;
+  local.roomCount--;
+  events.once("dispose", () => {
+    local.roomCount++;
+  });
+  events.removeAllListeners("join");
+  events.removeAllListeners("leave");
+  events.on("join", (client: LoggedClient) => {
+    if (isNews(client)) handler.emit("join", room, client as never);
+  });
+  events.on("leave", (client: LoggedClient, willDispose: boolean) => {
+    if (isNews(client)) handler.emit("leave", room, client as never, willDispose);
+  });
 }

@@ -26,6 +26,8 @@ type Act = (nameOrId: string, options: Options, context?: AuthContext) => Promis
 
 /** Rounds of looking for a room with a free seat before the client is told to try again. */
 const roundsMax = 8;
+/** How long server code waits for a room. */
+const createSoonMs = 1_500;
 /** The channel on which in-process `matchMaker.createRoom` of a replicated room reaches the log. */
 export const creatorId = "testudo";
 
@@ -111,6 +113,19 @@ export class Matchmaking {
   /** A replicated room created by server code: `matchMaker.createRoom(name, options)`. */
   async create(name: string, options: Options): Promise<IRoomCache> {
     return await this.#listing(await this.#allocate(name, options, { fresh: true, exclude: null }));
+  }
+
+  /**
+   * For `matchMaker.createRoom`, which waits 2 s for another process and then makes the room by itself, as this one must
+   * not be made. One that comes to be later stays empty, and ends.
+   */
+  async createSoon(name: string, options: Options): Promise<IRoomCache> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const why = `room "${name}" was not agreed within ${createSoonMs} ms: try again`;
+      timer = setTimeout(() => reject(new SessionError("NO_LEADER", why)), createSoonMs);
+    });
+    return await Promise.race([this.create(name, options), late]).finally(() => clearTimeout(timer));
   }
 
   async #seek(name: string, options: Options, auth: unknown, orCreate: boolean): Promise<SeatReservation> {

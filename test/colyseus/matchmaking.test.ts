@@ -9,6 +9,7 @@ import { replicated } from "../../server/colyseus/replicated.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import { unasked } from "../../server/session/auth-outcome.ts";
+import { sessionMenu } from "../../server/session/session-menu.ts";
 import { Sessions } from "../../server/session/sessions.ts";
 import { defineTestRoom, inMacrotask, joinAck, RecordingSocket } from "./machine-harness.ts";
 
@@ -57,6 +58,11 @@ const handler = defineRoom(replicated(LobbyLike)).filterBy(["mode"]);
 handler.name = "lobby";
 matchMaker.addRoomType(handler);
 
+class PlainRoom extends Room {}
+const plain = defineRoom(PlainRoom);
+plain.name = "plain";
+matchMaker.addRoomType(plain);
+
 const sorted = defineRoom(
   replicated(
     class extends LobbyLike {
@@ -92,9 +98,12 @@ const sessions = new Sessions({
 /** One node alone: what is proposed is committed, in order, each in a macrotask of its own. */
 let index = 0;
 let last = Promise.resolve<unknown>(null);
+/** Nothing is committed before it resolves. */
+let quorum = Promise.resolve();
+let barriers = 0;
 sessions.bind({
   propose: (group, command) => {
-    const applied = last.then(() =>
+    const applied = Promise.all([last, quorum]).then(() =>
       inMacrotask(() => {
         index++;
         const stamps = { logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10 };
@@ -110,6 +119,7 @@ sessions.bind({
   },
   accepts: () => true,
   barrier: async () => {
+    barriers++;
     await last;
   },
   isLeader: () => true,
@@ -120,7 +130,8 @@ sessions.bind({
   isBusy: () => false,
 });
 programs.bind(sessions);
-new Matchmaking(sessions, driver).intercept();
+const matchmaking = new Matchmaking(sessions, driver);
+matchmaking.intercept();
 
 interface Reservation {
   roomId: string;
@@ -305,6 +316,58 @@ test("[Y26] reconnect wants a token that the seat accepts", async () => {
   assert.match(await refusal(ask("reconnect", roomId)), "must be provided");
   const listing = matchMaker.driver.query({ roomId }) as IRoomCache[];
   assert.is(listing[0]?.clients, 1);
+});
+
+test("[Y60] a room is unknown only once this replica does not lag; what is found is a copy", async () => {
+  const id = "fromAfarA";
+  let open = () => {};
+  quorum = new Promise((resolve) => {
+    open = resolve;
+  });
+  const seed = new Uint8Array(12);
+  const wish = { key: "far", roomName: "lobby", options: {}, fresh: true, exclude: null };
+  const command = sessionMenu.encode("allocate", { ...wish, sequence: 1, roomId: id, seed });
+  // Committed, and not applied here yet: another node's.
+  last = Promise.all([last, quorum]).then(() =>
+    inMacrotask(() => {
+      index++;
+      const stamps = { logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10 };
+      sessions.machines[0]?.apply({
+        ...{ index, term: 1, ...stamps, command },
+        id: { nodeId: "B", bootCount: 1, sequence: 1 },
+      });
+    }),
+  );
+  const asked = matchMaker.getRoomById(id);
+  open();
+  const found = await asked;
+  assert.is(found.roomId, id);
+  const room = matchMaker.getLocalRoomById(id) as unknown as { _listing: IRoomCache };
+  assert.is.not(found, room._listing);
+  assert.is.not((await matchMaker.query({ roomId: id }))[0], room._listing);
+  assert.is(await matchMaker.getRoomById("fromNoneA"), undefined);
+});
+
+test("[Y60] server code that waits for a room hears soon that nobody agrees to it", async () => {
+  let open = () => {};
+  quorum = new Promise((resolve) => {
+    open = resolve;
+  });
+  assert.match(
+    await refusal(matchmaking.createSoon("lobby", {})),
+    'room "lobby" was not agreed within 1500 ms: try again',
+  );
+  open();
+  await last;
+  assert.is((await matchmaking.createSoon("lobby", {})).name, "lobby");
+});
+
+test("[Y57] a plain room is joined without a word to the cluster, even where its id looks like one of the log's", async () => {
+  const before = barriers;
+  await matchMaker.handleCreateRoom("plain", {}, undefined, "plainRooA");
+  assert.is(sessions.groupOf("plainRooA"), 0);
+  assert.is((await ask("joinById", "plainRooA")).roomId, "plainRooA");
+  assert.is(barriers, before);
 });
 
 test.run();

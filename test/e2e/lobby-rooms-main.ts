@@ -1,6 +1,14 @@
 /** One node with replicated rooms that are listed, plain rooms beside them, and routes that ask the matchmaker. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Client, defineRoom, defineServer, LobbyRoom, matchMaker, QueueRoom, Room } from "@colyseus/core";
+import {
+  type Client,
+  defineRoom,
+  defineServer,
+  LobbyRoom,
+  matchMaker,
+  QueueRoom,
+  Room,
+} from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { replicated, startTestudo } from "../../server/index.ts";
 

@@ -131,45 +131,51 @@ async function allCount(what: string, ids: readonly string[], { rooms, clients }
 let one: Room;
 let other: Room;
 
-feature("[Y56] a stock lobby on any node shows each replicated room's life, and each thing once", async () => {
-  watchers = [await Watcher.on("n1"), await Watcher.on("n2")];
-  one = alone(await clientOf("n3").create("duel"));
-  await allTold("it appears", ["0", "1"]);
-  other = alone(await clientOf("n1").joinById(one.roomId));
-  await allTold("a client of another node", ["2"]);
-  one.send("label", "first");
-  await allTold("its metadata", ["2 first"]);
-  other.send("lock");
-  await allTold("it is locked", ["2 locked first"]);
-  one.send("unlock");
-  await allTold("it is unlocked", ["2 first"]);
-  other.send("hide");
-  await allTold("it goes private", ["gone"]);
-  other.send("label", "second");
-  await one.request("who");
-  await allTold("what is private is nobody's business", []);
-  one.send("show");
-  await allTold("it is public again", ["2 second"]);
-  for (const { id, rooms } of watchers) {
-    const listing = rooms.get(one.roomId);
-    const { name, processId, private: isPrivate } = listing as Listing;
-    assert.equal([name, processId, isPrivate], ["duel", await ask(id, "process"), false]);
-  }
-});
+feature(
+  "[Y56] a stock lobby on any node shows each replicated room's life, and each thing once",
+  async () => {
+    watchers = [await Watcher.on("n1"), await Watcher.on("n2")];
+    one = alone(await clientOf("n3").create("duel"));
+    await allTold("it appears", ["0", "1"]);
+    other = alone(await clientOf("n1").joinById(one.roomId));
+    await allTold("a client of another node", ["2"]);
+    one.send("label", "first");
+    await allTold("its metadata", ["2 first"]);
+    other.send("lock");
+    await allTold("it is locked", ["2 locked first"]);
+    one.send("unlock");
+    await allTold("it is unlocked", ["2 first"]);
+    other.send("hide");
+    await allTold("it goes private", ["gone"]);
+    other.send("label", "second");
+    await one.request("who");
+    await allTold("what is private is nobody's business", []);
+    one.send("show");
+    await allTold("it is public again", ["2 second"]);
+    for (const { id, rooms } of watchers) {
+      const listing = rooms.get(one.roomId);
+      const { name, processId, private: isPrivate } = listing as Listing;
+      assert.equal([name, processId, isPrivate], ["duel", await ask(id, "process"), false]);
+    }
+  },
+);
 
-feature("[Y59] counts are a node's own, and right in sum: a room counts once, a client where it is", async () => {
-  // Beside the duel and its two players: a lobby with its watcher on two nodes.
-  await allCount("before the kill", cluster.ids, { rooms: 3, clients: 4 });
-  const locals = await Promise.all(cluster.ids.map(async (id) => (await ask<Stats>(id, "stats")).local));
-  assert.equal(
-    locals.map(({ ccu }) => ccu),
-    [2, 1, 1],
-  );
-  for (const id of cluster.ids) {
-    const [listing] = await ask<Listing[]>(id, "query", "duel");
-    assert.equal([listing?.clients, listing?.processId], [2, await ask(id, "process")], id);
-  }
-});
+feature(
+  "[Y59] counts are a node's own, and right in sum: a room counts once, a client where it is",
+  async () => {
+    // Beside the duel and its two players: a lobby with its watcher on two nodes.
+    await allCount("before the kill", cluster.ids, { rooms: 3, clients: 4 });
+    const locals = await Promise.all(cluster.ids.map(async (id) => (await ask<Stats>(id, "stats")).local));
+    assert.equal(
+      locals.map(({ ccu }) => ccu),
+      [2, 1, 1],
+    );
+    for (const id of cluster.ids) {
+      const [listing] = await ask<Listing[]>(id, "query", "duel");
+      assert.equal([listing?.clients, listing?.processId], [2, await ask(id, "process")], id);
+    }
+  },
+);
 
 feature("[Y57] plain rooms live beside replicated ones, each on its own node", async () => {
   const plain = alone(await clientOf("n2").create("plain"));
@@ -226,21 +232,101 @@ feature("[Y58] a stock queue ends in a replicated room; the seats may be taken o
   await allTold("the match in the lobbies", ["0", "1", "2"]);
 });
 
-feature("[Y56, Y58, Y59] when a node is killed, the lobbies, the match and the counts go on without it", async () => {
-  await cluster.kill("n3");
-  const alive = ["n1", "n2"];
-  // The duel, the match, two lobbies; who was on n3 is gone from the counts, not from the rooms.
-  await allCount("after the kill", alive, { rooms: 4, clients: 4 });
-  const back = [await goOn(one, "n2"), await goOn(match[0] as Room, "n1")];
-  await allCount("they go on", alive, { rooms: 4, clients: 6 });
-  assert.is(await back[1]?.request("strike"), 3);
-  assert.is(await match[1]?.request("strike"), 4);
-  await back[1]?.leave();
-  await match[1]?.leave();
-  await allTold("the match ends", ["1", "gone"]);
+feature("[Y60] server code on any node asks the matchmaker about replicated rooms, as of now", async () => {
+  const { roomId } = await ask<Listing>("n2", "createRoom", "duel");
+  const found = await Promise.all(cluster.ids.map((id) => ask<Listing | null>(id, "getRoomById", roomId)));
+  assert.equal(
+    found.map((listing) => [listing?.roomId, listing?.processId]),
+    await Promise.all(cluster.ids.map(async (id) => [roomId, await ask(id, "process")])),
+  );
+  assert.is(await ask("n1", "getRoomById", "nobodyHas"), null);
+  const seats: Reservation[] = [];
+  for (const [id, method, argument] of [
+    ["n1", "reserveSeatFor", roomId],
+    ["n3", "joinById", roomId],
+    ["n2", "create", "duel"],
+    ["n3", "join", "duel"],
+    ["n1", "joinOrCreate", "duel"],
+  ] as const) {
+    const seat = await ask<Reservation>(id, method, argument);
+    assert.is(seat.processId, await ask(id, "process"), method);
+    seats.push(seat);
+  }
+  const free = await ask<Listing>("n2", "findOneRoomAvailable", "duel");
+  assert.equal([free.name, free.locked, free.private], ["duel", false, false]);
+  // Most seats are taken on another node than the one that gave them.
+  const players = await Promise.all(
+    seats.map(async (seat, at) =>
+      alone(await clientOf(at % 2 === 0 ? "n2" : "n1").consumeSeatReservation(seat as never)),
+    ),
+  );
+  const [, token = ""] = players[0]?.reconnectionToken.split(":") ?? [];
+  const again = await ask<Reservation>("n3", "reconnect", roomId, token);
+  assert.equal([again.sessionId, again.processId], [players[0]?.sessionId, await ask("n3", "process")]);
+  try {
+    await ask("n2", "reconnect", roomId, "forged");
+    assert.unreachable();
+  } catch (error) {
+    assert.match((error as Error).message, "invalid or expired");
+  }
+  await Promise.all(players.map((room) => room.leave()));
+  const kept = [one.roomId, match[0]?.roomId];
+  await until("those rooms have ended, and the lobbies know", () =>
+    watchers.every(({ rooms }) => {
+      const duels = [...rooms.values()].filter(({ name }) => name === "duel");
+      return duels.every(({ roomId: id, clients }) => kept.includes(id) && clients === 2);
+    }),
+  );
+  for (const { told } of watchers) told.length = 0;
+});
+
+feature(
+  "[Y56, Y58, Y59] when a node is killed, the lobbies, the match and the counts go on without it",
+  async () => {
+    await cluster.kill("n3");
+    const alive = ["n1", "n2"];
+    // The duel, the match, two lobbies; who was on n3 is gone from the counts, not from the rooms.
+    await allCount("after the kill", alive, { rooms: 4, clients: 4 });
+    const back = [await goOn(one, "n2"), await goOn(match[0] as Room, "n1")];
+    await allCount("they go on", alive, { rooms: 4, clients: 6 });
+    assert.is(await back[1]?.request("strike"), 3);
+    assert.is(await match[1]?.request("strike"), 4);
+    await back[1]?.leave();
+    await match[1]?.leave();
+    await allTold("the match ends", ["1", "gone"]);
+    other.send("label", "third");
+    await allTold("the duel goes on", ["2 third"]);
+  },
+);
+
+feature("[Y56, Y59] a node that comes back lists and counts with the others", async () => {
+  cluster.launch("n3");
+  await cluster.ready();
+  await allCount("it is back", cluster.ids, { rooms: 3, clients: 4 });
+  watchers = [...watchers, await Watcher.on("n3")];
+  const { clients, metadata } = (await until(
+    "its lobby has the duel",
+    () => watchers.at(-1)?.rooms.get(one.roomId) ?? null,
+  )) as Listing;
+  assert.equal([clients, metadata?.label], [2, "third"]);
+  other.send("label", "fourth");
+  await allTold("the duel goes on", ["2 fourth"]);
+});
+
+feature("[Y61] a node that is shut down ends its plain rooms, and no replicated one", async () => {
+  const plain = alone(await clientOf("n2").create("plain"));
+  const results = await ask<{ status: string; reason?: { code: string } }[]>("n1", "disconnectAll");
+  assert.equal(results.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
+  await until("n1's lobby has ended", () => watchers[0]?.room.connection.isOpen === false);
+  void ask("n2", "shutDown").catch(() => {});
+  assert.equal(await cluster.process("n2").ended, { code: 0, signal: null });
+  assert.is(cluster.linesLike(new RegExp(`plain room ${plain.roomId} has ended`)).length, 1);
+  await allCount("without it", ["n1", "n3"], { rooms: 2, clients: 2 });
+  assert.is(await other.request("strike"), 1);
+  watchers = watchers.slice(2);
+  for (const { told } of watchers) told.length = 0;
   other.send("end");
   await allTold("the duel ends", ["gone"]);
-  await allCount("all have gone", alive, { rooms: 2, clients: 2 });
 });
 
 test.run();
