@@ -46,10 +46,12 @@ export class NodeCounts {
   }
 
   #attached(): number {
-    const { nodeId, rooms } = this.#sessions;
+    const { nodeId, bootCount } = this.#node.identity;
     let attached = 0;
-    for (const { seats } of rooms.values())
-      for (const seat of seats.values()) if (seat.attachment?.nodeId === nodeId) attached++;
+    for (const { seats } of this.#sessions.rooms.values()) {
+      for (const { attachment } of seats.values())
+        if (attachment?.nodeId === nodeId && attachment.bootCount === bootCount) attached++;
+    }
     return attached;
   }
 

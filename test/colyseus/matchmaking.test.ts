@@ -58,7 +58,9 @@ const handler = defineRoom(replicated(LobbyLike)).filterBy(["mode"]);
 handler.name = "lobby";
 matchMaker.addRoomType(handler);
 
-class PlainRoom extends Room {}
+class PlainRoom extends Room {
+  override seatReservationTimeout = 0.1;
+}
 const plain = defineRoom(PlainRoom);
 plain.name = "plain";
 matchMaker.addRoomType(plain);
@@ -368,6 +370,7 @@ test("[Y57] a plain room is joined without a word to the cluster, even where its
   assert.is(sessions.groupOf("plainRooA"), 0);
   assert.is((await ask("joinById", "plainRooA")).roomId, "plainRooA");
   assert.is(barriers, before);
+  await matchMaker.getLocalRoomById("plainRooA").disconnect();
 });
 
 test.run();

@@ -92,8 +92,11 @@ function answer(request: IncomingMessage, response: ServerResponse): boolean {
 }
 
 const testudo = startTestudo();
+const { id, publicUrl } = testudo.roomNode.node.options;
 const server = defineServer({
   ...testudo.serverOptions,
+  // As behind one address for all: what n2 has to say leads to n2, whoever is asked.
+  publicAddress: id === "n2" ? new URL(publicUrl).host : "",
   rooms: {
     duel: defineRoom(replicated(DuelRoom)).enableRealtimeListing(),
     lobby: defineRoom(LobbyRoom),

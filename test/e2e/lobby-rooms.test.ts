@@ -56,6 +56,7 @@ interface Reservation {
   readonly roomId: string;
   readonly sessionId: string;
   readonly processId: string;
+  readonly publicAddress?: string;
 }
 
 interface Stats {
@@ -95,8 +96,8 @@ class Watcher {
     });
   }
 
-  static async on(id: string): Promise<Watcher> {
-    return new Watcher(id, alone(await clientOf(id).joinOrCreate("lobby")));
+  static async on(id: string, options: object = {}): Promise<Watcher> {
+    return new Watcher(id, alone(await clientOf(id).joinOrCreate("lobby", options)));
   }
 }
 
@@ -180,8 +181,9 @@ feature(
 feature("[Y57] plain rooms live beside replicated ones, each on its own node", async () => {
   const plain = alone(await clientOf("n2").create("plain"));
   assert.is(await plain.request("where"), await ask("n2", "process"));
-  const guest = alone(await clientOf("n2").joinById(plain.roomId));
-  assert.is(guest.roomId, plain.roomId);
+  const seat = await ask<Reservation>("n2", "joinById", plain.roomId);
+  const guest = alone(await clientOf("n1").consumeSeatReservation(seat as never));
+  assert.equal([guest.roomId, guest.sessionId], [plain.roomId, seat.sessionId]);
   try {
     await clientOf("n1").joinById(plain.roomId);
     assert.unreachable();
@@ -249,7 +251,8 @@ feature("[Y60] server code on any node asks the matchmaker about replicated room
     ["n1", "joinOrCreate", "duel"],
   ] as const) {
     const seat = await ask<Reservation>(id, method, argument);
-    assert.is(seat.processId, await ask(id, "process"), method);
+    const address = id === "n2" ? new URL(cluster.url(id)).host : undefined;
+    assert.equal([seat.processId, seat.publicAddress], [await ask(id, "process"), address], method);
     seats.push(seat);
   }
   const free = await ask<Listing>("n2", "findOneRoomAvailable", "duel");
