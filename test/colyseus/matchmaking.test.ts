@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
 import { Matchmaking } from "../../server/colyseus/matchmaking.ts";
+import { endPlainRooms } from "../../server/colyseus/plain-rooms.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { emptyConfiguration } from "../../server/raft/configuration.ts";
@@ -371,6 +372,37 @@ test("[Y57] a plain room is joined without a word to the cluster, even where its
   assert.is((await ask("joinById", "plainRooA")).roomId, "plainRooA");
   assert.is(barriers, before);
   await matchMaker.getLocalRoomById("plainRooA").disconnect();
+});
+
+test("[Y61] plain rooms end with their node: asked as Colyseus asks, and not waited for without end", async () => {
+  const [willing, unwilling, cursed] = await Promise.all(
+    ["plainRoo1", "plainRoo2", "plainRoo3"].map(async (id) => {
+      await matchMaker.handleCreateRoom("plain", {}, undefined, id);
+      return Object.assign(matchMaker.getLocalRoomById(id), { autoDispose: false });
+    }),
+  );
+  const { roomId } = await ask("joinOrCreate", "lobby", { mode: newMode() });
+  const asked: boolean[] = [];
+  Object.assign(unwilling as object, { onBeforeShutdown: () => asked.push(unwilling?.locked === true) });
+  Object.assign(cursed as object, {
+    onBeforeShutdown: () => {
+      throw new Error("cursed in onBeforeShutdown");
+    },
+  });
+  const startMs = performance.now();
+  const failures = await endPlainRooms(programs.listings, 100);
+  assert.ok(performance.now() - startMs >= 99);
+  assert.equal(asked, [true]);
+  assert.match(String(failures), "cursed in onBeforeShutdown");
+  assert.equal(
+    ["plainRoo1", "plainRoo2", "plainRoo3", roomId].map(
+      (id) => matchMaker.getLocalRoomById(id) === undefined,
+    ),
+    [true, false, false, false],
+  );
+  assert.is(willing?.locked, true);
+  await Promise.all([unwilling?.disconnect(), cursed?.disconnect()]);
+  assert.equal(await endPlainRooms(programs.listings, 60_000), []);
 });
 
 test.run();

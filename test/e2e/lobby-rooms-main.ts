@@ -70,10 +70,7 @@ const asks: Readonly<Record<string, Ask>> = {
     await matchMaker.reserveSeatFor(await matchMaker.getRoomById(roomId as string), {}),
   disconnectAll: async () => await Promise.allSettled(matchMaker.disconnectAll()),
   ended: () => ended,
-  shutDown: async () => {
-    await matchMaker.gracefullyShutdown();
-    setImmediate(() => process.exit(0));
-  },
+  shutDown: () => server.gracefullyShutdown(),
 };
 
 /** `/test/ASK/ARGUMENT/…` */
@@ -103,6 +100,9 @@ const server = defineServer({
     queue: defineRoom(FastQueueRoom, { matchRoomName: "duel", maxPlayers: 2 }),
     plain: defineRoom(PlainRoom).enableRealtimeListing(),
   },
+});
+server.onShutdown(() => {
+  process.stderr.write("this node has shut down\n");
 });
 testudo.handleFirst(answer);
 await server.listen(undefined as never);
