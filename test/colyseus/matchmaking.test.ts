@@ -348,6 +348,10 @@ test("[Y60] a room is unknown only once this replica does not lag; what is found
   const room = matchMaker.getLocalRoomById(id) as unknown as { _listing: IRoomCache };
   assert.is.not(found, room._listing);
   assert.is.not((await matchMaker.query({ roomId: id }))[0], room._listing);
+  const several = await matchMaker.findRoomsByIds([id, "fromNoneA"]);
+  assert.equal([...several.keys()], [id]);
+  assert.equal(several.get(id), found);
+  assert.is.not(several.get(id), room._listing);
   assert.is(await matchMaker.getRoomById("fromNoneA"), undefined);
 });
 
