@@ -1,4 +1,4 @@
-import { LocalPresence, matchMaker, type ServerOptions, subscribeIPC } from "@colyseus/core";
+import { matchMaker, type ServerOptions, subscribeIPC } from "@colyseus/core";
 import { type AdminHandler, makeAdminHandler } from "./admin/admin-handler.ts";
 import { makeOperatorHandler } from "./admin/operator-handler.ts";
 import { operatorRoutes } from "./admin/operator-routes.ts";
@@ -7,9 +7,13 @@ import { failHard, type Log, makeLog } from "./cluster/log.ts";
 import { NodeError } from "./cluster/node-error.ts";
 import type { NodeOptions } from "./cluster/options.ts";
 import { creatorId, Matchmaking } from "./colyseus/matchmaking.ts";
+import { NodeCounts } from "./colyseus/node-counts.ts";
+import { endPlainRooms } from "./colyseus/plain-rooms.ts";
+import { RealtimeListing } from "./colyseus/realtime-listing.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
+import { TestudoPresence } from "./colyseus/testudo-presence.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
 
 /** A node of the cluster with Colyseus on it, for `defineServer({ ...testudo.serverOptions, rooms })`. */
@@ -17,9 +21,11 @@ export class Testudo {
   readonly roomNode: RoomNode;
   readonly log: Log;
   readonly #transport: TestudoTransport;
-  readonly #presence = new LocalPresence();
+  readonly #presence: TestudoPresence;
+  readonly #driver: TestudoDriver;
   readonly #handlers: AdminHandler[] = [];
-  #isStopping = false;
+  #counts: NodeCounts | null = null;
+  #stopping: Promise<void> | null = null;
 
   /** @throws Error if the preload is missing */
   constructor(options: NodeOptions) {
@@ -28,6 +34,13 @@ export class Testudo {
     const fail = failHard({ node: options.id, log: this.log });
     this.roomNode = new RoomNode({ options, log: this.log, fail });
     const { roomNode } = this;
+    const { listings } = roomNode.programs;
+    this.#driver = new TestudoDriver(listings);
+    this.#presence = new TestudoPresence({
+      otherCounts: () => this.#counts?.others() ?? {},
+      stop: () => this.stop(),
+    });
+    new RealtimeListing(listings, (message) => this.#presence.publish(lobbyChannel, message));
     this.#transport = new TestudoTransport({
       host: options.host,
       port: options.port,
@@ -51,7 +64,7 @@ export class Testudo {
 
   get serverOptions(): ServerOptions {
     return {
-      driver: new TestudoDriver(this.roomNode.programs.listings),
+      driver: this.#driver,
       presence: this.#presence,
       transport: this.#transport,
       publicAddress: "",
@@ -69,7 +82,7 @@ export class Testudo {
     try {
       await this.#start();
     } catch (error) {
-      if (!this.#isStopping) throw error;
+      if (this.#stopping === null) throw error;
       await new Promise<never>(() => {});
     }
   }
@@ -77,17 +90,31 @@ export class Testudo {
   async #start(): Promise<void> {
     const sessions = await this.roomNode.start();
     sessions.begin();
-    const matchmaking = new Matchmaking(sessions);
+    this.#counts = new NodeCounts(this.roomNode.node, sessions);
+    this.#counts.begin();
+    // Other processes are this node's peers: whether they live is the cluster's business.
+    matchMaker.setHealthChecksEnabled(false);
+    const matchmaking = new Matchmaking(sessions, this.#driver);
     matchmaking.intercept();
     await subscribeIPC(this.#presence, `p:${creatorId}`, (_method, args) =>
-      matchmaking.create(args[0] as string, { ...(args[1] as object) }),
+      matchmaking.createSoon(args[0] as string, { ...(args[1] as object) }),
     );
   }
 
-  /** Sends the clients to other nodes, hands over the lead, closes everything. */
-  async stop(): Promise<void> {
-    this.#isStopping = true;
-    await this.roomNode.stop(() => this.#transport.shutdown());
+  /** Ends the plain rooms, sends the clients of the others to other nodes, hands over the lead, closes everything. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    const { roomNode } = this;
+    const { stopTimeoutMs } = roomNode.node.options;
+    for (const error of await endPlainRooms(roomNode.programs.listings, stopTimeoutMs / 2))
+      this.log.warn({ error: String(error) }, "a plain room failed while it was ended");
+    await roomNode.stop(() => this.#transport.shutdown());
+    // The rooms go on elsewhere; Colyseus here has them no more.
+    for (const replica of [...(roomNode.sessions?.rooms.values() ?? [])]) replica.discard();
   }
 
   /** Answers requests before Colyseus sees them: asked in the order of their adding, until one returns true. */
@@ -106,6 +133,9 @@ export class Testudo {
     };
   }
 }
+
+/** Where Colyseus's `subscribeLobby` listens. */
+const lobbyChannel = "$lobby";
 
 function requirePreload(): void {
   if ((globalThis as Record<symbol, unknown>)[Symbol.for("testudo.registered")] === true) return;

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
-import { type IRoomCache, LocalDriver, matchMaker, type Room } from "@colyseus/core";
+import { type IRoomCache, type LocalDriver, matchMaker, type Room } from "@colyseus/core";
 import type { RoomEnvironment, RoomProgram, RoomPrograms } from "../session/room-program.ts";
 import type { RoomTimers } from "../session/room-timers.ts";
-import { currentWorld, outsideWorld } from "../session/sandbox.ts";
+import { currentWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { ColyseusRoom, discardStockRoom } from "./colyseus-room.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { replicatedOptions } from "./replicated.ts";
+import { RoomListings } from "./room-listings.ts";
 import { partsOf } from "./room-parts.ts";
 import { checkPlugins, pluginFunctions } from "./room-plugins.ts";
 import { restoreRoom } from "./room-restore.ts";
@@ -30,7 +31,7 @@ export function appliedListings(): LocalDriver | null {
 /** Makes replicated rooms out of the room classes that are registered with Colyseus's matchmaker. */
 export class ColyseusPrograms implements RoomPrograms {
   /** What this node lists: derived from what was applied. */
-  readonly listings = new LocalDriver();
+  readonly listings = new RoomListings();
   #sessions: Sessions | null = null;
 
   bind(sessions: Sessions): void {
@@ -38,7 +39,7 @@ export class ColyseusPrograms implements RoomPrograms {
   }
 
   async create(environment: RoomEnvironment): Promise<RoomProgram> {
-    const { program, seam } = await this.#birth(environment as Environment);
+    const { program, seam } = await this.#birth(environment as Environment, { isRestored: false });
     this.#created(environment, seam, program.room);
     try {
       checkPlugins(program.room);
@@ -55,7 +56,7 @@ export class ColyseusPrograms implements RoomPrograms {
     saved: Uint8Array,
     seats: ReadonlyMap<string, Seat>,
   ): Promise<RoomProgram> {
-    const { program, seam } = await this.#birth(environment as Environment);
+    const { program, seam } = await this.#birth(environment as Environment, { isRestored: true });
     this.#created(environment, seam, program.room);
     const { timers } = environment as Environment;
     await restoreRoom(
@@ -73,7 +74,10 @@ export class ColyseusPrograms implements RoomPrograms {
   }
 
   /** The stock matchmaker creates the room, onCreate included: here it is deterministic, because everything around it is. */
-  async #birth(environment: Environment): Promise<{ program: ColyseusRoom; seam: Seam }> {
+  async #birth(
+    environment: Environment,
+    { isRestored }: { isRestored: boolean },
+  ): Promise<{ program: ColyseusRoom; seam: Seam }> {
     const { birth } = environment;
     const seam: Seam = {
       environment,
@@ -86,6 +90,7 @@ export class ColyseusPrograms implements RoomPrograms {
       leaves: [],
       clockOrdinal: 0,
       creating: true,
+      isRestored,
       functions: new Map(),
       catches: false,
       restoring: null,
@@ -117,33 +122,29 @@ export class ColyseusPrograms implements RoomPrograms {
         "a replicated room must not change its roomId in onCreate: ids are agreed before it runs",
       );
     }
-    this.#countAttachedOnly(room);
+    leaveCounting(room, seam);
     // However it ends, also without a word to its code.
     partsOf(room)._events.once("dispose", () => this.listings.remove(birth.roomId));
     return { program: new ColyseusRoom(room, seam, environment), seam };
   }
+}
 
-  /** Colyseus's counts and events of joins are a node's own: each client is counted where it is attached. */
-  #countAttachedOnly(room: Room): void {
-    const events = partsOf(room)._events;
-    events.removeAllListeners("join");
-    events.removeAllListeners("leave");
-    const counted = new Set<object>();
-    const handler = matchMaker.getHandler(room.roomName);
-    events.on("join", (client: LoggedClient) => {
-      if (!client.seat || client.node !== this.#sessions?.nodeId) return;
-      counted.add(client);
-      matchMaker.stats.local.ccu++;
-      outsideWorld(() => handler.emit("join", room, client as never));
-    });
-    events.on("leave", (client: LoggedClient, willDispose: boolean) => {
-      if (!counted.delete(client)) return;
-      matchMaker.stats.local.ccu--;
-      outsideWorld(() => handler.emit("leave", room, client as never, willDispose));
-    });
-    events.once("disconnect", () => {
-      matchMaker.stats.local.ccu -= counted.size;
-      counted.clear();
-    });
-  }
+/** Colyseus counts a process's own rooms and clients: see NodeCounts. A client's events come where it is attached. */
+function leaveCounting(room: Room, seam: Seam): void {
+  const { local } = matchMaker.stats;
+  const events = partsOf(room)._events;
+  const handler = matchMaker.getHandler(room.roomName);
+  const isNews = ({ node }: LoggedClient) => node === seam.environment.nodeId && seam.restoring === null;
+  local.roomCount--;
+  events.once("dispose", () => {
+    local.roomCount++;
+  });
+  events.removeAllListeners("join");
+  events.removeAllListeners("leave");
+  events.on("join", (client: LoggedClient) => {
+    if (isNews(client)) handler.emit("join", room, client as never);
+  });
+  events.on("leave", (client: LoggedClient, willDispose: boolean) => {
+    if (isNews(client)) handler.emit("leave", room, client as never, willDispose);
+  });
 }

@@ -10,6 +10,7 @@ import { SessionError } from "../session/session-error.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { serverError } from "./attach-socket.ts";
 import { isReplicated } from "./replicated.ts";
+import type { TestudoDriver } from "./testudo-driver.ts";
 
 type Options = Record<string, unknown>;
 
@@ -25,6 +26,8 @@ type Act = (nameOrId: string, options: Options, context?: AuthContext) => Promis
 
 /** Rounds of looking for a room with a free seat before the client is told to try again. */
 const roundsMax = 8;
+/** How long server code waits for a room. */
+const createSoonMs = 1_500;
 /** The channel on which in-process `matchMaker.createRoom` of a replicated room reaches the log. */
 export const creatorId = "testudo";
 
@@ -34,9 +37,15 @@ const full = (roomId: string) =>
 /** Matchmaking for replicated rooms: rooms are allocated, and seats reserved, through the log. */
 export class Matchmaking {
   readonly #sessions: Sessions;
+  readonly #driver: TestudoDriver;
 
-  constructor(sessions: Sessions) {
+  constructor(sessions: Sessions, driver: TestudoDriver) {
     this.#sessions = sessions;
+    this.#driver = driver;
+    driver.freshenBy(async (roomId) => {
+      // A room that stands still is not listed here, and will not be.
+      if (!sessions.standsStill(roomId)) await sessions.freshRoom(roomId);
+    });
   }
 
   /** Takes the place of `matchMaker.controller.invokeMethod` for replicated rooms. */
@@ -104,6 +113,19 @@ export class Matchmaking {
   /** A replicated room created by server code: `matchMaker.createRoom(name, options)`. */
   async create(name: string, options: Options): Promise<IRoomCache> {
     return await this.#listing(await this.#allocate(name, options, { fresh: true, exclude: null }));
+  }
+
+  /**
+   * For `matchMaker.createRoom`, which waits 2 s for another process and then makes the room by itself, as this one must
+   * not be made. One that comes to be later stays empty, and ends.
+   */
+  async createSoon(name: string, options: Options): Promise<IRoomCache> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const why = `room "${name}" was not agreed within ${createSoonMs} ms: try again`;
+      timer = setTimeout(() => reject(new SessionError("NO_LEADER", why)), createSoonMs);
+    });
+    return await Promise.race([this.create(name, options), late]).finally(() => clearTimeout(timer));
   }
 
   async #seek(name: string, options: Options, auth: unknown, orCreate: boolean): Promise<SeatReservation> {
@@ -182,7 +204,8 @@ export class Matchmaking {
 
   async #knows(roomId: string): Promise<boolean> {
     if (this.#sessions.room(roomId) !== undefined || this.#sessions.standsStill(roomId)) return true;
-    if ((await this.#sessions.freshRoom(roomId)) !== undefined) return true;
+    const listing = await this.#find(roomId);
+    if (listing !== undefined) return isReplicated(matchMaker.getRoomClass(listing.name));
     return this.#sessions.notServed(roomId).code !== "ROOM_NOT_FOUND";
   }
 
@@ -197,12 +220,7 @@ export class Matchmaking {
   }
 
   async #find(roomId: string): Promise<IRoomCache | undefined> {
-    const known = await matchMaker.driver.findOne({ roomId });
-    if (known) return known;
-    // A room that stands still is not listed here, and will not be.
-    if (this.#sessions.standsStill(roomId)) return undefined;
-    await this.#sessions.freshRoom(roomId);
-    return (await matchMaker.driver.findOne({ roomId })) ?? undefined;
+    return (await this.#driver.findOne({ roomId })) as IRoomCache | undefined;
   }
 
   async #sessionOf(roomId: string, token: string): Promise<string | undefined> {

@@ -14,6 +14,7 @@ import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
 import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
+import { patchHandlers } from "./room-handlers.ts";
 import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
 import { partsOf } from "./room-parts.ts";
 import { installPlugins } from "./room-plugins.ts";
@@ -65,6 +66,7 @@ export function replicated<Base extends RoomClass>(
 ): Base & Proposing {
   checkRoomClass(base, options);
   patchClock();
+  patchHandlers(isReplicated);
   guardMutations();
 
   const Replicated = class extends base {
@@ -140,8 +142,14 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
   const stock = base.prototype as unknown as Record<string, Callback>;
   for (const name of changing) {
     prototype[name] = function (this: Room, ...args: unknown[]) {
-      if (applying(this) === null)
-        throw outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
+      if (applying(this) === null) {
+        const error = outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
+        if (name !== "disconnect") throw error;
+        // matchMaker.disconnectAll() asks all rooms, and plain ones must not be left out for this one.
+        const refused = Promise.reject(error);
+        refused.catch(() => seamOfRoom(this)?.environment.report(error, name));
+        return refused;
+      }
       return stock[name]?.apply(this, args);
     };
   }

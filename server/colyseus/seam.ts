@@ -30,6 +30,8 @@ export interface Seam {
   /** How many clock timers were made while the room was being created. */
   clockOrdinal: number;
   creating: boolean;
+  /** It is made of a checkpoint. */
+  readonly isRestored: boolean;
   /** The functions that constructor and onCreate left in the room's fields, by name, and in its plugins', by `key.name`. */
   functions: ReadonlyMap<string, unknown>;
   /** The room has onUncaughtException as a method: it is told of what its clock timers throw. */

@@ -7,6 +7,7 @@ import { appliedListings } from "./colyseus-programs.ts";
  */
 export class TestudoDriver implements MatchMakerDriver {
   readonly #listings: LocalDriver;
+  #freshen: ((roomId: string) => Promise<void>) | null = null;
 
   /** @param listings this node's; inside an apply, those of the node that applies (a simulator has several) */
   constructor(listings: LocalDriver) {
@@ -17,23 +18,40 @@ export class TestudoDriver implements MatchMakerDriver {
     return appliedListings() ?? this.#listings;
   }
 
+  /**
+   * From now on a room is unknown only once this replica is known not to lag (design 5.6).
+   * @param freshen resolves once everything committed that may concern the room is applied here
+   */
+  freshenBy(freshen: (roomId: string) => Promise<void>): void {
+    this.#freshen = freshen;
+  }
+
   has(roomId: string): boolean {
     return this.#target.has(roomId);
   }
 
+  /** Copies, to whoever asks from outside: the room's own listing is part of what is agreed. */
   query(conditions: Partial<IRoomCache>, sortOptions?: SortOptions): IRoomCache[] {
-    return this.#target.query(conditions, sortOptions);
+    const listings = this.#target.query(conditions, sortOptions);
+    return appliedListings() === null ? listings.map((listing) => ({ ...listing })) : listings;
   }
 
   /** Rooms of a process that is gone are not swept: replicated ones live on, and others were only ever listed there. */
   async cleanup(): Promise<void> {}
 
-  findOne(conditions: Partial<IRoomCache>, sortOptions?: SortOptions): Promise<IRoomCache> {
-    return this.#target.findOne(conditions, sortOptions);
+  async findOne(conditions: Partial<IRoomCache>, sortOptions?: SortOptions): Promise<IRoomCache> {
+    const [found] = this.query(conditions, sortOptions);
+    const { roomId } = conditions;
+    const freshen = appliedListings() === null ? this.#freshen : null;
+    if (found !== undefined || roomId === undefined || freshen === null) return found as IRoomCache;
+    await freshen(roomId);
+    return this.query(conditions, sortOptions)[0] as IRoomCache;
   }
 
-  findByIds(roomIds: string[]): Promise<Map<string, IRoomCache>> {
-    return this.#target.findByIds(roomIds);
+  async findByIds(roomIds: string[]): Promise<Map<string, IRoomCache>> {
+    const wanted = new Set(roomIds);
+    const listings = this.query({}).filter(({ roomId }) => wanted.has(roomId));
+    return new Map(listings.map((listing) => [listing.roomId, listing]));
   }
 
   remove(roomId: string): boolean {

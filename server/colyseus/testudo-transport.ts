@@ -4,6 +4,7 @@ import { sessionLimits } from "../session/limits.ts";
 import { groupOfRoom } from "../session/room-id.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { markWrapper } from "./attach-socket.ts";
+import { plainRoom } from "./plain-rooms.ts";
 
 export interface TestudoTransportOptions {
   readonly host: string;
@@ -61,7 +62,7 @@ async function gate(
 ): Promise<Response | undefined> {
   const url = new URL(request.url);
   const roomId = roomPath.exec(url.pathname)?.[1];
-  if (roomId === undefined) return undefined;
+  if (roomId === undefined || plainRoom(roomId) !== undefined) return undefined;
   const here = sessions();
   if (here === null) return later("this node is still joining its cluster");
   const group = groupOfRoom(roomId, here.machines.length);

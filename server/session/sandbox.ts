@@ -66,16 +66,21 @@ export function runInWorld<T>(world: World, apply: () => T): T {
   }
 }
 
+/** Calls `act`, which must not throw, in the node's world: now, or as soon as the apply that is under way has ended. */
+export function onceApplied(act: () => void): void {
+  if (current === null) act();
+  else afterApply.push(act);
+}
+
 /**
  * A promise of room code for the node's own code: settled only once the apply has ended, so that whoever awaits it goes
  * on in the node's world, with the node's clock.
  */
 export function settledOutside<T>(promise: Promise<T>): Promise<T> {
   const settled = new Promise<T>((resolve, reject) => {
-    const leave = (act: () => void) => (current === null ? act() : afterApply.push(act));
     promise.then(
-      (value) => leave(() => resolve(value)),
-      (error: unknown) => leave(() => reject(error)),
+      (value) => onceApplied(() => resolve(value)),
+      (error: unknown) => onceApplied(() => reject(error)),
     );
   });
   // Only the proposer's node awaits it: on all others its failure has been told as the room's.

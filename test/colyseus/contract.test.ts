@@ -11,6 +11,7 @@ import {
   LocalDriver,
   matchMaker,
   Protocol,
+  RegisteredHandler,
   Room,
   SchemaSerializer,
 } from "@colyseus/core";
@@ -189,11 +190,18 @@ test("[Y24] the matchmaker has the doors that the seam goes through", () => {
     "getHandler",
     "getLocalRoomById",
     "findOneRoomAvailable",
+    "getAllHandlers",
+    "setHealthChecksEnabled",
+    "accept",
   ]) {
     assert.type((matchMaker as unknown as Record<string, unknown>)[name], "function", name);
   }
   assert.type(matchMaker.controller.invokeMethod, "function");
-  assert.type(matchMaker.stats.local.ccu, "number");
+  for (const name of ["ccu", "roomCount"] as const) {
+    const { writable, configurable } = Object.getOwnPropertyDescriptor(matchMaker.stats.local, name) ?? {};
+    assert.equal([writable, configurable], [true, true], name);
+  }
+  assert.is(Object.hasOwn(RegisteredHandler.prototype, "enableRealtimeListing"), true);
   for (const name of [
     "has",
     "query",

@@ -5,10 +5,12 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
 import { Matchmaking } from "../../server/colyseus/matchmaking.ts";
+import { endPlainRooms } from "../../server/colyseus/plain-rooms.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import { unasked } from "../../server/session/auth-outcome.ts";
+import { sessionMenu } from "../../server/session/session-menu.ts";
 import { Sessions } from "../../server/session/sessions.ts";
 import { defineTestRoom, inMacrotask, joinAck, RecordingSocket } from "./machine-harness.ts";
 
@@ -57,6 +59,13 @@ const handler = defineRoom(replicated(LobbyLike)).filterBy(["mode"]);
 handler.name = "lobby";
 matchMaker.addRoomType(handler);
 
+class PlainRoom extends Room {
+  override seatReservationTimeout = 0.1;
+}
+const plain = defineRoom(PlainRoom);
+plain.name = "plain";
+matchMaker.addRoomType(plain);
+
 const sorted = defineRoom(
   replicated(
     class extends LobbyLike {
@@ -70,7 +79,8 @@ sorted.name = "sorted";
 matchMaker.addRoomType(sorted);
 
 const programs = new ColyseusPrograms();
-matchMaker.setup(undefined as never, new TestudoDriver(programs.listings), "");
+const driver = new TestudoDriver(programs.listings);
+matchMaker.setup(undefined as never, driver, "");
 const sessions = new Sessions({
   nodeId: "A",
   bootCount: 1,
@@ -91,9 +101,12 @@ const sessions = new Sessions({
 /** One node alone: what is proposed is committed, in order, each in a macrotask of its own. */
 let index = 0;
 let last = Promise.resolve<unknown>(null);
+/** Nothing is committed before it resolves. */
+let quorum = Promise.resolve();
+let barriers = 0;
 sessions.bind({
   propose: (group, command) => {
-    const applied = last.then(() =>
+    const applied = Promise.all([last, quorum]).then(() =>
       inMacrotask(() => {
         index++;
         const stamps = { logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10 };
@@ -109,6 +122,7 @@ sessions.bind({
   },
   accepts: () => true,
   barrier: async () => {
+    barriers++;
     await last;
   },
   isLeader: () => true,
@@ -119,7 +133,8 @@ sessions.bind({
   isBusy: () => false,
 });
 programs.bind(sessions);
-new Matchmaking(sessions).intercept();
+const matchmaking = new Matchmaking(sessions, driver);
+matchmaking.intercept();
 
 interface Reservation {
   roomId: string;
@@ -304,6 +319,94 @@ test("[Y26] reconnect wants a token that the seat accepts", async () => {
   assert.match(await refusal(ask("reconnect", roomId)), "must be provided");
   const listing = matchMaker.driver.query({ roomId }) as IRoomCache[];
   assert.is(listing[0]?.clients, 1);
+});
+
+test("[Y60] a room is unknown only once this replica does not lag; what is found is a copy", async () => {
+  const id = "fromAfarA";
+  let open = () => {};
+  quorum = new Promise((resolve) => {
+    open = resolve;
+  });
+  const seed = new Uint8Array(12);
+  const wish = { key: "far", roomName: "lobby", options: {}, fresh: true, exclude: null };
+  const command = sessionMenu.encode("allocate", { ...wish, sequence: 1, roomId: id, seed });
+  // Committed, and not applied here yet: another node's.
+  last = Promise.all([last, quorum]).then(() =>
+    inMacrotask(() => {
+      index++;
+      const stamps = { logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10 };
+      sessions.machines[0]?.apply({
+        ...{ index, term: 1, ...stamps, command },
+        id: { nodeId: "B", bootCount: 1, sequence: 1 },
+      });
+    }),
+  );
+  const asked = matchMaker.getRoomById(id);
+  open();
+  const found = await asked;
+  assert.is(found.roomId, id);
+  const room = matchMaker.getLocalRoomById(id) as unknown as { _listing: IRoomCache };
+  assert.is.not(found, room._listing);
+  assert.is.not((await matchMaker.query({ roomId: id }))[0], room._listing);
+  const several = await matchMaker.findRoomsByIds([id, "fromNoneA"]);
+  assert.equal([...several.keys()], [id]);
+  assert.equal(several.get(id), found);
+  assert.is.not(several.get(id), room._listing);
+  assert.is(await matchMaker.getRoomById("fromNoneA"), undefined);
+});
+
+test("[Y60] server code that waits for a room hears soon that nobody agrees to it", async () => {
+  let open = () => {};
+  quorum = new Promise((resolve) => {
+    open = resolve;
+  });
+  assert.match(
+    await refusal(matchmaking.createSoon("lobby", {})),
+    'room "lobby" was not agreed within 1500 ms: try again',
+  );
+  open();
+  await last;
+  assert.is((await matchmaking.createSoon("lobby", {})).name, "lobby");
+});
+
+test("[Y57] a plain room is joined without a word to the cluster, even where its id looks like one of the log's", async () => {
+  const before = barriers;
+  await matchMaker.handleCreateRoom("plain", {}, undefined, "plainRooA");
+  assert.is(sessions.groupOf("plainRooA"), 0);
+  assert.is((await ask("joinById", "plainRooA")).roomId, "plainRooA");
+  assert.is(barriers, before);
+  await matchMaker.getLocalRoomById("plainRooA").disconnect();
+});
+
+test("[Y61] plain rooms end with their node: asked as Colyseus asks, and not waited for without end", async () => {
+  const [willing, unwilling, cursed] = await Promise.all(
+    ["plainRoo1", "plainRoo2", "plainRoo3"].map(async (id) => {
+      await matchMaker.handleCreateRoom("plain", {}, undefined, id);
+      return Object.assign(matchMaker.getLocalRoomById(id), { autoDispose: false });
+    }),
+  );
+  const { roomId } = await ask("joinOrCreate", "lobby", { mode: newMode() });
+  const asked: boolean[] = [];
+  Object.assign(unwilling as object, { onBeforeShutdown: () => asked.push(unwilling?.locked === true) });
+  Object.assign(cursed as object, {
+    onBeforeShutdown: () => {
+      throw new Error("cursed in onBeforeShutdown");
+    },
+  });
+  const startMs = performance.now();
+  const failures = await endPlainRooms(programs.listings, 100);
+  assert.ok(performance.now() - startMs >= 99);
+  assert.equal(asked, [true]);
+  assert.match(String(failures), "cursed in onBeforeShutdown");
+  assert.equal(
+    ["plainRoo1", "plainRoo2", "plainRoo3", roomId].map(
+      (id) => matchMaker.getLocalRoomById(id) === undefined,
+    ),
+    [true, false, false, false],
+  );
+  assert.is(willing?.locked, true);
+  await Promise.all([unwilling?.disconnect(), cursed?.disconnect()]);
+  assert.equal(await endPlainRooms(programs.listings, 60_000), []);
 });
 
 test.run();

@@ -1,0 +1,85 @@
+import { matchMaker } from "@colyseus/core";
+import { z } from "zod";
+import type { TestudoNode } from "../cluster/node.ts";
+import type { Sessions } from "../session/sessions.ts";
+
+/** What a node says of itself to the others, under this key of its gossip. */
+const gossipKey = "colyseus";
+const countsSchema = z.object({
+  processId: z.string(),
+  roomCount: z.number().int(),
+  ccu: z.number().int(),
+});
+/** So often it is looked whether they have changed. */
+const spreadMs = 250;
+
+/**
+ * Colyseus's counts of rooms and clients (`matchMaker.stats`) on a node: its plain rooms as Colyseus counts them, and of
+ * the replicated ones what is counted on no other node, so that the sum over the cluster is right: the clients that are
+ * attached here, and the rooms whose group this node leads.
+ */
+export class NodeCounts {
+  readonly #node: TestudoNode;
+  readonly #sessions: Sessions;
+
+  constructor(node: TestudoNode, sessions: Sessions) {
+    this.#node = node;
+    this.#sessions = sessions;
+  }
+
+  /** From now on, until the sessions stop. */
+  begin(): void {
+    countBeside("ccu", () => this.#attached());
+    countBeside("roomCount", () => this.#led());
+    this.#spread();
+  }
+
+  /** The other nodes' counts by process, as `stats.persist` writes them; a lost node's are gone. */
+  others(): Record<string, string> {
+    const others: Record<string, string> = {};
+    for (const { node } of this.#node.endpoints()) {
+      if (node === this.#sessions.nodeId || this.#node.isLost(node)) continue;
+      const counts = countsSchema.safeParse(this.#node.gossip.of(node)?.[gossipKey]);
+      if (counts.success) others[counts.data.processId] = `${counts.data.roomCount},${counts.data.ccu}`;
+    }
+    return others;
+  }
+
+  #attached(): number {
+    const { nodeId, bootCount } = this.#node.identity;
+    let attached = 0;
+    for (const { seats } of this.#sessions.rooms.values()) {
+      for (const { attachment } of seats.values())
+        if (attachment?.nodeId === nodeId && attachment.bootCount === bootCount) attached++;
+    }
+    return attached;
+  }
+
+  #led(): number {
+    if (this.#node.life.state !== "serving") return 0;
+    let led = 0;
+    for (const [group, { rooms }] of this.#sessions.machines.entries())
+      if (this.#node.engine.isLeader(group)) led += rooms.size;
+    return led;
+  }
+
+  #spread(): void {
+    const { roomCount, ccu } = matchMaker.stats.local;
+    this.#node.gossip.set(gossipKey, { processId: matchMaker.processId, roomCount, ccu });
+    this.#sessions.later(() => this.#spread(), spreadMs);
+  }
+}
+
+/** Colyseus's own count goes on, of plain rooms; whoever reads it gets what `more` says on top. */
+function countBeside(name: "ccu" | "roomCount", more: () => number): void {
+  const { local } = matchMaker.stats;
+  let plain = local[name];
+  Object.defineProperty(local, name, {
+    enumerable: true,
+    configurable: true,
+    get: () => plain + more(),
+    set: (count: number) => {
+      plain = count - more();
+    },
+  });
+}
