@@ -91,6 +91,9 @@ async function runFile(file: string, lane: number): Promise<Outcome> {
   if (problems.length === 0 && code !== 0) problems.push(`ended with ${signal ?? `exit code ${code}`}`);
   if (totals === null) problems.push("printed no totals: does it call test.run()?");
   else if (totals.total === 0) problems.push("ran no test");
+  // uvu ends with 0 when a suite's `before` fails.
+  else if (problems.length === 0 && totals.passed + totals.skipped < totals.total)
+    problems.push(`only ${totals.passed} of ${totals.total} passed`);
   return { file, totals: totals ?? { total: 0, passed: 0, skipped: 0 }, problems, output };
 }
 
