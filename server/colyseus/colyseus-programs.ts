@@ -84,6 +84,7 @@ export class ColyseusPrograms implements RoomPrograms {
         return this.#sessions;
       },
       leaves: [],
+      afterPatch: [],
       clockOrdinal: 0,
       creating: true,
       functions: new Map(),

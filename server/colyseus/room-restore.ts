@@ -186,6 +186,7 @@ async function rejoin({ parts }: Restoration, client: LoggedClient, saved: Saved
     _lastMessageTime: saved.lastMessageTime,
     _numMessagesLastSecond: saved.numMessagesLastSecond,
     _messageCountResetsAt: saved.messageCountResetsAt,
+    _pendingFrames: [...saved.pendingFrames],
   });
   if (saved.state === ClientState.JOINING) client._enqueuedMessages = [];
 }
@@ -216,6 +217,7 @@ async function layOver({ room, parts, seam }: Restoration, graph: RoomGraph): Pr
   Object.assign(parts.clock, graph.clock);
   setFixedSteps(room, graph.steps);
   seam.leaves.length = 0;
+  seam.afterPatch.splice(0, seam.afterPatch.length, ...graph.afterPatch);
 }
 
 /** Every timer as it was: those of onCreate by ordinal, the seats' and the room's own by where the stock room keeps them. */
