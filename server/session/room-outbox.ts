@@ -62,8 +62,7 @@ export class RoomOutbox {
     }
   }
 
-  state(seats: Iterable<SeatWithOutbox>, nowMs: number): RoomOutboxState {
-    this.expire(nowMs);
+  state(seats: Iterable<SeatWithOutbox>): RoomOutboxState {
     const kept = this.#queue.slice(this.#first).filter(({ isGone }) => !isGone);
     for (const [place, message] of kept.entries()) message.place = place;
     return {

@@ -1,7 +1,6 @@
 import type { ApplyResult } from "../group/machine.ts";
 import { type Judgement, RoomWitness } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
-import { GraphError } from "./graph/graph-error.ts";
 import { sessionLimits } from "./limits.ts";
 import { abnormalClosure, mayTryReconnect } from "./live-socket.ts";
 import { Origins } from "./origins.ts";
@@ -11,6 +10,7 @@ import type { RoomBirth, RoomEnvironment, RoomProgram } from "./room-program.ts"
 import type { RoomTimers } from "./room-timers.ts";
 import { RoomWorld } from "./room-world.ts";
 import { settledOutside } from "./sandbox.ts";
+import { SaveTrial } from "./save-trial.ts";
 import { packRoom, roomHash, type SavedRoom, type SessionPart, unpackRoom } from "./saved-room.ts";
 import { Seat } from "./seat.ts";
 import { SeatSockets } from "./seat-sockets.ts";
@@ -37,8 +37,7 @@ export class RoomReplica implements RoomEnvironment {
   readonly #sockets = new SeatSockets();
   readonly #outbox = new RoomOutbox();
   #program: RoomProgram | null = null;
-  /** Why the room could not be saved or hashed when it was tried last. */
-  #unsavable: string | null = null;
+  readonly #saving = new SaveTrial((error) => this.report(error, "checkpoint"));
 
   private constructor(host: RoomHost, birth: RoomBirth, saved: SavedRoom | null) {
     this.#host = host;
@@ -106,13 +105,13 @@ export class RoomReplica implements RoomEnvironment {
   restlessBecause(): string | null {
     const open = this.world.openPromise;
     if (open !== null) return `${open} has not finished`;
-    return this.program.restlessBecause() ?? this.#unsavable;
+    return this.program.restlessBecause() ?? this.#saving.because;
   }
 
   /** Null: not at rest, or something in it cannot be saved; the older checkpoint and its log are kept (design 5.5). */
   save(): Uint8Array | null {
     if (this.world.openPromise !== null || this.program.restlessBecause() !== null) return null;
-    return this.#savable(() => this.#packed(this.program.save()));
+    return this.#saving.try(() => this.#packed(this.program.save()));
   }
 
   /** What can be compared but not brought back to life: also while it is not at rest. @throws GraphError */
@@ -122,12 +121,11 @@ export class RoomReplica implements RoomEnvironment {
 
   #packed(program: Uint8Array): Uint8Array {
     const { birth, index, witness } = this;
-    const outbox = this.#outbox.state(this.seats.values(), this.world.nowMs());
+    const outbox = this.#outbox.state(this.seats.values());
     return packRoom({ ...this.#sessionPart, birth, index, witness: witness.state, outbox, program });
   }
 
   get #sessionPart(): SessionPart {
-    this.#outbox.expire(this.world.nowMs());
     const seats = [...this.seats.values()].map((seat) => seat.state);
     return { world: this.world.state, origins: this.origins.state, seats };
   }
@@ -142,7 +140,7 @@ export class RoomReplica implements RoomEnvironment {
   }
 
   #hash(): string {
-    return this.#savable(() => roomHash(this.program.hash(), this.#sessionPart)) ?? unsavableHash;
+    return this.#saving.try(() => roomHash(this.program.hash(), this.#sessionPart)) ?? unsavableHash;
   }
 
   /** All replicas differ from what was agreed: they stand still here, and are compared. */
@@ -223,7 +221,6 @@ export class RoomReplica implements RoomEnvironment {
       if (!(seat instanceof Seat)) return seat;
       const { nodeId, bootCount } = context.origin;
       this.#sockets.close(seat, mayTryReconnect, "attached elsewhere");
-      this.#outbox.expire(this.world.nowMs());
       seat.attach({ nodeId, bootCount, attachId }, { token, presentedToken });
       const resumption = seat.resume({ wrapper, received });
       this.seats.set(seat.sessionId, seat);
@@ -337,20 +334,8 @@ export class RoomReplica implements RoomEnvironment {
   #begin(context: SessionContext): void {
     this.index = context.index;
     this.world.advance(context, () => this.#settleLeaves());
-  }
-
-  /** What room code puts into its fields is its own: that it cannot be saved is the room's failure, not the node's. */
-  #savable<T>(act: () => T): T | null {
-    try {
-      const result = act();
-      this.#unsavable = null;
-      return result;
-    } catch (error) {
-      if (!(error instanceof GraphError)) throw error;
-      if (error.message !== this.#unsavable) this.report(error, "checkpoint");
-      this.#unsavable = error.message;
-      return null;
-    }
+    // By every command: what a replica has dropped must not depend on when it was saved or hashed.
+    this.#outbox.expire(this.world.nowMs());
   }
 
   /** Clients that room code sent away, and those that their leaving sends away in turn. */

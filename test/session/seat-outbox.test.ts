@@ -43,7 +43,8 @@ class Room {
 
   restored(): Room {
     const { outbox, seats, nowMs } = this;
-    const parts = { outbox: outbox.state(seats, nowMs), seats: seats.map(({ state }) => state) };
+    outbox.expire(nowMs);
+    const parts = { outbox: outbox.state(seats), seats: seats.map(({ state }) => state) };
     const saved = unpackRoom(packRoom({ ...parts, program: new Uint8Array() } as never));
     const room = Object.assign(new Room([]), { nowMs, index: this.index });
     room.seats = saved.seats.map((state) => Seat.from(state));
@@ -54,7 +55,8 @@ class Room {
   /** Everything that a replica must have alike. */
   get picture(): unknown {
     const { outbox, seats, nowMs } = this;
-    const state = outbox.state(seats, nowMs);
+    outbox.expire(nowMs);
+    const state = outbox.state(seats);
     const messages = state.messages.map(({ bytes, atMs }) => [bytes.length, bytes[0], atMs]);
     return { messages, seats: state.seats, states: seats.map((seat) => seat.state), bytes: outbox.bytes };
   }
