@@ -1,7 +1,7 @@
 import type { InferState } from "@colyseus/core";
 import { decode, type Iterator } from "@colyseus/schema";
 import { CloseCode, Protocol, Room } from "@colyseus/sdk";
-import { decodeSequenced } from "../shared/wrapper-protocol.ts";
+import { decodeResumption, decodeSequenced } from "../shared/wrapper-protocol.ts";
 import type { FailoverOptions } from "./client-options.ts";
 import type { Endpoint } from "./endpoints.ts";
 import { Outbox } from "./outbox.ts";
@@ -14,6 +14,8 @@ export interface Failover {
   readonly to: Endpoint;
   /** From the last frame received before to the first state received after. */
   readonly gapMs: number;
+  /** What the room sent meanwhile comes right behind that state, but for so many messages: the nodes had to forget them. */
+  readonly messagesLost: number;
 }
 
 /** What a room needs of its client. */
@@ -23,9 +25,16 @@ export interface RoomNodes {
   readonly first: Endpoint;
   /** Every endpoint to try, nearest first, the one that failed last. */
   after(failed: Endpoint): Endpoint[];
-  socketUrl(to: Endpoint, seat: { readonly roomId: string; readonly sessionId: string }): string;
+  socketUrl(to: Endpoint, seat: AttachedSeat): string;
   /** The room is attached elsewhere: the list of nodes may have changed. */
   moved(to: Endpoint): void;
+}
+
+export interface AttachedSeat {
+  readonly roomId: string;
+  readonly sessionId: string;
+  /** The room's messages up to this one have come; null: the node did not tell where they stand. */
+  readonly received: number | null;
 }
 
 type Phase =
@@ -56,7 +65,8 @@ const goneCodes: readonly number[] = [
   CloseCode.ABNORMAL_CLOSURE,
   CloseCode.MAY_TRY_RECONNECT,
 ];
-const commandCodes: readonly number[] = [Protocol.ROOM_DATA, Protocol.ROOM_DATA_BYTES, Protocol.ROOM_REQUEST];
+const messageCodes: readonly number[] = [Protocol.ROOM_DATA, Protocol.ROOM_DATA_BYTES];
+const commandCodes: readonly number[] = [...messageCodes, Protocol.ROOM_REQUEST];
 const stateCodes: readonly number[] = [Protocol.ROOM_STATE, Protocol.ROOM_STATE_PATCH];
 
 /**
@@ -77,6 +87,8 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
   #endpoint: Endpoint | null;
   #target: { readonly to: Endpoint; readonly delayMs: number } | null = null;
   #heardMs = 0;
+  #messagesReceived: number | null = null;
+  #messagesLost = 0;
   #socketLives = false;
   #joinedHere = false;
   #leaving = false;
@@ -187,19 +199,33 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     if (sequenced !== null) {
       this.#heardMs = heardMs;
       this.#outbox.acknowledge(sequenced.sequence);
+      this.#resumed(sequenced.frame);
       if (this.#joinedHere && this.#phase.type !== "attached") this.#attached();
       return;
     }
     const code = (frame[0] ?? 0) & protocolMask;
     if (code === Protocol.ROOM_RESPONSE) this.#outbox.answered(decode.number(frame, { offset: 1 }));
     if (code === Protocol.JOIN_ROOM) this.#joined();
+    // Before the game hears of it: whatever it does then, this one has come.
+    if (messageCodes.includes(code) && this.#messagesReceived !== null) this.#messagesReceived += 1;
     this.#stock.onmessage?.(event);
     if (this.#failover !== null && (stateCodes.includes(code) || this.serializerId === "none")) {
       const { from, to, heardMs: lastHeardMs } = this.#failover;
+      const messagesLost = this.#messagesLost;
       this.#failover = null;
-      for (const callback of this.#failoverCallbacks) callback({ from, to, gapMs: heardMs - lastHeardMs });
+      this.#messagesLost = 0;
+      const failover = { from, to, gapMs: heardMs - lastHeardMs, messagesLost };
+      for (const callback of this.#failoverCallbacks) callback(failover);
     }
     this.#heardMs = heardMs;
+  }
+
+  /** From here on messages are counted: only their order tells their numbers. */
+  #resumed(frame: Uint8Array): void {
+    const resumption = decodeResumption(frame);
+    if (resumption === null) return;
+    this.#messagesReceived = resumption.received;
+    this.#messagesLost += resumption.lost;
   }
 
   #joined(): void {
@@ -278,7 +304,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     const nodes = this.#nodes;
     if (nodes === null || this.#target === null || this.#phase.type !== "moving") return;
     this.#endpoint = this.#target.to;
-    this.connection.url = nodes.socketUrl(this.#endpoint, this);
+    this.connection.url = nodes.socketUrl(this.#endpoint, this.#seat);
     this.#awaitAttachment(nodes);
     try {
       this.#stock.reconnect(parameters);
@@ -286,6 +312,10 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
       // A url that this environment refuses (an insecure one on a secure page): as good as a dead node.
       setTimeout(() => this.#closed({ code: CloseCode.ABNORMAL_CLOSURE }), 0);
     }
+  }
+
+  get #seat(): AttachedSeat {
+    return { roomId: this.roomId, sessionId: this.sessionId, received: this.#messagesReceived };
   }
 
   #awaitAttachment(nodes: RoomNodes): void {

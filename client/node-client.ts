@@ -1,7 +1,8 @@
 import type { SDKTypes } from "@colyseus/core";
 import { type ClientOptions, ColyseusSDK, type Room, type SeatReservation } from "@colyseus/sdk";
-import { ENDPOINTS_PATH, WRAPPER_QUERY } from "../shared/wrapper-protocol.ts";
+import { ENDPOINTS_PATH, RECEIVED_QUERY, WRAPPER_QUERY } from "../shared/wrapper-protocol.ts";
 import { type Endpoint, readEndpoints } from "./endpoints.ts";
+import type { AttachedSeat } from "./failover-room.ts";
 
 /** No answer came: not a refusal, another node may well answer. */
 class UnansweredError extends Error {
@@ -86,10 +87,13 @@ export class NodeClient extends ColyseusSDK<SDKTypes> {
   }
 
   /** The way into a room whose seat is known to every node. */
-  socketUrl({ roomId, sessionId }: { readonly roomId: string; readonly sessionId: string }): string {
+  socketUrl({ roomId, sessionId, received }: AttachedSeat): string {
     // Any node serves the room, so no process is named.
     const seat = { name: "", processId: "testudo", roomId, sessionId };
-    return this.buildEndpoint(seat, { sessionId });
+    return this.buildEndpoint(
+      seat,
+      received === null ? { sessionId } : { sessionId, [RECEIVED_QUERY]: received },
+    );
   }
 
   protected override createRoom<State>(name: string, rootSchema?: RootSchema<State>): Room<never, State> {

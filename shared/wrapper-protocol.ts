@@ -7,6 +7,9 @@ export const TESTUDO_CODE = 30;
 /** Query parameter of the wrapper's WebSocket URL: its commands carry their own sequence numbers. */
 export const WRAPPER_QUERY = "testudo";
 
+/** Query parameter of a wrapper that comes back: all messages of the room to its seat up to this one have arrived. */
+export const RECEIVED_QUERY = "received";
+
 /** Where a node tells the addresses of all nodes: `{ endpoints: [{ node, region, url }] }`. */
 export const ENDPOINTS_PATH = "/testudo/endpoints";
 
@@ -17,6 +20,7 @@ export const ENDPOINTS_PATH = "/testudo/endpoints";
 export const UNANSWERED_MAX = 256;
 
 const headerBytes = 5;
+const resumptionBytes = 16;
 
 /** Client to server: `[30][uint32 LE sequence][a stock frame]`. A seat's sequence numbers are 1, 2, 3, … over all its attachments. */
 export function encodeCommand(sequence: number, frame: Uint8Array): Uint8Array {
@@ -32,7 +36,34 @@ export function encodeAck(sequence: number): Uint8Array {
   return encodeCommand(sequence, new Uint8Array(0));
 }
 
-/** The inverse of both; null if it is not such a frame. */
+/**
+ * Server to client, the first acknowledgement of each attachment: `[30][uint32 LE sequence][float64 LE received][float64 LE
+ * lost]`. The room's messages to a seat are numbered 1, 2, 3, … over all its attachments, by their order alone: the next one
+ * that comes is `received + 1`. `lost`: of those that this client lacks, so many are kept no longer.
+ */
+export function encodeResumption({
+  sequence,
+  received,
+  lost,
+}: {
+  readonly sequence: number;
+  readonly received: number;
+  readonly lost: number;
+}): Uint8Array {
+  const numbers = new DataView(new ArrayBuffer(resumptionBytes));
+  numbers.setFloat64(0, received, true);
+  numbers.setFloat64(8, lost, true);
+  return encodeCommand(sequence, new Uint8Array(numbers.buffer));
+}
+
+/** Of what an acknowledgement holds beside its number; null: it is not an attachment's first one. */
+export function decodeResumption(frame: Uint8Array): { received: number; lost: number } | null {
+  if (frame.length !== resumptionBytes) return null;
+  const numbers = new DataView(frame.buffer, frame.byteOffset, frame.length);
+  return { received: numbers.getFloat64(0, true), lost: numbers.getFloat64(8, true) };
+}
+
+/** The inverse of encodeCommand and encodeAck; null if it is not such a frame. */
 export function decodeSequenced(bytes: Uint8Array): { sequence: number; frame: Uint8Array } | null {
   if (bytes.length < headerBytes || bytes[0] !== TESTUDO_CODE) return null;
   const sequence = new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(1, true);

@@ -20,11 +20,11 @@ interface SocketRef {
 const readyStateOpen = 1;
 const tooSlow = 4002;
 
-const wrapped = new WeakSet<object>();
+const wrapped = new WeakMap<object, { readonly received: number | null }>();
 
-/** This socket's client is the wrapper: its commands carry their own numbers. */
-export function markWrapper(ref: object): void {
-  wrapped.add(ref);
+/** This socket's client is the wrapper: its commands carry their own numbers, and it says what it has `received`. */
+export function markWrapper(ref: object, received: number | null): void {
+  wrapped.set(ref, { received });
 }
 
 /** The transport's client, as the session layer sends to it and closes it. */
@@ -132,6 +132,7 @@ export async function attachSocket(
       sessionId: client.sessionId,
       presentedToken,
       wrapper: wrapped.has(client.ref),
+      received: wrapped.get(client.ref)?.received ?? null,
       skipHandshake: connection.skipHandshake === true,
       auth: presentedToken === null ? await ask(() => closeCode !== null) : unasked,
     });

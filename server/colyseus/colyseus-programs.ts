@@ -88,6 +88,7 @@ export class ColyseusPrograms implements RoomPrograms {
         return this.#sessions;
       },
       leaves: [],
+      afterPatch: [],
       clockOrdinal: 0,
       creating: true,
       isRestored,

@@ -80,11 +80,13 @@ export class ColyseusRoom implements RoomProgram {
       skipHandshake,
       reconnecting,
       auth,
-    }: { skipHandshake: boolean; reconnecting: boolean; auth: AuthOutcome },
+      missed,
+    }: { skipHandshake: boolean; reconnecting: boolean; auth: AuthOutcome; missed: readonly Uint8Array[] },
   ): Promise<void> {
     const dropped = this.#clients.get(seat.sessionId);
     const client = this.#newClient(seat);
     client.authOutcome = auth;
+    client._enqueuedMessages = [...missed];
     // The stock room knows the seat by the token of the connection before, whichever of its two tokens was shown.
     const connection = reconnecting
       ? { reconnectionToken: dropped?.reconnectionToken ?? "", skipHandshake }

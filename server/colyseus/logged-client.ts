@@ -19,6 +19,14 @@ import { outsideLog } from "../session/session-error.ts";
 const readyStateOpen = 1;
 const readyStateClosed = 3;
 
+const codeMask = 0x1f;
+
+/** What the room says to its client, be it by `send`, `sendBytes` or `broadcast`. */
+function isMessage(frame: Uint8Array): boolean {
+  const code = (frame[0] ?? 0) & codeMask;
+  return code === Protocol.ROOM_DATA || code === Protocol.ROOM_DATA_BYTES;
+}
+
 /** What a logged client asks of its room. */
 export interface LoggedClientRoom {
   readonly environment: RoomEnvironment;
@@ -47,8 +55,8 @@ export class LoggedClient {
   _numMessagesLastSecond = 0;
   _messageCountResetsAt = 0;
   _lastMessageTime = 0;
-  _pendingFrames?: Uint8Array[];
-  _pendingFrameClients?: (Client & ClientPrivate)[];
+  /** For the time behind the next patch; the seam sends them. */
+  _pendingFrames: Uint8Array[] = [];
   /** The code with which its connection ended; for the checkpoint of a seat that is kept. */
   leaveCode: number | null = null;
   /** Its onDrop or onLeave has not finished: it may still call allowReconnection(). The room is not at rest meanwhile. */
@@ -87,8 +95,19 @@ export class LoggedClient {
     return outcome;
   }
 
+  /** A message is numbered where it is sent, or where it begins to wait for the client to have joined. */
   raw(data: Uint8Array): void {
-    this.#room.environment.deliver(this.seat, this.epoch, data);
+    const { environment } = this.#room;
+    if (!isMessage(data)) environment.deliver(this.seat, this.epoch, data);
+    else if (this._enqueuedMessages === undefined)
+      environment.deliver(this.seat, this.epoch, environment.keep(this.seat, this.epoch, data));
+    else if (this.state === ClientState.JOINED) environment.deliver(this.seat, this.epoch, data);
+    else this.#enqueue(data);
+  }
+
+  #enqueue(message: Uint8Array): void {
+    if (this.state === ClientState.LEAVING) return;
+    this._enqueuedMessages?.push(this.#room.environment.keep(this.seat, this.epoch, message));
   }
 
   enqueueRaw(data: Uint8Array, options?: ISendOptions): void {
@@ -98,7 +117,9 @@ export class LoggedClient {
       this.#room.environment.deliver(this.seat, this.seat.epoch, data);
       return;
     }
-    enqueueClientRaw(this as unknown as Client & ClientPrivate, data, options);
+    if (options?.afterNextPatch === true) this._pendingFrames.push(new Uint8Array(data));
+    else if (isMessage(data) && this.state !== ClientState.JOINED) this.#enqueue(data);
+    else enqueueClientRaw(this as unknown as Client & ClientPrivate, data);
   }
 
   send(type: string | number, message?: unknown, options?: ISendOptions): void {

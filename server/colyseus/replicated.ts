@@ -7,6 +7,7 @@ import {
 } from "@colyseus/core";
 import { currentWorld, outsideWorld } from "../session/sandbox.ts";
 import { outsideLog, SessionError } from "../session/session-error.ts";
+import { afterPatchMethods } from "./after-patch.ts";
 import { attachSocket } from "./attach-socket.ts";
 import { checkRoomClass } from "./check-room-class.ts";
 import { ownClock, patchClock, unwrapClock } from "./clock-patch.ts";
@@ -162,6 +163,7 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
     };
   }
   Object.assign(prototype, matchmakingMethods(stock), connectionMethods(stock), codeMethods(stock));
+  Object.assign(prototype, afterPatchMethods(stock));
   for (const name of registering) {
     const method = prototype[name];
     prototype[name] = function (this: Room, ...args: unknown[]) {

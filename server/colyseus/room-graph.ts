@@ -9,7 +9,7 @@ import { type FixedSteps, fixedStepsOf } from "./fixed-timestep.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import { pluginFields, pluginsOf } from "./room-plugins.ts";
-import type { Seam } from "./seam.ts";
+import type { BroadcastAfterPatch, Seam } from "./seam.ts";
 
 /** When a timer is due, and its place in the order of creation. */
 export interface SavedTimer {
@@ -29,6 +29,7 @@ export interface SavedClient {
   readonly lastMessageTime: number;
   readonly numMessagesLastSecond: number;
   readonly messageCountResetsAt: number;
+  readonly pendingFrames: readonly Uint8Array[];
   /** Of a seat that is kept for a reconnection: how it was left, and until when. */
   readonly left: { readonly code: number | null; readonly timer: SavedTimer | null } | null;
 }
@@ -86,6 +87,7 @@ export interface RoomGraph extends Record<string, unknown> {
   /** In the order of `room.clients`, then the kept ones. */
   readonly clients: SavedClient[];
   readonly past: PastClient[];
+  readonly afterPatch: readonly BroadcastAfterPatch[];
   /** What `onCacheRoom` gave; not there if the room has none. */
   readonly cached?: unknown;
 }
@@ -140,6 +142,7 @@ function savedClient(client: LoggedClient, left: SavedClient["left"]): SavedClie
     lastMessageTime: client._lastMessageTime,
     numMessagesLastSecond: client._numMessagesLastSecond,
     messageCountResetsAt: client._messageCountResetsAt,
+    pendingFrames: client._pendingFrames,
     left,
   };
 }
@@ -211,6 +214,7 @@ export function graphOf(
       ),
     ],
     past: past.map(pastClient),
+    afterPatch: seam.afterPatch,
   };
 }
 

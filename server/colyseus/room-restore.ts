@@ -80,6 +80,7 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
   // What onRestoreRoom may have begun besides is not the saved room's.
   parts.clock.delayed = [...delayed];
   seam.leaves.length = 0;
+  seam.afterPatch.splice(0, seam.afterPatch.length, ...graph.afterPatch);
   settleTimers(restoration, graph);
   for (const client of clients.values()) program.adopt(client);
 }
@@ -191,6 +192,7 @@ async function rejoin({ parts }: Restoration, client: LoggedClient, saved: Saved
     _lastMessageTime: saved.lastMessageTime,
     _numMessagesLastSecond: saved.numMessagesLastSecond,
     _messageCountResetsAt: saved.messageCountResetsAt,
+    _pendingFrames: [...saved.pendingFrames],
   });
   if (saved.state === ClientState.JOINING) client._enqueuedMessages = [];
 }

@@ -19,6 +19,12 @@ export interface Restoring {
   readonly keepSeconds: ReadonlyMap<string, number>;
 }
 
+/** A broadcast that goes out right behind the next patch. */
+export interface BroadcastAfterPatch {
+  readonly bytes: Uint8Array;
+  readonly except: readonly unknown[];
+}
+
 /** What ties one room instance to its replica. */
 export interface Seam {
   readonly environment: RoomEnvironment;
@@ -27,6 +33,7 @@ export interface Seam {
   readonly options: ReplicatedOptions;
   readonly sessions: () => Sessions;
   readonly leaves: { readonly client: LoggedClient; readonly code: number; readonly reason: string }[];
+  readonly afterPatch: BroadcastAfterPatch[];
   /** How many clock timers were made while the room was being created. */
   clockOrdinal: number;
   creating: boolean;

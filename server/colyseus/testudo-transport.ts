@@ -1,5 +1,5 @@
 import { WebSocketTransport } from "@colyseus/ws-transport";
-import { WRAPPER_QUERY } from "../../shared/wrapper-protocol.ts";
+import { RECEIVED_QUERY, WRAPPER_QUERY } from "../../shared/wrapper-protocol.ts";
 import { sessionLimits } from "../session/limits.ts";
 import { groupOfRoom } from "../session/room-id.ts";
 import type { Sessions } from "../session/sessions.ts";
@@ -43,7 +43,8 @@ export class TestudoTransport extends WebSocketTransport {
     ...[socket, request, upgrade]: Parameters<WebSocketTransport["onConnection"]>
   ): Promise<void> {
     const url = new URL(request.url ?? "/", "ws://node");
-    if (url.searchParams.has(WRAPPER_QUERY)) markWrapper(socket);
+    const query = url.searchParams;
+    if (query.has(WRAPPER_QUERY)) markWrapper(socket, count(query.get(RECEIVED_QUERY)));
     return super.onConnection.call(this, socket, request, upgrade);
   }
 
@@ -52,6 +53,11 @@ export class TestudoTransport extends WebSocketTransport {
     this.server?.on("error", this.#options.failed);
     return super.listen(port ?? this.#options.port, hostname ?? this.#options.host, backlog, listening);
   }
+}
+
+/** Null: what is no count says nothing. */
+function count(text: string | null): number | null {
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
 const later = (why: string) => new Response(why, { status: 503, headers: { "retry-after": "1" } });

@@ -16,6 +16,12 @@ export const sessionLimits = Object.freeze({
   tokensKeptMax: 16,
   /** Replies kept for a wrapper client that may ask again: to all that it may have asked. */
   repliesKeptMax: UNANSWERED_MAX,
+  /** Messages of a room that are kept for a seat whose client may lack them: so many, so many bytes, so long in log time. */
+  outboxMessagesMax: 256,
+  outboxBytesMax: 64 * 1024,
+  outboxMsMax: 10_000,
+  /** Bytes of all messages that are kept in one room; one that went to many seats counts once. */
+  roomOutboxBytesMax: 1024 * 1024,
   /** Rooms of one group. */
   roomsPerGroupMax: 10_000,
   /** Quarantined rooms of one group that are remembered, the newest ones. */

@@ -22,6 +22,11 @@ export interface RoomEnvironment {
   readonly nodeId: string;
   /** Sends a frame if the seat is attached to this node in this epoch; else it goes nowhere. */
   deliver(seat: Seat, epoch: number, frame: Uint8Array): void;
+  /**
+   * Numbers a message to the seat's client and keeps it, in case its node is gone.
+   * @returns the same bytes, to be delivered
+   */
+  keep(seat: Seat, epoch: number, frame: Uint8Array): Uint8Array;
   /** True if the seat's client is attached to this node: what is only for its socket need not be encoded elsewhere. */
   isHere(seat: Seat): boolean;
   /** The command at hand is one of this node's own time as leader. */
@@ -53,7 +58,13 @@ export interface RoomProgram {
   /** A first join, or a reconnection to a seat that was kept. The seat's epoch and token are already the new ones. */
   join(
     seat: Seat,
-    fields: { readonly skipHandshake: boolean; readonly reconnecting: boolean; readonly auth: AuthOutcome },
+    fields: {
+      readonly skipHandshake: boolean;
+      readonly reconnecting: boolean;
+      readonly auth: AuthOutcome;
+      /** What its client lacks, in order: to be sent before anything newer. */
+      readonly missed: readonly Uint8Array[];
+    },
   ): Promise<void>;
   /** Its client has shown the token that it got by joining: it had joined, also if its word of that was lost on the way. */
   tokenShown(seat: Seat): void;

@@ -1,15 +1,16 @@
 import type { ApplyResult } from "../group/machine.ts";
 import { type Judgement, RoomWitness } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
-import { GraphError } from "./graph/graph-error.ts";
 import { sessionLimits } from "./limits.ts";
 import { abnormalClosure, mayTryReconnect } from "./live-socket.ts";
 import { Origins } from "./origins.ts";
 import type { RoomHost } from "./room-host.ts";
+import { RoomOutbox } from "./room-outbox.ts";
 import type { RoomBirth, RoomEnvironment, RoomProgram } from "./room-program.ts";
 import type { RoomTimers } from "./room-timers.ts";
 import { RoomWorld } from "./room-world.ts";
 import { settledOutside } from "./sandbox.ts";
+import { SaveTrial } from "./save-trial.ts";
 import { packRoom, roomHash, type SavedRoom, type SessionPart, unpackRoom } from "./saved-room.ts";
 import { Seat } from "./seat.ts";
 import { SeatSockets } from "./seat-sockets.ts";
@@ -34,9 +35,9 @@ export class RoomReplica implements RoomEnvironment {
   index: number;
   readonly #host: RoomHost;
   readonly #sockets = new SeatSockets();
+  readonly #outbox = new RoomOutbox();
   #program: RoomProgram | null = null;
-  /** Why the room could not be saved or hashed when it was tried last. */
-  #unsavable: string | null = null;
+  readonly #saving = new SaveTrial((error) => this.report(error, "checkpoint"));
 
   private constructor(host: RoomHost, birth: RoomBirth, saved: SavedRoom | null) {
     this.#host = host;
@@ -47,6 +48,7 @@ export class RoomReplica implements RoomEnvironment {
     this.origins = new Origins(saved?.origins);
     this.witness = new RoomWitness(host.nodeId, birth.roomId);
     this.seats = new Map((saved?.seats ?? []).map((state) => [state.sessionId, Seat.from(state)]));
+    if (saved !== null) this.#outbox.restore(saved.outbox, (sessionId) => this.seats.get(sessionId));
   }
 
   /** The room as the log creates it; a refusal says why there is none. */
@@ -103,14 +105,13 @@ export class RoomReplica implements RoomEnvironment {
   restlessBecause(): string | null {
     const open = this.world.openPromise;
     if (open !== null) return `${open} has not finished`;
-    return this.program.restlessBecause() ?? this.#unsavable;
+    return this.program.restlessBecause() ?? this.#saving.because;
   }
 
   /** Null: not at rest, or something in it cannot be saved; the older checkpoint and its log are kept (design 5.5). */
   save(): Uint8Array | null {
     if (this.world.openPromise !== null || this.program.restlessBecause() !== null) return null;
-    const program = this.#savable(() => this.program.save());
-    return program === null ? null : this.#packed(program);
+    return this.#saving.try(() => this.#packed(this.program.save()));
   }
 
   /** What can be compared but not brought back to life: also while it is not at rest. @throws GraphError */
@@ -120,7 +121,8 @@ export class RoomReplica implements RoomEnvironment {
 
   #packed(program: Uint8Array): Uint8Array {
     const { birth, index, witness } = this;
-    return packRoom({ ...this.#sessionPart, birth, index, witness: witness.state, program });
+    const outbox = this.#outbox.state(this.seats.values());
+    return packRoom({ ...this.#sessionPart, birth, index, witness: witness.state, outbox, program });
   }
 
   get #sessionPart(): SessionPart {
@@ -138,7 +140,7 @@ export class RoomReplica implements RoomEnvironment {
   }
 
   #hash(): string {
-    return this.#savable(() => roomHash(this.program.hash(), this.#sessionPart)) ?? unsavableHash;
+    return this.#saving.try(() => roomHash(this.program.hash(), this.#sessionPart)) ?? unsavableHash;
   }
 
   /** All replicas differ from what was agreed: they stand still here, and are compared. */
@@ -184,6 +186,12 @@ export class RoomReplica implements RoomEnvironment {
     this.#sockets.deliver(seat, epoch, frame);
   }
 
+  keep(seat: Seat, epoch: number, frame: Uint8Array): Uint8Array {
+    // What is said while a replica is restored was said before.
+    if (seat.epoch !== epoch || seat.attachment === null || this.#program === null) return frame;
+    return this.#outbox.add(seat.outbox, frame, { index: this.index, nowMs: this.world.nowMs() });
+  }
+
   isPrimary(): boolean {
     return this.#host.isPrimary();
   }
@@ -208,27 +216,26 @@ export class RoomReplica implements RoomEnvironment {
 
   attach(argument: Attach, context: SessionContext): ApplyResult {
     return this.#proposed(argument.sequence, context, () => {
-      const { sessionId, presentedToken, attachId, token, wrapper, skipHandshake, auth } = argument;
+      const { sessionId, presentedToken, attachId, token, wrapper, skipHandshake, auth, received } = argument;
       const reconnecting = presentedToken !== null;
       const seat = reconnecting ? this.#keptSeat(sessionId, presentedToken) : this.#newSeat(sessionId);
       if (!(seat instanceof Seat)) return seat;
       const { nodeId, bootCount } = context.origin;
       this.#sockets.close(seat, mayTryReconnect, "attached elsewhere");
       seat.attach({ nodeId, bootCount, attachId }, { token, presentedToken });
-      seat.wrapper = wrapper;
+      const resumption = seat.resume({ wrapper, received });
       this.seats.set(seat.sessionId, seat);
       if (nodeId === this.#host.nodeId && bootCount === this.#host.bootCount) this.#bind(seat, attachId);
-      const joined = this.world.settle(() => this.program.join(seat, { skipHandshake, reconnecting, auth }));
+      const how = { skipHandshake, reconnecting, auth, missed: resumption.missed };
+      const joined = this.world.settle(() => this.program.join(seat, how));
       if (joined.state === "failed") {
         this.#sockets.forget(seat);
         return failureRefusal("APPLICATION", joined.error);
       }
-      if (joined.state === "done") this.#resume(seat);
-      else joined.promise.then(() => this.#resume(seat)).catch(() => {});
-      return {
-        epoch: seat.epoch,
-        joined: joined.state === "pending" ? settledOutside(joined.promise) : null,
-      };
+      if (joined.state === "done") this.#sockets.resume(seat, resumption);
+      else joined.promise.then(() => this.#sockets.resume(seat, resumption)).catch(() => {});
+      const { epoch } = resumption;
+      return { epoch, joined: joined.state === "pending" ? settledOutside(joined.promise) : null };
     });
   }
 
@@ -328,20 +335,8 @@ export class RoomReplica implements RoomEnvironment {
   #begin(context: SessionContext): void {
     this.index = context.index;
     this.world.advance(context, () => this.#settleLeaves());
-  }
-
-  /** What room code puts into its fields is its own: that it cannot be saved is the room's failure, not the node's. */
-  #savable<T>(act: () => T): T | null {
-    try {
-      const result = act();
-      this.#unsavable = null;
-      return result;
-    } catch (error) {
-      if (!(error instanceof GraphError)) throw error;
-      if (error.message !== this.#unsavable) this.report(error, "checkpoint");
-      this.#unsavable = error.message;
-      return null;
-    }
+    // By every command: what a replica has dropped must not depend on when it was saved or hashed.
+    this.#outbox.expire(this.world.nowMs());
   }
 
   /** Clients that room code sent away, and those that their leaving sends away in turn. */
@@ -353,7 +348,10 @@ export class RoomReplica implements RoomEnvironment {
       }
     }
     if (this.program.disposed) return;
-    for (const seat of this.program.vacated()) this.seats.delete(seat.sessionId);
+    for (const seat of this.program.vacated()) {
+      this.seats.delete(seat.sessionId);
+      seat.outbox.clear();
+    }
   }
 
   #bind(seat: Seat, attachId: number): void {
@@ -386,15 +384,6 @@ export class RoomReplica implements RoomEnvironment {
     if (this.program.isKept(seat)) return seat;
     return refusal("SEAT_EXPIRED", "the room did not keep the seat: it did not call allowReconnection()");
   }
-
-  /** What a wrapper client may have missed: the replies to its last requests, then how far its commands have come. */
-  #resume(seat: Seat): void {
-    if (!seat.wrapper || !this.isHere(seat)) return;
-    for (const frame of seat.replies.values()) this.deliver(seat, seat.epoch, frame);
-    this.#sockets.acknowledge(seat);
-  }
 }
 
-function done(value: unknown): ApplyResult {
-  return { type: "done", value };
-}
+const done = (value: unknown): ApplyResult => ({ type: "done", value });

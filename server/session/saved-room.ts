@@ -1,12 +1,15 @@
 import { hash } from "node:crypto";
 import { pack, unpack } from "msgpackr";
+import { storageLimits } from "../storage/storage-limits.ts";
 import type { WitnessState } from "./divergence/room-witness.ts";
+import { GraphError } from "./graph/graph-error.ts";
 import type { OriginsState } from "./origins.ts";
+import type { RoomOutboxState } from "./room-outbox.ts";
 import type { RoomBirth } from "./room-program.ts";
 import type { WorldState } from "./room-world.ts";
 import type { SeatState } from "./seat.ts";
 
-const checkpointVersion = 3;
+const checkpointVersion = 4;
 /** 16 hex digits. */
 const hashDigits = 16;
 
@@ -21,11 +24,21 @@ export interface SavedRoom extends SessionPart {
   readonly birth: RoomBirth;
   readonly index: number;
   readonly witness: WitnessState;
+  readonly outbox: RoomOutboxState;
   readonly program: Uint8Array;
 }
 
+/** @throws GraphError CHECKPOINT_TOO_BIG: the storage takes no more */
 export function packRoom(saved: SavedRoom): Uint8Array {
-  return pack({ ...saved, version: checkpointVersion });
+  const packed = pack({ ...saved, version: checkpointVersion });
+  const { checkpointBytesMax } = storageLimits;
+  if (packed.length <= checkpointBytesMax) return packed;
+  const parts = `${packed.length} bytes, ${saved.program.length} of them the room's own`;
+  const remedy = "the rest is replies and messages that its clients may still ask for: send less at once";
+  throw new GraphError(
+    "CHECKPOINT_TOO_BIG",
+    `the checkpoint of ${saved.birth.roomName} has ${parts}; at most ${checkpointBytesMax} are allowed; ${remedy}`,
+  );
 }
 
 /** @throws Error for a checkpoint of another version */
@@ -36,7 +49,7 @@ export function unpackRoom(bytes: Uint8Array): SavedRoom {
   return saved;
 }
 
-/** Without the bytes of remembered replies: a state that was restored may write the same in other bytes. */
+/** Without the bytes of remembered replies and kept messages: a state that was restored may write the same in other bytes. */
 export function comparablePart({ world, origins, seats }: SessionPart): object {
   const comparable = seats.map(({ replies, ...seat }) => ({ ...seat, replies: replies.map(([id]) => id) }));
   return { world, origins, seats: comparable };

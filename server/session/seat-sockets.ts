@@ -1,6 +1,7 @@
+import { encodeResumption } from "../../shared/wrapper-protocol.ts";
 import type { LiveSocket } from "./live-socket.ts";
 import { outsideWorld } from "./sandbox.ts";
-import type { Seat } from "./seat.ts";
+import type { Resumption, Seat } from "./seat.ts";
 
 /** The sockets of one room's clients that are attached to this node: the way out for what the room sends. */
 export class SeatSockets {
@@ -43,6 +44,16 @@ export class SeatSockets {
     this.#sockets.clear();
     this.#acks.clear();
     for (const { socket } of closing) socket.close(code, reason);
+  }
+
+  /**
+   * What a wrapper client may have missed: the replies to its last requests, then how far its commands have come, and
+   * where it stands in the room's messages.
+   */
+  resume(seat: Seat, { epoch, received, lost }: Resumption): void {
+    if (!seat.wrapper || seat.epoch !== epoch) return;
+    for (const frame of seat.replies.values()) this.deliver(seat, epoch, frame);
+    this.deliver(seat, epoch, encodeResumption({ sequence: seat.clientSequence, received, lost }));
   }
 
   acknowledge(seat: Seat): void {

@@ -1,4 +1,5 @@
 import { sessionLimits } from "./limits.ts";
+import { SeatOutbox } from "./seat-outbox.ts";
 
 /** Where a seat's client is: on which node, in which of its starts. */
 export interface Attachment {
@@ -19,6 +20,20 @@ export interface SeatState {
   readonly epochSequence: number;
   readonly clientSequence: number;
   readonly replies: readonly (readonly [number, Uint8Array])[];
+  /** Of the room's messages to it: the last one's number, and that of the last one that is kept no longer. */
+  readonly sent: number;
+  readonly dropped: number;
+  readonly unsentFrom: number | null;
+}
+
+/** Where an attachment stands in the room's messages to its seat. */
+export interface Resumption {
+  readonly epoch: number;
+  /** Its client has this one and all before, or will never get them; `missed` are those behind it. */
+  readonly received: number;
+  readonly missed: readonly Uint8Array[];
+  /** Of what its client lacks, so many are kept no longer. */
+  readonly lost: number;
 }
 
 export type SequenceVerdict = "new" | "duplicate" | "gap";
@@ -45,15 +60,20 @@ export class Seat {
   epochSequence = 0;
   /** The wrapper's commands: counted by the client, over all epochs. */
   clientSequence = 0;
+  /** The room's messages to it. */
+  readonly outbox: SeatOutbox;
+  /** Those behind this one have surely not been sent to its client; null: all may have been. */
+  unsentFrom: number | null = null;
   /** The wrapper's replies by request id, newest last: a command that is sent again gets its remembered result. */
   readonly #replies = new Map<number, Uint8Array>();
 
-  constructor(sessionId: string) {
+  constructor(sessionId: string, outbox = new SeatOutbox()) {
     this.sessionId = sessionId;
+    this.outbox = outbox;
   }
 
   static from(state: SeatState): Seat {
-    const seat = new Seat(state.sessionId);
+    const seat = new Seat(state.sessionId, new SeatOutbox(state));
     seat.epoch = state.epoch;
     seat.attachment = state.attachment;
     seat.token = state.token;
@@ -61,6 +81,7 @@ export class Seat {
     seat.wrapper = state.wrapper;
     seat.epochSequence = state.epochSequence;
     seat.clientSequence = state.clientSequence;
+    seat.unsentFrom = state.unsentFrom;
     for (const [requestId, frame] of state.replies) seat.#replies.set(requestId, frame);
     return seat;
   }
@@ -76,6 +97,9 @@ export class Seat {
       epochSequence: this.epochSequence,
       clientSequence: this.clientSequence,
       replies: [...this.#replies],
+      sent: this.outbox.sent,
+      dropped: this.outbox.dropped,
+      unsentFrom: this.unsentFrom,
     };
   }
 
@@ -91,9 +115,35 @@ export class Seat {
     this.epochSequence = 0;
   }
 
-  /** The client has the new token: those before are used up. */
+  /**
+   * Where the client goes on in the room's messages. One that cannot say what it has `received` gets what surely nobody has
+   * sent it yet: nothing twice.
+   */
+  resume({
+    wrapper,
+    received: said,
+  }: {
+    readonly wrapper: boolean;
+    readonly received: number | null;
+  }): Resumption {
+    const { outbox, epoch } = this;
+    this.wrapper = wrapper;
+    const surelySent = this.unsentFrom ?? outbox.sent;
+    const has = wrapper && said !== null ? Math.min(said, outbox.sent) : surelySent;
+    const received = Math.max(has, outbox.dropped);
+    this.unsentFrom = received;
+    return {
+      epoch,
+      received,
+      lost: received - has,
+      missed: outbox.after(received).map(({ bytes }) => bytes),
+    };
+  }
+
+  /** The client has the new token: those before are used up, and from now on it is sent what the room says. */
   tokenAcknowledged(): void {
     this.#earlierTokens = [];
+    this.unsentFrom = null;
   }
 
   accepts(token: string): boolean {

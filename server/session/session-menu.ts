@@ -67,6 +67,8 @@ const attach = z.object({
   skipHandshake: z.boolean(),
   /** Logs that were written before rooms had an onAuth of their own have none. */
   auth: authOutcome.default(unasked),
+  /** A wrapper that comes back has the room's messages up to this one; null, and in older logs: it did not say. */
+  received: z.number().int().nonnegative().nullable().default(null),
 });
 const detach = z.object({
   sequence,

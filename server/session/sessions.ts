@@ -175,12 +175,14 @@ export class Sessions {
       wrapper: boolean;
       skipHandshake: boolean;
       auth: AuthOutcome;
+      received?: number | null;
     },
   ): Promise<Attached> {
     const attachId = ++this.#attachId;
     this.#waitingSockets.set(attachId, socket);
     try {
       const result = await this.#proposeToRoom(roomId, "attach", (sequence) => ({
+        received: null,
         ...seat,
         sequence,
         roomId,

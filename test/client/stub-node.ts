@@ -9,7 +9,12 @@ import { getMessageBytes, Protocol, ResponseStatus } from "@colyseus/core";
 import { decode, Encoder, type Iterator, Reflection, schema, t } from "@colyseus/schema";
 import { unpack } from "msgpackr";
 import { type WebSocket, WebSocketServer } from "ws";
-import { decodeSequenced, ENDPOINTS_PATH, encodeAck } from "../../shared/wrapper-protocol.ts";
+import {
+  decodeSequenced,
+  ENDPOINTS_PATH,
+  encodeAck,
+  encodeResumption,
+} from "../../shared/wrapper-protocol.ts";
 
 export const StubState = schema({ shots: t.uint32().default(0), places: t.map("string") }, "StubState");
 
@@ -24,6 +29,9 @@ interface Seat {
   token: string;
   lastSequence: number;
   readonly results: Map<number, Uint8Array>;
+  /** The room's messages to it, and how many of them are kept no longer. */
+  readonly messages: Uint8Array[];
+  forgotten: number;
 }
 
 /** What the nodes of a real cluster agree on. */
@@ -36,6 +44,13 @@ export class StubCluster {
   #tokens = 0;
 
   readonly encoder = new Encoder(this.state);
+
+  /** The room says something: to every client that is there, and kept for those whose node is gone. */
+  say(n: number): void {
+    const frame = getMessageBytes.raw(Protocol.ROOM_DATA, "said", n);
+    for (const seat of this.seats.values()) seat.messages.push(frame);
+    for (const node of this.nodes) node.deliver(frame);
+  }
 
   nextToken(): string {
     this.#tokens += 1;
@@ -69,11 +84,19 @@ export class StubNode {
   answers = true;
   /** Applies nothing that comes: it is lost on the way. */
   applies = true;
+  /** What the room says here is lost on the way. */
+  delivers = true;
+  /** Takes the seat, tells where it stands, and drops the socket. */
+  dropsAfterJoin = false;
+  /** Does not tell where the room's messages stand. */
+  tells = true;
   readonly #cluster: StubCluster;
   readonly #http: Server;
   readonly #sockets = new Set<Socket>();
   readonly #webSockets = new WebSocketServer({ noServer: true });
   readonly #clients = new Set<WebSocket>();
+  /** Those that have acknowledged their join. */
+  readonly #listening = new Set<WebSocket>();
   #port = 0;
 
   constructor(cluster: StubCluster, id: string) {
@@ -108,11 +131,16 @@ export class StubNode {
     const closed = new Promise((resolve) => this.#http.close(resolve));
     for (const socket of this.#sockets) socket.resetAndDestroy();
     this.#clients.clear();
+    this.#listening.clear();
     await closed;
   }
 
   closeClients(code: number): void {
     for (const client of this.#clients) client.close(code);
+  }
+
+  deliver(frame: Uint8Array): void {
+    for (const client of this.#listening) if (this.delivers && !this.frozen) client.send(frame);
   }
 
   sendStates(): void {
@@ -139,7 +167,14 @@ export class StubNode {
     const sessionId = method === "reconnect" ? "s1" : `s${this.#cluster.seats.size + 1}`;
     if (method !== "reconnect") {
       const token = this.#cluster.nextToken();
-      this.#cluster.seats.set(sessionId, { sessionId, token, lastSequence: 0, results: new Map() });
+      this.#cluster.seats.set(sessionId, {
+        sessionId,
+        token,
+        lastSequence: 0,
+        results: new Map(),
+        messages: [],
+        forgotten: 0,
+      });
     }
     json(200, {
       name: method === "reconnect" ? "arena" : name,
@@ -170,14 +205,29 @@ export class StubNode {
       return;
     }
     this.#clients.add(client);
-    client.on("close", () => this.#clients.delete(client));
+    client.on("close", () => {
+      this.#clients.delete(client);
+      this.#listening.delete(client);
+    });
     client.on("message", (data: Buffer) => {
       if (!this.frozen) this.#received(client, seat, new Uint8Array(data));
     });
     seat.token = this.#cluster.nextToken();
     const handshake = query.has("skipHandshake") ? undefined : Reflection.encode(this.#cluster.encoder);
     client.send(getMessageBytes[Protocol.JOIN_ROOM](seat.token, "schema", handshake).slice());
-    if (query.has("testudo")) client.send(encodeAck(seat.lastSequence));
+    if (query.has("testudo")) this.#resume(client, seat, query.get("received"));
+  }
+
+  #resume(client: WebSocket, seat: Seat, said: string | null): void {
+    const has = said === null ? seat.messages.length : Number(said);
+    const received = Math.max(has, seat.forgotten);
+    const resumption = { sequence: seat.lastSequence, received, lost: received - has };
+    client.send(this.tells ? encodeResumption(resumption) : encodeAck(seat.lastSequence));
+    if (this.dropsAfterJoin) client.close(4010);
+    client.once("message", () => {
+      this.#listening.add(client);
+      if (this.delivers) for (const frame of seat.messages.slice(received)) client.send(frame);
+    });
   }
 
   #received(client: WebSocket, seat: Seat, frame: Uint8Array): void {

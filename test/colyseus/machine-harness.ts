@@ -260,6 +260,7 @@ export class LogWriter {
       presentedToken?: string | null;
       wrapper?: boolean;
       auth?: AuthOutcome;
+      received?: number | null;
     },
   ): LoggedCommand {
     return this.next(
@@ -267,6 +268,7 @@ export class LogWriter {
       "attach",
       {
         ...{ roomId, sessionId, skipHandshake: false, wrapper: false, presentedToken: null, auth: unasked },
+        received: null,
         ...fields,
       },
       roomId,

@@ -100,6 +100,7 @@ test("[Y74] onRestoreRoom may wait for what comes by itself; what it begins besi
     room.clock.setTimeout(() => {}, 100);
     Math.random();
     room.broadcast("hello");
+    room.broadcast("later", 1, { afterNextPatch: true });
   };
   const scene = new Scene();
   await scene.create("safe");

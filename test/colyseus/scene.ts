@@ -1,9 +1,10 @@
 /** Several replicas of one group, and the players of one room: every command goes to all of them, as committed. */
-import type { Room } from "@colyseus/core";
+import { Protocol, type Room } from "@colyseus/core";
 import type { ApplyResult } from "../../server/group/machine.ts";
 import { type AuthOutcome, unasked } from "../../server/session/auth-outcome.ts";
 import type { Seat } from "../../server/session/seat.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
+import { decodeResumption, decodeSequenced } from "../../shared/wrapper-protocol.ts";
 import {
   inMacrotask,
   joinAck,
@@ -18,6 +19,13 @@ import {
 } from "./machine-harness.ts";
 
 let scenes = 0;
+
+const messageCodes: readonly number[] = [Protocol.ROOM_DATA, Protocol.ROOM_DATA_BYTES];
+
+function resumptionOf(frame: Uint8Array): { received: number; lost: number } | null {
+  const sequenced = decodeSequenced(frame);
+  return sequenced === null ? null : decodeResumption(sequenced.frame);
+}
 
 export class Player {
   readonly sessionId: string;
@@ -42,6 +50,21 @@ export class Player {
     return this.frames.flatMap((frame) =>
       frame.type === "message" ? [[frame.name, frame.payload] as [string | number, unknown]] : [],
     );
+  }
+
+  /** What the wrapper would say: where the node told that it stands, and the messages that have come since. */
+  get received(): number | null {
+    const { frames } = this.socket;
+    const told = frames.findLastIndex((frame) => resumptionOf(frame) !== null);
+    const from = resumptionOf(frames[told] ?? new Uint8Array())?.received;
+    if (from === undefined) return null;
+    const messages = frames.slice(told).filter(([code]) => code !== undefined && messageCodes.includes(code));
+    return from + messages.length;
+  }
+
+  /** What its node said was lost, at its last attachment. */
+  get lost(): number | undefined {
+    return this.socket.frames.map(resumptionOf).find((told) => told !== null)?.lost;
   }
 
   reply(requestId: number): { status: number; payload: unknown } | undefined {
@@ -125,7 +148,14 @@ export class Scene {
   async attach(
     sessionId: string,
     nodeId: string,
-    how: { presentedToken?: string | null; wrapper?: boolean; auth?: AuthOutcome } = {},
+    how: {
+      presentedToken?: string | null;
+      wrapper?: boolean;
+      auth?: AuthOutcome;
+      received?: number | null;
+      /** Its acknowledgement of the join does not arrive. */
+      falls?: boolean;
+    } = {},
   ): Promise<unknown> {
     const player = this.player(sessionId);
     const attachId = ++this.#attachId;
@@ -142,13 +172,14 @@ export class Scene {
         presentedToken,
         wrapper,
         auth: how.auth ?? unasked,
+        received: how.received ?? null,
       }),
     );
     const epoch = (value as { epoch?: number } | null)?.epoch;
     if (epoch !== undefined) {
       if (presentedToken === null) player.clientSequence = 0;
       Object.assign(player, { nodeId, epoch, token, socket, isWrapper: wrapper, epochSequence: 0 });
-      await this.frame(sessionId, joinAck());
+      if (how.falls !== true) await this.frame(sessionId, joinAck());
     }
     return value;
   }
@@ -159,8 +190,18 @@ export class Scene {
     return this.player(sessionId);
   }
 
-  async reconnect(sessionId: string, nodeId: string): Promise<unknown> {
-    return await this.attach(sessionId, nodeId, { presentedToken: this.player(sessionId).token });
+  async reconnect(sessionId: string, nodeId: string, how: { falls?: boolean } = {}): Promise<unknown> {
+    const { token: presentedToken, isWrapper, received } = this.player(sessionId);
+    return await this.attach(sessionId, nodeId, {
+      ...how,
+      presentedToken,
+      received: isWrapper ? received : null,
+    });
+  }
+
+  /** From here on the node hears and says nothing. */
+  kill(nodeId: string): void {
+    this.replicas.splice(this.replicas.indexOf(this.node(nodeId)), 1);
   }
 
   async drop(sessionId: string, code = 1006): Promise<unknown> {

@@ -83,12 +83,26 @@ class ChatRoom extends Room {
   }
 }
 
+/** Counts aloud. */
+class CounterRoom extends Room {
+  n = 0;
+
+  override onCreate(): void {
+    this.clock.setInterval(() => this.broadcast("n", ++this.n), 20);
+  }
+
+  override onDrop(client: Client): void {
+    this.allowReconnection(client, 60);
+  }
+}
+
 const server = defineServer({
   ...testudo(),
   rooms: {
     steps: defineRoom(replicated(StepsRoom)),
     chat: defineRoom(replicated(ChatRoom)),
     door: defineRoom(replicated(DoorRoom)),
+    counter: defineRoom(replicated(CounterRoom)),
   },
 });
 await server.listen(undefined as never);

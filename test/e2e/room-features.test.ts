@@ -2,6 +2,7 @@
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { Client as WrapperClient } from "../../client/testudo-client.ts";
 import { Cluster, unhurried, until } from "./cluster.ts";
 
 /** What ordinary rooms use, on three real nodes, with stock clients on different ones and a kill between. */
@@ -145,6 +146,62 @@ feature(
     await until("the other node says the same", () => heard.length === 3);
     assert.is(heard.at(-1), all.at(-1));
     await Promise.all([late.leave(), other.leave()]);
+  },
+);
+
+function numbersOf(room: Pick<Room, "onMessage">, heard: number[] = []): number[] {
+  room.onMessage("n", (n: number) => heard.push(n));
+  return heard;
+}
+
+/** Those that a client ought to have heard since its first one, and has not. */
+function missing(heard: readonly number[]): number[] {
+  const all = new Set(heard);
+  const [first = 0, last = 0] = [heard[0], heard.at(-1)];
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at).filter((n) => !all.has(n));
+}
+
+feature(
+  "[Y54] what a room says while a node is killed reaches its clients: the wrapper's each once",
+  async () => {
+    const urls = ["n1", "n2", "n3"].map((id) => cluster.url(id));
+    const lead = alone(await clientOf("n2").create("counter"));
+    numbersOf(lead);
+    const lost: number[] = [];
+    for (const id of ["n1", "n2", "n3"]) {
+      const others = ["n1", "n2", "n3"].filter((each) => each !== id);
+      const wrapper = await new WrapperClient([cluster.url(id), ...urls]).joinById(lead.roomId);
+      const stock = alone(await clientOf(id).joinById(lead.roomId));
+      const [byWrapper, byStock] = [numbersOf(wrapper), numbersOf(stock)];
+      let messagesLost = 0;
+      wrapper.onFailover((failover) => {
+        messagesLost += failover.messagesLost;
+      });
+      await until("they hear something", () => byWrapper.length > 50 && byStock.length > 50);
+      await killed(id, async () => {
+        const back = alone(await goOn(stock, others[1] as string));
+        numbersOf(back, byStock);
+        const since = Math.max(byWrapper.at(-1) ?? 0, byStock.at(-1) ?? 0);
+        const goneOn = (heard: number[]) => (heard.at(-1) ?? 0) > since + 100;
+        await until("they hear more", () => goneOn(byWrapper) && goneOn(byStock));
+        assert.equal([missing(byWrapper), messagesLost], [[], 0]);
+        assert.equal(
+          byWrapper,
+          [...new Set(byWrapper)].sort((a, b) => a - b),
+          "once, and in order",
+        );
+        assert.equal(
+          byStock,
+          [...new Set(byStock)].sort((a, b) => a - b),
+          "never twice",
+        );
+        lost.push(missing(byStock).length);
+        await Promise.all([back.leave(), wrapper.leave()]);
+      });
+    }
+    process.stderr.write(
+      `of 20 ms numbers a stock client lost ${lost.join(", ")} when n1, n2, n3 was killed\n`,
+    );
   },
 );
 
