@@ -17,7 +17,9 @@ import { guardMutations } from "./mutation-guard.ts";
 import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
 import { partsOf } from "./room-parts.ts";
 import { installPlugins } from "./room-plugins.ts";
+import { viewMethods } from "./room-views.ts";
 import { type ReplicatedOptions, type Seam, seamOfRoom, takeSeam } from "./seam.ts";
+import { patchStateViews } from "./state-views.ts";
 import { WatchedReconnection } from "./watched-reconnection.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for this signature of a mixin's base
@@ -66,6 +68,7 @@ export function replicated<Base extends RoomClass>(
   checkRoomClass(base, options);
   patchClock();
   guardMutations();
+  patchStateViews();
 
   const Replicated = class extends base {
     // biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for this signature of a mixin
@@ -113,7 +116,6 @@ const changing = [
   "setPrivate",
   "setMatchmaking",
   "setState",
-  "setSerializer",
   "disconnect",
   "kickClient",
 ];
@@ -153,7 +155,13 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
       );
     };
   }
-  Object.assign(prototype, matchmakingMethods(stock), connectionMethods(stock), codeMethods(stock));
+  Object.assign(
+    prototype,
+    matchmakingMethods(stock),
+    connectionMethods(stock),
+    codeMethods(stock),
+    viewMethods(stock, applying),
+  );
   for (const name of registering) {
     const method = prototype[name];
     prototype[name] = function (this: Room, ...args: unknown[]) {
@@ -305,11 +313,6 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
         () => {},
       );
       return new WatchedReconnection(deferred, seam.environment);
-    },
-    sendFullState(this: Room, client: LoggedClient) {
-      const seam = seamOfRoom(this);
-      // Only the node with the socket needs to encode it.
-      if (seam?.environment.isHere(client.seat)) stock["sendFullState"]?.call(this, client);
     },
   };
 }

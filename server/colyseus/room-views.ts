@@ -1,0 +1,150 @@
+import { ClientState, type Room, SchemaSerializer } from "@colyseus/core";
+import { $changes, type ChangeTree, type Encoder, type Schema, type StateView } from "@colyseus/schema";
+import { sessionLimits } from "../session/limits.ts";
+import type { RoomEnvironment } from "../session/room-program.ts";
+import { currentWorld } from "../session/sandbox.ts";
+import { outsideLog, SessionError } from "../session/session-error.ts";
+import { followLeft, leftInstances } from "./left-instances.ts";
+import type { LoggedClient } from "./logged-client.ts";
+import { partsOf } from "./room-parts.ts";
+import { type Seam, seamOfRoom } from "./seam.ts";
+import { isSeenByViews, straighten } from "./state-views.ts";
+
+// biome-ignore lint/suspicious/noExplicitAny: methods of the stock room are replaced by name, whatever they take
+type Callback = (this: any, ...args: any[]) => any;
+
+/** The stock serializer's own fields, protected or not. */
+interface Serializer {
+  readonly hasFilters: boolean;
+  readonly encoder: Encoder;
+  reset(state: Schema): void;
+  applyPatches(clients: readonly LoggedClient[], state?: unknown, timing?: unknown): boolean;
+  getFullState(client?: LoggedClient, timing?: unknown): Uint8Array;
+}
+
+/** Where the stock room meets its serializer. */
+export function viewMethods(
+  stock: Record<string, Callback>,
+  applying: (room: object) => Seam | null,
+): Record<string, Callback> {
+  return {
+    setSerializer(this: Room, serializer: unknown) {
+      const seam = applying(this);
+      if (seam === null)
+        throw outsideLog(`${this.constructor.name}.setSerializer() was called outside of the room`);
+      letGoOfState(this);
+      if (serializer instanceof SchemaSerializer)
+        encodeForAttached(serializer as unknown as Serializer, seam.environment);
+      stock["setSerializer"]?.call(this, serializer);
+    },
+    sendFullState(this: Room, client: LoggedClient) {
+      const { _serializer: serializer } = partsOf(this);
+      // The node that encodes it settles this as well.
+      if (serializer instanceof SchemaSerializer) settle(serializer as unknown as Serializer);
+      // Only the node with the socket needs to encode it.
+      if (seamOfRoom(this)?.environment.isHere(client.seat)) stock["sendFullState"]?.call(this, client);
+    },
+  };
+}
+
+/** The views of a state that is replaced would see nothing of the next one, or what they should not. */
+function letGoOfState(room: Room): void {
+  const encoder = partsOf(room)._serializer.encoder;
+  if (encoder === undefined || !encoder.context.hasFilters) return;
+  if (isSeenByViews(encoder.root))
+    throw new SessionError(
+      "NOT_SUPPORTED",
+      `${room.constructor.name}.state was replaced, but StateViews have seen something of the old one: change that, or give the clients their views once the room has its state`,
+    );
+  dropState(room);
+}
+
+/** Its instances are in no state any more, as they would be in a restored room. */
+export function dropState(room: Room): void {
+  const encoder = partsOf(room)._serializer.encoder;
+  if (encoder === undefined || !encoder.context.hasFilters) return;
+  partsOf(room)._serializer = {};
+  for (const tree of Object.values(encoder.root.changeTrees))
+    if (tree.root === encoder.root) (tree as { root?: unknown }).root = undefined;
+}
+
+/** For a restored state: instances that are not in it. */
+export function rememberLeft(root: Encoder["root"], unattached: readonly object[]): void {
+  const left = leftInstances(root);
+  for (const object of unattached) left?.add((object as { [$changes]: ChangeTree })[$changes]);
+}
+
+/**
+ * Patches of a state with view tags are encoded for the clients that are attached to this node. Everything else that
+ * encoding does goes on as if it were for all: nothing of it may differ from node to node.
+ */
+function encodeForAttached(serializer: Serializer, environment: RoomEnvironment): void {
+  const stock = {
+    reset: serializer.reset.bind(serializer),
+    applyPatches: serializer.applyPatches.bind(serializer),
+    getFullState: serializer.getFullState.bind(serializer),
+  };
+  serializer.reset = (state) => {
+    stock.reset(state);
+    if (serializer.hasFilters) followLeft(serializer.encoder.root);
+  };
+  serializer.applyPatches = (clients, state, timing) => {
+    if (!serializer.hasFilters) return stock.applyPatches(clients, state, timing);
+    settle(serializer);
+    const hasPatch = serializer.encoder.hasChanges && clients.length > 0;
+    const attached = clients.filter(({ seat, epoch }) => seat.epoch === epoch && environment.isHere(seat));
+    wakeShared(serializer.encoder, attached);
+    stock.applyPatches(attached, state, timing);
+    drain(serializer.encoder, clients);
+    return hasPatch;
+  };
+  serializer.getFullState = (client, timing) => {
+    const { root } = serializer.encoder;
+    const waiting = root.pendingFilterRefresh;
+    // Somebody looks on from outside of the log (a monitor): that must change nothing.
+    if (currentWorld() === null) root.pendingFilterRefresh = [];
+    try {
+      return stock.getFullState(client, timing);
+    } finally {
+      root.pendingFilterRefresh = waiting;
+    }
+  };
+}
+
+/** What is filtered is derived anew, before each patch and each full state, where instances have got or lost parents. */
+function settle({ encoder, hasFilters }: Serializer): void {
+  if (!hasFilters || encoder.root.pendingFilterRefresh.length === 0) return;
+  for (const tree of encoder.root.pendingFilterRefresh) straighten(tree);
+  // The library does it at the head of every encoding; what this one writes goes nowhere.
+  encoder.encodeUnreliable();
+}
+
+function isJoined({ state }: LoggedClient): boolean {
+  return state === ClientState.JOINED;
+}
+
+/** Without a change of the state the stock serializer tells a view's own changes to the first of its clients only. */
+function wakeShared({ hasChanges, root, state }: Encoder, attached: readonly LoggedClient[]): void {
+  if (hasChanges) return;
+  const told = new Set<StateView>();
+  for (const { view } of attached.filter(isJoined)) {
+    if (view === undefined || view.changes.size === 0) continue;
+    if (told.has(view)) root.enqueueChangeTree((state as Record<symbol, ChangeTree>)[$changes] as ChangeTree);
+    told.add(view);
+  }
+}
+
+/** What views had to tell has been told, here or elsewhere. */
+function drain({ root }: Encoder, clients: readonly LoggedClient[]): void {
+  const joined = new Set(clients.filter(isJoined).map(({ view }) => view));
+  root.forEachActiveView((view) => {
+    if (view.changes.size === 0) return;
+    if (joined.has(view) || changesOf(view) > sessionLimits.viewChangesMax) view.changes.clear();
+  });
+}
+
+function changesOf({ changes }: StateView): number {
+  let count = changes.size;
+  for (const each of changes.values()) count += each.size;
+  return count;
+}
