@@ -1,5 +1,6 @@
 import { ClientState, type Room, SchemaSerializer } from "@colyseus/core";
 import { $changes, type ChangeTree, type Encoder, type Schema, type StateView } from "@colyseus/schema";
+import { type ArrayInternals, arrayInternals } from "../session/graph/schema-internals.ts";
 import { sessionLimits } from "../session/limits.ts";
 import type { RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld } from "../session/sandbox.ts";
@@ -8,7 +9,7 @@ import { followLeft, leftInstances } from "./left-instances.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { partsOf } from "./room-parts.ts";
 import { type Seam, seamOfRoom } from "./seam.ts";
-import { isSeenByViews, straighten } from "./state-views.ts";
+import { isSeenByViews, straighten, whileEncoding } from "./state-views.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: methods of the stock room are replaced by name, whatever they take
 type Callback = (this: any, ...args: any[]) => any;
@@ -94,7 +95,7 @@ function encodeForAttached(serializer: Serializer, environment: RoomEnvironment)
     const hasPatch = serializer.encoder.hasChanges && clients.length > 0;
     const attached = clients.filter(({ seat, epoch }) => seat.epoch === epoch && environment.isHere(seat));
     wakeShared(serializer.encoder, attached);
-    stock.applyPatches(attached, state, timing);
+    whileEncoding(() => stock.applyPatches(attached, state, timing));
     drain(serializer.encoder, clients);
     return hasPatch;
   };
@@ -104,11 +105,30 @@ function encodeForAttached(serializer: Serializer, environment: RoomEnvironment)
     // Somebody looks on from outside of the log (a monitor): that must change nothing.
     if (currentWorld() === null) root.pendingFilterRefresh = [];
     try {
-      return stock.getFullState(client, timing);
+      return asItIs(serializer.encoder, () => stock.getFullState(client, timing));
     } finally {
       root.pendingFilterRefresh = waiting;
     }
   };
+}
+
+/**
+ * Between two patches the library takes a view's elements of an array from where they were before: it would leave out, or
+ * mix up, those behind one that was removed.
+ */
+function asItIs<T>({ root }: Encoder, encode: () => T): T {
+  const arrays: { inside: ArrayInternals; staged: unknown[] }[] = [];
+  for (let at = root.changes.next; at !== undefined; at = at.next) {
+    if (!at.changeTree.isArray) continue;
+    const inside = arrayInternals(at.changeTree.ref);
+    arrays.push({ inside, staged: inside.tmpItems });
+    inside.tmpItems = inside.items.slice();
+  }
+  try {
+    return encode();
+  } finally {
+    for (const { inside, staged } of arrays) inside.tmpItems = staged;
+  }
 }
 
 /** What is filtered is derived anew, before each patch and each full state, where instances have got or lost parents. */

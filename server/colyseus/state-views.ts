@@ -2,6 +2,7 @@ import { $changes, $refId, $values, type ChangeTree, type Ref, type Root, StateV
 import {
   arrayInternals,
   indexedInternals,
+  type MapInternals,
   mapInternals,
   type ViewInternals,
 } from "../session/graph/schema-internals.ts";
@@ -31,8 +32,20 @@ export function isSeenByViews(root: Root): boolean {
   return seenRoots.has(root);
 }
 
-/** The library asks itself for each child of what was added. */
-let isAdding = false;
+/** The library's own code changes a view: it calls itself for children, and looks at what was added, not at what is seen. */
+let isChanging = false;
+let isEncoding = false;
+
+/** What has just left its place is still seen there: that it left is about to be sent. */
+export function whileEncoding<T>(encode: () => T): T {
+  isEncoding = true;
+  try {
+    return encode();
+  } finally {
+    isEncoding = false;
+  }
+}
+
 let patched = false;
 
 /** Views of replicated rooms: alike on every replica, and changed inside of applies only. Others stay as they are. */
@@ -64,8 +77,17 @@ export function patchStateViews(): void {
     table[name] = function (this: View, ...args) {
       checkOwner(this._root);
       checkOwner(treeOf(args[0])?.root);
-      const act = () => (stock[name] as Method).apply(this, args);
-      return currentWorld() === null || isAdding ? act() : change(this, act, args);
+      const method = stock[name] as Method;
+      if (currentWorld() === null || isChanging) return method.apply(this, args);
+      const act = () => {
+        isChanging = true;
+        try {
+          return method.apply(this, args);
+        } finally {
+          isChanging = false;
+        }
+      };
+      return change(this, act, args);
     };
   }
 }
@@ -79,9 +101,8 @@ function patchSight(table: Record<string, Method>, stock: Record<string, Method>
   const hasBit = stock["isVisible"] as (this: View, tree: ChangeTree) => boolean;
   const isSeen = stock["isChangeTreeVisible"] as (this: View, tree: ChangeTree) => boolean;
   table["isVisible"] = function (this: View, tree) {
-    return (
-      hasBit.call(this, tree as ChangeTree) || (isOwned(this._root) && isShared(this, tree as ChangeTree))
-    );
+    if (hasBit.call(this, tree as ChangeTree)) return true;
+    return !isChanging && isOwned(this._root) && isShared(this, tree as ChangeTree);
   };
   table["isChangeTreeVisible"] = function (this: View, tree) {
     return isOwned(this._root) ? this.isVisible(tree as ChangeTree) : isSeen.call(this, tree as ChangeTree);
@@ -93,15 +114,22 @@ function treeOf(obj: unknown): ChangeTree | undefined {
 }
 
 function isShared(view: View, tree: ChangeTree): boolean {
-  if (tree.root === undefined || !tree.isVisibilitySharedWithParent || tree.parentRef === undefined)
-    return false;
-  const isOnly = tree.extraParents === undefined;
-  for (const { ref } of linksOf(tree)) {
+  if (!tree.isVisibilitySharedWithParent) return false;
+  const isAt = tree.root !== undefined && tree.extraParents === undefined;
+  return linksOf(tree).some(({ ref }) => {
     const parent = treeOf(ref) as ChangeTree;
-    if (parent.isFiltered && view.isVisible(parent) && (isOnly || placeIn(parent, tree) !== null))
-      return true;
-  }
-  return false;
+    if (!parent.isFiltered || !view.isVisible(parent)) return false;
+    return isAt || placeIn(parent, tree) !== null || (isEncoding && hasJustLeft(parent, tree));
+  });
+}
+
+/** Since the last patch. */
+function hasJustLeft(parent: ChangeTree, tree: ChangeTree): boolean {
+  const holds = (value: unknown) => treeOf(value) === tree;
+  const target = parent.refTarget as object;
+  if (parent.isArray) return arrayInternals(parent.ref as object).tmpItems.some(holds);
+  const { journal, deletedItems } = target as Partial<MapInternals & { deletedItems: object }>;
+  return [...(journal?.snapshots?.values() ?? []), ...Object.values(deletedItems ?? {})].some(holds);
 }
 
 function linksOf(tree: ChangeTree): Link[] {
@@ -180,12 +208,7 @@ function add(
   const tree = treeOf(obj);
   if (tree === undefined) return act();
   if (tree.root === undefined) return addDetached(view, obj, tree, { tag, lists: includeParent !== false });
-  isAdding = true;
-  try {
-    onStraight(obj, act);
-  } finally {
-    isAdding = false;
-  }
+  onStraight(obj, act);
   // The stock one says whether anything is to be sent: a matter of what a node has sent before.
   return true;
 }

@@ -39,6 +39,7 @@ export class ViewsRoom extends Room<{ state: InstanceType<typeof Table> }> {
   /** Of all judges: one view for several clients. */
   judges = new StateView();
   lists: StateView = new StateView(true);
+  hoard = new StateView();
   drawn = 0;
   held: Card[] = [];
   heldSeats: Seat[] = [];
@@ -166,24 +167,31 @@ export class ViewsRoom extends Room<{ state: InstanceType<typeof Table> }> {
     if (n % 3 === 0) card.mark = Object.assign(new Mark(), { text: `m${card.worth}` }) as never;
     if (n % 7 === 0) card.mark = undefined as never;
   }
-  doShuffle(_client: Client, seat: Seat) {
-    seat.hand.reverse();
+  doShift(_client: Client, seat: Seat) {
     if (seat.pile.length > 1) seat.pile.shift();
+  }
+  doReverse(_client: Client, seat: Seat) {
+    seat.hand.reverse();
   }
   doKit(_client: Client, seat: Seat, n: number) {
     if (n % 4 === 0) seat.kit.delete(`k${n % 3}`);
     else seat.kit.set(`k${n % 3}`, this.newCard() as never);
   }
-  doJudge(client: Client, _seat: Seat, n: number) {
+  doJudge(client: Client, seat: Seat, n: number) {
     const other = [...this.state.seats.values()][n % this.state.seats.size] as Seat;
-    if (n % 2 === 0) this.view(client).add(other, tags.judge);
-    else this.view(client).remove(other, tags.judge);
+    if (other === seat) return;
+    const view = this.view(client);
+    // Once only: of what a view sees already the library tells the new things without their place.
+    if (!view.has(other)) view.add(other, tags.judge);
+    // Each takes back what is seen by it only.
+    else view.remove(other, tags.judge).remove(other);
   }
   doLoot(client: Client, _seat: Seat, n: number) {
     const card = this.newCard();
-    this.state.loot.set(`l${n % 5}`, card as never);
+    // Never over another one: the library would not take that from who sees it and does not see the new one.
+    this.state.loot.set(`l${this.drawn}`, card as never);
     if (n % 2 === 0) this.view(client).add(card);
-    if (n % 11 === 0) this.state.loot.delete(`l${(n + 1) % 5}`);
+    if (this.state.loot.size > 4) this.state.loot.delete([...this.state.loot.keys()][n % 4] as string);
   }
   doChest(client: Client, _seat: Seat, n: number) {
     const card = this.newCard();
@@ -192,6 +200,8 @@ export class ViewsRoom extends Room<{ state: InstanceType<typeof Table> }> {
     if (this.state.chest.size > 4) this.state.chest.delete([...this.state.chest.values()][0] as never);
   }
   doSubscribe(client: Client) {
+    // Of what a view sees already the library sends nothing when it is subscribed.
+    if (client.view === this.judges) return;
     this.view(client).subscribe(this.state.news);
   }
   doUnsubscribe(client: Client) {
@@ -226,6 +236,35 @@ export class ViewsRoom extends Room<{ state: InstanceType<typeof Table> }> {
     const old = this.heldSeats[n % 2];
     if (old !== undefined) this.view(client).add(old);
     if (old !== undefined && n % 5 === 0) this.state.seats.set(`again${n % 2}`, old as never);
+  }
+
+  letJudgesSee() {
+    for (const seat of this.state.seats.values()) for (const card of seat.hand) this.judges.add(card);
+  }
+  addNew() {
+    this.judges.add(new Card());
+  }
+  subscribeNew() {
+    this.judges.subscribe(new Seat().hand);
+  }
+  replaceState() {
+    this.state = new Table();
+  }
+  churn(times: number) {
+    for (let n = 0; n < times; n++) {
+      const card = this.newCard();
+      this.state.loot.set(`c${n}`, card as never);
+      this.hoard.add(card);
+      this.state.loot.delete(`c${n}`);
+    }
+  }
+  /** A view goes, and another one gets its place. */
+  swapViews() {
+    for (const client of this.clients) {
+      client.view?.dispose();
+      client.view = new StateView();
+      client.view.add(this.seatOf(client) as Seat);
+    }
   }
 
   /** What room code may see of its views; asked for on every replica. */
