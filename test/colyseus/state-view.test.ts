@@ -10,7 +10,7 @@ import type { SessionError } from "../../server/session/session-error.ts";
 import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 import { StateFollower, visibleTo } from "./state-follower.ts";
-import { type Seat, Table, ViewsRoom } from "./views-room.ts";
+import { Card, type Seat, Table, ViewsRoom } from "./views-room.ts";
 
 await defineTestRoom("views", ViewsRoom);
 
@@ -59,7 +59,7 @@ class Script {
 
 test("[Y34, Y35] restored replicas see with every view what one sees that never was restored, whatever is done with views", async () => {
   let restored = 0;
-  for (let seed = 1; seed <= 12; seed++) {
+  for (let seed = 1; seed <= 8; seed++) {
     const script = new Script(seed);
     const { scene } = script;
     await scene.create("views");
@@ -75,7 +75,7 @@ test("[Y34, Y35] restored replicas see with every view what one sees that never 
       assert.equal(hashes, [hashes[0], hashes[0], hashes[0]], `seed ${seed}, step ${step}`);
     }
   }
-  assert.ok(restored > 100, `${restored} restores`);
+  assert.ok(restored > 60, `${restored} restores`);
 });
 
 /** Those of which the library's own clients, in one process and with no restore in sight, make what they should. */
@@ -83,7 +83,7 @@ const sound = ["Draw", "Pile", "Play", "Change", "Kit", "Loot", "Judge", "News",
 
 test("[Y34, Y36] each client sees what its view lets it, and nothing else, wherever it is and through restores", async () => {
   let looks = 0;
-  for (let seed = 20; seed < 30; seed++) {
+  for (let seed = 20; seed < 28; seed++) {
     const script = new Script(seed);
     const { scene } = script;
     await scene.create("views");
