@@ -1,5 +1,13 @@
 import { ClientState, type Room, SchemaSerializer } from "@colyseus/core";
-import { $changes, type ChangeTree, type Encoder, type Schema, type StateView } from "@colyseus/schema";
+import {
+  $changes,
+  $numFields,
+  type ChangeTree,
+  type Encoder,
+  Metadata,
+  type Schema,
+  type StateView,
+} from "@colyseus/schema";
 import { type ArrayInternals, arrayInternals } from "../session/graph/schema-internals.ts";
 import { sessionLimits } from "../session/limits.ts";
 import type { RoomEnvironment } from "../session/room-program.ts";
@@ -42,10 +50,26 @@ export function viewMethods(
       const { _serializer: serializer } = partsOf(this);
       // The node that encodes it settles this as well.
       if (serializer instanceof SchemaSerializer) settle(serializer as unknown as Serializer);
-      // Only the node with the socket needs to encode it.
-      if (seamOfRoom(this)?.environment.isHere(client.seat)) stock["sendFullState"]?.call(this, client);
+      const environment = seamOfRoom(this)?.environment;
+      // Only the node with the socket needs to encode it: that it fails there must not be seen by the room.
+      if (environment?.isHere(client.seat))
+        reported(environment, "full state", () => stock["sendFullState"]?.call(this, client));
     },
   };
+}
+
+/** @throws SessionError NOT_SUPPORTED for a state that may come to hold a stream: it would be found in a match only */
+export function checkStreams(room: Room): void {
+  for (const schemaClass of partsOf(room)._serializer.encoder?.context.schemas.keys() ?? []) {
+    const metadata = schemaClass[Symbol.metadata] as Metadata;
+    for (let index = 0; index <= (metadata[$numFields] as number); index++) {
+      if (!Metadata.hasStreamAtIndex(metadata, index)) continue;
+      throw new SessionError(
+        "NOT_SUPPORTED",
+        `${room.constructor.name}.state: ${schemaClass.name}.${metadata[index]?.name} is a stream, which a replicated room does not support yet: declare it without .stream()`,
+      );
+    }
+  }
 }
 
 /** The views of a state that is replaced would see nothing of the next one, or what they should not. */
@@ -95,7 +119,8 @@ function encodeForAttached(serializer: Serializer, environment: RoomEnvironment)
     const hasPatch = serializer.encoder.hasChanges && clients.length > 0;
     const attached = clients.filter(({ seat, epoch }) => seat.epoch === epoch && environment.isHere(seat));
     wakeShared(serializer.encoder, attached);
-    whileEncoding(() => stock.applyPatches(attached, state, timing));
+    reported(environment, "patch", () => whileEncoding(() => stock.applyPatches(attached, state, timing)));
+    serializer.encoder.discardChanges();
     drain(serializer.encoder, clients);
     return hasPatch;
   };
@@ -128,6 +153,14 @@ function asItIs<T>({ root }: Encoder, encode: () => T): T {
     return encode();
   } finally {
     for (const { inside, staged } of arrays) inside.tmpItems = staged;
+  }
+}
+
+function reported(environment: RoomEnvironment, where: string, encode: () => void): void {
+  try {
+    encode();
+  } catch (error) {
+    environment.report(error, where);
   }
 }
 

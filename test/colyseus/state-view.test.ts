@@ -1,9 +1,10 @@
 // test-run: seconds=300 node=--import=./server/colyseus/register.ts
 import { type Client, Room } from "@colyseus/core";
-import { $changes, type ChangeTree, type Encoder, StateView, schema, t } from "@colyseus/schema";
+import { $changes, type ChangeTree, Encoder, StateView, schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { partsOf } from "../../server/colyseus/room-parts.ts";
+import { savedFlags } from "../../server/session/graph/schema-internals.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
 import { RoomRandom } from "../../server/session/random.ts";
 import type { SessionError } from "../../server/session/session-error.ts";
@@ -292,7 +293,9 @@ test("[Y39] a view is changed inside its room only, takes what is in the state o
 });
 
 test("[Y39] a state of streams is refused as the room is made, a view of one's own class as it is saved", async () => {
-  const Streamed = schema({ cards: t.map(Card).stream() }, "Streamed");
+  // Nothing of the kind is in the state yet.
+  const Deep = schema({ cards: t.map(Card).stream() }, "Deep");
+  const Streamed = schema({ deep: t.map(Deep) }, "Streamed");
   class StreamRoom extends Room<{ state: InstanceType<typeof Streamed> }> {
     override state = new Streamed();
   }
@@ -303,7 +306,7 @@ test("[Y39] a state of streams is refused as the room is made, a view of one's o
   await defineTestRoom("streams", StreamRoom);
   await defineTestRoom("own view", OwnViewRoom);
   for (const [name, words] of [
-    ["streams", /room\.state\.cards is a stream/],
+    ["streams", /StreamRoom\.state: Deep\.cards is a stream.*without \.stream\(\)/],
     ["own view", /room\.mine is an instance of OwnView, which extends StateView.*a plain StateView/],
   ] as const) {
     const refused = (await new Scene(["A"]).create(name)) as { refused: string; message: string };
@@ -323,6 +326,49 @@ test("[Y39] what a view has to tell is limited while no joined client has it", a
   const kept = scene.room<ViewsRoom>("A").hoard;
   assert.is(kept.changes.size, 0);
   await sameHash(scene, "dropped");
+});
+
+test("[Y36] what cannot be encoded is a line in the log of the node that has the client, and nothing that the room sees", async () => {
+  const scene = await table(["p1", "A"], ["p2", "B"]);
+  for (const [what, times] of [
+    ["garbage", 2],
+    ["mended", 0],
+  ] as const) {
+    assert.is(await scene.call("spoil", what === "garbage"), "the patch is out");
+    assert.is(
+      scene.node("A").warnings.splice(0).length + scene.node("B").warnings.splice(0).length,
+      times,
+      what,
+    );
+    assert.equal(scene.node("C").warnings, []);
+    await sameHash(scene, what);
+  }
+  await act(scene, "p1", "Draw");
+  await scene.tick(51);
+  assert.match(look(scene, "p1"), "f7");
+});
+
+test("[Y34] what is used of the library's views is there, in the pinned version", () => {
+  const state = new Table();
+  const { root } = new Encoder(state);
+  const view = new StateView();
+  const own = new Set<string | symbol>(Reflect.ownKeys(view));
+  for (const key of ["iterable", "id", "changes", "_slot", "_bit"]) assert.ok(own.has(key), key);
+  for (const name of [
+    "_bindRoot",
+    "_setSubscribed",
+    "isVisible",
+    "isChangeTreeVisible",
+    "markVisible",
+    "addTag",
+  ])
+    assert.type((view as unknown as Record<string, unknown>)[name], "function", name);
+  for (const name of ["remove", "releaseViewId", "enqueueFilterRefresh", "forEachActiveView"] as const)
+    assert.type(root[name], "function", name);
+  assert.equal([root.pendingFilterRefresh, root.types.hasFilters], [[], true]);
+  view.add(state.news);
+  const { flags, visibleViews } = (state.news as unknown as { [$changes]: ChangeTree })[$changes];
+  assert.equal([flags & savedFlags, visibleViews], [1, [1]], "filtered, and seen");
 });
 
 test("[Y37] what a view of the past leaves behind is not another view's, whenever the garbage collector comes", async () => {

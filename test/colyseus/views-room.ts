@@ -258,6 +258,16 @@ export class ViewsRoom extends Room<{ state: InstanceType<typeof Table> }> {
       this.state.loot.delete(`c${n}`);
     }
   }
+  /** A view that is none. */
+  spoil(isGarbage: boolean): string {
+    for (const client of this.clients) {
+      if (isGarbage) client.userData = client.view;
+      client.view = (isGarbage ? { changes: new Map() } : client.userData) as StateView;
+    }
+    this.state.turn++;
+    this.broadcastPatch();
+    return "the patch is out";
+  }
   /** A view goes, and another one gets its place. */
   swapViews() {
     for (const client of this.clients) {

@@ -166,9 +166,9 @@ function handsOf({ state }: Room<unknown, Cards>): Record<string, string[]> {
   return Object.fromEntries(hands.filter(([, hand]) => hand?.length !== 0)) as Record<string, string[]>;
 }
 
-function seesOwn(room: Room<unknown, Cards>, ...numbers: number[]): Promise<void> {
+async function seesOwn(room: Room<unknown, Cards>, ...numbers: number[]): Promise<void> {
   const own = { [room.sessionId]: numbers.map((n) => `${n} of ${room.sessionId}`) };
-  return until(
+  await until(
     `${room.sessionId} sees its own hand, and no other: ${JSON.stringify(own)}`,
     () => JSON.stringify(handsOf(room)) === JSON.stringify(own),
   );
