@@ -47,12 +47,13 @@ export function viewMethods(
       stock["setSerializer"]?.call(this, serializer);
     },
     sendFullState(this: Room, client: LoggedClient) {
+      const environment = seamOfRoom(this)?.environment;
+      if (environment === undefined) return;
       const { _serializer: serializer } = partsOf(this);
       // The node that encodes it settles this as well.
-      if (serializer instanceof SchemaSerializer) settle(serializer as unknown as Serializer);
-      const environment = seamOfRoom(this)?.environment;
+      if (serializer instanceof SchemaSerializer) settle(serializer as unknown as Serializer, environment);
       // Only the node with the socket needs to encode it: that it fails there must not be seen by the room.
-      if (environment?.isHere(client.seat))
+      if (environment.isHere(client.seat))
         reported(environment, "full state", () => stock["sendFullState"]?.call(this, client));
     },
   };
@@ -115,7 +116,7 @@ function encodeForAttached(serializer: Serializer, environment: RoomEnvironment)
   };
   serializer.applyPatches = (clients, state, timing) => {
     if (!serializer.hasFilters) return stock.applyPatches(clients, state, timing);
-    settle(serializer);
+    settle(serializer, environment);
     const hasPatch = serializer.encoder.hasChanges && clients.length > 0;
     const attached = clients.filter(({ seat, epoch }) => seat.epoch === epoch && environment.isHere(seat));
     wakeShared(serializer.encoder, attached);
@@ -165,11 +166,11 @@ function reported(environment: RoomEnvironment, where: string, encode: () => voi
 }
 
 /** What is filtered is derived anew, before each patch and each full state, where instances have got or lost parents. */
-function settle({ encoder, hasFilters }: Serializer): void {
+function settle({ encoder, hasFilters }: Serializer, environment: RoomEnvironment): void {
   if (!hasFilters || encoder.root.pendingFilterRefresh.length === 0) return;
   for (const tree of encoder.root.pendingFilterRefresh) straighten(tree);
   // The library does it at the head of every encoding; what this one writes goes nowhere.
-  encoder.encodeUnreliable();
+  reported(environment, "patch", () => encoder.encodeUnreliable());
 }
 
 function isJoined({ state }: LoggedClient): boolean {

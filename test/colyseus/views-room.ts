@@ -41,12 +41,15 @@ export class ViewsRoom extends Room<{ state: InstanceType<typeof Table> }> {
   lists: StateView = new StateView(true);
   hoard = new StateView();
   drawn = 0;
+  /** Their seats are gone; what they saw is not. */
+  leavers: Client[] = [];
   held: Card[] = [];
   heldSeats: Seat[] = [];
   formerViews = new Map<string, StateView>();
 
   override onCreate() {
     this.state.turn = 0;
+    this.hoard.add(this.state.open);
     for (let n = 0; n < 6; n++) this.state.deck.push(this.newCard() as never);
     this.onMessage("act", (client, [name, ...args]: [string, ...unknown[]]) => this.act(client, name, args));
   }
@@ -84,6 +87,7 @@ export class ViewsRoom extends Room<{ state: InstanceType<typeof Table> }> {
 
   override onLeave(client: Client) {
     const seat = this.seatOf(client);
+    this.leavers = [...this.leavers, client].slice(-2);
     if (client.view !== undefined && client.view !== this.judges && Math.random() < 0.5)
       client.view.dispose();
     else if (client.view !== undefined) this.formerViews.set(client.sessionId, client.view);
@@ -293,9 +297,10 @@ export class ViewsRoom extends Room<{ state: InstanceType<typeof Table> }> {
     ] as Card[];
     const seats = [...this.state.seats.values(), ...this.heldSeats] as Seat[];
     const views = [
-      ...[...this.clients].map(({ view }) => view),
+      ...[...this.clients, ...this.leavers].map(({ view }) => view),
       this.judges,
       this.lists,
+      this.hoard,
       ...this.formerViews.values(),
     ];
     return views
