@@ -2,9 +2,11 @@ import { ClientState, type Room, SchemaSerializer } from "@colyseus/core";
 import {
   $changes,
   $numFields,
+  $refId,
   type ChangeTree,
   type Encoder,
   Metadata,
+  OPERATION,
   type Schema,
   type StateView,
 } from "@colyseus/schema";
@@ -17,7 +19,7 @@ import { followLeft, leftInstances } from "./left-instances.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { partsOf } from "./room-parts.ts";
 import { type Seam, seamOfRoom } from "./seam.ts";
-import { isSeenByViews, straighten, whileEncoding } from "./state-views.ts";
+import { defaultTag, isSeenByViews, straighten, whileEncoding } from "./state-views.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: methods of the stock room are replaced by name, whatever they take
 type Callback = (this: any, ...args: any[]) => any;
@@ -53,8 +55,10 @@ export function viewMethods(
       // The node that encodes it settles this as well.
       if (serializer instanceof SchemaSerializer) settle(serializer as unknown as Serializer, environment);
       // Only the node with the socket needs to encode it: that it fails there must not be seen by the room.
-      if (environment.isHere(client.seat))
-        reported(environment, "full state", () => stock["sendFullState"]?.call(this, client));
+      if (!environment.isHere(client.seat)) return;
+      reported(environment, "full state", () => stock["sendFullState"]?.call(this, client));
+      if (client.epoch > 1 && client.view !== undefined)
+        takeBack(partsOf(this)._serializer.encoder, client.view);
     },
   };
 }
@@ -171,6 +175,25 @@ function settle({ encoder, hasFilters }: Serializer, environment: RoomEnvironmen
   for (const tree of encoder.root.pendingFilterRefresh) straighten(tree);
   // The library does it at the head of every encoding; what this one writes goes nowhere.
   reported(environment, "patch", () => encoder.encodeUnreliable());
+}
+
+/**
+ * Who comes back may still have fields that were taken from its view while nothing reached it. A full state does not say
+ * so: the SDK takes back what is not in it of collections, and not of fields.
+ */
+function takeBack(encoder: Encoder | undefined, view: StateView): void {
+  for (const tree of Object.values(encoder?.root.changeTrees ?? {})) {
+    const { tags, hasAnyView } = tree.encDescriptor;
+    if (!hasAnyView || (tree.isFiltered && !view.isChangeTreeVisible(tree))) continue;
+    const refId = (tree.ref as { [$refId]: number })[$refId];
+    for (const [index, tag] of tags.entries()) {
+      if (tag === undefined) continue;
+      const isSeen = tag === defaultTag ? view.isChangeTreeVisible(tree) : view.hasTagOnTree(tree, tag);
+      if (isSeen) continue;
+      const changes = view.changes.get(refId) ?? new Map();
+      view.changes.set(refId, changes.set(index, OPERATION.DELETE));
+    }
+  }
 }
 
 function isJoined({ state }: LoggedClient): boolean {

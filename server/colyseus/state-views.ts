@@ -24,7 +24,8 @@ interface Link {
   next?: Link;
 }
 
-const defaultTag = -1;
+/** Of a field that is `.view()`, and of what is added without a tag. */
+export const defaultTag = -1;
 /** States that a view has seen something of: they cannot be replaced by others. */
 const seenRoots = new WeakSet<Root>();
 
