@@ -12,6 +12,7 @@ import { RoomListings } from "./room-listings.ts";
 import { partsOf } from "./room-parts.ts";
 import { checkPlugins, pluginFunctions } from "./room-plugins.ts";
 import { restoreRoom } from "./room-restore.ts";
+import { checkStreams } from "./room-views.ts";
 import { offerSeam, type Seam, seamIn } from "./seam.ts";
 
 /** A replica, as the programs need it. */
@@ -43,6 +44,7 @@ export class ColyseusPrograms implements RoomPrograms {
     this.#created(environment, seam, program.room);
     try {
       checkPlugins(program.room);
+      checkStreams(program.room);
       program.checkSavable();
     } catch (error) {
       program.discard();

@@ -8,7 +8,7 @@ import {
   type ISendOptions,
   Protocol,
 } from "@colyseus/core";
-import { decode } from "@colyseus/schema";
+import { decode, type StateView } from "@colyseus/schema";
 import { type AuthOutcome, unasked } from "../session/auth-outcome.ts";
 import type { RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld } from "../session/sandbox.ts";
@@ -50,6 +50,7 @@ export class LoggedClient {
   state: ClientState = ClientState.JOINING;
   auth?: unknown;
   userData?: unknown;
+  view?: StateView | undefined;
   _enqueuedMessages?: Uint8Array[] = [];
   _joinedAt = 0;
   _numMessagesLastSecond = 0;

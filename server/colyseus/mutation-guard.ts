@@ -22,8 +22,14 @@ interface Tree {
 }
 type Method = (...args: unknown[]) => unknown;
 
-function check(tree: Tree | undefined): void {
-  const world = tree?.root?.[owner];
+/** True for the root of a replicated room's state. */
+export function isOwned(root: object | undefined): boolean {
+  return (root as Owned | undefined)?.[owner] !== undefined;
+}
+
+/** @throws SessionError MUTATION_OUTSIDE_LOG for the root of a state whose room is not being applied now */
+export function checkOwner(root: object | undefined): void {
+  const world = (root as Owned | undefined)?.[owner];
   if (world !== undefined && currentWorld() !== world) {
     throw new SessionError(
       "MUTATION_OUTSIDE_LOG",
@@ -42,7 +48,7 @@ function guardMethods(
     const stock = table[name];
     if (typeof stock !== "function") continue;
     table[name] = function (this: object, ...args: unknown[]) {
-      check(treeOf(this));
+      checkOwner(treeOf(this)?.root);
       return stock.apply(this, args);
     };
   }

@@ -19,7 +19,9 @@ import { patchHandlers } from "./room-handlers.ts";
 import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
 import { partsOf } from "./room-parts.ts";
 import { installPlugins } from "./room-plugins.ts";
+import { viewMethods } from "./room-views.ts";
 import { type ReplicatedOptions, type Seam, seamOfRoom, takeSeam } from "./seam.ts";
+import { patchStateViews } from "./state-views.ts";
 import { WatchedReconnection } from "./watched-reconnection.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for this signature of a mixin's base
@@ -69,6 +71,7 @@ export function replicated<Base extends RoomClass>(
   patchClock();
   patchHandlers(isReplicated);
   guardMutations();
+  patchStateViews();
 
   const Replicated = class extends base {
     // biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for this signature of a mixin
@@ -116,7 +119,6 @@ const changing = [
   "setPrivate",
   "setMatchmaking",
   "setState",
-  "setSerializer",
   "disconnect",
   "kickClient",
 ];
@@ -162,8 +164,14 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
       );
     };
   }
-  Object.assign(prototype, matchmakingMethods(stock), connectionMethods(stock), codeMethods(stock));
-  Object.assign(prototype, afterPatchMethods(stock));
+  Object.assign(
+    prototype,
+    matchmakingMethods(stock),
+    connectionMethods(stock),
+    codeMethods(stock),
+    viewMethods(stock, applying),
+    afterPatchMethods(stock),
+  );
   for (const name of registering) {
     const method = prototype[name];
     prototype[name] = function (this: Room, ...args: unknown[]) {
@@ -315,11 +323,6 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
         () => {},
       );
       return new WatchedReconnection(deferred, seam.environment);
-    },
-    sendFullState(this: Room, client: LoggedClient) {
-      const seam = seamOfRoom(this);
-      // Only the node with the socket needs to encode it.
-      if (seam?.environment.isHere(client.seat)) stock["sendFullState"]?.call(this, client);
     },
   };
 }

@@ -25,6 +25,7 @@ export interface SavedClient {
   readonly state: number;
   readonly auth: unknown;
   readonly userData: unknown;
+  readonly view: unknown;
   readonly joinedAt: number;
   readonly lastMessageTime: number;
   readonly numMessagesLastSecond: number;
@@ -43,6 +44,7 @@ export interface PastClient {
   readonly state: number;
   readonly auth: unknown;
   readonly userData: unknown;
+  readonly view: unknown;
 }
 
 export interface SavedDelayed {
@@ -138,6 +140,7 @@ function savedClient(client: LoggedClient, left: SavedClient["left"]): SavedClie
     state: client.state,
     auth: client.auth,
     userData: client.userData,
+    view: client.view,
     joinedAt: client._joinedAt,
     lastMessageTime: client._lastMessageTime,
     numMessagesLastSecond: client._numMessagesLastSecond,
@@ -148,8 +151,8 @@ function savedClient(client: LoggedClient, left: SavedClient["left"]): SavedClie
 }
 
 function pastClient(client: LoggedClient): PastClient {
-  const { sessionId, epoch, node, reconnectionToken: token, state, auth, userData } = client;
-  return { sessionId, epoch, node, token, state, auth, userData };
+  const { sessionId, epoch, node, reconnectionToken: token, state, auth, userData, view } = client;
+  return { sessionId, epoch, node, token, state, auth, userData, view };
 }
 
 /**
@@ -278,6 +281,7 @@ export function graphOptions(
   return {
     classes: [...(seam.options.classes ?? [])],
     stateClasses: parts.state === undefined ? [] : [parts.state.constructor as never],
+    schemaRoot: parts._serializer.encoder?.root,
     references,
     resolve: (name) => (name === spentName ? spentDelayed() : named.get(name)),
     rootName: "room",

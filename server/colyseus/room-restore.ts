@@ -19,6 +19,7 @@ import {
 } from "./room-graph.ts";
 import type { RoomParts } from "./room-parts.ts";
 import { restorePlugins } from "./room-plugins.ts";
+import { dropState, rememberLeft } from "./room-views.ts";
 import type { Seam } from "./seam.ts";
 
 interface Restoration {
@@ -107,9 +108,9 @@ function pastSeat({ sessionId, epoch }: PastClient): Seat {
   return Object.assign(new Seat(sessionId), { epoch });
 }
 
-function layOverPast(client: LoggedClient, { state, auth, userData }: PastClient): void {
+function layOverPast(client: LoggedClient, { state, auth, userData, view }: PastClient): void {
   delete client._enqueuedMessages;
-  Object.assign(client, { readyState: 3, state, auth, userData });
+  Object.assign(client, { readyState: 3, state, auth, userData, view });
 }
 
 function loggedClient({ seam }: Restoration, seat: Seat, saved: SavedClient | PastClient): LoggedClient {
@@ -188,6 +189,7 @@ async function rejoin({ parts }: Restoration, client: LoggedClient, saved: Saved
     state: saved.state,
     auth: saved.auth,
     userData: saved.userData,
+    view: saved.view,
     _joinedAt: saved.joinedAt,
     _lastMessageTime: saved.lastMessageTime,
     _numMessagesLastSecond: saved.numMessagesLastSecond,
@@ -205,10 +207,13 @@ async function layOver({ room, parts, seam }: Restoration, graph: RoomGraph): Pr
   restorePlugins(room, seam, graph.plugins);
   if (graph.state !== undefined && graph.schema !== null) {
     const restored = restoreSchema(graph, graph.state, graph.schema);
+    // What onCreate made is gone, with whatever its views saw of it.
+    dropState(room);
     parts.state = graph.state;
     const { encoder } = parts._serializer;
     if (encoder === undefined) throw new Error("the restored state has no encoder");
     restored.afterAttach(encoder);
+    rememberLeft(encoder.root, restored.unattached);
   }
   const { flags } = graph;
   parts.maxClients = flags.maxClients;

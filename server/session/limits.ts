@@ -31,6 +31,8 @@ export const sessionLimits = Object.freeze({
   /** Commands that wait for the replica that will replace one that differs; past either the odd one carries them out. */
   heldCommandsMax: 4_096,
   heldCommandBytesMax: 4 * 1024 * 1024,
+  /** Changes that a StateView without a joined client has to tell; past that they are dropped: who gets it is sent all. */
+  viewChangesMax: 4_096,
   /** Bytes waiting on a client's socket before it is closed as too slow. */
   socketBufferedBytesMax: 4 * 1024 * 1024,
 });

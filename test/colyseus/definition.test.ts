@@ -1,7 +1,7 @@
 // test-run: seconds=60 node=--import=./server/colyseus/register.ts
 import net from "node:net";
 import { type Client, type Delayed, LobbyRoom, QueueRoom, RelayRoom, Room } from "@colyseus/core";
-import { StateView, schema, t } from "@colyseus/schema";
+import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { isReplicated, replicated } from "../../server/colyseus/replicated.ts";
@@ -24,11 +24,6 @@ class RewindRoom extends Room {
     this.allowRewindState({} as never);
   }
 }
-class ViewRoom extends Room {
-  override onJoin(client: Client) {
-    client.view = new StateView();
-  }
-}
 class PresenceRoom extends Room {
   override async onCreate() {
     await this.presence.set("a", "b");
@@ -37,7 +32,6 @@ class PresenceRoom extends Room {
 const unsupported: [string, new () => Room, RegExp][] = [
   ["defineInput()", InputRoom, /InputRoom .*defineInput\(\).*Use messages/],
   ["allowRewindState()", RewindRoom, /RewindRoom .*allowRewindState\(\)/],
-  ["StateView", ViewRoom, /ViewRoom .*StateView/],
   ["this.presence", PresenceRoom, /PresenceRoom .*this\.presence.*room\.propose/],
   ["LobbyRoom", class MyLobby extends LobbyRoom {}, /MyLobby .*LobbyRoom/],
   ["QueueRoom", class MyQueue extends QueueRoom {} as never, /MyQueue .*QueueRoom/],

@@ -9,7 +9,7 @@ import {
   RoomPlugin,
   ServerError,
 } from "@colyseus/core";
-import { schema, t } from "@colyseus/schema";
+import { StateView, schema, t } from "@colyseus/schema";
 import { replicated, testudo } from "../../server/index.ts";
 
 const StepsState = schema({ next: t.number().default(0), gaps: t.number().default(0) }, "StepsState");
@@ -96,6 +96,59 @@ class CounterRoom extends Room {
   }
 }
 
+const Card = schema({ face: t.string() }, "Card");
+const Player = schema({ count: t.number().default(0), hand: t.array(Card).view() }, "Player");
+const CardsState = schema(
+  { turn: t.string().default(""), players: t.map(Player), pile: t.array(Card) },
+  "CardsState",
+);
+type Player = InstanceType<typeof Player>;
+
+/** Everybody has a hand that only they see, and they play by turns. */
+class CardsRoom extends Room<{ state: InstanceType<typeof CardsState> }> {
+  override state = new CardsState();
+  dealt = 0;
+
+  override messages = {
+    play: (client: Client, at: number) => {
+      if (this.state.turn !== client.sessionId) return "not your turn";
+      const player = this.playerOf(client);
+      const [card] = player.hand.splice(at, 1);
+      if (card === undefined) return "no such card";
+      client.view?.remove(card);
+      this.state.pile.push(card);
+      this.deal(client);
+      const everybody = [...this.state.players.keys()] as string[];
+      this.state.turn = everybody[(everybody.indexOf(client.sessionId) + 1) % everybody.length] ?? "";
+      return card.face;
+    },
+  };
+
+  override onJoin(client: Client): void {
+    this.state.players.set(client.sessionId, new Player() as never);
+    client.view = new StateView();
+    client.view.add(this.playerOf(client));
+    for (let n = 0; n < 3; n++) this.deal(client);
+    if (this.state.turn === "") this.state.turn = client.sessionId;
+  }
+
+  override onDrop(client: Client): void {
+    this.allowReconnection(client, 60);
+  }
+
+  playerOf({ sessionId }: Client): Player {
+    return this.state.players.get(sessionId) as never;
+  }
+
+  deal(client: Client): void {
+    const card = Object.assign(new Card(), { face: `${++this.dealt} of ${client.sessionId}` });
+    const player = this.playerOf(client);
+    player.hand.push(card as never);
+    player.count = player.hand.length;
+    client.view?.add(card);
+  }
+}
+
 const server = defineServer({
   ...testudo(),
   rooms: {
@@ -103,6 +156,7 @@ const server = defineServer({
     chat: defineRoom(replicated(ChatRoom)),
     door: defineRoom(replicated(DoorRoom)),
     counter: defineRoom(replicated(CounterRoom)),
+    cards: defineRoom(replicated(CardsRoom)),
   },
 });
 await server.listen(undefined as never);

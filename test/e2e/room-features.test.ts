@@ -205,4 +205,69 @@ feature(
   },
 );
 
+interface Cards {
+  readonly turn: string;
+  readonly players: ReadonlyMap<string, { readonly count: number; readonly hand?: Iterable<Card> }>;
+  readonly pile: readonly Card[];
+}
+interface Card {
+  readonly face: string;
+}
+
+/** The faces in each hand that this client sees, by player. */
+function handsOf({ state }: Room<unknown, Cards>): Record<string, string[]> {
+  const hands = [...(state.players ?? [])].map(([id, { hand }]) => [
+    id,
+    [...(hand ?? [])].map(({ face }) => face),
+  ]);
+  return Object.fromEntries(hands.filter(([, hand]) => hand?.length !== 0)) as Record<string, string[]>;
+}
+
+async function seesOwn(room: Room<unknown, Cards>, ...numbers: number[]): Promise<void> {
+  const own = { [room.sessionId]: numbers.map((n) => `${n} of ${room.sessionId}`) };
+  await until(
+    `${room.sessionId} sees its own hand, and no other: ${JSON.stringify(own)}`,
+    () => JSON.stringify(handsOf(room)) === JSON.stringify(own),
+  );
+}
+
+feature(
+  "[Y34, Y38] everybody sees their own hand of cards and no other's, on any node and past its death",
+  async () => {
+    const one = alone((await clientOf("n1").create("cards")) as Room<unknown, Cards>);
+    const two = alone((await clientOf("n2").joinById(one.roomId)) as Room<unknown, Cards>);
+    const three = alone((await clientOf("n3").joinById(one.roomId)) as Room<unknown, Cards>);
+    await seesOwn(one, 1, 2, 3);
+    await seesOwn(two, 4, 5, 6);
+    await seesOwn(three, 7, 8, 9);
+    assert.is(await one.request("play", 1), `2 of ${one.sessionId}`);
+    assert.is(await one.request("play", 0), "not your turn");
+    await seesOwn(one, 1, 3, 10);
+    await until("everybody sees the pile", () =>
+      [one, two, three].every(({ state }) => state.pile.length === 1),
+    );
+    await killed("n1", async () => {
+      const back = alone(await goOn(one, "n3"));
+      await seesOwn(back, 1, 3, 10);
+      assert.is(await two.request("play", 2), `6 of ${two.sessionId}`);
+      assert.is(await three.request("play", 0), `7 of ${three.sessionId}`);
+      assert.is(await back.request("play", 0), `1 of ${back.sessionId}`);
+      await seesOwn(back, 3, 10, 13);
+      await seesOwn(two, 4, 5, 11);
+      await seesOwn(three, 8, 9, 12);
+      await back.leave();
+    });
+    // The node that died has the room by its log, or by a checkpoint: its views must see what the others see.
+    await two.leave(false);
+    const moved = alone(await goOn(two, "n1"));
+    await seesOwn(moved, 4, 5, 11);
+    assert.is(await moved.request("play", 1), `5 of ${moved.sessionId}`);
+    await seesOwn(moved, 4, 11, 14);
+    await seesOwn(three, 8, 9, 12);
+    assert.is(await three.request("play", 2), `12 of ${three.sessionId}`);
+    await until("the pile is the same", () => moved.state.pile.length === 6 && three.state.pile.length === 6);
+    await Promise.all([moved.leave(), three.leave()]);
+  },
+);
+
 test.run();

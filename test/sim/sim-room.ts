@@ -1,5 +1,5 @@
 import { type Client, Room } from "@colyseus/core";
-import { type SchemaType, schema, t } from "@colyseus/schema";
+import { type SchemaType, StateView, schema, t } from "@colyseus/schema";
 import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { currentWorld } from "../../server/session/sandbox.ts";
 
@@ -9,6 +9,8 @@ const SimSeat = schema(
     online: t.boolean().default(true),
     node: t.string().default(""),
     returns: t.uint32().default(0),
+    /** For its player only. */
+    roll: t.uint32().default(0).view(),
   },
   "SimSeat",
 );
@@ -85,6 +87,8 @@ export class SimRoom extends Room<{ state: SimState }> {
     roll: (client: Client) => {
       this.rolls.push(Math.floor(Math.random() * 1000));
       if (this.rolls.length > 8) this.rolls.shift();
+      const seat = this.state.seats.get(client.sessionId);
+      if (seat !== undefined) seat.roll = this.rolls.at(-1) ?? 0;
       this.marks.set(client.sessionId, { atMs: this.clock.elapsedTime, dateMs: Date.now() });
       return { roll: this.rolls.at(-1) };
     },
@@ -137,6 +141,8 @@ export class SimRoom extends Room<{ state: SimState }> {
     const seat = new SimSeat();
     seat.node = nodeOf(client);
     this.state.seats.set(client.sessionId, seat);
+    client.view = new StateView();
+    client.view.add(seat);
   }
 
   override onDrop(client: Client): void {

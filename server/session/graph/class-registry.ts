@@ -6,6 +6,7 @@ import {
   MapSchema,
   Schema,
   SetSchema,
+  StateView,
   TypeContext,
 } from "@colyseus/schema";
 import { GraphError } from "./graph-error.ts";
@@ -73,6 +74,7 @@ const unnamed: readonly (readonly [KindName, ClassLike])[] = [
   ["arraySchema", ArraySchema],
   ["setSchema", SetSchema],
   ["collectionSchema", CollectionSchema],
+  ["stateView", StateView as unknown as ClassLike],
 ];
 
 /** What a listed class may extend, and its instances are still made of properties and known contents. */
@@ -161,6 +163,8 @@ export class ClassRegistry {
 
   #listedShape(listed: ClassLike): Shape {
     const shape = { className: listed.name, type: listed, fields: [] };
+    if (listed.prototype instanceof StateView)
+      return { ...shape, kind: "object", refusal: viewClassRefusal(listed.name) };
     const native = nativeBase(listed);
     const base = native === null ? "object" : this.#byPrototype.get(native.prototype)?.kind;
     if (base === undefined || !extendable.has(base)) {
@@ -173,6 +177,13 @@ export class ClassRegistry {
 
 export const hooksRemedy =
   "transient (onCreate makes it anew), with onCacheRoom and onRestoreRoom if it must be kept";
+
+export function viewClassRefusal(name: string): Refusal {
+  return {
+    what: `an instance of ${name}, which extends StateView`,
+    remedy: "a plain StateView: what is your own may be set on it as a property",
+  };
+}
 
 export function isSchemaClass(candidate: ClassLike): boolean {
   return candidate.prototype instanceof Schema;

@@ -1,10 +1,13 @@
+import { StateView } from "@colyseus/schema";
 import { type ClassRegistry, registryOf, type Shape } from "./class-registry.ts";
 import { corrupt, GraphError } from "./graph-error.ts";
 import type { ClassLike, GraphOptions } from "./graph-options.ts";
 import { type GraphRecord, Holes, Named, Pointer, type SavedGraph, type SavedValue } from "./graph-reader.ts";
 import { type MapSlots, restoreSlots } from "./map-slot.ts";
 import type { KindName } from "./record.ts";
-import { fillSchema, newSchemaObject } from "./schema-builder.ts";
+import { fillSchema, flagsOf, newSchemaObject } from "./schema-builder.ts";
+import { viewInternals } from "./schema-internals.ts";
+import { type RestoredViews, schemaKinds } from "./view-marks.ts";
 
 export interface BuiltGraph {
   readonly root: Record<string, unknown>;
@@ -12,6 +15,9 @@ export interface BuiltGraph {
   readonly schemaObjects: readonly object[];
   /** The wire indexes of the maps among them. */
   readonly slots: ReadonlyMap<object, MapSlots>;
+  /** What the library had derived about each, if the state has fields with a view tag. */
+  readonly flags: ReadonlyMap<object, number>;
+  readonly seen: RestoredViews;
 }
 
 /**
@@ -92,7 +98,33 @@ class GraphBuilder {
       if (lock === 3) Object.freeze(this.#at(at));
       if (schemaKinds.has(kind)) schemaObjects.push(this.#at(at));
     }
-    return { root: this.#at(0) as Fillable, schemaObjects, slots };
+    return { root: this.#at(0) as Fillable, schemaObjects, slots, flags: this.#flags(), seen: this.#seen() };
+  }
+
+  #flags(): ReadonlyMap<object, number> {
+    const flags = new Map<object, number>();
+    for (const [at, record] of this.#saved.records.entries()) {
+      const saved = this.#makes(at) ? flagsOf(record) : null;
+      if (saved !== null) flags.set(this.#at(at), saved);
+    }
+    return flags;
+  }
+
+  #seen(): RestoredViews {
+    const views: StateView[] = [];
+    const bound = new Set<StateView>();
+    for (const [at, { kind, scalars }] of this.#saved.records.entries()) {
+      if (kind !== "stateView" || !this.#makes(at)) continue;
+      views.push(this.#at(at) as StateView);
+      if (scalars[1] === true) bound.add(this.#at(at) as StateView);
+    }
+    // Views that are not made would shift the places of those that are.
+    const marks = this.#reach === null ? this.#saved.marks : [];
+    return {
+      views,
+      bound,
+      marks: marks.map(({ record, ...seen }) => ({ object: this.#at(record), ...seen })),
+    };
   }
 
   #makes(record: number): boolean {
@@ -137,6 +169,8 @@ class GraphBuilder {
       case "arrayBuffer":
       case "view":
         return undefined;
+      case "stateView":
+        return new StateView(record.scalars[0] === true);
       default:
         return newSchemaObject(record.kind, shape);
     }
@@ -206,6 +240,9 @@ class GraphBuilder {
       case "collectionSchema":
         fillSchema(this.#resolved(record), object, this.#shape(record));
         return;
+      case "stateView":
+        fillView(object as StateView, this.#value(record.scalars[2]));
+        break;
       default:
         break;
     }
@@ -244,13 +281,10 @@ class GraphBuilder {
   }
 }
 
-const schemaKinds: ReadonlySet<KindName> = new Set<KindName>([
-  "schema",
-  "mapSchema",
-  "arraySchema",
-  "setSchema",
-  "collectionSchema",
-]);
+function fillView(view: StateView, items: unknown): void {
+  if (items !== undefined) viewInternals(view).items = items as unknown[];
+  else Reflect.deleteProperty(view, "items");
+}
 
 function unknownClass(name: string): GraphError {
   const [bare, digest] = name.split("~");

@@ -9,6 +9,7 @@ import {
   type SavedValue,
 } from "./graph-reader.ts";
 import type { KindName } from "./record.ts";
+import { membersOf, type SavedMarks } from "./view-marks.ts";
 
 /**
  * The first difference between two saved graphs, nearest to the root, for humans: where, what the first has there, and
@@ -25,7 +26,7 @@ export function diffGraphs(a: Uint8Array, b: Uint8Array, rootName = "room"): str
     const difference = recordDifference(first, second, record, other);
     if (difference !== null) return `${first.path(at)}${difference}`;
   }
-  return storeDifference(first, second);
+  return storeDifference(first, second) ?? viewDifference(first, second);
 }
 
 interface Held {
@@ -37,18 +38,27 @@ interface Held {
 class Side {
   readonly records: readonly GraphRecord[];
   readonly stores: SavedGraph["stores"];
+  readonly marks: ReadonlyMap<number, string>;
   readonly #rootName: string;
   readonly #ways: { parent: number; text: string }[] = [{ parent: 0, text: "" }];
 
-  constructor({ records, stores }: SavedGraph, rootName: string) {
+  constructor({ records, stores, marks }: SavedGraph, rootName: string) {
     this.records = records;
     this.stores = stores;
+    this.marks = new Map(marks.map((each) => [each.record, this.#seenBy(each)]));
     this.#rootName = rootName;
     for (const [parent, record] of records.entries()) {
       for (const { text, value } of heldBy(record)) {
         if (value instanceof Pointer) this.#ways[value.record] ??= { parent, text };
       }
     }
+  }
+
+  #seenBy({ visible, subscribed, tags }: SavedMarks): string {
+    const words = [`${membersOf(visible).join(" ")} see it`];
+    if (subscribed.length > 0) words.push(`${membersOf(subscribed).join(" ")} subscribed`);
+    for (const [tag, holders] of tags) words.push(`${membersOf(holders).join(" ")} with tag ${tag}`);
+    return `views ${words.join(", ")}`;
   }
 
   path(record: number): string {
@@ -124,15 +134,24 @@ function storeDifference(first: Side, second: Side): string | null {
   return null;
 }
 
+function viewDifference(first: Side, second: Side): string | null {
+  for (const record of new Set([...first.marks.keys(), ...second.marks.keys()])) {
+    const [a, b] = [first, second].map(({ marks }) => marks.get(record) ?? "no view sees it");
+    if (a !== b) return `${first.path(record)}: ${a} against ${b}`;
+  }
+  return null;
+}
+
 /** Names of what a record has beside what users put there. */
 const scalarNames: Partial<Record<KindName, readonly string[]>> = {
   date: ["time"],
   regExp: ["source", "flags", "lastIndex"],
-  schema: ["refId", "paused"],
-  mapSchema: ["refId", "paused", "childType"],
-  arraySchema: ["refId", "paused", "childType"],
-  setSchema: ["refId", "paused", "childType", "nextIndex"],
-  collectionSchema: ["refId", "paused", "childType", "nextIndex"],
+  schema: ["refId", "paused", "flags"],
+  mapSchema: ["refId", "paused", "childType", "flags"],
+  arraySchema: ["refId", "paused", "childType", "flags"],
+  setSchema: ["refId", "paused", "childType", "nextIndex", "flags"],
+  collectionSchema: ["refId", "paused", "childType", "nextIndex", "flags"],
+  stateView: ["iterable", "use", "items"],
 };
 
 function heldBy(record: GraphRecord): Held[] {

@@ -1,4 +1,5 @@
 import assert from "node:assert";
+import type { Root } from "@colyseus/schema";
 
 /** A class, as far as the graph looks at it. */
 export interface ClassLike {
@@ -29,6 +30,8 @@ export interface GraphOptions {
   readonly classes: readonly ClassLike[];
   /** The class of the room's state: all schema classes that it can hold are known. Empty for a room without state. */
   readonly stateClasses: readonly ClassLike[];
+  /** The root of the state's Encoder: what StateViews see of that state is saved. By default there are no views. */
+  readonly schemaRoot?: Root | undefined;
   /** Objects and functions that are named instead of saved. */
   readonly references: ReadonlyMap<object, string>;
   /** The inverse of `references`, where the graph is restored; undefined if there is nothing under that name. */

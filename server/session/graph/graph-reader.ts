@@ -3,6 +3,7 @@ import { ByteReader } from "./byte-reader.ts";
 import { corrupt, GraphError } from "./graph-error.ts";
 import { type MapSlots, readSlots } from "./map-slot.ts";
 import { graphVersion, type KindName, kindNames, type Lock, parts, tags } from "./record.ts";
+import { readMarks, type SavedMarks } from "./view-marks.ts";
 
 /** An object among the values of a record: the number of its record. */
 export class Pointer {
@@ -61,6 +62,7 @@ export interface SavedGraph {
   readonly stores: readonly SavedStore[];
   /** By the number of the map's record. */
   readonly slots: ReadonlyMap<number, MapSlots>;
+  readonly marks: readonly SavedMarks[];
 }
 
 /** At the end: the length of what is saved but not hashed, and the checksum. */
@@ -98,6 +100,7 @@ const neverLocked: ReadonlySet<KindName> = new Set<KindName>([
   "arraySchema",
   "setSchema",
   "collectionSchema",
+  "stateView",
 ]);
 
 /** Of those scalars that have one type only. */
@@ -130,12 +133,16 @@ class GraphReader {
     const records: GraphRecord[] = [];
     while (records.length < this.#promised) records.push(this.#record());
     const stores = Array.from({ length: this.#in.count() }, () => this.#store());
+    const marks = readMarks(
+      this.#in,
+      records.map(({ kind }) => kind),
+    );
     if (this.#in.remaining !== this.#slotBytes) throw corrupt("the graph ends where it should not");
     const slots = new Map<number, MapSlots>();
     for (const [at, { kind }] of records.entries())
       if (kind === "mapSchema") slots.set(at, readSlots(this.#in));
     if (this.#in.remaining > 0) throw corrupt(`${this.#in.remaining} bytes are left over`);
-    return { records, stores, slots };
+    return { records, stores, slots, marks };
   }
 
   #record(): GraphRecord {

@@ -11,6 +11,7 @@ import { graphVersion, tags } from "./record.ts";
 import type { RecordWriter } from "./record-writer.ts";
 import { functionRefusal, stateRefusal, unknownRefusal } from "./refusal.ts";
 import { isArraySchemaProxy } from "./schema-internals.ts";
+import { writeMarks } from "./view-marks.ts";
 
 /**
  * - `write`: stops at the first problem.
@@ -32,12 +33,14 @@ export class GraphWriter implements RecordWriter {
   readonly out: ByteWriter;
   readonly registry: ClassRegistry;
   readonly checking: boolean;
+  readonly hasFilters: boolean;
   readonly problems: GraphProblem[] = [];
   readonly stores = new ByteStores();
   readonly #mode: WriteMode;
   readonly #limits: GraphLimits;
   readonly #references: ReadonlyMap<object, string>;
   readonly #rootName: string;
+  readonly #schemaRoot: GraphOptions["schemaRoot"];
   readonly #ids = new Map<object, number>();
   // One row an object, in the order of their records.
   readonly #objects: object[] = [];
@@ -57,6 +60,8 @@ export class GraphWriter implements RecordWriter {
     this.#limits = graphLimits(options);
     this.#references = options.references;
     this.#rootName = options.rootName ?? "room";
+    this.#schemaRoot = options.schemaRoot;
+    this.hasFilters = options.schemaRoot?.types.hasFilters === true;
     this.registry = registryOf(options);
     const bytesMax = mode === "write" ? this.#limits.checkpointBytesMax : measuredBytesMax;
     this.out = new ByteWriter({ bytesMax, discard: mode !== "write" });
@@ -77,6 +82,10 @@ export class GraphWriter implements RecordWriter {
       this.stores.write(this.out, (record, bytes) => {
         this.#weights[record] = (this.#weights[record] as number) + bytes;
       });
+      writeMarks(
+        this.out,
+        this.#shapes.map(({ kind }, record) => ({ kind, object: this.#objects[record] as object })),
+      );
     } catch (error) {
       // When looking around, as far as it went is good enough.
       const enough =
@@ -230,7 +239,9 @@ export class GraphWriter implements RecordWriter {
     const known =
       types.isProxy(value) && !isArraySchemaProxy(value) ? undefined : this.#shapeOfPrototype(value);
     const refusal =
-      known === undefined ? unknownRefusal(value) : (known.refusal ?? stateRefusal(value, known.kind));
+      known === undefined
+        ? unknownRefusal(value)
+        : (known.refusal ?? stateRefusal(value, known.kind, this.#schemaRoot));
     if (refusal === null) return known as Shape;
     this.problem(step, key, refusal);
     return null;

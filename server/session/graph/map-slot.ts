@@ -1,4 +1,4 @@
-import { type ChangeTree, type MapSchema, OPERATION, type Root } from "@colyseus/schema";
+import { $changes, type ChangeTree, type MapSchema, OPERATION, type Root } from "@colyseus/schema";
 import type { ByteReader } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import { corrupt } from "./graph-error.ts";
@@ -58,6 +58,9 @@ export function restoreSlots(map: object, { indexes, nextIndex }: MapSlots): voi
   journal.nextIndex = nextIndex;
 }
 
+/** In place of what was deleted: only a view looks at it, and a client that comes to a restored room never had it. */
+const unseen = Object.freeze({ [$changes]: Object.freeze({ flags: 0 }) });
+
 /**
  * To be called when the map is attached and nothing is pending: until the next patch the deleted keys are known, and
  * that patch deletes them, which costs a client that never saw them nothing.
@@ -72,8 +75,7 @@ export function restoreDeleted(
   journal.snapshots ??= new Map();
   for (const { key, index } of deleted) {
     setSlot(journal, { key, index });
-    // Only views would look at what was deleted.
-    journal.snapshots.set(index, null);
+    journal.snapshots.set(index, unseen);
     // A key set again is sent with its name only over a pending delete.
     tree.recordDelete(index, OPERATION.DELETE);
   }

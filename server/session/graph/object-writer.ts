@@ -1,8 +1,10 @@
+import type { StateView } from "@colyseus/schema";
 import type { View } from "./byte-store.ts";
 import type { Shape } from "./class-registry.ts";
 import type { Lock } from "./record.ts";
 import { lockOf, type RecordWriter, refuseOwnKeys, writeHeader, writeProps } from "./record-writer.ts";
 import { writeArraySchema, writeIndexedSchema, writeMapSchema, writeSchema } from "./schema-writer.ts";
+import { writeStateView } from "./view-marks.ts";
 
 /** Writes the record of one object: kind, parts, class, and what it holds. */
 export function writeContents(writer: RecordWriter, object: object, shape: Shape): void {
@@ -49,6 +51,9 @@ export function writeContents(writer: RecordWriter, object: object, shape: Shape
     case "setSchema":
     case "collectionSchema":
       writeIndexedSchema(writer, object, shape);
+      break;
+    case "stateView":
+      writeStateView(writer, object as StateView, shape);
       break;
   }
 }

@@ -9,6 +9,8 @@ export interface RecordWriter {
   readonly out: ByteWriter;
   /** True if problems are wanted more than speed. */
   readonly checking: boolean;
+  /** The state has fields with a view tag: what that does to an instance is written with it. */
+  readonly hasFilters: boolean;
   /** A value that the object holds, and how one gets to it from there. */
   value(value: unknown, step: StepType, key: unknown): void;
   /** So many elements that are not there. */

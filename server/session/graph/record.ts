@@ -1,7 +1,7 @@
 /**
  * The saved form of a graph: a version byte, the records of its objects in the order in which a breadth-first walk from
  * the root first meets them (so depth needs no stack, and equal graphs give equal bytes), the byte stores behind typed
- * arrays, and a CRC-32. One object is one record; what it holds is values, and a value that is an object is either "the
+ * arrays, what StateViews see (if there are any), and a CRC-32. One object is one record; what it holds is values, and a value that is an object is either "the
  * next new one" or the number of an earlier one.
  */
 export const graphVersion = 1;
@@ -23,6 +23,7 @@ export const kinds = Object.freeze({
   arraySchema: 13,
   setSchema: 14,
   collectionSchema: 15,
+  stateView: 16,
 });
 export type KindName = keyof typeof kinds;
 

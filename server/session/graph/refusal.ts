@@ -1,14 +1,13 @@
 import { types } from "node:util";
-import { type MapSchema, Schema, StateView, StreamSchema } from "@colyseus/schema";
-import { hooksRemedy, type Refusal } from "./class-registry.ts";
+import { type MapSchema, type Root, Schema, StateView, StreamSchema } from "@colyseus/schema";
+import { hooksRemedy, type Refusal, viewClassRefusal } from "./class-registry.ts";
 import type { KindName } from "./record.ts";
-import { isArraySchemaProxy, isTracked } from "./schema-internals.ts";
+import { isArraySchemaProxy, isTracked, viewInternals } from "./schema-internals.ts";
 
 /** What is in the way when an object's prototype is not known. */
 export function unknownRefusal(value: object): Refusal {
   if (types.isProxy(value)) return { what: "a Proxy", remedy: `save what is behind it; else ${hooksRemedy}` };
-  if (value instanceof StateView)
-    return { what: "a StateView: StateView is not supported yet", remedy: "transient" };
+  if (value instanceof StateView) return viewClassRefusal(classNameOf(value));
   if (value instanceof StreamSchema) return streamRefusal;
   const name = classNameOf(value);
   if (value instanceof Schema) {
@@ -50,7 +49,7 @@ function isBuiltIn(value: object): boolean {
 }
 
 /** What is in the way in the state of an object whose prototype is known; null if nothing is. */
-export function stateRefusal(value: object, kind: KindName): Refusal | null {
+export function stateRefusal(value: object, kind: KindName, schemaRoot: Root | undefined): Refusal | null {
   switch (kind) {
     case "object":
     case "nullObject":
@@ -77,7 +76,16 @@ export function stateRefusal(value: object, kind: KindName): Refusal | null {
     case "collectionSchema":
     case "arraySchema":
       return schemaRefusal(value, kind);
+    case "stateView":
+      return viewRefusal(value, schemaRoot);
   }
+}
+
+function viewRefusal(value: object, schemaRoot: Root | undefined): Refusal | null {
+  if (!(value instanceof StateView) || !Object.hasOwn(value, "changes")) return impostor("a StateView");
+  const { _root: root } = viewInternals(value);
+  if (root === undefined || root === schemaRoot) return null;
+  return { what: "a StateView of another state than the room's", remedy: "a new StateView for this state" };
 }
 
 function impostor(what: string): Refusal {

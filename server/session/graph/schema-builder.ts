@@ -18,6 +18,7 @@ import {
   type CollectionOwner,
   indexedInternals,
   mapInternals,
+  savedFlags,
   treeOf,
 } from "./schema-internals.ts";
 
@@ -68,6 +69,24 @@ export function fillSchema(record: GraphRecord, object: object, shape: Shape | n
   tree.paused = paused;
   // Whenever it is attached, all of it is new to clients.
   tree.needsRestage = true;
+}
+
+/** Where flags follow what every record of the kind has. */
+const flagsAt: Partial<Record<KindName, number>> = {
+  schema: 2,
+  mapSchema: 3,
+  arraySchema: 3,
+  setSchema: 4,
+  collectionSchema: 4,
+};
+
+/** Null: there are none, the state has no field with a view tag. */
+export function flagsOf({ kind, scalars }: GraphRecord): number | null {
+  const at = flagsAt[kind];
+  const flags = at === undefined ? undefined : scalars[at];
+  if (flags === undefined) return null;
+  if (typeof flags !== "number" || (flags & savedFlags) !== flags) throw corrupt(`the flags of a ${kind}`);
+  return flags;
 }
 
 function fillInstance({ entries, props }: GraphRecord, object: object, { fields, className }: Shape): void {

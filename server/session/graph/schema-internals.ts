@@ -1,4 +1,13 @@
-import { $changes, $childType, $refId, ArraySchema, ChangeTree, type MapSchema } from "@colyseus/schema";
+import {
+  $changes,
+  $childType,
+  $refId,
+  ArraySchema,
+  ChangeTree,
+  type MapSchema,
+  type Root,
+  type StateView,
+} from "@colyseus/schema";
 
 /**
  * What is read and written inside @colyseus/schema 5.0.34, in one place. The names are the library's; it declares them
@@ -78,6 +87,40 @@ export const ownKeys: ReadonlySet<string | symbol> = new Set<string | symbol>([
 /** The object that users hold: a proxy of the library's own, around the array's inside. */
 export function isArraySchemaProxy(value: object): boolean {
   return value instanceof ArraySchema && treeOf(value).ref === value;
+}
+
+/**
+ * Flags of a ChangeTree that the library derives as instances come and go: filtered, seen with its parent, sent in patches
+ * only, in full states only, and: to be derived anew before the next patch.
+ */
+export const savedFlags = 1 | 2 | 16 | 32 | 256;
+export const pendingFlag = 256;
+
+/** What a StateView is beside its public members. */
+export interface ViewInternals {
+  /** Undefined until it first sees something. */
+  readonly _root: Root | undefined;
+  /** Its bit in the bitmaps that each instance has of its views; node-local. */
+  readonly _slot: number;
+  readonly _bit: number;
+  items?: unknown[];
+  _bindRoot(root: Root): void;
+  _setSubscribed(tree: ChangeTree): void;
+}
+
+/** Own properties of a StateView that are its own business, or are saved by themselves. */
+export const ownViewKeys: ReadonlySet<string | symbol> = new Set([
+  "iterable",
+  "items",
+  "id",
+  "_root",
+  "_slot",
+  "_bit",
+  "changes",
+]);
+
+export function viewInternals(view: StateView): ViewInternals {
+  return view as unknown as ViewInternals;
 }
 
 export function treeOf(owner: object): ChangeTree {

@@ -6,6 +6,7 @@ import {
   type ChangeTree,
   type Encoder,
   type Ref,
+  type Root,
   type Schema,
 } from "@colyseus/schema";
 import { type MapSlots, restoreDeleted } from "./map-slot.ts";
@@ -14,9 +15,12 @@ import {
   type CollectionOwner,
   indexedInternals,
   mapInternals,
+  pendingFlag,
+  savedFlags,
   type TreeOwner,
   treeOf,
 } from "./schema-internals.ts";
+import { type RestoredViews, restoreViews } from "./view-marks.ts";
 
 /** What an Encoder's root knows beyond the instances themselves; plain data, to be saved in the same graph. */
 export interface SchemaCapture {
@@ -39,6 +43,8 @@ export interface RestoredSchema {
    * new instances get the refIds that they would have got, and nothing is pending: clients get the full state first.
    */
   afterAttach(encoder: Encoder): void;
+  /** Instances that the state does not hold: views may have seen them, and will again if they come back. */
+  readonly unattached: readonly object[];
 }
 
 /** What a restored graph has of the schema library's. */
@@ -47,6 +53,8 @@ export interface RestoredObjects {
   readonly schemaObjects: readonly object[];
   /** The wire indexes of the maps among them. */
   readonly slots: ReadonlyMap<object, MapSlots>;
+  readonly flags: ReadonlyMap<object, number>;
+  readonly seen: RestoredViews;
 }
 
 interface Edge {
@@ -59,7 +67,7 @@ interface Edge {
  * Makes a restored state ready for `new Encoder(state)`: to be called before that, and `afterAttach` after it.
  */
 export function prepareSchema(
-  { schemaObjects, slots }: RestoredObjects,
+  { schemaObjects, slots, flags, seen }: RestoredObjects,
   state: Schema,
   { nextRefId }: SchemaCapture,
 ): RestoredSchema {
@@ -69,6 +77,7 @@ export function prepareSchema(
   // The library takes the parent that came last for the first one, and goes from the root downwards itself.
   for (const { parent, child, index } of edges.reverse()) treeOf(child).addParent(parent as Ref, index);
   return {
+    unattached: schemaObjects.filter((object) => !attached.has(object)),
     afterAttach(encoder) {
       assert(encoder.state === state, "the Encoder is for another state");
       encoder.discardChanges();
@@ -79,8 +88,22 @@ export function prepareSchema(
       for (const [map, saved] of slots) {
         if (attached.has(map)) restoreDeleted(map, saved, { tree: treeOf(map), root: encoder.root });
       }
+      restoreFlags(flags, encoder.root);
+      restoreViews(seen, encoder.root);
     },
   };
+}
+
+/** What attaching has derived, and put off, is not all of what the saved ones went through. */
+function restoreFlags(flags: ReadonlyMap<object, number>, root: Root): void {
+  if (flags.size === 0) return;
+  for (const tree of root.pendingFilterRefresh) tree.flags &= ~pendingFlag;
+  root.pendingFilterRefresh.length = 0;
+  for (const [object, saved] of flags) {
+    const tree = treeOf(object);
+    tree.flags = (tree.flags & ~savedFlags) | (saved & ~pendingFlag);
+    if ((saved & pendingFlag) !== 0) root.enqueueFilterRefresh(tree);
+  }
 }
 
 /** As after its first patch. */

@@ -7,6 +7,7 @@ import {
   indexedInternals,
   mapInternals,
   ownKeys,
+  savedFlags,
   type TreeOwner,
   treeOf,
 } from "./schema-internals.ts";
@@ -23,8 +24,9 @@ export function writeSchema(writer: RecordWriter, object: object, shape: Shape):
   let set = 0;
   for (const value of values) if (value !== undefined) set += 1;
   writeHeader(writer, shape, { lock: lockOf(object), scalars: true, entries: own.length > 0, props: true });
-  writer.out.varint(2);
+  writer.out.varint(writer.hasFilters ? 3 : 2);
   writeTree(writer, object);
+  if (writer.hasFilters) writeFlags(writer, object);
   if (own.length > 0) writeOwn(writer, object, own);
   writer.out.varint(set);
   for (let index = 0; index < values.length; index++) {
@@ -56,12 +58,16 @@ function writeTree(writer: RecordWriter, object: object): void {
   writer.value(treeOf(object).paused, "property", "");
 }
 
+/** At the end of the scalars. What is filtered, and by what, is history too: it is not always what the parents say. */
+function writeFlags(writer: RecordWriter, object: object): void {
+  writer.value(treeOf(object).flags & savedFlags, "property", "");
+}
+
 interface CollectionHeader {
-  readonly scalars: number;
+  readonly scalars: readonly unknown[];
   readonly size: number;
 }
 
-/** Leaves the writer where scalars of the kind's own follow. */
 function openCollection(
   writer: RecordWriter,
   object: object,
@@ -73,15 +79,17 @@ function openCollection(
   if (!Object.isExtensible(object)) {
     writer.problem("property", "", { what: `a ${shape.kind} that is locked`, remedy: "one that is not" });
   }
-  writer.out.varint(3 + scalars);
+  writer.out.varint((writer.hasFilters ? 4 : 3) + scalars.length);
   writeTree(writer, object);
   writer.value((object as CollectionOwner)[$childType], "property", "");
+  for (const scalar of scalars) writer.value(scalar, "property", "");
+  if (writer.hasFilters) writeFlags(writer, object);
 }
 
 /** Keys and values by turns, in order. */
 export function writeMapSchema(writer: RecordWriter, object: object, shape: Shape): void {
   const items = mapInternals(object as never).$items;
-  openCollection(writer, object, shape, { scalars: 0, size: items.size });
+  openCollection(writer, object, shape, { scalars: [], size: items.size });
   if (items.size === 0) return;
   writer.out.varint(items.size * 2);
   let place = 0;
@@ -94,7 +102,7 @@ export function writeMapSchema(writer: RecordWriter, object: object, shape: Shap
 export function writeArraySchema(writer: RecordWriter, object: object, shape: Shape): void {
   const inside = arrayInternals(object);
   const { items } = inside;
-  openCollection(writer, inside, shape, { scalars: 0, size: items.length });
+  openCollection(writer, inside, shape, { scalars: [], size: items.length });
   if (items.length === 0) return;
   writer.out.varint(items.length);
   for (let index = 0; index < items.length; index++) {
@@ -107,8 +115,7 @@ export function writeArraySchema(writer: RecordWriter, object: object, shape: Sh
 export function writeIndexedSchema(writer: RecordWriter, object: object, shape: Shape): void {
   const inside = indexedInternals(object);
   const { size } = inside.$items;
-  openCollection(writer, object, shape, { scalars: 1, size });
-  writer.value(inside.$refId, "property", "");
+  openCollection(writer, object, shape, { scalars: [inside.$refId], size });
   if (size === 0) return;
   writer.out.varint(size * 2);
   for (const [index, value] of inside.$items) {

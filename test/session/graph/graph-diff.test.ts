@@ -1,4 +1,4 @@
-import { Encoder, schema, t } from "@colyseus/schema";
+import { Encoder, type Root, StateView, schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { encodeGraph } from "../../../server/session/graph/graph.ts";
@@ -65,5 +65,27 @@ for (const [a, b, difference] of cases) {
     assert.is(diffGraphs(first as Uint8Array, second as Uint8Array), difference);
   });
 }
+
+test("the difference is told: what views see", () => {
+  const Seen = schema({ secret: t.string().view(), label: t.string() }, "Seen");
+  const Board = schema({ a: t.ref(Seen), b: t.ref(Seen) }, "Board");
+  let schemaRoot: Root | undefined;
+  const saved = (...sees: [at: "a" | "b", tag?: number][]) => {
+    const board = new Board();
+    board.a = new Seen() as never;
+    board.b = new Seen() as never;
+    schemaRoot = new Encoder(board).root;
+    const views = [new StateView(), new StateView()];
+    for (const [at, tag] of sees) views[1]?.add(board[at] as never, tag);
+    return encodeGraph({ board, views }, { ...options, stateClasses: [Board], schemaRoot });
+  };
+  assert.is(diffGraphs(saved(["a"]), saved(["a"])), null);
+  assert.is(diffGraphs(saved(["a"]), saved()), "room.views[1] (its use): true against false");
+  assert.is(diffGraphs(saved(["a"]), saved(["b"])), "room.board.a: views 1 see it against no view sees it");
+  assert.is(
+    diffGraphs(saved(["b"]), saved(["b", 4])),
+    "room.board.b: views 1 see it against views 1 see it, 1 with tag 4",
+  );
+});
 
 test.run();

@@ -37,6 +37,16 @@ function decoded(): Schema {
   return client.list[0] as unknown as Schema;
 }
 
+class OwnView extends StateView {}
+
+function boundView(): StateView {
+  const other = new State();
+  new Encoder(other);
+  const view = new StateView();
+  view.add(other);
+  return view;
+}
+
 const cases: readonly [name: string, root: () => object, path: string, what: RegExp, remedy: RegExp][] = [
   [
     "an unlisted class",
@@ -168,7 +178,20 @@ const cases: readonly [name: string, root: () => object, path: string, what: Reg
   ],
   ["a set's value", () => ({ a: new Set([1, new Foo()]) }), "room.a.values[1]", /Foo/, /classes/],
   ["a key with a blank", () => ({ "a b": { "9c": new Foo() } }), 'room["a b"]["9c"]', /Foo/, /classes/],
-  ["a StateView", () => ({ a: new StateView() }), "room.a", /StateView is not supported yet/, /transient/],
+  [
+    "a StateView of another state",
+    () => ({ a: boundView() }),
+    "room.a",
+    /another state than the room's/,
+    /new StateView/,
+  ],
+  [
+    "a class that extends StateView",
+    () => ({ a: new OwnView() }),
+    "room.a",
+    /OwnView, which extends StateView/,
+    /plain StateView/,
+  ],
   [
     "a schema class of no state",
     () => ({ a: new (schema({ y: t.number() }, "Other"))() }),
