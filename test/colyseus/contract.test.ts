@@ -99,6 +99,9 @@ test("[Y24] the stock Room has what the seam reaches for, in the form that it ex
     "setFixedTimestep",
     "allowRewindState",
     "defineInput",
+    "broadcastMessageType",
+    "_flushPendingClientFrames",
+    "_flushAfterPatchBroadcasts",
   ]) {
     assert.type((Room.prototype as unknown as Record<string, unknown>)[method], "function", method);
   }

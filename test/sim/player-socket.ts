@@ -14,6 +14,7 @@ export interface SeatClaim {
   readonly sessionId: string;
   readonly presentedToken: string | null;
   readonly wrapper: boolean;
+  readonly received: number | null;
 }
 
 export interface SocketListener {

@@ -1,5 +1,5 @@
 import { Outbox } from "../../client/outbox.ts";
-import { decodeSequenced, UNANSWERED_MAX } from "../../shared/wrapper-protocol.ts";
+import { decodeResumption, decodeSequenced, UNANSWERED_MAX } from "../../shared/wrapper-protocol.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Ledger, SeatAccount } from "./ledger.ts";
@@ -41,6 +41,9 @@ interface Seat {
   requestId: number;
   /** The largest time that this player was ever told by the room. */
   clockMs: number;
+  /** The room's messages that have come, or are told to be lost; null: the node has not told where they stand. */
+  received: number | null;
+  beats: number;
   attaches: number;
 }
 
@@ -257,6 +260,8 @@ export class SimPlayer {
       token: null,
       requestId: 0,
       clockMs: 0,
+      received: null,
+      beats: 0,
       attaches: 0,
     };
     this.#connect(process, this.#seat);
@@ -273,6 +278,7 @@ export class SimPlayer {
       sessionId: seat.account.sessionId,
       presentedToken: seat.token,
       wrapper: kind === "wrapper",
+      received: seat.received,
     };
     this.#note(`connects to ${process.nodeId}`);
     this.#socket = new PlayerSocket(process, claim, {
@@ -336,6 +342,8 @@ export class SimPlayer {
     if (sequenced !== null) {
       hold(this.#parts.kind === "wrapper", "X10", () => "a stock client is told what only the wrapper knows");
       seat.outbox.acknowledge(sequenced.sequence);
+      const resumption = decodeResumption(sequenced.frame);
+      if (resumption !== null) seat.received = resumption.received;
       if (this.#phase === "attaching" && this.#isJoinedHere) this.#attached(seat);
       return;
     }
@@ -400,7 +408,16 @@ export class SimPlayer {
 
   #message(seat: Seat, { name, value }: Extract<Heard, { type: "message" }>): void {
     this.#parts.coverage.hit("broadcasts");
-    const { clockMs } = value as { clockMs: number };
+    const { clockMs, beats } = value as { clockMs: number; beats?: number };
+    if (seat.received !== null) seat.received += 1;
+    if (beats !== undefined) {
+      hold(
+        beats > seat.beats || this.#parts.isTampered(seat.roomId),
+        "Y55",
+        () => `${seat.account.sessionId} is told beat ${beats} after ${seat.beats}`,
+      );
+      seat.beats = beats;
+    }
     // A replica that was tampered with may stand still before it is found.
     hold(
       clockMs >= seat.clockMs || this.#parts.isTampered(seat.roomId),
