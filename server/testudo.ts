@@ -8,6 +8,7 @@ import { NodeError } from "./cluster/node-error.ts";
 import type { NodeOptions } from "./cluster/options.ts";
 import { creatorId, Matchmaking } from "./colyseus/matchmaking.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
+import { requirePreload } from "./colyseus/require-preload.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
@@ -105,13 +106,6 @@ export class Testudo {
       return isAnswered || emit(event, ...args);
     };
   }
-}
-
-function requirePreload(): void {
-  if ((globalThis as Record<symbol, unknown>)[Symbol.for("testudo.registered")] === true) return;
-  throw new Error(
-    "Testudo's preload is missing: start Node with `node --import testudo/register …`, so that rooms read the log's time and chance",
-  );
 }
 
 function portError(error: Error, { port, host }: NodeOptions): Error {
