@@ -40,7 +40,7 @@ export interface CheckReport {
   /** After so many of them the room was at rest, and was brought back to life from its checkpoint. */
   readonly checkpoints: number;
   readonly firstDifference: FirstDifference | null;
-  /** Why the room could not be saved at the end; null: it could. */
+  /** Why the room could not be saved at the end, its own or the script's; null: it could. */
   readonly restless: string | null;
   readonly problems: readonly CheckProblem[];
   readonly warnings: readonly string[];

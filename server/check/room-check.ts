@@ -77,7 +77,7 @@ class RoomCheck {
 
   // ---- the first replica ------------------------------------------------------------------------------------------
 
-  /** @returns why the room is not at rest at the end */
+  /** @returns why the room is not at rest at the end, its own or the script's */
   async #firstRun(source: ScriptSource, createOptions: object): Promise<string | null> {
     const machine = new CheckMachine(roomId);
     const origin = { roomId, roomName: this.#roomName, seedByte: 7, wallTimeMs };
@@ -90,6 +90,7 @@ class RoomCheck {
       }
       this.#steps = typeof source === "function" ? source(machine.room as object).steps : source.steps;
       await this.#mark(machine, log, "onCreate");
+      let restless = machine.replica?.restlessBecause() ?? null;
       for (const [at, step] of this.#steps.entries()) {
         if (machine.replica === undefined) {
           this.#findings.addWarning(`the room has ended after step ${at - 1}: ${this.#steps.length - at} steps were left out`);
@@ -99,8 +100,9 @@ class RoomCheck {
         const refused = await this.#at(atHome, () => log.carryOut(step));
         if (refused !== null) this.#findings.addRefusal(words, refused);
         await this.#mark(machine, log, words);
+        if (machine.replica !== undefined) restless = machine.replica.restlessBecause();
       }
-      return machine.replica?.restlessBecause() ?? null;
+      return restless;
     } finally {
       await inMacrotask(() => machine.discard());
     }
