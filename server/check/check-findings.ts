@@ -21,10 +21,11 @@ export class Findings {
     return this.#leftOut === 0 ? this.#warnings : [...this.#warnings, `and ${this.#leftOut} more`];
   }
 
-  addWarning(text: string): void {
+  /** @param since where it was met first, which makes it no other warning */
+  addWarning(text: string, since = ""): void {
     if (this.#known.has(text)) return;
     this.#known.add(text);
-    if (this.#warnings.length < warningsMax) this.#warnings.push(text);
+    if (this.#warnings.length < warningsMax) this.#warnings.push(text + since);
     else this.#leftOut += 1;
   }
 
@@ -48,19 +49,27 @@ export class Findings {
     this.addProblems(found);
     if (found.length > 0) return;
     const message = failureWords(error);
-    const remedy = forbidden.test(message) ? "as it says" : "give the options that it needs, or let it do without";
+    const remedy = forbidden.test(message)
+      ? "as it says"
+      : "give the options that it needs, or let it do without";
     this.#add({ verdict: "change", what: `the room cannot be created: ${message}`, remedy, at });
   }
 
   /** A failure of room code is a result, and equal everywhere; but what is refused to a replicated room will not do. */
   addFailure(after: string, { where, message, at }: RoomFailure): void {
     if (where === "checkpoint") return;
-    if (forbidden.test(message)) this.#add({ verdict: "change", what: `${where}: ${message}`, remedy: "as it says", at });
-    else this.addWarning(`${at === null ? "" : `${at}: `}${where} failed: ${message} (first after ${after})`);
+    if (forbidden.test(message))
+      this.#add({ verdict: "change", what: `${where}: ${message}`, remedy: "as it says", at });
+    else
+      this.addWarning(
+        `${at === null ? "" : `${at}: `}${where} failed: ${message}`,
+        ` (first after ${after})`,
+      );
   }
 
   addRefusal(step: string, message: string): void {
-    if (forbidden.test(message)) this.#add({ verdict: "change", what: message, remedy: "as it says", at: null });
+    if (forbidden.test(message))
+      this.#add({ verdict: "change", what: message, remedy: "as it says", at: null });
     else this.addWarning(`${step} was refused: ${message}`);
   }
 

@@ -1,8 +1,8 @@
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
 import { ColyseusPrograms } from "../colyseus/colyseus-programs.ts";
 import type { AppliedCommand } from "../group/machine.ts";
-import { GraphError, type GraphProblem } from "../session/graph/graph-error.ts";
 import { hashSaved } from "../session/graph/graph.ts";
+import { GraphError, type GraphProblem } from "../session/graph/graph-error.ts";
 import type { LiveSocket } from "../session/live-socket.ts";
 import { RoomMarks } from "../session/room-mark.ts";
 import type { RoomEnvironment, RoomPrograms } from "../session/room-program.ts";

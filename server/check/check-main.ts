@@ -13,7 +13,10 @@ async function run({ file, scripts }: CheckJob): Promise<void> {
   const unknown = Object.keys(scripts).find((name) => !types.some(({ roomName }) => roomName === name));
   if (unknown !== undefined) {
     const names = types.map(({ roomName }) => roomName).join(", ");
-    throw new AppError("NO_ROOMS", `the scripts have one for "${unknown}", which is no room of ${file}: ${names}`);
+    throw new AppError(
+      "NO_ROOMS",
+      `the scripts have one for "${unknown}", which is no room of ${file}: ${names}`,
+    );
   }
   for (const type of types) {
     await say({ type: "begins", room: type.roomName });

@@ -66,7 +66,7 @@ const remedies: Record<OtherReplica, string> = {
   variables:
     "the environment's variables differ from node to node: give what they say to the room as an option, or bring it in with room.propose()",
   "time zone":
-    "nodes may be in different time zones: use UTC (getUTCHours(), toISOString()), or name the zone: toLocaleString(\"en\", { timeZone: \"UTC\" })",
+    'nodes may be in different time zones: use UTC (getUTCHours(), toISOString()), or name the zone: toLocaleString("en", { timeZone: "UTC" })',
   restored:
     "the checkpoint does not bring it back: a local variable of onCreate or of a module that a handler or timer goes on with (a captured closure) begins anew; keep it in a field of the room. So does a field that is named in transient: onCreate has to make it as it was",
 };
@@ -78,7 +78,9 @@ export function remedyFor(replica: OtherReplica, reads: readonly string[]): stri
 
 /** For people, a line each. */
 export function describeReport({ firstDifference, problems, restless, warnings }: CheckReport): string[] {
-  const lines = problems.map(({ what, remedy, at }) => `${at === null ? "" : `${at}: `}${what} (remedy: ${remedy})`);
+  const lines = problems.map(
+    ({ what, remedy, at }) => `${at === null ? "" : `${at}: `}${what} (remedy: ${remedy})`,
+  );
   if (firstDifference !== null) {
     const { after, path, values, remedy } = firstDifference;
     lines.push(`after ${after} ${path}: ${values} (remedy: ${remedy})`);

@@ -13,7 +13,12 @@ export const scriptLimits = Object.freeze({
 const client = z.string().min(1).max(64);
 const step = z.discriminatedUnion("type", [
   /** A new player, named as one likes: the name is the session id. */
-  z.strictObject({ type: z.literal("join"), client, options: z.unknown().optional(), auth: z.unknown().optional() }),
+  z.strictObject({
+    type: z.literal("join"),
+    client,
+    options: z.unknown().optional(),
+    auth: z.unknown().optional(),
+  }),
   /** `request`: as the client's `room.request()` says it, so that the handler's answer is compared, too. */
   z.strictObject({
     type: z.literal("message"),

@@ -1,4 +1,11 @@
-import { defineRoom, LocalPresence, type MatchMakerDriver, matchMaker, type Presence, type Room } from "@colyseus/core";
+import {
+  defineRoom,
+  LocalPresence,
+  type MatchMakerDriver,
+  matchMaker,
+  type Presence,
+  type Room,
+} from "@colyseus/core";
 import { ColyseusPrograms } from "../colyseus/colyseus-programs.ts";
 import { isReplicated, replicated } from "../colyseus/replicated.ts";
 import type { ReplicatedOptions } from "../colyseus/seam.ts";

@@ -22,18 +22,21 @@ function classPlace(ofClass: object): Place | null {
     session.post("Debugger.enable");
     (globalThis as Record<symbol, unknown>)[handed] = ofClass;
     // Answers come before `post` returns.
-    session.post("Runtime.evaluate", { expression: 'globalThis[Symbol.for("testudo.handedToInspector")]' }, (_, evaluated) => {
-      const objectId = evaluated?.result.objectId;
-      if (objectId === undefined) return;
-      session.post("Runtime.getProperties", { objectId, ownProperties: true }, (_failed, properties) => {
-        const location = properties?.internalProperties?.find(({ name }) => name === "[[FunctionLocation]]")?.value?.value as
-          | { scriptId: string; lineNumber: number }
-          | undefined;
-        const url = scripts.get(location?.scriptId ?? "") ?? "";
-        if (location === undefined || url === "") return;
-        found = { file: url.startsWith("file:") ? fileURLToPath(url) : url, line: location.lineNumber + 1 };
-      });
-    });
+    session.post(
+      "Runtime.evaluate",
+      { expression: 'globalThis[Symbol.for("testudo.handedToInspector")]' },
+      (_, evaluated) => {
+        const objectId = evaluated?.result.objectId;
+        if (objectId === undefined) return;
+        session.post("Runtime.getProperties", { objectId, ownProperties: true }, (_failed, properties) => {
+          const location = properties?.internalProperties?.find(({ name }) => name === "[[FunctionLocation]]")
+            ?.value?.value as { scriptId: string; lineNumber: number } | undefined;
+          const url = scripts.get(location?.scriptId ?? "") ?? "";
+          if (location === undefined || url === "") return;
+          found = { file: url.startsWith("file:") ? fileURLToPath(url) : url, line: location.lineNumber + 1 };
+        });
+      },
+    );
   } finally {
     Reflect.deleteProperty(globalThis, handed);
     session.disconnect();
@@ -44,13 +47,20 @@ function classPlace(ofClass: object): Place | null {
 /** `file:line` of a class, or of the first line of it, or of one that it extends, in which `word` stands. */
 export function placeInClass(ofClass: ClassLike, word: RegExp | null = null): string | null {
   let own: string | null = null;
-  for (let at: unknown = ofClass; typeof at === "function" && at !== Function.prototype; at = Object.getPrototypeOf(at)) {
+  for (
+    let at: unknown = ofClass;
+    typeof at === "function" && at !== Function.prototype;
+    at = Object.getPrototypeOf(at)
+  ) {
     const place = classPlace(at);
     if (place === null) continue;
     if (own !== null && /[\\/]node_modules[\\/]/.test(place.file)) break;
     own ??= `${place.file}:${place.line}`;
     if (word === null) break;
-    const line = Function.prototype.toString.call(at).split("\n").findIndex((text) => word.test(text));
+    const line = Function.prototype.toString
+      .call(at)
+      .split("\n")
+      .findIndex((text) => word.test(text));
     if (line >= 0) return `${place.file}:${place.line + line}`;
   }
   return own;

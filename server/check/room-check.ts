@@ -4,8 +4,8 @@ import { savedDifference } from "../session/divergence/room-difference.ts";
 import { failureWords } from "../session/failure.ts";
 import { isRefusal } from "../session/session-error.ts";
 import { CheckError } from "./check-error.ts";
-import { CheckMachine } from "./check-machine.ts";
 import { Findings } from "./check-findings.ts";
+import { CheckMachine } from "./check-machine.ts";
 import { type CheckReport, type FirstDifference, type OtherReplica, remedyFor } from "./check-report.ts";
 import { type CheckScript, type CheckStep, describeStep } from "./check-script.ts";
 import { inMacrotask, onStage, type StagedRoom, type StageWatch } from "./check-stage.ts";
@@ -22,7 +22,11 @@ const roomId = "checkroom";
 const noise = Object.freeze({ roomId: "noiseroom", seedByte: 3, wallTimeMs: Date.UTC(2025, 5, 1) });
 
 /** What differs about each of the other replicas. */
-const others: readonly { readonly replica: OtherReplica; readonly noise: boolean; readonly place: Elsewhere }[] = [
+const others: readonly {
+  readonly replica: OtherReplica;
+  readonly noise: boolean;
+  readonly place: Elsewhere;
+}[] = [
   { replica: "again", noise: false, place: atHome },
   { replica: "after others", noise: true, place: atHome },
   { replica: "variables", noise: false, place: { variables: true, timeZone: false } },
@@ -33,7 +37,11 @@ const others: readonly { readonly replica: OtherReplica; readonly noise: boolean
 export type ScriptSource = CheckScript | ((room: object) => CheckScript);
 
 /** Carries a script out on one replica, and the log that it gives on others, under other circumstances (design 5.5). */
-export async function checkRoom(staged: StagedRoom, source: ScriptSource, createOptions: object = {}): Promise<CheckReport> {
+export async function checkRoom(
+  staged: StagedRoom,
+  source: ScriptSource,
+  createOptions: object = {},
+): Promise<CheckReport> {
   return await onStage(staged, (watch) => new RoomCheck(staged.roomName, watch).run(source, createOptions));
 }
 
@@ -93,7 +101,9 @@ class RoomCheck {
       let restless = machine.replica?.restlessBecause() ?? null;
       for (const [at, step] of this.#steps.entries()) {
         if (machine.replica === undefined) {
-          this.#findings.addWarning(`the room has ended after step ${at - 1}: ${this.#steps.length - at} steps were left out`);
+          this.#findings.addWarning(
+            `the room has ended after step ${at - 1}: ${this.#steps.length - at} steps were left out`,
+          );
           break;
         }
         const words = `step ${at} (${describeStep(step)})`;
@@ -115,7 +125,8 @@ class RoomCheck {
       if (machine.replica?.world.openPromise === null && /has not finished$/.test(waits))
         this.#findings.addOutside(after, waits);
     }
-    for (const message of this.#watch.outside.splice(0)) this.#findings.addFailure(after, { where: "a continuation", message, at: null });
+    for (const message of this.#watch.outside.splice(0))
+      this.#findings.addFailure(after, { where: "a continuation", message, at: null });
     const mark = await inMacrotask((): Mark => {
       this.#findings.addProblems(machine.problems());
       return { commands: log.take(), standpoint: machine.standpoint(), said: saidIn(machine.takeFrames()) };
@@ -187,7 +198,10 @@ class RoomCheck {
     try {
       machine.bringBack(saved, mark.commands.at(-1)?.index ?? 0);
     } catch (error) {
-      return { path: "room", values: `its checkpoint cannot be brought back to life: ${failureWords(error)}` };
+      return {
+        path: "room",
+        values: `its checkpoint cannot be brought back to life: ${failureWords(error)}`,
+      };
     }
     this.#checkpoints += 1;
     return differenceAt(machine, mark, { withFrames: false });
@@ -228,7 +242,10 @@ function differenceAt(
   const own = machine.standpoint();
   if (own.hash !== first.hash) {
     if (own.hash === null || first.hash === null)
-      return { path: "room", values: own.hash === null ? "ended against still there" : "still there against ended" };
+      return {
+        path: "room",
+        values: own.hash === null ? "ended against still there" : "still there against ended",
+      };
     if (own.picture === null || first.picture === null)
       return { path: "room", values: "what cannot be saved against what can, or the other way round" };
     const text = savedDifference(own.picture, first.picture) ?? "room: alike in all but its hash";

@@ -90,7 +90,11 @@ async function judgeScript(
       report = await checkRoom({ roomClass, roomName, declared, defaultOptions }, source, createOptions);
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
-      verdict.add({ what: error.message, remedy: "as it says", at: placeInClass(roomClass, wordIn(error.message)) });
+      verdict.add({
+        what: error.message,
+        remedy: "as it says",
+        at: placeInClass(roomClass, wordIn(error.message)),
+      });
       return false;
     }
     // What a class that is replicated already was not told is only said.
@@ -123,7 +127,8 @@ class Verdict {
 
   constructor(room: string, ofClass: AnyRoomClass) {
     this.#room = room;
-    this.#class = ofClass;
+    // The class that replicated() makes is written nowhere.
+    this.#class = isReplicated(ofClass) ? (Object.getPrototypeOf(ofClass) as AnyRoomClass) : ofClass;
   }
 
   warn(text: string): void {
@@ -174,7 +179,11 @@ class Verdict {
       const field = path === undefined ? null : fieldIn(path);
       if (unlisted !== undefined && this.declared.classes.has(unlisted)) continue;
       if (field !== null && this.declared.transient.has(field)) continue;
-      this.add({ what, remedy, at: at ?? placeInClass(this.#class, field === null ? null : new RegExp(`\\b${field}\\b`)) });
+      this.add({
+        what,
+        remedy,
+        at: at ?? placeInClass(this.#class, field === null ? null : new RegExp(`\\b${field}\\b`)),
+      });
     }
     const { firstDifference: differs, restless } = report;
     if (differs !== null)
@@ -186,7 +195,8 @@ class Verdict {
     else if (restless !== null)
       this.add({
         what: `it is not at rest after a minute without a word: ${restless}`,
-        remedy: "this.clock.setTimeout(this.method, ms, ...data), which is saved by name; an interval made in onCreate; no open await",
+        remedy:
+          "this.clock.setTimeout(this.method, ms, ...data), which is saved by name; an interval made in onCreate; no open await",
         at: null,
       });
     return this.#findings.size === 0;
@@ -217,7 +227,9 @@ function fieldWord(path: string): RegExp | null {
 }
 
 /** What `defineRoom` and `define` have registered. */
-export function roomTypes(handlers: Readonly<Record<string, { klass: unknown; options?: unknown }>>): RoomType[] {
+export function roomTypes(
+  handlers: Readonly<Record<string, { klass: unknown; options?: unknown }>>,
+): RoomType[] {
   return Object.entries(handlers).map(([roomName, { klass, options }]) => ({
     roomName,
     roomClass: klass as new () => Room,

@@ -113,9 +113,7 @@ export class ScriptLog {
   #drop(sessionId: string): string | null {
     const player = this.#players.get(sessionId);
     if (player === undefined) return notIn(sessionId);
-    return refusalWords(
-      this.#toRoom("detach", { sessionId, epoch: player.epoch, code: abnormalClosure }),
-    );
+    return refusalWords(this.#toRoom("detach", { sessionId, epoch: player.epoch, code: abnormalClosure }));
   }
 
   #say({ client, message, payload, request }: CheckStep & { type: "message" }): string | null {

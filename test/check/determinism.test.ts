@@ -7,7 +7,14 @@ import { type Client, matchMaker, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { assertDeterminism, CheckError, type CheckScript, type CheckStep, checkDeterminism, NotDeterministic } from "../../server/check.ts";
+import {
+  assertDeterminism,
+  CheckError,
+  type CheckScript,
+  type CheckStep,
+  checkDeterminism,
+  NotDeterministic,
+} from "../../server/check.ts";
 import { Deck, EverythingRoom } from "../colyseus/everything-room.ts";
 
 const variablesBefore = [process.env["TZ"], process.env["CHECKED_REGION"]];
@@ -19,7 +26,12 @@ const State = schema({ n: t.number().default(0), words: t.array("string") }, "Ch
 type State = InstanceType<typeof State>;
 
 const join = (client: string): CheckStep => ({ type: "join", client });
-const say = (client: string, message: string, payload?: unknown): CheckStep => ({ type: "message", client, message, payload });
+const say = (client: string, message: string, payload?: unknown): CheckStep => ({
+  type: "message",
+  client,
+  message,
+  payload,
+});
 const tick = (ms: number): CheckStep => ({ type: "tick", ms });
 
 const script: CheckScript = {
@@ -69,11 +81,9 @@ test("[Y64] a room that is fine stays equal through everything, and says over ho
 });
 
 test("[Y64] so does the room that uses everything", async () => {
-  const everything = ["fire", "draw", "throw", "reject", "bench", "lock", "unlock", "meta"].flatMap((message) => [
-    say("ann", message, 3),
-    say("ben", message, 2),
-    tick(333),
-  ]);
+  const everything = ["fire", "draw", "throw", "reject", "bench", "lock", "unlock", "meta"].flatMap(
+    (message) => [say("ann", message, 3), say("ben", message, 2), tick(333)],
+  );
   const report = await checkDeterminism(
     EverythingRoom,
     { options: { bias: 3 }, steps: [...script.steps, ...everything, tick(5_000)] },
@@ -137,20 +147,65 @@ class FirstRoom extends GoRoom {
   go() {}
 }
 
-const differing: [string, new () => Room, object, { replica: string; path: string; words: RegExp; values?: string }][] = [
-  ["a module global that counts", CountingRoom, {}, { replica: "again", path: "room.state.n", words: /module global/ }],
-  ["what the first room of a process does", FirstRoom, {}, { replica: "again", path: "room.state.n", words: /module global/ }],
-  ["a Math.random that was captured before the preload", EarlyRoom, {}, { replica: "again", path: "room.state.n", words: /preload.*Math\.random/s }],
+const differing: [
+  string,
+  new () => Room,
+  object,
+  { replica: string; path: string; words: RegExp; values?: string },
+][] = [
+  [
+    "a module global that counts",
+    CountingRoom,
+    {},
+    { replica: "again", path: "room.state.n", words: /module global/ },
+  ],
+  [
+    "what the first room of a process does",
+    FirstRoom,
+    {},
+    { replica: "again", path: "room.state.n", words: /module global/ },
+  ],
+  [
+    "a Math.random that was captured before the preload",
+    EarlyRoom,
+    {},
+    { replica: "again", path: "room.state.n", words: /preload.*Math\.random/s },
+  ],
   [
     "a variable of the environment",
     RegionRoom,
     {},
-    { replica: "variables", path: "room.state.words[0]", words: /process\.env\.CHECKED_REGION \(.*determinism\.test\.ts:\d+\)/, values: '"1" against "nowhere"' },
+    {
+      replica: "variables",
+      path: "room.state.words[0]",
+      words: /process\.env\.CHECKED_REGION \(.*determinism\.test\.ts:\d+\)/,
+      values: '"1" against "nowhere"',
+    },
   ],
   ["the time zone", ZoneRoom, {}, { replica: "time zone", path: "room.state.n", words: /UTC/ }],
-  ["the time zone, in what a client is told", ToldZoneRoom, {}, { replica: "time zone", path: "what a client is sent", words: /UTC/ }],
-  ["a local that a handler's closure has captured", CapturingRoom, {}, { replica: "restored", path: "room.state.n", words: /captured closure.*keep it in a field/s, values: "1 against 2" }],
-  ["a transient field that is not made again", FleetingRoom, { transient: ["cache"] }, { replica: "restored", path: "room.state.n", words: /transient/ }],
+  [
+    "the time zone, in what a client is told",
+    ToldZoneRoom,
+    {},
+    { replica: "time zone", path: "what a client is sent", words: /UTC/ },
+  ],
+  [
+    "a local that a handler's closure has captured",
+    CapturingRoom,
+    {},
+    {
+      replica: "restored",
+      path: "room.state.n",
+      words: /captured closure.*keep it in a field/s,
+      values: "1 against 2",
+    },
+  ],
+  [
+    "a transient field that is not made again",
+    FleetingRoom,
+    { transient: ["cache"] },
+    { replica: "restored", path: "room.state.n", words: /transient/ },
+  ],
 ];
 
 for (const [what, roomClass, options, expected] of differing) {
@@ -162,7 +217,12 @@ for (const [what, roomClass, options, expected] of differing) {
     assert.match(firstDifference?.remedy ?? "", expected.words);
     assert.match(firstDifference?.values ?? "", " against ");
     if (expected.values !== undefined) assert.is(firstDifference?.values, expected.values);
-    assert.match(firstDifference?.after ?? "", expected.path === "room.state.n" && roomClass === FirstRoom ? /^onCreate$/ : /^step \d+ \((ann|ben) says "go"\)$/);
+    assert.match(
+      firstDifference?.after ?? "",
+      expected.path === "room.state.n" && roomClass === FirstRoom
+        ? /^onCreate$/
+        : /^step \d+ \((ann|ben) says "go"\)$/,
+    );
   });
 }
 
@@ -211,36 +271,70 @@ function queueReal(act: () => void): void {
   port1.postMessage(1);
 }
 
-const standing: [string, new () => Room, { verdict: string; what: RegExp; remedy: RegExp; at: RegExp | null }][] = [
+const standing: [
+  string,
+  new () => Room,
+  { verdict: string; what: RegExp; remedy: RegExp; at: RegExp | null },
+][] = [
   [
     "an instance of an unlisted class",
     DeckRoom,
-    { verdict: "declare", what: /^room\.deck is an instance of Unlisted, which is not listed$/, remedy: /classes: \[Unlisted\]/, at: null },
+    {
+      verdict: "declare",
+      what: /^room\.deck is an instance of Unlisted, which is not listed$/,
+      remedy: /classes: \[Unlisted\]/,
+      at: null,
+    },
   ],
   [
     "one that comes later",
     LateDeckRoom,
-    { verdict: "declare", what: /^room\.deck is an instance of Unlisted/, remedy: /classes: \[Unlisted\]/, at: null },
+    {
+      verdict: "declare",
+      what: /^room\.deck is an instance of Unlisted/,
+      remedy: /classes: \[Unlisted\]/,
+      at: null,
+    },
   ],
   [
     "a real timer in a handler",
     TimerRoom,
-    { verdict: "change", what: /setTimeout\(\) inside room.*this\.clock\.setTimeout/, remedy: /as it says/, at: /determinism\.test\.ts:\d+$/ },
+    {
+      verdict: "change",
+      what: /setTimeout\(\) inside room.*this\.clock\.setTimeout/,
+      remedy: /as it says/,
+      at: /determinism\.test\.ts:\d+$/,
+    },
   ],
   [
     "a real timer in onCreate",
     BornTimerRoom,
-    { verdict: "change", what: /cannot be created: setInterval\(\) inside room/, remedy: /as it says/, at: /determinism\.test\.ts:\d+$/ },
+    {
+      verdict: "change",
+      what: /cannot be created: setInterval\(\) inside room/,
+      remedy: /as it says/,
+      at: /determinism\.test\.ts:\d+$/,
+    },
   ],
   [
     "a handler that fetches",
     FetchingRoom,
-    { verdict: "change", what: /globalThis\.fetch\(\) inside room.*room\.propose\(\)/, remedy: /as it says/, at: /determinism\.test\.ts:\d+$/ },
+    {
+      verdict: "change",
+      what: /globalThis\.fetch\(\) inside room.*room\.propose\(\)/,
+      remedy: /as it says/,
+      at: /determinism\.test\.ts:\d+$/,
+    },
   ],
   [
     "a handler that waits for what no guard sees",
     AskingRoom,
-    { verdict: "change", what: /the handler of "go" waits for something outside of the room's log/, remedy: /room\.propose\(\)/, at: null },
+    {
+      verdict: "change",
+      what: /the handler of "go" waits for something outside of the room's log/,
+      remedy: /room\.propose\(\)/,
+      at: null,
+    },
   ],
 ];
 
@@ -258,7 +352,10 @@ for (const [what, roomClass, expected] of standing) {
       assert.unreachable();
     } catch (error) {
       assert.instance(error, NotDeterministic);
-      assert.match((error as Error).message, expected.what.source.startsWith("^") ? roomClass.name : expected.what);
+      assert.match(
+        (error as Error).message,
+        expected.what.source.startsWith("^") ? roomClass.name : expected.what,
+      );
     }
   });
 }
@@ -292,15 +389,32 @@ test("[Y66] a room that never comes to rest says why; what its code throws, and 
   }
   const report = await checkDeterminism(RearmingRoom, script);
   assert.is(report.equal, true);
-  assert.match(report.restless ?? "", /a clock timer made at .*arm .*determinism\.test\.ts:\d+:\d+.* has not fired/);
-  assert.is(report.warnings.some((warning) => /determinism\.test\.ts:\d+: message failed: no good \(first after step \d/.test(warning)), true, report.warnings.join("\n"));
-  assert.is(report.warnings.some((warning) => /^step 1 \(ben joins\) was refused: .*full/.test(warning)), true, report.warnings.join("\n"));
+  assert.match(
+    report.restless ?? "",
+    /a clock timer made at .*arm .*determinism\.test\.ts:\d+:\d+.* has not fired/,
+  );
+  assert.is(
+    report.warnings.some((warning) =>
+      /determinism\.test\.ts:\d+: message failed: no good \(first after step \d/.test(warning),
+    ),
+    true,
+    report.warnings.join("\n"),
+  );
+  assert.is(
+    report.warnings.some((warning) => /^step 1 \(ben joins\) was refused: .*full/.test(warning)),
+    true,
+    report.warnings.join("\n"),
+  );
 });
 
 const malformed: [string, unknown, RegExp][] = [
   ["no object", 7, /script is not one: .*expected object/],
   ["no steps", {}, /steps/],
-  ["an unknown step", { steps: [{ type: "jump" }] }, /steps\.0.*join, message, leave, reconnect, tick and propose/s],
+  [
+    "an unknown step",
+    { steps: [{ type: "jump" }] },
+    /steps\.0.*join, message, leave, reconnect, tick and propose/s,
+  ],
   ["a player who has not joined", { steps: [{ type: "leave", client: "bob" }] }, /steps\.0.*"bob"/],
   ["a tick of no time", { steps: [{ type: "tick", ms: 0 }] }, /steps\.0\.ms/],
   ["too much time", { steps: Array.from({ length: 10 }, () => tick(600_000)) }, /6000000 ms.*3600000 ms/],

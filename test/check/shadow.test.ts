@@ -72,7 +72,12 @@ test("[Y68] one that does not is an error in the log, once, with room, path and 
   class ScoringRoom extends Scored {
     override autoDispose = false;
     override onCreate(): void {
-      Object.defineProperty(this, "score", { value: 5, writable: true, enumerable: true, configurable: true });
+      Object.defineProperty(this, "score", {
+        value: 5,
+        writable: true,
+        enumerable: true,
+        configurable: true,
+      });
     }
   }
   await defineTestRoom("scoring", ScoringRoom);
@@ -84,7 +89,10 @@ test("[Y68] one that does not is an error in the log, once, with room, path and 
   assert.is(lines.length, 1);
   assert.is(lines[0]?.event, "checkpoint-differs");
   assert.is(lines[0]?.difference, "room.total: 5 against 0");
-  assert.match(lines[0]?.message ?? "", new RegExp(`^the checkpoint of room scoring ${scene.roomId} .*room\\.total.*testudo check`));
+  assert.match(
+    lines[0]?.message ?? "",
+    new RegExp(`^the checkpoint of room scoring ${scene.roomId} .*room\\.total.*testudo check`),
+  );
 });
 
 test("[Y68] what shows only as the room runs on it cannot see: that is for checkDeterminism", async () => {

@@ -32,9 +32,20 @@ const outputBytesMax = 64 * 1024;
 export function checkCommand(context: CliContext): Command {
   const command = new Command("check")
     .description("say of each room of a server whether it can be replicated: works, declare or change")
-    .argument("<file>", "what defines the server's rooms, as app.config.ts; it stays as it is, and nothing listens")
-    .option("--script <file>", 'recorded scripts, as JSON by room: { "arena": { "steps": [{ "type": "join", … }] } }')
-    .option("--import <module>", "a module that Node loads before the file, as tsx; may be given again", gather, [])
+    .argument(
+      "<file>",
+      "what defines the server's rooms, as app.config.ts; it stays as it is, and nothing listens",
+    )
+    .option(
+      "--script <file>",
+      'recorded scripts, as JSON by room: { "arena": { "steps": [{ "type": "join", … }] } }',
+    )
+    .option(
+      "--import <module>",
+      "a module that Node loads before the file, as tsx; may be given again",
+      gather,
+      [],
+    )
     .option("--limit-ms <ms>", "how long a room may take", wholeMs, limitMsDefault)
     .option("--json", "the result as JSON, for programs");
   withExample(command, "check src/app.config.ts --script recorded.json");
@@ -45,7 +56,10 @@ export function checkCommand(context: CliContext): Command {
     show(context, flags.json, verdicts, lines);
     const unfit = verdicts.filter(({ verdict }) => verdict !== "works").length;
     if (unfit > 0)
-      throw new CliError("ROOMS_UNFIT", `${unfit} of ${verdicts.length} rooms ask for declarations or changes`);
+      throw new CliError(
+        "ROOMS_UNFIT",
+        `${unfit} of ${verdicts.length} rooms ask for declarations or changes`,
+      );
   });
 }
 
@@ -64,7 +78,10 @@ function readScripts(path: string): Record<string, CheckScript> {
   try {
     const value: unknown = JSON.parse(readFileSync(path, "utf8"));
     if (typeof value !== "object" || value === null || Array.isArray(value))
-      throw new CheckError("SCRIPT_MALFORMED", 'scripts are an object, by room: { "arena": { "steps": [] } }');
+      throw new CheckError(
+        "SCRIPT_MALFORMED",
+        'scripts are an object, by room: { "arena": { "steps": [] } }',
+      );
     return Object.fromEntries(
       Object.entries(value).map(([room, script]) => {
         try {
@@ -98,7 +115,10 @@ class Check {
 
   /** @throws CliError with 2: it could not be run */
   async run(job: CheckJob): Promise<readonly RoomVerdict[]> {
-    const imports = [pathToFileURL(preload).href, ...this.#flags.import].flatMap((module) => ["--import", module]);
+    const imports = [pathToFileURL(preload).href, ...this.#flags.import].flatMap((module) => [
+      "--import",
+      module,
+    ]);
     const child = spawn(process.execPath, [...imports, main], {
       cwd: this.#context.cwd,
       stdio: ["ignore", "pipe", "pipe", "ipc"],

@@ -122,7 +122,11 @@ export function functionRefusal(value: Function): Refusal {
   const name = value.name === "" ? "without a name" : value.name;
   if (isClass) {
     const unlisted = value as unknown as ClassLike;
-    return { what: `the class ${name}, which is not listed`, remedy: `classes: [${name}], or transient`, unlisted };
+    return {
+      what: `the class ${name}, which is not listed`,
+      remedy: `classes: [${name}], or transient`,
+      unlisted,
+    };
   }
   return { what: `a function (${name})`, remedy: "a method of a class instead, or transient" };
 }

@@ -11,9 +11,13 @@ export class ArenaRoom extends Room<{ state: InstanceType<typeof Arena> }> {
   override state = new Arena();
 
   override onCreate(): void {
-    this.onMessage("move", z.object({ dx: z.int().min(-5).max(5), fast: z.boolean().optional() }), (client, { dx }) => {
-      this.state.x.set(client.sessionId, (this.state.x.get(client.sessionId) ?? 0) + dx);
-    });
+    this.onMessage(
+      "move",
+      z.object({ dx: z.int().min(-5).max(5), fast: z.boolean().optional() }),
+      (client, { dx }) => {
+        this.state.x.set(client.sessionId, (this.state.x.get(client.sessionId) ?? 0) + dx);
+      },
+    );
     this.onMessage("roll", (client) => client.send("rolled", 1 + Math.floor(Math.random() * 6)));
     this.setTimestep(() => this.state.round++, 50);
   }
