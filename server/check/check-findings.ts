@@ -51,7 +51,7 @@ export class Findings {
     const message = failureWords(error);
     const remedy = forbidden.test(message)
       ? "as it says"
-      : "give the options that it needs, or let it do without";
+      : "give the options that it needs (a script has them under `options`), or let it do without";
     this.#add({ verdict: "change", what: `the room cannot be created: ${message}`, remedy, at });
   }
 

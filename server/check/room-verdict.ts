@@ -66,14 +66,14 @@ export async function judgeRoom(type: RoomType, recorded: CheckScript | null): P
     return made.script;
   };
   // A script of one's own knows what the room is created with.
-  const first = await judgeScript(type, generated, recorded?.options, verdict);
+  const isDefined = await judgeScript(type, generated, recorded?.options, verdict);
   verdict.forget(expected);
   for (const each of leftOut) verdict.warn(`no message was made for ${each}; say it with --script`);
-  if (first && recorded !== null) await judgeScript(type, recorded, undefined, verdict);
+  if (isDefined && recorded !== null) await judgeScript(type, recorded, undefined, verdict);
   return verdict.done();
 }
 
-/** @returns false: the room has to change, so that other scripts would only say so again */
+/** @returns false: it is refused by its definition, whatever is done with it */
 async function judgeScript(
   { roomName, roomClass, defaultOptions }: RoomType,
   source: ScriptSource,
@@ -98,7 +98,10 @@ async function judgeScript(
       return false;
     }
     // What a class that is replicated already was not told is only said.
-    if (!verdict.declare(report.problems) || isReplicated(roomClass)) return verdict.take(report);
+    if (!verdict.declare(report.problems) || isReplicated(roomClass)) {
+      verdict.take(report);
+      return true;
+    }
   }
   throw new Error(`${roomClass.name} keeps asking for declarations: ${roundsMax} rounds were not enough`);
 }
@@ -170,8 +173,7 @@ class Verdict {
     return [...this.declared.classes].some(({ name }) => new RegExp(`\\b${name}\\b`).test(what));
   }
 
-  /** @returns false: the room has to change */
-  take(report: CheckReport): boolean {
+  take(report: CheckReport): void {
     this.#steps += report.steps;
     this.#checkpoints += report.checkpoints;
     for (const warning of report.warnings) this.warn(warning);
@@ -199,7 +201,6 @@ class Verdict {
           "this.clock.setTimeout(this.method, ms, ...data), which is saved by name; an interval made in onCreate; no open await",
         at: null,
       });
-    return this.#findings.size === 0;
   }
 
   done(): RoomVerdict {

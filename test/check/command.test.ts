@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { runCli } from "../../server/admin/cli/testudo-cli.ts";
 import type { RoomVerdict } from "../../server/check/room-verdict.ts";
 import { testudo } from "../e2e/testudo-process.ts";
 
@@ -68,7 +69,12 @@ test("[Y70, Y73] for people, with what @colyseus/tools takes, and scripts of one
     out,
     /^capturing .*: change\n {2}.*room\.best differs: 6 against 7\n {4}remedy: .*captured closure/m,
   );
-  assert.match(out, /^picky .*: change\n {2}.*odd\.config\.ts:39: message: setTimeout\(\) inside room/m);
+  assert.match(out, /^picky .*: change\n {2}.*odd\.config\.ts:40: message: setTimeout\(\) inside room/m);
+  assert.match(
+    out,
+    /odd\.config\.ts:\d+: message: setInterval\(\) inside room/,
+    "said by the recorded script only",
+  );
   assert.match(
     out,
     /note: no message was made for "never": nothing was found that its schema takes; say it with --script/,
@@ -143,7 +149,14 @@ const bad: [string, () => readonly string[], RegExp][] = [
 
 for (const [what, args, words] of bad) {
   test(`[Y72] ${what}: ends with 2, and says what is wrong`, async () => {
-    const { code, out, err } = await testudo("check", ...args());
+    let [out, err] = ["", ""];
+    const write = (text: string) => {
+      out += text;
+    };
+    const tell = (text: string) => {
+      err += text;
+    };
+    const code = await runCli(["check", ...args()], { write, tell, cwd: folder });
     assert.is(code, 2, err);
     assert.is(out, "");
     assert.match(err, words);

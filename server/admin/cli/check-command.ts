@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
@@ -50,8 +50,11 @@ export function checkCommand(context: CliContext): Command {
     .option("--json", "the result as JSON, for programs");
   withExample(command, "check src/app.config.ts --script recorded.json");
   return command.action(async (file: string, flags: CheckFlags) => {
+    const path = resolve(context.cwd, file);
+    if (!existsSync(path) || !statSync(path).isFile())
+      throw new CliError("FILE_MISSING", `${path} is not there, or no file`, 2);
     const scripts = flags.script === undefined ? {} : readScripts(resolve(context.cwd, flags.script));
-    const verdicts = await new Check(context, flags).run({ file: resolve(context.cwd, file), scripts });
+    const verdicts = await new Check(context, flags).run({ file: path, scripts });
     const lines = verdicts.flatMap((verdict) => describe(verdict, context.cwd));
     show(context, flags.json, verdicts, lines);
     const unfit = verdicts.filter(({ verdict }) => verdict !== "works").length;
@@ -164,7 +167,8 @@ class Check {
       const why = "its code does not come back, or --limit-ms is too short";
       throw new CliError("CHECK_TOO_LONG", `${what} took longer than ${limitMs} ms: ${why}`, 2);
     }
-    const tail = this.#output.trimEnd().split("\n").slice(-tailLines).join("\n  ");
+    const told = this.#output.split("\n").filter((line) => line.trim() !== "" && !/^\s+at /.test(line));
+    const tail = told.slice(-tailLines).join("\n  ");
     throw new CliError("CHECK_ENDED", `${what} ended the process that checks (${end}):\n  ${tail}`, 2);
   }
 }
