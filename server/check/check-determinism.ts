@@ -24,7 +24,8 @@ export async function checkDeterminism(
   { roomName = roomClass.name, ...declared }: CheckOptions = {},
 ): Promise<CheckReport> {
   if (!hasPreload()) throw new CheckError("PRELOAD_MISSING", preloadMissing);
-  return await checkRoom({ roomClass, roomName, declared }, readScript(script));
+  const { report } = await checkRoom({ roomClass, roomName, declared }, { source: readScript(script) });
+  return report;
 }
 
 /**

@@ -43,6 +43,16 @@ export class Findings {
     }
   }
 
+  /** Each part of it could be, but not all of them together. */
+  addUnsavable(why: string): void {
+    this.#add({
+      verdict: "change",
+      what: `the room cannot be saved: ${why}`,
+      remedy: "keep less in it",
+      at: null,
+    });
+  }
+
   /** What onCreate threw, or what was found right after it. */
   addCreation(error: unknown, at: string | null): void {
     const found = problemsOf(error);

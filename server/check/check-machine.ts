@@ -25,6 +25,8 @@ export interface Standpoint {
   readonly hash: string | null;
   /** As `RoomReplica.picture`; null: there is no room, or it holds what cannot be saved. */
   readonly picture: Uint8Array | null;
+  /** Why it cannot be saved; null: it can. */
+  readonly why: string | null;
 }
 
 class CheckSocket implements LiveSocket {
@@ -113,14 +115,14 @@ export class CheckMachine {
 
   standpoint(): Standpoint {
     const { replica } = this;
-    if (replica === undefined) return { hash: null, picture: null };
+    if (replica === undefined) return { hash: null, picture: null, why: null };
     try {
       const picture = replica.picture();
       const saved = unpackRoom(picture);
-      return { hash: roomHash(hashSaved(saved.program), saved), picture };
+      return { hash: roomHash(hashSaved(saved.program), saved), picture, why: null };
     } catch (error) {
       if (!(error instanceof GraphError)) throw error;
-      return { hash: "unsavable", picture: null };
+      return { hash: "unsavable", picture: null, why: error.message };
     }
   }
 

@@ -8,7 +8,7 @@ function say(news: CheckNews): Promise<void> {
   return new Promise((resolve) => process.send?.(news, () => resolve()));
 }
 
-async function run({ file, scripts }: CheckJob): Promise<void> {
+async function run({ file, scripts, against }: CheckJob): Promise<void> {
   const types = await loadRooms(file);
   const unknown = Object.keys(scripts).find((name) => !types.some(({ roomName }) => roomName === name));
   if (unknown !== undefined) {
@@ -19,8 +19,11 @@ async function run({ file, scripts }: CheckJob): Promise<void> {
     );
   }
   for (const type of types) {
-    await say({ type: "begins", room: type.roomName });
-    await say({ type: "judged", verdict: await judgeRoom(type, scripts[type.roomName] ?? null) });
+    const { roomName } = type;
+    if (against !== null && against[roomName] === undefined) continue;
+    await say({ type: "begins", room: roomName });
+    const judged = await judgeRoom(type, scripts[roomName] ?? null, against?.[roomName]);
+    await say({ type: "judged", judged });
   }
 }
 

@@ -15,9 +15,16 @@ export interface CheckProblem {
 
 /**
  * Which replica differed from the first one: `again`, given the same commands in the same process; `after others`, when rooms
- * of the class had run before; `variables` and `time zone`, elsewhere; `restored`, brought back from its checkpoints.
+ * of the class had run before; `variables` and `time zone`, elsewhere; `restored`, brought back from its checkpoints;
+ * `another process`, which has loaded the modules anew.
  */
-export type OtherReplica = "again" | "after others" | "variables" | "time zone" | "restored";
+export type OtherReplica =
+  | "again"
+  | "after others"
+  | "variables"
+  | "time zone"
+  | "restored"
+  | "another process";
 
 export interface FirstDifference {
   /** Of the script, from 0; -1: right after onCreate. */
@@ -67,6 +74,8 @@ const remedies: Record<OtherReplica, string> = {
     "the environment's variables differ from node to node: give what they say to the room as an option, or bring it in with room.propose()",
   "time zone":
     'nodes may be in different time zones: use UTC (getUTCHours(), toISOString()), or name the zone: toLocaleString("en", { timeZone: "UTC" })',
+  "another process":
+    "another process, in another time zone, came to another room: what a module draws or reads once, when it is loaded (Math.random, Date, crypto, the time zone, the process's own id), is a node's own; draw it in onCreate, or give it as an option",
   restored:
     "the checkpoint does not bring it back: a local variable of onCreate or of a module that a handler or timer goes on with (a captured closure) begins anew; keep it in a field of the room. So does a field that is named in transient: onCreate has to make it as it was",
 };

@@ -35,7 +35,7 @@ function otherValue(value: string | undefined): string {
 }
 
 /** On the other side of the date line from wherever this is run. */
-function otherZone(): string {
+export function otherZone(): string {
   return new Date(0).getTimezoneOffset() < -13 * 60 ? "Pacific/Pago_Pago" : "Pacific/Kiritimati";
 }
 

@@ -11,6 +11,9 @@ export interface Mark {
   readonly said: readonly Said[];
 }
 
+/** All marks, for another process to compare with its own. */
+export type Trail = readonly Omit<Mark, "commands">[];
+
 /** A frame that room code has sent; patches are left out, for a restored state numbers its map slots anew. */
 export interface Said {
   readonly attachId: number;

@@ -5,16 +5,16 @@ import { failureWords } from "../session/failure.ts";
 import { isRefusal } from "../session/session-error.ts";
 import { CheckError } from "./check-error.ts";
 import { Findings } from "./check-findings.ts";
-import { CheckMachine } from "./check-machine.ts";
+import { CheckMachine, type Standpoint } from "./check-machine.ts";
 import { type CheckReport, type FirstDifference, type OtherReplica, remedyFor } from "./check-report.ts";
 import { type CheckScript, type CheckStep, describeStep } from "./check-script.ts";
 import { inMacrotask, onStage, type StagedRoom, type StageWatch } from "./check-stage.ts";
 import { actElsewhere, atHome, type Elsewhere, VariableReads } from "./elsewhere.ts";
-import { type Mark, saidDifference, saidIn } from "./first-run.ts";
+import { type Mark, saidDifference, saidIn, type Trail } from "./first-run.ts";
 import { ScriptLog } from "./script-log.ts";
 
 /** What all marks may hold: past it the script is too long for a room of that size. */
-const picturesBytesMax = 256 * 1024 * 1024;
+const picturesBytesMax = 64 * 1024 * 1024;
 /** So long may what a handler waits for take until it counts as pending. */
 const outsideMs = 25;
 const wallTimeMs = Date.UTC(2024, 0, 1);
@@ -36,18 +36,28 @@ const others: readonly {
 /** A script, or what makes one for the room that was created. */
 export type ScriptSource = CheckScript | ((room: object) => CheckScript);
 
+export interface RoomCheckWish {
+  readonly source: ScriptSource;
+  readonly createOptions?: object | undefined;
+  /** What another process has come to by the same script: only that is compared then. */
+  readonly against?: Trail | undefined;
+}
+
+export interface CheckedRoom {
+  readonly report: CheckReport;
+  readonly trail: Trail;
+}
+
 /** Carries a script out on one replica, and the log that it gives on others, under other circumstances (design 5.5). */
-export async function checkRoom(
-  staged: StagedRoom,
-  source: ScriptSource,
-  createOptions: object = {},
-): Promise<CheckReport> {
-  return await onStage(staged, (watch) => new RoomCheck(staged.roomName, watch).run(source, createOptions));
+export async function checkRoom(staged: StagedRoom, wish: RoomCheckWish): Promise<CheckedRoom> {
+  return await onStage(staged, (watch) => new RoomCheck(staged.roomName, watch, wish).run());
 }
 
 class RoomCheck {
   readonly #roomName: string;
   readonly #watch: StageWatch;
+  readonly #wish: RoomCheckWish;
+  readonly #options: object;
   readonly #findings = new Findings();
   readonly #reads = new VariableReads();
   readonly #marks: Mark[] = [];
@@ -55,15 +65,18 @@ class RoomCheck {
   #bytes = 0;
   #checkpoints = 0;
 
-  constructor(roomName: string, watch: StageWatch) {
+  constructor(roomName: string, watch: StageWatch, wish: RoomCheckWish) {
+    const { source, createOptions } = wish;
     this.#roomName = roomName;
     this.#watch = watch;
+    this.#wish = wish;
+    this.#options = { ...createOptions, ...(typeof source === "function" ? {} : source.options) };
   }
 
-  async run(source: ScriptSource, createOptions: object): Promise<CheckReport> {
-    const restless = await this.#firstRun(source, createOptions);
-    const firstDifference = this.#marks.length === 0 ? null : await this.#differs(createOptions);
-    return {
+  async run(): Promise<CheckedRoom> {
+    const restless = await this.#firstRun();
+    const firstDifference = this.#marks.length === 0 ? null : await this.#differs();
+    const report = {
       equal: firstDifference === null,
       steps: Math.max(0, this.#marks.length - 1),
       checkpoints: this.#checkpoints,
@@ -72,33 +85,46 @@ class RoomCheck {
       problems: this.#findings.problems,
       warnings: this.#findings.warnings,
     };
+    return { report, trail: this.#marks.map(({ standpoint, said }) => ({ standpoint, said })) };
   }
 
   /** The simplest reason first: what differs there would differ under all other circumstances, too. */
-  async #differs(createOptions: object): Promise<FirstDifference | null> {
+  async #differs(): Promise<FirstDifference | null> {
+    if (this.#wish.against !== undefined) return this.#elsewhere(this.#wish.against);
     for (const other of others) {
-      const difference = await this.#replay(other, createOptions);
+      const difference = await this.#replay(other);
       if (difference !== null) return difference;
     }
     return await this.#restored();
   }
 
+  #elsewhere(trail: Trail): FirstDifference | null {
+    for (const [at, { standpoint, said }] of this.#marks.entries()) {
+      const other = trail[at] ?? { standpoint: { hash: null, picture: null, why: null }, said: [] };
+      const difference =
+        standpointDifference(standpoint, other.standpoint) ?? saidDifference(said, other.said);
+      if (difference !== null) return this.#difference(at, "another process", difference);
+    }
+    return null;
+  }
+
   // ---- the first replica ------------------------------------------------------------------------------------------
 
   /** @returns why the room is not at rest at the end, its own or the script's */
-  async #firstRun(source: ScriptSource, createOptions: object): Promise<string | null> {
+  async #firstRun(): Promise<string | null> {
+    const { source } = this.#wish;
     const machine = new CheckMachine(roomId);
     const origin = { roomId, roomName: this.#roomName, seedByte: 7, wallTimeMs };
     const log = new ScriptLog(machine, origin);
     try {
-      const created = await this.#at(atHome, () => log.create(optionsOf(source, createOptions)));
+      const created = await this.#at(atHome, () => log.create(this.#options));
       if (isRefusal(created)) {
         this.#findings.addCreation(machine.creationError ?? created.message, this.#watch.creationPlace);
         return null;
       }
       this.#steps = typeof source === "function" ? source(machine.room as object).steps : source.steps;
       await this.#mark(machine, log, "onCreate");
-      let restless = machine.replica?.restlessBecause() ?? null;
+      let restless = this.#restless(machine);
       for (const [at, step] of this.#steps.entries()) {
         if (machine.replica === undefined) {
           this.#findings.addWarning(
@@ -110,12 +136,16 @@ class RoomCheck {
         const refused = await this.#at(atHome, () => log.carryOut(step));
         if (refused !== null) this.#findings.addRefusal(words, refused);
         await this.#mark(machine, log, words);
-        if (machine.replica !== undefined) restless = machine.replica.restlessBecause();
+        if (machine.replica !== undefined) restless = this.#restless(machine);
       }
       return restless;
     } finally {
       await inMacrotask(() => machine.discard());
     }
+  }
+
+  #restless({ replica }: CheckMachine): string | null {
+    return replica?.restlessBecause() ?? this.#marks.at(-1)?.standpoint.why ?? null;
   }
 
   async #mark(machine: CheckMachine, log: ScriptLog, after: string): Promise<void> {
@@ -128,8 +158,11 @@ class RoomCheck {
     for (const message of this.#watch.outside.splice(0))
       this.#findings.addFailure(after, { where: "a continuation", message, at: null });
     const mark = await inMacrotask((): Mark => {
-      this.#findings.addProblems(machine.problems());
-      return { commands: log.take(), standpoint: machine.standpoint(), said: saidIn(machine.takeFrames()) };
+      const problems = machine.problems();
+      const standpoint = machine.standpoint();
+      this.#findings.addProblems(problems);
+      if (problems.length === 0 && standpoint.why !== null) this.#findings.addUnsavable(standpoint.why);
+      return { commands: log.take(), standpoint, said: saidIn(machine.takeFrames()) };
     });
     for (const failure of machine.takeFailures()) this.#findings.addFailure(after, failure);
     const before = this.#marks.at(-1)?.standpoint;
@@ -146,8 +179,8 @@ class RoomCheck {
 
   // ---- the others -------------------------------------------------------------------------------------------------
 
-  async #replay(other: (typeof others)[number], createOptions: object): Promise<FirstDifference | null> {
-    const noiseMachine = other.noise ? await this.#noise(createOptions) : null;
+  async #replay(other: (typeof others)[number]): Promise<FirstDifference | null> {
+    const noiseMachine = other.noise ? await this.#noise() : null;
     const machine = new CheckMachine(roomId);
     try {
       for (const [at, mark] of this.#marks.entries()) {
@@ -163,10 +196,10 @@ class RoomCheck {
   }
 
   /** Another room of the class, that has lived and is still there. */
-  async #noise(createOptions: object): Promise<CheckMachine> {
+  async #noise(): Promise<CheckMachine> {
     const machine = new CheckMachine(noise.roomId);
     const log = new ScriptLog(machine, { ...noise, roomName: this.#roomName });
-    const created = await this.#at(atHome, () => log.create(createOptions));
+    const created = await this.#at(atHome, () => log.create(this.#options));
     if (isRefusal(created)) return machine;
     for (const step of this.#steps) {
       if (machine.replica === undefined) break;
@@ -223,10 +256,6 @@ interface Difference {
   readonly values: string;
 }
 
-function optionsOf(source: ScriptSource, createOptions: object): object {
-  return typeof source === "function" ? createOptions : { ...createOptions, ...source.options };
-}
-
 function applyAll(machine: CheckMachine, commands: readonly AppliedCommand[]): void {
   for (const command of commands) machine.apply(command);
 }
@@ -236,22 +265,23 @@ const parts = /^((?:"(?:[^"\\]|\\.)*"|[^":])*): (.*)$/s;
 
 function differenceAt(
   machine: CheckMachine,
-  { standpoint: first, said }: Mark,
+  { standpoint, said }: Mark,
   { withFrames = true }: { withFrames?: boolean } = {},
 ): Difference | null {
-  const own = machine.standpoint();
-  if (own.hash !== first.hash) {
-    if (own.hash === null || first.hash === null)
-      return {
-        path: "room",
-        values: own.hash === null ? "ended against still there" : "still there against ended",
-      };
-    if (own.picture === null || first.picture === null)
-      return { path: "room", values: "what cannot be saved against what can, or the other way round" };
-    const text = savedDifference(own.picture, first.picture) ?? "room: alike in all but its hash";
-    const [, path = "room", values = text] = parts.exec(text) ?? [];
-    return { path, values };
-  }
+  const difference = standpointDifference(machine.standpoint(), standpoint);
   const frames = saidIn(machine.takeFrames());
-  return withFrames ? saidDifference(frames, said) : null;
+  return difference ?? (withFrames ? saidDifference(frames, said) : null);
+}
+
+function standpointDifference(own: Standpoint, first: Standpoint): Difference | null {
+  if (own.hash === first.hash) return null;
+  if (own.hash === null || first.hash === null) {
+    const values = own.hash === null ? "ended against still there" : "still there against ended";
+    return { path: "room", values };
+  }
+  if (own.picture === null || first.picture === null)
+    return { path: "room", values: "what cannot be saved against what can, or the other way round" };
+  const text = savedDifference(own.picture, first.picture) ?? "room: alike in all but its hash";
+  const [, path = "room", values = text] = parts.exec(text) ?? [];
+  return { path, values };
 }

@@ -7,8 +7,9 @@ import type { CheckProblem, CheckReport } from "./check-report.ts";
 import type { CheckScript } from "./check-script.ts";
 import type { AnyRoomClass } from "./check-stage.ts";
 import { placeInClass } from "./class-place.ts";
+import type { Trail } from "./first-run.ts";
 import { generateScript } from "./generated-script.ts";
-import { checkRoom, type ScriptSource } from "./room-check.ts";
+import { type CheckedRoom, checkRoom, type RoomCheckWish, type ScriptSource } from "./room-check.ts";
 
 export interface Finding {
   readonly what: string;
@@ -50,14 +51,24 @@ export interface RoomType {
   readonly defaultOptions: unknown;
 }
 
-/** @param recorded scripts to be run after the generated one */
-export async function judgeRoom(type: RoomType, recorded: CheckScript | null): Promise<RoomVerdict> {
+/** The scripts' trails, in their order: another process compares its own with them. */
+export interface JudgedRoom {
+  readonly verdict: RoomVerdict;
+  readonly trails: readonly Trail[];
+}
+
+/** @param recorded a script to be run after the generated one */
+export async function judgeRoom(
+  type: RoomType,
+  recorded: CheckScript | null,
+  against: readonly Trail[] = [],
+): Promise<JudgedRoom> {
   const { roomName, roomClass } = type;
   const verdict = new Verdict(roomName, roomClass);
   if (!(roomClass.prototype instanceof StockRoom)) {
     const what = "it extends another copy of @colyseus/core than Testudo uses";
     verdict.add({ what, remedy: "let both find the same one: npm ls @colyseus/core", at: null });
-    return verdict.done();
+    return { verdict: verdict.done(), trails: [] };
   }
   const leftOut: string[] = [];
   const generated: ScriptSource = (room) => {
@@ -66,28 +77,29 @@ export async function judgeRoom(type: RoomType, recorded: CheckScript | null): P
     return made.script;
   };
   // A script of one's own knows what the room is created with.
-  const isDefined = await judgeScript(type, generated, recorded?.options, verdict);
+  const wish = { source: generated, createOptions: recorded?.options, against: against[0] };
+  const first = await judgeScript(type, wish, verdict);
   verdict.forget(expected);
   for (const each of leftOut) verdict.warn(`no message was made for ${each}; say it with --script`);
-  if (isDefined && recorded !== null) await judgeScript(type, recorded, undefined, verdict);
-  return verdict.done();
+  if (first === null || recorded === null) return { verdict: verdict.done(), trails: first ?? [] };
+  const second = await judgeScript(type, { source: recorded, against: against[1] }, verdict);
+  return { verdict: verdict.done(), trails: [...first, ...(second ?? [])] };
 }
 
-/** @returns false: it is refused by its definition, whatever is done with it */
+/** @returns its trail; null: the room is refused by its definition, whatever is done with it */
 async function judgeScript(
   { roomName, roomClass, defaultOptions }: RoomType,
-  source: ScriptSource,
-  createOptions: object | undefined,
+  wish: RoomCheckWish,
   verdict: Verdict,
-): Promise<boolean> {
+): Promise<readonly Trail[] | null> {
   for (let round = 0; round < roundsMax; round++) {
     const declared = {
       classes: [...verdict.declared.classes] as never[],
       transient: [...verdict.declared.transient],
     };
-    let report: CheckReport;
+    let checked: CheckedRoom;
     try {
-      report = await checkRoom({ roomClass, roomName, declared, defaultOptions }, source, createOptions);
+      checked = await checkRoom({ roomClass, roomName, declared, defaultOptions }, wish);
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
       verdict.add({
@@ -95,12 +107,13 @@ async function judgeScript(
         remedy: "as it says",
         at: placeInClass(roomClass, wordIn(error.message)),
       });
-      return false;
+      return null;
     }
+    const { report, trail } = checked;
     // What a class that is replicated already was not told is only said.
     if (!verdict.declare(report.problems) || isReplicated(roomClass)) {
       verdict.take(report);
-      return true;
+      return [trail];
     }
   }
   throw new Error(`${roomClass.name} keeps asking for declarations: ${roundsMax} rounds were not enough`);

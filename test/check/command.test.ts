@@ -69,6 +69,10 @@ test("[Y70, Y73] for people, with what @colyseus/tools takes, and scripts of one
     out,
     /^capturing .*: change\n {2}.*room\.best differs: 6 against 7\n {4}remedy: .*captured closure/m,
   );
+  assert.match(
+    out,
+    /^salted .*: change\n {2}.*after step \d+ \(ann says "season"\) room\.salt differs: 0\.\d+ against 0\.\d+\n {4}remedy: another process, in another time zone.*Math\.random/m,
+  );
   assert.match(out, /^picky .*: change\n {2}.*odd\.config\.ts:40: message: setTimeout\(\) inside room/m);
   assert.match(
     out,

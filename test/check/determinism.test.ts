@@ -433,6 +433,58 @@ for (const [what, bad, words] of malformed) {
   });
 }
 
+class BulkyRoom extends GoRoom {
+  bulk = "";
+  go() {
+    this.bulk = String(Math.random()).padEnd(1_300_000, "x");
+  }
+  grow() {
+    this.bulk = this.bulk.padEnd(5 * 1024 * 1024, "x");
+  }
+}
+
+test("[Y67] so is one that is too long for a room of that size", async () => {
+  const steps = [join("ann"), ...Array.from({ length: 60 }, () => say("ann", "go"))];
+  try {
+    await checkDeterminism(BulkyRoom, { steps });
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as CheckError).code, "SCRIPT_TOO_BIG");
+    assert.match(
+      (error as Error).message,
+      /after each of 5\d steps take more than 67108864 bytes: use a shorter script/,
+    );
+  }
+});
+
+test("[Y66] a room that is too big to be saved stands against it, with what weighs most", async () => {
+  const { problems, restless } = await checkDeterminism(BulkyRoom, {
+    steps: [{ type: "propose", method: "grow" }],
+  });
+  assert.is(problems[0]?.verdict, "change");
+  assert.match(problems[0]?.what ?? "", /cannot be saved: .*4194304 bytes.*room\.fields\.bulk/);
+  assert.match(restless ?? "", /4194304 bytes/);
+});
+
+test("[Y65] rooms of the class that ran before are made with the script's options, too", async () => {
+  let most = 0;
+  class LevelRoom extends GoRoom {
+    level = 0;
+    override onCreate({ level }: { level?: number } = {}) {
+      if (level === undefined) throw new Error("a level is needed");
+      super.onCreate();
+      this.level = level;
+    }
+    go(client: Client) {
+      // Of this very room every replica counts the same: another room's moves it.
+      if (this.roomId !== "checkroom") most += 1;
+      if (client.sessionId === "ben") this.state.n = most;
+    }
+  }
+  const { firstDifference } = await checkDeterminism(LevelRoom, { ...script, options: { level: 2 } });
+  assert.equal([firstDifference?.replica, firstDifference?.values], ["after others", "5 against 0"]);
+});
+
 test("[Y67] without the preload nothing is checked, and one is told how to start", async () => {
   const code = `import { checkDeterminism } from "./server/check.ts"; await checkDeterminism(class R {}, { steps: [] }).catch((error) => console.log(error.code, error.message))`;
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", code]);

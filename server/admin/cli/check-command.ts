@@ -7,7 +7,8 @@ import { Command, InvalidArgumentError } from "commander";
 import { CheckError } from "../../check/check-error.ts";
 import type { CheckJob, CheckNews } from "../../check/check-job.ts";
 import { type CheckScript, readScript } from "../../check/check-script.ts";
-import type { RoomVerdict } from "../../check/room-verdict.ts";
+import { otherZone } from "../../check/elsewhere.ts";
+import type { JudgedRoom, RoomVerdict } from "../../check/room-verdict.ts";
 import { type CliContext, show, withExample } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
 
@@ -54,7 +55,10 @@ export function checkCommand(context: CliContext): Command {
     if (!existsSync(path) || !statSync(path).isFile())
       throw new CliError("FILE_MISSING", `${path} is not there, or no file`, 2);
     const scripts = flags.script === undefined ? {} : readScripts(resolve(context.cwd, flags.script));
-    const verdicts = await new Check(context, flags).run({ file: path, scripts });
+    const first = await new Check(context, flags).run({ file: path, scripts, against: null });
+    const verdicts = await inAnotherProcess(first, (against) =>
+      new Check(context, flags, { TZ: otherZone() }).run({ file: path, scripts, against }),
+    );
     const lines = verdicts.flatMap((verdict) => describe(verdict, context.cwd));
     show(context, flags.json, verdicts, lines);
     const unfit = verdicts.filter(({ verdict }) => verdict !== "works").length;
@@ -63,6 +67,21 @@ export function checkCommand(context: CliContext): Command {
         "ROOMS_UNFIT",
         `${unfit} of ${verdicts.length} rooms ask for declarations or changes`,
       );
+  });
+}
+
+/** What a module draws or reads once, when it is loaded, shows in a process of its own only. */
+async function inAnotherProcess(
+  first: readonly JudgedRoom[],
+  run: (against: NonNullable<CheckJob["against"]>) => Promise<readonly JudgedRoom[]>,
+): Promise<readonly RoomVerdict[]> {
+  const fit = first.filter(({ verdict }) => verdict.verdict !== "change");
+  const trails = fit.map(({ verdict, trails: each }) => [verdict.room, each] as const);
+  const second = fit.length === 0 ? [] : await run(Object.fromEntries(trails));
+  const differing = second.map(({ verdict }) => verdict).filter(({ verdict }) => verdict === "change");
+  return first.map(({ verdict }) => {
+    const differs = differing.find(({ room }) => room === verdict.room);
+    return differs === undefined ? verdict : { ...verdict, verdict: "change", findings: differs.findings };
   });
 }
 
@@ -104,20 +123,23 @@ function readScripts(path: string): Record<string, CheckScript> {
 class Check {
   readonly #context: CliContext;
   readonly #flags: CheckFlags;
-  readonly #verdicts: RoomVerdict[] = [];
+  readonly #variables: Readonly<Record<string, string>>;
+  readonly #judged: JudgedRoom[] = [];
   #output = "";
   #room: string | null = null;
   #end: CheckNews | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isLate = false;
 
-  constructor(context: CliContext, flags: CheckFlags) {
+  /** @param variables beside those of this process */
+  constructor(context: CliContext, flags: CheckFlags, variables: Readonly<Record<string, string>> = {}) {
     this.#context = context;
     this.#flags = flags;
+    this.#variables = variables;
   }
 
   /** @throws CliError with 2: it could not be run */
-  async run(job: CheckJob): Promise<readonly RoomVerdict[]> {
+  async run(job: CheckJob): Promise<readonly JudgedRoom[]> {
     const imports = [pathToFileURL(preload).href, ...this.#flags.import].flatMap((module) => [
       "--import",
       module,
@@ -125,6 +147,9 @@ class Check {
     const child = spawn(process.execPath, [...imports, main], {
       cwd: this.#context.cwd,
       stdio: ["ignore", "pipe", "pipe", "ipc"],
+      // Trails are bytes.
+      serialization: "advanced",
+      env: { ...process.env, ...this.#variables },
     });
     for (const stream of [child.stdout, child.stderr])
       stream?.on("data", (bytes: Buffer) => {
@@ -142,10 +167,11 @@ class Check {
     this.#limit(child);
     if (news.type === "begins") {
       this.#room = news.room;
-      this.#context.tell(`checking ${news.room}\n`);
+      const where = Object.keys(this.#variables).length === 0 ? "" : " in another process, elsewhere";
+      this.#context.tell(`checking ${news.room}${where}\n`);
     } else if (news.type === "judged") {
       this.#room = null;
-      this.#verdicts.push(news.verdict);
+      this.#judged.push(news.judged);
     } else this.#end = news;
   }
 
@@ -158,8 +184,8 @@ class Check {
     }, this.#flags.limitMs);
   }
 
-  #result({ file }: CheckJob, end: string): readonly RoomVerdict[] {
-    if (this.#end?.type === "done") return this.#verdicts;
+  #result({ file }: CheckJob, end: string): readonly JudgedRoom[] {
+    if (this.#end?.type === "done") return this.#judged;
     if (this.#end?.type === "failed") throw new CliError(this.#end.code, this.#end.message, 2);
     const what = this.#room === null ? file : `room "${this.#room}"`;
     if (this.#isLate) {
@@ -185,7 +211,7 @@ function describe(verdict: RoomVerdict, cwd: string): string[] {
   for (const { what, remedy, at: where } of findings) {
     lines.push(`  ${where === null ? "" : `${place(where)}: `}${what}`, `    remedy: ${remedy}`);
   }
-  return [...lines, ...warnings.map((warning) => `  note: ${warning}`)];
+  return [...lines, ...warnings.map((warning) => `  note: ${warning.replaceAll(`${cwd}/`, "")}`)];
 }
 
 function shortPlace(at: string, cwd: string): string {

@@ -46,8 +46,21 @@ class PickyRoom extends Room {
   }
 }
 
+/** Drawn by each process for itself. */
+const salt = Math.random();
+
+class SaltedRoom extends Room {
+  salt = 0;
+
+  override onCreate(): void {
+    this.onMessage("season", () => {
+      this.salt = salt;
+    });
+  }
+}
+
 export default {
-  rooms: { secret: SecretRoom, picky: PickyRoom },
+  rooms: { salted: SaltedRoom, secret: SecretRoom, picky: PickyRoom },
   initializeGameServer: (server: { define(name: string, roomClass: unknown): void }) => {
     server.define("capturing", CapturingRoom);
   },
