@@ -120,10 +120,10 @@ export class RoomNode {
     const { options, log } = this.#setup;
     const { clock, randomBytes, watchdog } = this.#parts;
     const sessionLog = log.child({ part: "session" });
-    const shadow = options.shadowRestore ? new RoomShadow({ nodeId: options.id, log: sessionLog }) : null;
+    const shadow = new RoomShadow({ nodeId: options.id, log: sessionLog });
     const sessions = new Sessions({
       nodeId: options.id,
-      checkpointTaken: (replica, bytes) => shadow?.compare(replica, bytes),
+      checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
       bootCount: node.identity.bootCount,
       groups: node.founding?.groups ?? options.groups,
       programs: this.programs,

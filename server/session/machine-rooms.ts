@@ -31,7 +31,7 @@ export interface MachineRoomsHost extends RoomHost {
   heard(from: string, body: Uint8Array): void;
   encodeAck(sequence: number): Uint8Array;
   /** A room was saved for this node's own disk: as it is in `bytes`. */
-  checkpointTaken?(replica: RoomReplica, bytes: Uint8Array): void;
+  readonly checkpointTaken?: ((replica: RoomReplica, bytes: Uint8Array) => void) | undefined;
 }
 
 interface MachineRoomsParts {
@@ -178,9 +178,10 @@ export class MachineRooms {
     if (this.standings.has(roomId) || this.odd.has(roomId) || this.ended.has(roomId)) return null;
     const replica = this.all.get(roomId);
     const bytes = replica && this.copyOf(replica);
-    if (replica && bytes) {
+    const { checkpointTaken } = this.#host;
+    if (replica && bytes && checkpointTaken) {
       const acting = { roomId, act: "restore", index: this.#appliedIndex } as const;
-      this.#watched(acting, () => this.#host.checkpointTaken?.(replica, bytes));
+      this.#watched(acting, () => checkpointTaken(replica, bytes));
     }
     return bytes;
   }

@@ -33,7 +33,7 @@ export interface SessionsOptions {
   readonly leaderlessMsMax?: number;
   readonly random: (bytes: number) => Uint8Array;
   /** By default nobody looks at checkpoints. */
-  readonly checkpointTaken?: (replica: RoomReplica, bytes: Uint8Array) => void;
+  readonly checkpointTaken?: ((replica: RoomReplica, bytes: Uint8Array) => void) | undefined;
   readonly clock: Pick<EngineClock, "setTimer" | "now">;
 }
 
@@ -282,7 +282,7 @@ export class Sessions {
   }
 
   #machine(group: number): SessionMachine {
-    const { nodeId, bootCount, programs, log, watch, checkpointTaken = () => {} } = this.#options;
+    const { nodeId, bootCount, programs, log, watch, checkpointTaken } = this.#options;
     return new SessionMachine({
       group,
       checkpointTaken,

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import vm from "node:vm";
 import { MessageChannel } from "node:worker_threads";
-import { type Client, matchMaker, Room } from "@colyseus/core";
+import { type Client, LocalDriver, LocalPresence, matchMaker, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -472,7 +472,7 @@ test("[Y65] rooms of the class that ran before are made with the script's option
     level = 0;
     override onCreate({ level }: { level?: number } = {}) {
       if (level === undefined) throw new Error("a level is needed");
-      super.onCreate();
+      void super.onCreate();
       this.level = level;
     }
     go(client: Client) {
@@ -494,10 +494,14 @@ test("[Y67] without the preload nothing is checked, and one is told how to start
 test("[Y67] afterwards the process is as it was", async () => {
   // Colyseus's statistics bring a listener of their own.
   const listeners = process.listenerCount("unhandledRejection");
+  const driver = new LocalDriver();
+  await matchMaker.setup(new LocalPresence(), driver);
   await checkDeterminism(CapturingRoom, script);
   assert.equal([process.env["TZ"], process.env["CHECKED_REGION"]], variablesBefore);
   assert.is(process.listenerCount("unhandledRejection"), listeners);
+  assert.is(matchMaker.driver, driver);
   assert.equal(matchMaker.getAllHandlers(), Object.create(null));
+  assert.equal(driver.query({}), []);
 });
 
 test.run();
