@@ -11,6 +11,7 @@ import { NodeCounts } from "./colyseus/node-counts.ts";
 import { endPlainRooms } from "./colyseus/plain-rooms.ts";
 import { RealtimeListing } from "./colyseus/realtime-listing.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
+import { requirePreload } from "./colyseus/require-preload.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoPresence } from "./colyseus/testudo-presence.ts";
@@ -136,13 +137,6 @@ export class Testudo {
 
 /** Where Colyseus's `subscribeLobby` listens. */
 const lobbyChannel = "$lobby";
-
-function requirePreload(): void {
-  if ((globalThis as Record<symbol, unknown>)[Symbol.for("testudo.registered")] === true) return;
-  throw new Error(
-    "Testudo's preload is missing: start Node with `node --import testudo/register …`, so that rooms read the log's time and chance",
-  );
-}
 
 function portError(error: Error, { port, host }: NodeOptions): Error {
   if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") return error;

@@ -33,6 +33,7 @@ export const nodeDefaults = Object.freeze({
   leadPriority: 50,
   groups: 4,
   development: false,
+  shadowRestore: false,
   logLevel: "info" as LogLevel,
   electionTimeoutBaseMs: 50,
   fastFailover: true,
@@ -68,6 +69,8 @@ export interface NodeOptions {
   /** Counts at the founding only: 1 to 64. */
   readonly groups: number;
   readonly development: boolean;
+  /** Every checkpoint is brought back to life beside its room, and compared: at the cost of a restore each. */
+  readonly shadowRestore: boolean;
   /** Added before each send to a node, by id. */
   readonly linkDelayMs: Readonly<Record<string, number>>;
   /** The part of what is sent to a node that gets lost, by id: 0 to 0.9. */
@@ -212,6 +215,11 @@ const nodeTable = {
     summary: "how much the node should lead; 0: only if no other can",
   },
   development: { kind: toggle(), fallback: nodeDefaults.development, summary: "let the page kill nodes" },
+  shadowRestore: {
+    kind: orNull(toggle()),
+    fallback: null,
+    summary: "bring each checkpoint of a room back at once and compare; by default with --development",
+  },
   ...sharedTable,
 };
 
@@ -230,6 +238,8 @@ export function readNodeOptions(inputs: OptionInputs): ParsedOptions<NodeOptions
   const peers = Object.fromEntries(Object.entries(values.peers).filter(([id]) => id !== values.id));
   const options = {
     ...rest,
+    // A restore each costs time on the thread that serves the rooms: while a room is written, not while it is played.
+    shadowRestore: values.shadowRestore ?? values.development,
     peers: Object.freeze(peers),
     peerUrl: values.peers[values.id] ?? null,
     publicUrl: values.publicUrl?.replace(/\/+$/, "") ?? `http://${urlHost(values.host)}:${values.port}`,

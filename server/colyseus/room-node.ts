@@ -12,6 +12,7 @@ import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
 import { type RoomFailures, roomFailures } from "./room-failures.ts";
+import { RoomShadow } from "./room-shadow.ts";
 import { type RoomStatus, roomStatus } from "./room-status.ts";
 
 export interface RoomNodeSetup {
@@ -118,13 +119,16 @@ export class RoomNode {
     const { node } = this;
     const { options, log } = this.#setup;
     const { clock, randomBytes, watchdog } = this.#parts;
+    const sessionLog = log.child({ part: "session" });
+    const shadow = new RoomShadow({ nodeId: options.id, log: sessionLog });
     const sessions = new Sessions({
       nodeId: options.id,
+      checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
       bootCount: node.identity.bootCount,
       groups: node.founding?.groups ?? options.groups,
       programs: this.programs,
       isLost: (nodeId) => node.isLost(nodeId),
-      log: log.child({ part: "session" }),
+      log: sessionLog,
       watch: watchdog ?? noRoomWatch,
       marks: new RoomMarks(watchdog?.found ?? [], (mark) => watchdog?.remove(mark)),
       leaderlessMsMax: options.leaderlessMs,

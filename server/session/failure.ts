@@ -16,3 +16,24 @@ export function failureCode(failure: unknown): number | undefined {
     return undefined;
   }
 }
+
+/** Framework and house: what a place in room code is not. */
+const notRoomCode = /[\\/]node_modules[\\/]|[\\/]server[\\/](?:check|session|colyseus|group)[\\/]|\bnode:/;
+
+/** `file:line` of one line of a stack trace; null: it names no file. */
+export function placeOf(stackLine: string): string | null {
+  const [, file, line] = /((?:file:\/\/|\/|[A-Za-z]:\\)[^()]*?):(\d+)(?::\d+)?\)?$/.exec(stackLine) ?? [];
+  return file === undefined ? null : `${file.replace(/^file:\/\//, "")}:${line}`;
+}
+
+/** Where in room code a failure arose, as `file:line`; null: that is not known. */
+export function failurePlace(failure: unknown): string | null {
+  try {
+    if (!(failure instanceof Error)) return null;
+    const lines = String(failure.stack).split("\n");
+    const line = lines.find((each) => /^\s*at /.test(each) && !notRoomCode.test(each));
+    return line === undefined ? null : placeOf(line);
+  } catch {
+    return null;
+  }
+}

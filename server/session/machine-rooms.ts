@@ -30,6 +30,8 @@ export interface MachineRoomsHost extends RoomHost {
   /** Another node's session layer says something about the group. */
   heard(from: string, body: Uint8Array): void;
   encodeAck(sequence: number): Uint8Array;
+  /** A room was saved for this node's own disk: as it is in `bytes`. */
+  readonly checkpointTaken?: ((replica: RoomReplica, bytes: Uint8Array) => void) | undefined;
 }
 
 interface MachineRoomsParts {
@@ -175,7 +177,13 @@ export class MachineRooms {
     // A replica that differs is not to be trusted, nor one's end before the others have agreed to it.
     if (this.standings.has(roomId) || this.odd.has(roomId) || this.ended.has(roomId)) return null;
     const replica = this.all.get(roomId);
-    return replica && this.copyOf(replica);
+    const bytes = replica && this.copyOf(replica);
+    const { checkpointTaken } = this.#host;
+    if (replica && bytes && checkpointTaken) {
+      const acting = { roomId, act: "restore", index: this.#appliedIndex } as const;
+      this.#watched(acting, () => checkpointTaken(replica, bytes));
+    }
+    return bytes;
   }
 
   /** As it is now; null: it is not at rest. */

@@ -1,4 +1,4 @@
-import { failureWords } from "./failure.ts";
+import { failurePlace, failureWords } from "./failure.ts";
 import { sessionLimits } from "./limits.ts";
 import { RoomRandom } from "./random.ts";
 import type { RoomBirth } from "./room-program.ts";
@@ -97,7 +97,9 @@ export class RoomWorld implements World {
     const message = failureWords(error);
     this.lastError = `${where}: ${message}`;
     const { roomId, roomName } = this.#birth;
-    outsideWorld(() => this.#warn({ roomId, room: roomName, where, error: message }, "room code failed"));
+    const at = failurePlace(error);
+    const told = { roomId, room: roomName, where, error: message, ...(at === null ? {} : { at }) };
+    outsideWorld(() => this.#warn(told, "room code failed"));
   }
 
   /** The first promise that is still open, in words; null: none. */

@@ -32,6 +32,8 @@ export interface SessionsOptions {
   /** Without a leader for this long, a room's clients are sent on to other nodes (design 4.3). */
   readonly leaderlessMsMax?: number;
   readonly random: (bytes: number) => Uint8Array;
+  /** By default nobody looks at checkpoints. */
+  readonly checkpointTaken?: ((replica: RoomReplica, bytes: Uint8Array) => void) | undefined;
   readonly clock: Pick<EngineClock, "setTimer" | "now">;
 }
 
@@ -282,9 +284,10 @@ export class Sessions {
   }
 
   #machine(group: number): SessionMachine {
-    const { nodeId, bootCount, programs, log, watch } = this.#options;
+    const { nodeId, bootCount, programs, log, watch, checkpointTaken } = this.#options;
     return new SessionMachine({
       group,
+      checkpointTaken,
       watch: watch ?? noRoomWatch,
       marks: this.#marks,
       nodeId,

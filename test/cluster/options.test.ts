@@ -165,6 +165,13 @@ test("[C2] a secret never stands in an error", () => {
   assert.not.match(refusal(["--secret", "pssst secret"]), /pssst/);
 });
 
+test("[Y69] checkpoints are tried in development, unless one says otherwise, and elsewhere if one says so", () => {
+  assert.is(read([]).shadowRestore, false);
+  assert.is(read(["--development"]).shadowRestore, true);
+  assert.is(read(["--development", "--no-shadow-restore"]).shadowRestore, false);
+  assert.is(read([], { TESTUDO_SHADOW_RESTORE: "true" }).shadowRestore, true);
+});
+
 test("[C2] the help lists every option with its default", () => {
   const parsed = readNodeOptions({ argv: ["--help"], env: {}, cwd: folder });
   assert.is(parsed.type, "help");

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { backupCommand } from "./backup-command.ts";
+import { checkCommand } from "./check-command.ts";
 import type { CliContext } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
 import { groupsCommand } from "./groups-command.ts";
@@ -18,12 +19,13 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   membersCommand,
   roomsCommand,
   transferCommand,
+  checkCommand,
 ];
 
 /** @returns the exit code: 0, 1 (it could not be done) or 2 (the command was wrong) */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
   const program = new Command("testudo")
-    .description("Operates a Testudo cluster, and the data folders of its nodes.")
+    .description("Operates a Testudo cluster, and the data folders of its nodes; checks rooms.")
     .showSuggestionAfterError()
     .configureOutput({ writeOut: context.write, writeErr: context.tell })
     .exitOverride();

@@ -17,6 +17,8 @@ import type { KindName } from "./record.ts";
 export interface Refusal {
   readonly what: string;
   readonly remedy: string;
+  /** The class that only has to be listed. */
+  readonly unlisted?: ClassLike;
 }
 
 /** How objects of one prototype are saved. */

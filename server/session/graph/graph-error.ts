@@ -1,3 +1,5 @@
+import type { ClassLike } from "./graph-options.ts";
+
 /** Something that cannot be saved. `path` begins at the graph's root, as one would write it in code. */
 export interface GraphProblem {
   /** `room.deck.cards[3]` */
@@ -6,6 +8,8 @@ export interface GraphProblem {
   readonly what: string;
   /** What its author can do: "classes: [Foo]". */
   readonly remedy: string;
+  /** The class that only has to be listed. */
+  readonly unlisted?: ClassLike;
 }
 
 /**

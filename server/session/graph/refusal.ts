@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import { type MapSchema, type Root, Schema, StateView, StreamSchema } from "@colyseus/schema";
 import { hooksRemedy, type Refusal, viewClassRefusal } from "./class-registry.ts";
+import type { ClassLike } from "./graph-options.ts";
 import type { KindName } from "./record.ts";
 import { isArraySchemaProxy, isTracked, viewInternals } from "./schema-internals.ts";
 
@@ -12,7 +13,7 @@ export function unknownRefusal(value: object): Refusal {
   const name = classNameOf(value);
   if (value instanceof Schema) {
     const what = `an instance of the schema class ${name}, which the room's state cannot hold`;
-    return { what, remedy: `classes: [${name}]` };
+    return { what, remedy: `classes: [${name}]`, ...unlistedOf(value) };
   }
   if (types.isPromise(value))
     return { what: "a Promise", remedy: "await it before the handler ends, or transient" };
@@ -23,6 +24,7 @@ export function unknownRefusal(value: object): Refusal {
   return {
     what: `an instance of ${name}, which is not listed`,
     remedy: `classes: [${name}], or transient, or hooks`,
+    ...unlistedOf(value),
   };
 }
 
@@ -32,11 +34,21 @@ const streamRefusal: Refusal = {
 };
 
 function classNameOf(value: object): string {
+  return classOf(value)?.name ?? "";
+}
+
+/** Null: it has no class of its own. */
+function classOf(value: object): ClassLike | null {
   for (let at = value; at !== null; at = Object.getPrototypeOf(at) as object) {
     const type = Object.getOwnPropertyDescriptor(at, "constructor")?.value as unknown;
-    if (typeof type === "function") return type === Object ? "" : type.name;
+    if (typeof type === "function") return type === Object ? null : (type as ClassLike);
   }
-  return "";
+  return null;
+}
+
+function unlistedOf(value: object): Pick<Refusal, "unlisted"> {
+  const unlisted = classOf(value);
+  return unlisted === null ? {} : { unlisted };
 }
 
 /** Made by the language or by Node, so that listing its class would not help. */
@@ -116,7 +128,13 @@ export function functionRefusal(value: Function): Refusal {
   const source = Function.prototype.toString.call(value);
   const isClass = source.startsWith("class ");
   const name = value.name === "" ? "without a name" : value.name;
-  if (isClass)
-    return { what: `the class ${name}, which is not listed`, remedy: `classes: [${name}], or transient` };
+  if (isClass) {
+    const unlisted = value as unknown as ClassLike;
+    return {
+      what: `the class ${name}, which is not listed`,
+      remedy: `classes: [${name}], or transient`,
+      unlisted,
+    };
+  }
   return { what: `a function (${name})`, remedy: "a method of a class instead, or transient" };
 }

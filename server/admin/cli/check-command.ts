@@ -1,0 +1,220 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { Command, InvalidArgumentError } from "commander";
+import { CheckError } from "../../check/check-error.ts";
+import type { CheckJob, CheckNews } from "../../check/check-job.ts";
+import { type CheckScript, readScript } from "../../check/check-script.ts";
+import { otherZone } from "../../check/elsewhere.ts";
+import type { JudgedRoom, RoomVerdict } from "../../check/room-verdict.ts";
+import { type CliContext, show, withExample } from "./cli-context.ts";
+import { CliError } from "./cli-error.ts";
+
+interface CheckFlags {
+  readonly script?: string;
+  readonly import: readonly string[];
+  readonly limitMs: number;
+  readonly json?: boolean;
+}
+
+const main = join(import.meta.dirname, "../../check/check-main.ts");
+/** Time and chance must be replaced before any other module can take hold of them (design 5.4). */
+const preload = join(import.meta.dirname, "../../colyseus/register.ts");
+/** A room's scripts take seconds. */
+const limitMsDefault = 120_000;
+const limitMsMax = 3_600_000;
+/** What is shown of a process that ended without a word of ours. */
+const tailLines = 12;
+const outputBytesMax = 64 * 1024;
+
+/** `testudo check`: which rooms of a studio's server can be replicated, before any of them is (design 5.5). */
+export function checkCommand(context: CliContext): Command {
+  const command = new Command("check")
+    .description("say of each room of a server whether it can be replicated: works, declare or change")
+    .argument(
+      "<file>",
+      "what defines the server's rooms, as app.config.ts; it stays as it is, and nothing listens",
+    )
+    .option(
+      "--script <file>",
+      'recorded scripts, as JSON by room: { "arena": { "steps": [{ "type": "join", … }] } }',
+    )
+    .option(
+      "--import <module>",
+      "a module that Node loads before the file, as tsx; may be given again",
+      gather,
+      [],
+    )
+    .option("--limit-ms <ms>", "how long a room may take", wholeMs, limitMsDefault)
+    .option("--json", "the result as JSON, for programs");
+  withExample(command, "check src/app.config.ts --script recorded.json");
+  return command.action(async (file: string, flags: CheckFlags) => {
+    const path = resolve(context.cwd, file);
+    if (!existsSync(path) || !statSync(path).isFile())
+      throw new CliError("FILE_MISSING", `${path} is not there, or no file`, 2);
+    const scripts = flags.script === undefined ? {} : readScripts(resolve(context.cwd, flags.script));
+    const first = await new Check(context, flags).run({ file: path, scripts, against: null });
+    const verdicts = await inAnotherProcess(first, (against) =>
+      new Check(context, flags, { TZ: otherZone() }).run({ file: path, scripts, against }),
+    );
+    const lines = verdicts.flatMap((verdict) => describe(verdict, context.cwd));
+    show(context, flags.json, verdicts, lines);
+    const unfit = verdicts.filter(({ verdict }) => verdict !== "works").length;
+    if (unfit > 0)
+      throw new CliError(
+        "ROOMS_UNFIT",
+        `${unfit} of ${verdicts.length} rooms ask for declarations or changes`,
+      );
+  });
+}
+
+/** What a module draws or reads once, when it is loaded, shows in a process of its own only. */
+async function inAnotherProcess(
+  first: readonly JudgedRoom[],
+  run: (against: NonNullable<CheckJob["against"]>) => Promise<readonly JudgedRoom[]>,
+): Promise<readonly RoomVerdict[]> {
+  const fit = first.filter(({ verdict }) => verdict.verdict !== "change");
+  const trails = fit.map(({ verdict, trails: each }) => [verdict.room, each] as const);
+  const second = fit.length === 0 ? [] : await run(Object.fromEntries(trails));
+  const differing = second.map(({ verdict }) => verdict).filter(({ verdict }) => verdict === "change");
+  return first.map(({ verdict }) => {
+    const differs = differing.find(({ room }) => room === verdict.room);
+    return differs === undefined ? verdict : { ...verdict, verdict: "change", findings: differs.findings };
+  });
+}
+
+function gather(module: string, before: readonly string[]): readonly string[] {
+  return [...before, module];
+}
+
+function wholeMs(text: string): number {
+  const ms = Number(text);
+  if (Number.isInteger(ms) && ms >= 100 && ms <= limitMsMax) return ms;
+  throw new InvalidArgumentError(`allowed is a whole number from 100 to ${limitMsMax}.`);
+}
+
+/** @throws CliError SCRIPT_MALFORMED */
+function readScripts(path: string): Record<string, CheckScript> {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw new CheckError(
+        "SCRIPT_MALFORMED",
+        'scripts are an object, by room: { "arena": { "steps": [] } }',
+      );
+    return Object.fromEntries(
+      Object.entries(value).map(([room, script]) => {
+        try {
+          return [room, readScript(script)];
+        } catch (error) {
+          if (!(error instanceof CheckError)) throw error;
+          throw new CheckError(error.code, `"${room}": ${error.message}`);
+        }
+      }),
+    );
+  } catch (error) {
+    throw new CliError("SCRIPT_MALFORMED", `${path}: ${(error as Error).message}`, 2);
+  }
+}
+
+/** The process that checks, and what comes of it. */
+class Check {
+  readonly #context: CliContext;
+  readonly #flags: CheckFlags;
+  readonly #variables: Readonly<Record<string, string>>;
+  readonly #judged: JudgedRoom[] = [];
+  #output = "";
+  #room: string | null = null;
+  #end: CheckNews | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #isLate = false;
+
+  /** @param variables beside those of this process */
+  constructor(context: CliContext, flags: CheckFlags, variables: Readonly<Record<string, string>> = {}) {
+    this.#context = context;
+    this.#flags = flags;
+    this.#variables = variables;
+  }
+
+  /** @throws CliError with 2: it could not be run */
+  async run(job: CheckJob): Promise<readonly JudgedRoom[]> {
+    const imports = [pathToFileURL(preload).href, ...this.#flags.import].flatMap((module) => [
+      "--import",
+      module,
+    ]);
+    const child = spawn(process.execPath, [...imports, main], {
+      cwd: this.#context.cwd,
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      // Trails are bytes.
+      serialization: "advanced",
+      env: { ...process.env, ...this.#variables },
+    });
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on("data", (bytes: Buffer) => {
+        this.#output = (this.#output + bytes.toString("utf8")).slice(-outputBytesMax);
+      });
+    child.on("message", (news) => this.#hear(child, news as CheckNews));
+    this.#limit(child);
+    child.send(job, () => {});
+    const [code, signal] = (await once(child, "close")) as [number | null, string | null];
+    clearTimeout(this.#timer ?? undefined);
+    return this.#result(job, signal ?? `exit code ${code}`);
+  }
+
+  #hear(child: ChildProcess, news: CheckNews): void {
+    this.#limit(child);
+    if (news.type === "begins") {
+      this.#room = news.room;
+      const where = Object.keys(this.#variables).length === 0 ? "" : " in another process, elsewhere";
+      this.#context.tell(`checking ${news.room}${where}\n`);
+    } else if (news.type === "judged") {
+      this.#room = null;
+      this.#judged.push(news.judged);
+    } else this.#end = news;
+  }
+
+  /** Anew for each room. */
+  #limit(child: ChildProcess): void {
+    clearTimeout(this.#timer ?? undefined);
+    this.#timer = setTimeout(() => {
+      this.#isLate = true;
+      child.kill("SIGKILL");
+    }, this.#flags.limitMs);
+  }
+
+  #result({ file }: CheckJob, end: string): readonly JudgedRoom[] {
+    if (this.#end?.type === "done") return this.#judged;
+    if (this.#end?.type === "failed") throw new CliError(this.#end.code, this.#end.message, 2);
+    const what = this.#room === null ? file : `room "${this.#room}"`;
+    if (this.#isLate) {
+      const { limitMs } = this.#flags;
+      const why = "its code does not come back, or --limit-ms is too short";
+      throw new CliError("CHECK_TOO_LONG", `${what} took longer than ${limitMs} ms: ${why}`, 2);
+    }
+    const told = this.#output.split("\n").filter((line) => line.trim() !== "" && !/^\s+at /.test(line));
+    const tail = told.slice(-tailLines).join("\n  ");
+    throw new CliError("CHECK_ENDED", `${what} ended the process that checks (${end}):\n  ${tail}`, 2);
+  }
+}
+
+function describe(verdict: RoomVerdict, cwd: string): string[] {
+  const place = (at: string | null) => (at === null ? "" : shortPlace(at, cwd));
+  const { room, className, at, declare, findings, warnings } = verdict;
+  const lines = [`${room} (${[className, place(at)].filter(Boolean).join(", ")}): ${verdict.verdict}`];
+  const parts = [
+    ...(declare.classes.length > 0 ? [`classes: [${declare.classes.join(", ")}]`] : []),
+    ...(declare.transient.length > 0 ? [`transient: ${JSON.stringify(declare.transient)}`] : []),
+  ];
+  if (parts.length > 0) lines.push(`  replicated(${className}, { ${parts.join(", ")} })`);
+  for (const { what, remedy, at: where } of findings) {
+    lines.push(`  ${where === null ? "" : `${place(where)}: `}${what}`, `    remedy: ${remedy}`);
+  }
+  return [...lines, ...warnings.map((warning) => `  note: ${warning.replaceAll(`${cwd}/`, "")}`)];
+}
+
+function shortPlace(at: string, cwd: string): string {
+  const short = relative(cwd, at);
+  return short.startsWith("..") ? at : short;
+}

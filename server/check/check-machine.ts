@@ -1,0 +1,185 @@
+import { encodeAck } from "../../shared/wrapper-protocol.ts";
+import { ColyseusPrograms } from "../colyseus/colyseus-programs.ts";
+import type { AppliedCommand } from "../group/machine.ts";
+import { hashSaved } from "../session/graph/graph.ts";
+import { GraphError, type GraphProblem } from "../session/graph/graph-error.ts";
+import type { LiveSocket } from "../session/live-socket.ts";
+import { RoomMarks } from "../session/room-mark.ts";
+import type { RoomEnvironment, RoomPrograms } from "../session/room-program.ts";
+import type { RoomReplica } from "../session/room-replica.ts";
+import { noRoomWatch } from "../session/room-watch.ts";
+import { roomHash, unpackRoom } from "../session/saved-room.ts";
+import { SessionMachine } from "../session/session-machine.ts";
+
+/** What room code threw or rejected with, or what it was refused. */
+export interface RoomFailure {
+  readonly where: string;
+  readonly message: string;
+  /** Where in the room's code, if that is known. */
+  readonly at: string | null;
+}
+
+/** A room as it was at one moment, to be compared with another replica's. */
+export interface Standpoint {
+  /** Null: there is no room. */
+  readonly hash: string | null;
+  /** As `RoomReplica.picture`; null: there is no room, or it holds what cannot be saved. */
+  readonly picture: Uint8Array | null;
+  /** Why it cannot be saved; null: it can. */
+  readonly why: string | null;
+}
+
+class CheckSocket implements LiveSocket {
+  frames: Uint8Array[] = [];
+  isOpen = true;
+  send(frame: Uint8Array): void {
+    this.frames.push(Uint8Array.from(frame));
+  }
+  close(): void {
+    this.isOpen = false;
+  }
+}
+
+/** One replica without a cluster: a session machine that is given commands as if they were committed. */
+export class CheckMachine {
+  readonly roomId: string;
+  readonly #machine: SessionMachine;
+  readonly #programs = new ColyseusPrograms();
+  readonly #sockets = new Map<number, CheckSocket>();
+  #failures: RoomFailure[] = [];
+  /** What onCreate threw, or what the check right after it did. */
+  creationError: unknown = null;
+
+  constructor(roomId: string) {
+    this.roomId = roomId;
+    const told = (fields: object) => {
+      const { where, error, at = null } = fields as { where?: string; error?: string; at?: string };
+      if (where !== undefined && error !== undefined) this.#failures.push({ where, message: error, at });
+    };
+    this.#machine = new SessionMachine({
+      group: 0,
+      nodeId: "n1",
+      bootCount: 1,
+      marks: new RoomMarks(),
+      watch: noRoomWatch,
+      programs: this.#watchedPrograms(),
+      encodeAck,
+      log: { warn: told, error: told },
+      // What a room does on the leader's node only is not for a check to do.
+      leads: () => false,
+      takeSocket: (attachId) => this.#socket(attachId),
+      orphaned: () => {},
+      roomAdded: () => {},
+      roomRemoved: () => {},
+      drained: () => {},
+      heard: () => {},
+      noticed: () => {},
+    });
+  }
+
+  #watchedPrograms(): RoomPrograms {
+    return {
+      create: async (environment: RoomEnvironment) => {
+        try {
+          return await this.#programs.create(environment);
+        } catch (error) {
+          this.creationError = error;
+          throw error;
+        }
+      },
+      restore: (environment, saved, seats) => this.#programs.restore(environment, saved, seats),
+    };
+  }
+
+  /** To be called from a macrotask. @returns the command's value */
+  apply(command: AppliedCommand): unknown {
+    const result = this.#machine.apply(command);
+    this.#machine.drained();
+    if (result.type === "gap") throw new Error("a check's command came out of order");
+    return result.value;
+  }
+
+  /** Log time; null: no tick is due. */
+  nextTickMs(): number | null {
+    return this.#machine.nextTickMs();
+  }
+
+  get replica(): RoomReplica | undefined {
+    return this.#machine.rooms.get(this.roomId);
+  }
+
+  /** The stock room, for who looks at what it has registered. */
+  get room(): object | null {
+    return (this.replica?.program as { room?: object } | undefined)?.room ?? null;
+  }
+
+  standpoint(): Standpoint {
+    const { replica } = this;
+    if (replica === undefined) return { hash: null, picture: null, why: null };
+    try {
+      const picture = replica.picture();
+      const saved = unpackRoom(picture);
+      return { hash: roomHash(hashSaved(saved.program), saved), picture, why: null };
+    } catch (error) {
+      if (!(error instanceof GraphError)) throw error;
+      return { hash: "unsavable", picture: null, why: error.message };
+    }
+  }
+
+  /** What the room holds that cannot be saved. */
+  problems(): readonly GraphProblem[] {
+    const program = this.replica?.program as { checkSavable?: () => void } | undefined;
+    try {
+      program?.checkSavable?.();
+      return [];
+    } catch (error) {
+      return problemsOf(error);
+    }
+  }
+
+  /** The room as it would be saved now; null: it is not at rest. */
+  save(): Uint8Array | null {
+    return this.replica?.save() ?? null;
+  }
+
+  /** Puts a replica that begins from a checkpoint in the place of the one that wrote it. @throws what keeps it from life */
+  bringBack(bytes: Uint8Array, index: number): void {
+    const directory = this.#machine.save("");
+    this.#machine.beginRestore();
+    if (directory !== null && directory !== "deleted") this.#machine.restorePart("", directory);
+    this.#machine.restorePart(this.roomId, { index, bytes });
+    this.#machine.endRestore();
+  }
+
+  takeFailures(): RoomFailure[] {
+    const failures = this.#failures;
+    this.#failures = [];
+    return failures;
+  }
+
+  /** What its players have been sent since the last call, by attachment. */
+  takeFrames(): ReadonlyMap<number, readonly Uint8Array[]> {
+    const frames = new Map<number, readonly Uint8Array[]>();
+    for (const [attachId, socket] of this.#sockets) {
+      frames.set(attachId, socket.frames);
+      socket.frames = [];
+    }
+    return frames;
+  }
+
+  /** Without a word to room code. */
+  discard(): void {
+    this.#machine.beginRestore();
+    this.#machine.endRestore();
+  }
+
+  #socket(attachId: number): CheckSocket {
+    const socket = new CheckSocket();
+    this.#sockets.set(attachId, socket);
+    return socket;
+  }
+}
+
+export function problemsOf(error: unknown): readonly GraphProblem[] {
+  return error instanceof GraphError ? (error.data.problems ?? []) : [];
+}

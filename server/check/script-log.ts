@@ -1,0 +1,187 @@
+import { getMessageBytes, Protocol } from "@colyseus/core";
+import { encode } from "@colyseus/schema";
+import { pack } from "msgpackr";
+import type { AppliedCommand } from "../group/machine.ts";
+import { unasked } from "../session/auth-outcome.ts";
+import { abnormalClosure } from "../session/live-socket.ts";
+import { isRefusal } from "../session/session-error.ts";
+import { sessionMenu } from "../session/session-menu.ts";
+import type { CheckMachine } from "./check-machine.ts";
+import type { CheckStep } from "./check-script.ts";
+
+interface Player {
+  epoch: number;
+  token: string;
+  sequence: number;
+  requestId: number;
+}
+
+type Name = keyof typeof sessionMenu.commands;
+
+/** How a log differs from another of the same script: an unrelated room's is of another id, time and chance. */
+export interface LogOrigin {
+  readonly roomId: string;
+  readonly roomName: string;
+  readonly seedByte: number;
+  readonly wallTimeMs: number;
+}
+
+const reservationSeconds = 15;
+/** As often as a leader would at most, where no timer says when. */
+const quietTickMs = 1_000;
+const headBytesMax = 1_024;
+
+/** Turns a script into a log, by carrying it out on a first replica: what that answers decides what can follow. */
+export class ScriptLog {
+  readonly #machine: CheckMachine;
+  readonly #origin: LogOrigin;
+  readonly #players = new Map<string, Player>();
+  #commands: AppliedCommand[] = [];
+  #index = 0;
+  #logTimeMs = 1_000;
+  #roomSequence = 0;
+  #attachId = 0;
+
+  constructor(machine: CheckMachine, origin: LogOrigin) {
+    this.#machine = machine;
+    this.#origin = origin;
+  }
+
+  /** The commands since the last call. */
+  take(): readonly AppliedCommand[] {
+    const commands = this.#commands;
+    this.#commands = [];
+    return commands;
+  }
+
+  create(options: object): unknown {
+    const { roomId, roomName, seedByte } = this.#origin;
+    const seed = new Uint8Array(12).fill(seedByte);
+    const wish = { key: roomName, fresh: true, exclude: null, roomId, roomName, options, seed };
+    return this.#apply("allocate", { ...wish, sequence: 1 });
+  }
+
+  /** @returns why it could not be done, in words; null: it was done */
+  carryOut(step: CheckStep): string | null {
+    switch (step.type) {
+      case "join":
+        return this.#join(step.client, step.options, step.auth);
+      case "reconnect": {
+        const player = this.#players.get(step.client);
+        return player === undefined ? notIn(step.client) : this.#attach(step.client, player.token);
+      }
+      case "leave":
+        return step.consented === false
+          ? this.#drop(step.client)
+          : this.#send(step.client, Uint8Array.of(Protocol.LEAVE_ROOM));
+      case "message":
+        return this.#say(step);
+      case "propose":
+        return refusalWords(this.#toRoom("call", { method: step.method, data: step.data ?? [] }));
+      case "tick":
+        this.#pass(step.ms);
+        return null;
+    }
+  }
+
+  #join(sessionId: string, options: unknown, auth: unknown): string | null {
+    const reserve = { sessionId, options: options ?? {}, auth: auth ?? null, seconds: reservationSeconds };
+    const reserved = this.#toRoom("reserve", reserve);
+    if (isRefusal(reserved)) return reserved.message;
+    if (reserved === false) return "the room is full or locked";
+    this.#players.set(sessionId, { epoch: 0, token: "", sequence: 0, requestId: 0 });
+    return this.#attach(sessionId, null, auth);
+  }
+
+  #attach(sessionId: string, presentedToken: string | null, auth?: unknown): string | null {
+    const attachId = ++this.#attachId;
+    const token = `token ${attachId} of ${sessionId}`;
+    // The instance's onAuth is asked outside of the log: here the script says what it answered.
+    const passed = { type: "passed" as const, auth: auth ?? true, userData: undefined };
+    const attach = { sessionId, attachId, token, presentedToken, wrapper: false, skipHandshake: false };
+    const value = this.#toRoom("attach", { ...attach, auth: presentedToken === null ? passed : unasked });
+    if (isRefusal(value)) {
+      if (presentedToken === null) this.#players.delete(sessionId);
+      return value.message;
+    }
+    const { epoch } = value as { epoch: number };
+    const requestId = this.#players.get(sessionId)?.requestId ?? 0;
+    this.#players.set(sessionId, { epoch, token, sequence: 0, requestId });
+    return this.#send(sessionId, Uint8Array.of(Protocol.JOIN_ROOM));
+  }
+
+  #drop(sessionId: string): string | null {
+    const player = this.#players.get(sessionId);
+    if (player === undefined) return notIn(sessionId);
+    return refusalWords(this.#toRoom("detach", { sessionId, epoch: player.epoch, code: abnormalClosure }));
+  }
+
+  #say({ client, message, payload, request }: CheckStep & { type: "message" }): string | null {
+    const player = this.#players.get(client);
+    if (player === undefined) return notIn(client);
+    const frame = request
+      ? requestFrame(++player.requestId, message, payload)
+      : getMessageBytes.raw(Protocol.ROOM_DATA, message, payload);
+    return this.#send(client, Uint8Array.from(frame));
+  }
+
+  #send(sessionId: string, frame: Uint8Array): string | null {
+    const player = this.#players.get(sessionId);
+    if (player === undefined) return notIn(sessionId);
+    const { epoch } = player;
+    const { roomId } = this.#origin;
+    const sequence = player.sequence + 1;
+    const value = this.#apply("message", { roomId, sessionId, epoch, stream: "epoch", sequence, frame });
+    if (isRefusal(value)) return value.message;
+    player.sequence = sequence;
+    return null;
+  }
+
+  /** As a leader does: whenever a timer of the room is due, and once at the end. */
+  #pass(ms: number): void {
+    const endMs = this.#logTimeMs + ms;
+    while (this.#logTimeMs < endMs) {
+      const dueMs = this.#machine.nextTickMs() ?? this.#logTimeMs + quietTickMs;
+      this.#logTimeMs = Math.min(endMs, Math.max(dueMs, this.#logTimeMs + 1));
+      this.#apply("tick", null);
+    }
+  }
+
+  #toRoom(name: Name, argument: object): unknown {
+    const { roomId } = this.#origin;
+    return this.#apply(name, { ...argument, roomId, sequence: ++this.#roomSequence });
+  }
+
+  #apply(name: Name, argument: object | null): unknown {
+    this.#index += 1;
+    const command: AppliedCommand = {
+      index: this.#index,
+      term: 1,
+      logTimeMs: this.#logTimeMs,
+      wallTimeMs: this.#origin.wallTimeMs + this.#logTimeMs,
+      id: { nodeId: "n1", bootCount: 1, sequence: this.#index },
+      command: sessionMenu.encode(name, argument as never),
+    };
+    this.#commands.push(command);
+    return this.#machine.apply(command);
+  }
+}
+
+function notIn(client: string): string {
+  return `${client} is not in the room`;
+}
+
+function refusalWords(value: unknown): string | null {
+  return isRefusal(value) ? value.message : null;
+}
+
+function requestFrame(requestId: number, message: string | number, payload: unknown): Uint8Array {
+  const bytes = Buffer.alloc(headBytesMax);
+  const it = { offset: 0 };
+  bytes[it.offset++] = Protocol.ROOM_REQUEST;
+  encode.number(bytes, requestId, it);
+  if (typeof message === "string") encode.string(bytes, message, it);
+  else encode.number(bytes, message, it);
+  const head = bytes.subarray(0, it.offset);
+  return payload === undefined ? head : Buffer.concat([head, pack(payload)]);
+}
