@@ -1,6 +1,7 @@
 import { LobbyRoom, QueueRoom, RelayRoom, Room, RoomPlugin } from "@colyseus/core";
 import { firstPrivateName } from "../session/graph/private-name.ts";
 import { SessionError } from "../session/session-error.ts";
+import { presenceRefusal } from "./room-presence.ts";
 import type { ReplicatedOptions } from "./seam.ts";
 
 const optionNames = new Set(["classes", "transient"]);
@@ -59,11 +60,7 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
     [/\bthis\s*\.\s*defineInput\s*\(/, "it uses defineInput()", "Use messages."],
     [/\bthis\s*\.\s*allowRewindState\s*\(/, "it uses allowRewindState()", "Leave it a plain room."],
     [/\bnew\s+StateView\s*\(/, "it uses StateView", "Leave it a plain room."],
-    [
-      /\bthis\s*\.\s*presence\s*\./,
-      "it uses this.presence, which answers differently on every replica",
-      "Use it outside of the room and bring the result in with room.propose().",
-    ],
+    [/\bthis\s*\.\s*presence\s*\./, presenceRefusal.what, presenceRefusal.remedy],
   ];
   for (const [pattern, what, remedy] of unsupported) if (pattern.test(source)) refuse(name, what, remedy);
 }

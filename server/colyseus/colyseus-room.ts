@@ -3,10 +3,11 @@ import { decode } from "@colyseus/schema";
 import type { AuthOutcome } from "../session/auth-outcome.ts";
 import { checkGraph, encodeGraph, hashGraph } from "../session/graph/graph.ts";
 import { GraphError } from "../session/graph/graph-error.ts";
-import type { RoomEnvironment, RoomProgram } from "../session/room-program.ts";
+import type { EffectCall, RoomEnvironment, RoomProgram } from "../session/room-program.ts";
 import type { RoomTimers } from "../session/room-timers.ts";
 import type { Seat } from "../session/seat.ts";
 import { originOf } from "./clock-patch.ts";
+import { runEffect } from "./effects.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { graphOf, graphOptions, keptClients, type RoomGraph, type RoomGraphOptions } from "./room-graph.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
@@ -147,6 +148,10 @@ export class ColyseusRoom implements RoomProgram {
     if (typeof called !== "function")
       throw new Error(`room "${this.room.roomName}" has no method "${method}" to propose`);
     return called.apply(this.room, data);
+  }
+
+  runEffect(name: string, argument: unknown, call: EffectCall): unknown {
+    return runEffect(this.room, name, argument, call);
   }
 
   takeLeaves(): readonly { seat: Seat; code: number; reason: string }[] {

@@ -3,6 +3,7 @@ import type { EngineClock } from "../group/engine-construction.ts";
 import { Attached } from "./attached.ts";
 import type { AuthOutcome } from "./auth-outcome.ts";
 import { DivergenceWatches } from "./divergence/divergence-watches.ts";
+import { EffectRunner } from "./effect-runner.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { checkPlainData } from "./plain-data.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
@@ -10,7 +11,7 @@ import { RoomMarks } from "./room-mark.ts";
 import type { RoomPrograms } from "./room-program.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { noRoomWatch, type RoomWatch } from "./room-watch.ts";
-import { isRefusal, SessionError, unlessRefused } from "./session-error.ts";
+import { foreignRoom, isRefusal, refuseInside, SessionError, unlessRefused } from "./session-error.ts";
 import type { SessionGroups } from "./session-groups.ts";
 import { SessionMachine } from "./session-machine.ts";
 import { sessionMenu } from "./session-menu.ts";
@@ -55,6 +56,7 @@ export class Sessions {
   readonly #sequences = new Map<string, number>();
   readonly #marks: RoomMarks;
   readonly #sweeper: Sweeper;
+  readonly #effects: EffectRunner;
   #groups: SessionGroups | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
@@ -67,10 +69,17 @@ export class Sessions {
     this.machines = Array.from({ length: options.groups }, (_, group) => this.#machine(group));
     this.#sweeper = this.#makeSweeper();
     const { nodeId, log, clock } = options;
+    const groups = () => this.#bound;
+    this.#effects = new EffectRunner({
+      ...{ nodeId, log, machines: this.machines, groups },
+      soon: (act) => this.later(act, 0),
+      propose: (roomId, done) =>
+        this.#proposeToRoom(roomId, "effectDone", (sequence) => ({ ...done, sequence, roomId })),
+    });
     this.divergences = new DivergenceWatches({
       ...{ nodeId, log, machines: this.machines },
       nowMs: () => clock.now().monotonicMs,
-      groups: () => this.#bound,
+      groups,
     });
   }
 
@@ -239,6 +248,7 @@ export class Sessions {
     for (const cancel of this.#timers) cancel();
     this.#timers.clear();
     this.#stopped = true;
+    this.#effects.stop();
   }
 
   /** Calls `act` once, `ms` from now, unless this node stops before. */
@@ -254,6 +264,7 @@ export class Sessions {
   /** What is done every `sweepIntervalMs` by itself. */
   sweep(): void {
     this.#sweeper.sweep();
+    this.#effects.sweep();
     this.divergences.tick();
   }
 
@@ -294,6 +305,7 @@ export class Sessions {
         const lead = this.#bound.lead(group);
         return lead.leaderId === nodeId && lead.term === term;
       },
+      effectOpened: (roomId, effect) => this.#effects.opened({ group, roomId, effect }),
       takeSocket: (attachId) => {
         const socket = this.#waitingSockets.get(attachId) ?? null;
         this.#waitingSockets.delete(attachId);
@@ -304,7 +316,10 @@ export class Sessions {
         this.later(() => this.detachSurely(roomId, sessionId, epoch, abnormalClosure), 0);
       },
       noticed: (notice) => this.divergences.noticed(group, notice),
-      drained: () => this.divergences.drained(group),
+      drained: () => {
+        this.divergences.drained(group);
+        this.#effects.drained(group);
+      },
       heard: (from, body) => this.divergences.heard(group, from, body),
       roomAdded: (replica) => this.#roomAdded(replica),
       roomRemoved: (replica) => {
@@ -363,6 +378,7 @@ export class Sessions {
     name: N,
     argument: (sequence: number) => ArgumentOf<N>,
   ): Promise<unknown> {
+    refuseInside(name);
     const sequence = (this.#sequences.get(stream) ?? 0) + 1;
     const command = sessionMenu.encode(name, argument(sequence) as never);
     if (!this.#bound.accepts(group, command.length))
@@ -376,10 +392,6 @@ export class Sessions {
     const command = sessionMenu.encode(name, argument as never);
     unlessRefused(await this.#bound.propose(group, command, { urgent: true }));
   }
-}
-
-function foreignRoom(roomId: string): SessionError {
-  return new SessionError("ROOM_NOT_FOUND", `"${roomId}" is not the id of a room of this cluster`);
 }
 
 function directoryStream(group: number): string {
