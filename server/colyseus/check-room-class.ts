@@ -47,6 +47,14 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
       refuse(name, `it is a ${stock.name}, which talks to other rooms`, "Leave it a plain room.");
     }
   }
+  for (const method of ["propose", "onPrimary", "effect"]) {
+    if (method in roomClass.prototype)
+      refuse(
+        name,
+        `it has a method ${method}(), and replicated rooms bring one of that name`,
+        "Call yours something else.",
+      );
+  }
   const source = sourceOf(roomClass);
   const hidden = hiddenField(roomClass);
   if (hidden !== null) {

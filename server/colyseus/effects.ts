@@ -26,12 +26,10 @@ export type Effects = Record<string, Effect<any, any>>;
  * @param argument plain data
  */
 export type EffectMethod = <E extends Effects, Name extends keyof E & string>(
-    this: { readonly effects: E },
-    name: Name,
-    ...argument: Parameters<E[Name]["run"]> extends readonly []
-      ? []
-      : [argument: Parameters<E[Name]["run"]>[0]]
-  ): EffectPromise<Awaited<ReturnType<E[Name]["run"]>>>;
+  this: { readonly effects: E },
+  name: Name,
+  ...argument: Parameters<E[Name]["run"]> extends readonly [] ? [] : [argument: Parameters<E[Name]["run"]>[0]]
+) => EffectPromise<Awaited<ReturnType<E[Name]["run"]>>>;
 
 const timeoutDefaultMs = 5_000;
 

@@ -15,7 +15,7 @@ import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
 import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
-import { isRemoteRoomCall, wrapOwnRemoteCalls, wrapRemoteCalls } from "./remote-room-call.ts";
+import { remotely, wrapRemoteCalls } from "./remote-room-call.ts";
 import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
 import { partsOf } from "./room-parts.ts";
 import { installPlugins } from "./room-plugins.ts";
@@ -88,7 +88,6 @@ export function replicated<Base extends RoomClass>(
       unwrapClock(parts.clock, seam);
       wrapOwnHooks(this);
       wrapOwnAuth(this);
-      wrapOwnRemoteCalls(this);
       takeEffects(this);
     }
   };
@@ -141,8 +140,8 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
   for (const name of changing) {
     prototype[name] = function (this: Room, ...args: unknown[]) {
       if (applying(this) !== null) return stock[name]?.apply(this, args);
-      const seam = seamOfRoom(this);
-      if (seam !== undefined && isRemoteRoomCall()) return seam.sessions().call(this.roomId, name, args);
+      const called = remotely(this, name, args);
+      if (called !== null) return called;
       throw outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
     };
   }

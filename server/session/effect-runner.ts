@@ -20,17 +20,19 @@ export interface EffectRunnerParts {
 
 interface Placed {
   readonly group: number;
+  /** Of this node's lead. */
+  readonly term: number;
   readonly roomId: string;
   readonly effect: OpenEffect;
 }
 
 /** One attempt at an effect, in one term of this node's lead. */
 interface Run extends Placed {
-  readonly term: number;
   readonly abort: AbortController;
   /** Null: it is still running. */
   outcome: EffectOutcome | null;
   isTelling: boolean;
+  hasWarned: boolean;
 }
 
 /**
@@ -49,8 +51,9 @@ export class EffectRunner {
   }
 
   /** In the middle of an apply: only noted. */
-  opened(placed: Placed): void {
-    this.#opened.push(placed);
+  opened(placed: Omit<Placed, "term">): void {
+    const term = this.#leadTerm(placed.group);
+    if (term !== null) this.#opened.push({ ...placed, term });
   }
 
   /** What was committed is applied for now. Effects are foreign code: never within the stage that applies. */
@@ -106,9 +109,8 @@ export class EffectRunner {
     this.#catchingUp.add(group);
     const { soon, log, machines, groups } = this.#parts;
     const start = () => {
-      if (this.#leadTerm(group) !== term) return;
       for (const { roomId, world } of machines[group]?.servingRooms() ?? [])
-        for (const effect of world.effects.open()) this.#start({ group, roomId, effect });
+        for (const effect of world.effects.open()) this.#start({ group, term, roomId, effect });
     };
     groups()
       .barrier(group)
@@ -119,15 +121,13 @@ export class EffectRunner {
       .finally(() => this.#catchingUp.delete(group));
   }
 
-  #start({ group, roomId, effect }: Placed): void {
-    const term = this.#leadTerm(group);
-    if (term === null || !effect.isOpen || this.#runs.has(effect)) return;
+  #start(placed: Placed): void {
+    const { group, term, effect } = placed;
+    if (this.#leadTerm(group) !== term || !effect.isOpen || this.#runs.has(effect)) return;
     // The rest stays open, and is found by a later sweep.
     if (this.#runs.size >= sessionLimits.effectsRunningMax) return;
-    const run: Run = {
-      ...{ group, roomId, effect, term },
-      ...{ abort: new AbortController(), outcome: null, isTelling: false },
-    };
+    const abort = new AbortController();
+    const run: Run = { ...placed, abort, outcome: null, isTelling: false, hasWarned: false };
     this.#runs.set(effect, run);
     void this.#run(run);
   }
@@ -151,7 +151,9 @@ export class EffectRunner {
       if (isRefusal(result)) throw new Error(result.message);
     } catch (error) {
       const facts = { roomId, effect: effect.name, key: effect.key, error: String(error) };
-      if (effect.isOpen) this.#parts.log.warn(facts, "the outcome of an effect will be proposed again");
+      if (effect.isOpen && !run.hasWarned)
+        this.#parts.log.warn(facts, "the outcome of an effect will be proposed again, until it is taken");
+      run.hasWarned = true;
     } finally {
       run.isTelling = false;
       if (!effect.isOpen) this.#runs.delete(effect);

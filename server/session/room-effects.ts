@@ -79,6 +79,10 @@ export class RoomEffects {
     this.#made = made;
   }
 
+  get isWaiting(): boolean {
+    return this.#open.size > 0;
+  }
+
   /** What is waited for, oldest first. */
   *open(): Iterable<OpenEffect> {
     for (const { effect } of this.#open.values()) yield effect;

@@ -96,6 +96,7 @@ export class Replica {
   leadsTerm: number | null = null;
   /** What it wants to have agreed about effects that it ran. */
   readonly effectsDone: { roomId: string; number: number; outcome: EffectOutcome }[] = [];
+  refusesEffects = false;
   readonly effects: EffectRunner;
   /** All that was committed is applied. */
   caughtUp: Promise<void> = Promise.resolve();
@@ -153,7 +154,7 @@ export class Replica {
       soon: (act) => setImmediate(act),
       propose: (roomId, done) => {
         this.effectsDone.push({ roomId, ...done });
-        return new Promise(() => {});
+        return this.refusesEffects ? Promise.reject(new Error("OVERLOADED")) : new Promise(() => {});
       },
       log: { warn: (fields) => this.warnings.push(fields) },
     });
