@@ -59,7 +59,7 @@ export class ColyseusRoom implements RoomProgram {
     seconds: number;
   }): Promise<boolean> {
     // joinById of a locked room is refused by matchmaking from a listing that may lag; the log has the last word.
-    if (this.#parts.locked || this.#ended || this.#discarded) return Promise.resolve(false);
+    if (this.#parts.locked || this.disposed) return Promise.resolve(false);
     return this.#parts._reserveSeat(sessionId, options, auth ?? undefined, seconds);
   }
 

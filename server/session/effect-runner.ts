@@ -71,7 +71,8 @@ export class EffectRunner {
       const term = this.#leadTerm(group);
       if (waits && term !== null) this.#adopt(group, term);
     }
-    for (const run of this.#runs.values()) if (run.outcome !== null && !run.isTelling) void this.#tell(run);
+    for (const run of this.#runs.values())
+      if (run.outcome !== null && !run.isTelling && !this.#isFrozen(run)) void this.#tell(run);
   }
 
   /** This node stops: whoever leads next runs them again. */
@@ -90,6 +91,12 @@ export class EffectRunner {
       if (run.outcome === null) run.abort.abort();
     }
     for (const placed of this.#opened.splice(0)) this.#start(placed);
+  }
+
+  /** It refuses whatever is agreed for it, until an operator lets it go on: no reason to fill the log. */
+  #isFrozen({ group, roomId }: Run): boolean {
+    const frozen = this.#parts.machines[group]?.rooms.get(roomId)?.witness.frozen ?? null;
+    return frozen !== null;
   }
 
   /** Null: another node leads the group, or none. */

@@ -66,6 +66,7 @@ export class AskingRoom extends Room {
     this.onMessage("forgetful", () => {
       void this.effect("look", "nobody waits");
     });
+    this.onMessage("regret", () => this.effect("look", "regretted").cancel());
     this.onMessage("cancel", async () => {
       const asked = this.effect("look", "cancelled");
       this.clock.setTimeout(() => asked.cancel(), 200);
@@ -89,6 +90,10 @@ export class AskingRoom extends Room {
       this.found.push(told);
       return told;
     }
+  }
+
+  override onDrop(client: Client) {
+    this.allowReconnection(client, 20);
   }
 
   async told(method: "giveMap" | "giveMuch" | "giveUnknown" | "giveInherited") {

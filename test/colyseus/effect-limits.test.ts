@@ -86,6 +86,16 @@ test("[Y43] room code may cancel one, and whoever runs it is told", async () => 
   same(made);
 });
 
+test("[Y43] one that is cancelled at once never runs, and is nobody's failure", async () => {
+  const made = await scene();
+  await made.join("p1", "A");
+  await made.send("p1", "regret");
+  await turns();
+  assert.is(attempts.length, 0);
+  for (const { warnings } of made.replicas) assert.equal(warnings, []);
+  same(made);
+});
+
 test("[Y43] whoever runs one is told when the room is ended for it, and when its node stops", async () => {
   const made = await scene();
   await made.join("p1", "A");

@@ -96,7 +96,11 @@ test("[Y41] who replays a log runs nothing that was settled in it, and what is s
   }
   await turns();
   assert.is(attempts.length, 0);
+  late.leadsTerm = 4;
   caughtUp();
+  await turns();
+  assert.is(attempts.length, 0, "what it had then may be less than what it leads with now");
+  await inMacrotask(() => late.effects.sweep());
   await turns();
   assert.equal(
     attempts.map(({ key, argument }) => [key, argument]),
@@ -118,9 +122,15 @@ test("[Y41] each later leader runs what is open once more, with the same key; wh
   await lead(made, "C", 2);
   assert.is(attempts.length, 2, "once in each lead");
   assert.equal(made.node("B").effectsDone, [], "what it says to that is nobody's answer");
+  await made.send("p1", "look", "Drusus");
+  await lead(made, "C", 2);
+  assert.equal(
+    attempts.map(({ key }) => key.split(":")[1]),
+    ["1", "1", "2"],
+  );
   await lead(made, "B", 3);
-  assert.is(attempts.length, 3);
-  attempts[2]?.answer("third");
+  assert.is(attempts.length, 5);
+  attempts[3]?.answer("third");
   await agree(made);
   assert.equal(made.player("p1").reply(1), undefined);
   for (const { nodeId } of made.replicas)
@@ -159,6 +169,38 @@ test("[Y41] an outcome that was not taken is proposed again, as long as somebody
   await lead(made, null, 2);
   assert.is(made.node("B").effectsDone.length, 0);
   assert.is(attempts.length, 1);
+});
+
+test("[Y41] while a room stands still nothing is proposed to it; then it is", async () => {
+  const made = await scene();
+  await made.join("p1", "A");
+  await made.send("p1", "look", "Livia");
+  const { index } = made.log;
+  const verdict = { roomId: made.roomId, index, hash: null, hashes: [] };
+  await made.apply(made.log.next("A", "verdicts", { verdicts: [verdict] }));
+  assert.ok(made.node("B").machine.rooms.get(made.roomId)?.witness.frozen);
+  await turns();
+  attempts[0]?.answer("x");
+  made.node("B").refusesEffects = true;
+  await turns();
+  made.node("B").effectsDone.splice(0);
+  await lead(made, "B", 1);
+  assert.equal(made.node("B").effectsDone, []);
+});
+
+test("[Y40] a wrapper has its answer also if another client has had its seat when it came", async () => {
+  const made = await scene();
+  await made.join("p1", "A", {}, true);
+  await made.request("p1", "look", "Livia");
+  const { token } = made.player("p1");
+  await made.attach("p1", "B", { presentedToken: token, wrapper: false });
+  await turns();
+  attempts[0]?.answer("found");
+  await agree(made);
+  assert.is(made.player("p1").reply(1), undefined, "that one has asked nothing of that number");
+  await made.attach("p1", "C", { presentedToken: made.player("p1").token, wrapper: true });
+  assert.is(made.player("p1").reply(1)?.payload, "found");
+  same(made);
 });
 
 const failures: [string, (attempt: Attempt) => void, unknown][] = [
