@@ -7,9 +7,12 @@ import { type NodeOptions, readNodeOptions } from "./cluster/options.ts";
 import { stopWithProcess } from "./cluster/process-life.ts";
 import { Testudo } from "./testudo.ts";
 
+export type { Effect, Effects } from "./colyseus/effects.ts";
 export { type ReplicatedRoom, replicated } from "./colyseus/replicated.ts";
 export type { ReplicatedOptions } from "./colyseus/seam.ts";
 export { command, defineMenu, MenuError } from "./menu/menu.ts";
+export { EffectError } from "./session/effect-outcome.ts";
+export type { EffectCall } from "./session/room-program.ts";
 export { SessionError } from "./session/session-error.ts";
 
 /** Options from flags, before `TESTUDO_…` variables, before testudo.json; a wrong one ends the process with 2. */

@@ -69,6 +69,7 @@ export class CheckMachine {
       leads: () => false,
       takeSocket: (attachId) => this.#socket(attachId),
       orphaned: () => {},
+      effectOpened: () => {},
       roomAdded: () => {},
       roomRemoved: () => {},
       drained: () => {},

@@ -43,6 +43,8 @@ const step = z.discriminatedUnion("type", [
 const script = z.strictObject({
   /** What the room is created with. */
   options: z.record(z.string(), z.unknown()).optional(),
+  /** What the room's effects resolve with, by name; those that are not named time out. */
+  effects: z.record(z.string(), z.unknown()).optional(),
   steps: z.array(step).max(scriptLimits.stepsMax),
 });
 
@@ -58,7 +60,7 @@ export function readScript(value: unknown): CheckScript {
     const path = (issue?.path ?? []).map(String).join(".");
     throw new CheckError(
       "SCRIPT_MALFORMED",
-      `the script is not one: ${path === "" ? "" : `${path}: `}${issue?.message}. A script is { options?, steps: [{ type: "join", client: "ann" }, { type: "message", client: "ann", message: "move", payload: … }, { type: "tick", ms: 100 }, …] }; types are join, message, leave, reconnect, tick and propose`,
+      `the script is not one: ${path === "" ? "" : `${path}: `}${issue?.message}. A script is { options?, effects?, steps: [{ type: "join", client: "ann" }, { type: "message", client: "ann", message: "move", payload: … }, { type: "tick", ms: 100 }, …] }; types are join, message, leave, reconnect, tick and propose`,
     );
   }
   checkPlayers(parsed.data.steps);

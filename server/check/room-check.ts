@@ -122,7 +122,9 @@ class RoomCheck {
         this.#findings.addCreation(machine.creationError ?? created.message, this.#watch.creationPlace);
         return null;
       }
-      this.#steps = typeof source === "function" ? source(machine.room as object).steps : source.steps;
+      const script = typeof source === "function" ? source(machine.room as object) : source;
+      this.#steps = script.steps;
+      log.answers = script.effects ?? {};
       await this.#mark(machine, log, "onCreate");
       let restless = this.#restless(machine);
       for (const [at, step] of this.#steps.entries()) {
@@ -155,6 +157,10 @@ class RoomCheck {
       if (machine.replica?.world.openPromise === null && /has not finished$/.test(waits))
         this.#findings.addOutside(after, waits);
     }
+    for (const { name } of machine.replica?.world.effects.open() ?? [])
+      this.#findings.addWarning(
+        `effect "${name}" has no answer, and times out: say what it resolves with in a script, under effects`,
+      );
     for (const message of this.#watch.outside.splice(0))
       this.#findings.addFailure(after, { where: "a continuation", message, at: null });
     const mark = await inMacrotask((): Mark => {

@@ -30,6 +30,8 @@ const reservationSeconds = 15;
 /** As often as a leader would at most, where no timer says when. */
 const quietTickMs = 1_000;
 const headBytesMax = 1_024;
+/** An answered effect may lead to the next one: so many in a row belong to one step. */
+const answersInARowMax = 128;
 
 /** Turns a script into a log, by carrying it out on a first replica: what that answers decides what can follow. */
 export class ScriptLog {
@@ -41,6 +43,8 @@ export class ScriptLog {
   #logTimeMs = 1_000;
   #roomSequence = 0;
   #attachId = 0;
+  /** What effects resolve with, by name. */
+  answers: Readonly<Record<string, unknown>> = {};
 
   constructor(machine: CheckMachine, origin: LogOrigin) {
     this.#machine = machine;
@@ -163,7 +167,20 @@ export class ScriptLog {
       command: sessionMenu.encode(name, argument as never),
     };
     this.#commands.push(command);
-    return this.#machine.apply(command);
+    const value = this.#machine.apply(command);
+    if (name !== "effectDone") this.#answer();
+    return value;
+  }
+
+  /** The effects' own code is not for a check to run: what the script does not name is never answered, and times out. */
+  #answer(): void {
+    for (let round = 0; round < answersInARowMax; round++) {
+      const open = [...(this.#machine.replica?.world.effects.open() ?? [])];
+      const answered = open.filter(({ name }) => Object.hasOwn(this.answers, name));
+      if (answered.length === 0) return;
+      for (const { name, number } of answered)
+        this.#toRoom("effectDone", { number, outcome: { type: "result", value: this.answers[name] } });
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import { LobbyRoom, QueueRoom, RelayRoom, Room, RoomPlugin } from "@colyseus/cor
 import { firstPrivateName } from "../session/graph/private-name.ts";
 import { SessionError } from "../session/session-error.ts";
 import { cacheHooksOf } from "./room-cache.ts";
+import { presenceRefusal } from "./room-presence.ts";
 import type { ReplicatedOptions } from "./seam.ts";
 
 const optionNames = new Set(["classes", "transient"]);
@@ -70,16 +71,20 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
       refuse(name, `it is a ${stock.name}, which talks to other rooms`, "Leave it a plain room.");
     }
   }
+  for (const method of ["propose", "onPrimary", "effect"]) {
+    if (method in roomClass.prototype)
+      refuse(
+        name,
+        `it has a method ${method}(), and replicated rooms bring one of that name`,
+        "Call yours something else.",
+      );
+  }
   const source = sourceOf(roomClass);
   checkCacheHooks(roomClass);
   const unsupported: [RegExp, string, string][] = [
     [/\bthis\s*\.\s*defineInput\s*\(/, "it uses defineInput()", "Use messages."],
     [/\bthis\s*\.\s*allowRewindState\s*\(/, "it uses allowRewindState()", "Leave it a plain room."],
-    [
-      /\bthis\s*\.\s*presence\s*\./,
-      "it uses this.presence, which answers differently on every replica",
-      "Use it outside of the room and bring the result in with room.propose().",
-    ],
+    [/\bthis\s*\.\s*presence\s*\./, presenceRefusal.what, presenceRefusal.remedy],
   ];
   for (const [pattern, what, remedy] of unsupported) if (pattern.test(source)) refuse(name, what, remedy);
 }

@@ -7,6 +7,7 @@ import type { Seat } from "../session/seat.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { ColyseusRoom, discardStockRoom } from "./colyseus-room.ts";
 import type { LoggedClient } from "./logged-client.ts";
+import { wrapOwnRemoteCalls } from "./remote-room-call.ts";
 import { replicatedOptions } from "./replicated.ts";
 import { RoomListings } from "./room-listings.ts";
 import { partsOf } from "./room-parts.ts";
@@ -70,6 +71,7 @@ export class ColyseusPrograms implements RoomPrograms {
 
   #created(environment: RoomEnvironment, seam: Seam, room: Room): void {
     seam.creating = false;
+    wrapOwnRemoteCalls(room);
     const own = Object.entries(room).filter(([, value]) => typeof value === "function");
     seam.functions = new Map([...own, ...pluginFunctions(room)]);
     environment.created();

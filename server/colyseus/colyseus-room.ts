@@ -3,10 +3,11 @@ import { decode } from "@colyseus/schema";
 import type { AuthOutcome } from "../session/auth-outcome.ts";
 import { checkGraph, encodeGraph, hashGraph } from "../session/graph/graph.ts";
 import { GraphError } from "../session/graph/graph-error.ts";
-import type { RoomEnvironment, RoomProgram } from "../session/room-program.ts";
+import type { EffectCall, RoomEnvironment, RoomProgram } from "../session/room-program.ts";
 import type { RoomTimers } from "../session/room-timers.ts";
 import type { Seat } from "../session/seat.ts";
 import { originOf } from "./clock-patch.ts";
+import { runEffect } from "./effects.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { cachedPart } from "./room-cache.ts";
 import { graphOf, graphOptions, keptClients, type RoomGraph, type RoomGraphOptions } from "./room-graph.ts";
@@ -152,6 +153,10 @@ export class ColyseusRoom implements RoomProgram {
     return called.apply(this.room, data);
   }
 
+  runEffect(name: string, argument: unknown, call: EffectCall): unknown {
+    return runEffect(this.room, name, argument, call);
+  }
+
   takeLeaves(): readonly { seat: Seat; code: number; reason: string }[] {
     if (this.#seam.leaves.length === 0) return nobody;
     return this.#seam.leaves
@@ -160,7 +165,8 @@ export class ColyseusRoom implements RoomProgram {
   }
 
   get disposed(): boolean {
-    return this.#discarded || this.#ended;
+    // What its last hooks wait for from outside is still to come: a score that is saved, a continuation behind it.
+    return this.#discarded || (this.#ended && !this.#seam.environment.world.effects.isWaiting);
   }
 
   restlessBecause(): string | null {

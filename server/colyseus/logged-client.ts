@@ -67,6 +67,7 @@ export class LoggedClient {
   /** What onAuth of the instance said where the client is; asked for once, while it joins. */
   authOutcome: AuthOutcome = unasked;
   readonly #room: LoggedClientRoom;
+  readonly #isWrapper: boolean;
   #token: string;
   #tokenGiven = false;
 
@@ -78,6 +79,7 @@ export class LoggedClient {
     this.sessionId = seat.sessionId;
     this.node = seat.attachment?.nodeId ?? "";
     this.#token = seat.token;
+    this.#isWrapper = seat.wrapper;
   }
 
   get reconnectionToken(): string {
@@ -112,10 +114,11 @@ export class LoggedClient {
   }
 
   enqueueRaw(data: Uint8Array, options?: ISendOptions): void {
-    if (this.seat.wrapper && data[0] === Protocol.ROOM_RESPONSE) {
-      // A reply outlives the attachment that asked: the wrapper gets it wherever it is by then.
+    if (this.#isWrapper && data[0] === Protocol.ROOM_RESPONSE) {
+      // A reply outlives the attachment that asked: the wrapper gets it wherever it is by then. A client that numbers
+      // its requests otherwise may have the seat meanwhile.
       this.seat.rememberReply(decode.number(data, { offset: 1 }), Uint8Array.from(data));
-      this.#room.environment.deliver(this.seat, this.seat.epoch, data);
+      if (this.seat.wrapper) this.#room.environment.deliver(this.seat, this.seat.epoch, data);
       return;
     }
     if (options?.afterNextPatch === true) this._pendingFrames.push(new Uint8Array(data));

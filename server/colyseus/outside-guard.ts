@@ -10,7 +10,7 @@ import workerThreads from "node:worker_threads";
 import { currentWorld } from "../session/sandbox.ts";
 
 const remedy =
-  "its answer would differ from replica to replica: do it outside of the room and bring the result in with room.propose()";
+  "its answer would differ from replica to replica: wait for it with an effect of the room (await this.effect(name, data)), or bring it in from outside with room.propose()";
 
 function refuseInside(name: string): void {
   const world = currentWorld();

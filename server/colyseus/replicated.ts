@@ -5,22 +5,25 @@ import {
   type FixedTimestepCallback,
   type Room,
 } from "@colyseus/core";
-import { currentWorld, outsideWorld } from "../session/sandbox.ts";
+import { outsideWorld } from "../session/sandbox.ts";
 import { outsideLog, SessionError } from "../session/session-error.ts";
 import { afterPatchMethods } from "./after-patch.ts";
 import { attachSocket } from "./attach-socket.ts";
 import { checkRoomClass } from "./check-room-class.ts";
 import { ownClock, patchClock, unwrapClock } from "./clock-patch.ts";
+import { type EffectMethod, effectMethods, takeEffects } from "./effects.ts";
 import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
 import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
+import { remotely, wrapRemoteCalls } from "./remote-room-call.ts";
 import { patchHandlers } from "./room-handlers.ts";
 import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
 import { partsOf } from "./room-parts.ts";
 import { installPlugins } from "./room-plugins.ts";
+import { presenceAccessor } from "./room-presence.ts";
 import { viewMethods } from "./room-views.ts";
-import { type ReplicatedOptions, type Seam, seamOfRoom, takeSeam } from "./seam.ts";
+import { applying, type ReplicatedOptions, seamOfRoom, takeSeam } from "./seam.ts";
 import { patchStateViews } from "./state-views.ts";
 import { WatchedReconnection } from "./watched-reconnection.ts";
 
@@ -42,6 +45,7 @@ export interface ReplicatedRoom {
    * once; not at all if that node dies just then; never on replay. A failure is a line in the log.
    */
   onPrimary(act: () => unknown): void;
+  readonly effect: EffectMethod;
 }
 // biome-ignore lint/suspicious/noExplicitAny: as of a mixin's base
 type Proposing = new (...args: any[]) => ReplicatedRoom;
@@ -90,6 +94,7 @@ export function replicated<Base extends RoomClass>(
       unwrapClock(parts.clock, seam);
       wrapOwnHooks(this);
       wrapOwnAuth(this);
+      takeEffects(this);
     }
   };
   Object.defineProperty(Replicated, "name", { value: base.name });
@@ -100,12 +105,6 @@ export function replicated<Base extends RoomClass>(
 
 function outside(room: string, what: string): SessionError {
   return outsideLog(`${room} ${what}`);
-}
-
-/** The seam if its room is being applied right now, else null. */
-function applying(room: object): Seam | null {
-  const seam = seamOfRoom(room);
-  return seam !== undefined && currentWorld() === seam.environment.world ? seam : null;
 }
 
 /** Methods of the stock room that change it: inside an apply they are the stock ones, outside they are errors. */
@@ -145,15 +144,15 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
   const stock = base.prototype as unknown as Record<string, Callback>;
   for (const name of changing) {
     prototype[name] = function (this: Room, ...args: unknown[]) {
-      if (applying(this) === null) {
-        const error = outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
-        if (name !== "disconnect") throw error;
-        // matchMaker.disconnectAll() asks all rooms, and plain ones must not be left out for this one.
-        const refused = Promise.reject(error);
-        refused.catch(() => seamOfRoom(this)?.environment.report(error, name));
-        return refused;
-      }
-      return stock[name]?.apply(this, args);
+      if (applying(this) !== null) return stock[name]?.apply(this, args);
+      const called = remotely(this, name, args);
+      if (called !== null) return called;
+      const error = outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
+      if (name !== "disconnect") throw error;
+      // matchMaker.disconnectAll() asks all rooms, and plain ones must not be left out for this one.
+      const refused = Promise.reject(error);
+      refused.catch(() => seamOfRoom(this)?.environment.report(error, name));
+      return refused;
     };
   }
   for (const [name, remedy] of Object.entries(notSupported)) {
@@ -171,6 +170,7 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
     codeMethods(stock),
     viewMethods(stock, applying),
     afterPatchMethods(stock),
+    effectMethods(),
   );
   for (const name of registering) {
     const method = prototype[name];
@@ -182,6 +182,8 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
   }
   wrapHooks(prototype, stock);
   wrapAuth(prototype, stock);
+  wrapRemoteCalls(prototype, stock);
+  Object.defineProperty(prototype, "presence", presenceAccessor);
   const init = prototype["__init"] as Callback;
   prototype["__init"] = function (this: Room) {
     installPlugins(this, prototype, stock);

@@ -5,6 +5,7 @@ import { captureSchema } from "../session/graph/schema-restore.ts";
 import type { RoomTimer, RoomTimers } from "../session/room-timers.ts";
 import type { Seat } from "../session/seat.ts";
 import { type DelayedOrigin, originOf } from "./clock-patch.ts";
+import { isEffects } from "./effects.ts";
 import { type FixedSteps, fixedStepsOf } from "./fixed-timestep.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
@@ -118,7 +119,7 @@ export function userFields(room: Room, seam: Seam): Record<string, unknown> {
   const transient = new Set(seam.options.transient);
   const fields: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(room)) {
-    if (stockFields.has(name) || transient.has(name)) continue;
+    if (stockFields.has(name) || transient.has(name) || isEffects(room, value)) continue;
     // Functions that constructor and onCreate leave in fields are code, made again by them; later ones would be lost.
     if (typeof value === "function" && seam.functions.get(name) === value) continue;
     fields[name] = value;

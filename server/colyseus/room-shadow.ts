@@ -32,6 +32,7 @@ export class RoomShadow {
       isPrimary: () => false,
       takeSocket: () => null,
       orphaned: () => {},
+      effectOpened: () => {},
       log: silent,
     };
   }

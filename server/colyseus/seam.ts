@@ -1,5 +1,5 @@
 import type { RoomEnvironment } from "../session/room-program.ts";
-import type { World } from "../session/sandbox.ts";
+import { currentWorld, type World } from "../session/sandbox.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { LoggedClient } from "./logged-client.ts";
 
@@ -70,6 +70,12 @@ export function takeSeam(room: object): Seam | null {
 
 export function seamOfRoom(room: object): Seam | undefined {
   return seamOf.get(room);
+}
+
+/** The seam if its room is being applied right now, else null. */
+export function applying(room: object): Seam | null {
+  const seam = seamOf.get(room);
+  return seam !== undefined && currentWorld() === seam.environment.world ? seam : null;
 }
 
 export function seamIn(world: World | null): Seam | undefined {

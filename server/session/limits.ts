@@ -22,6 +22,12 @@ export const sessionLimits = Object.freeze({
   outboxMsMax: 10_000,
   /** Bytes of all messages that are kept in one room; one that went to many seats counts once. */
   roomOutboxBytesMax: 1024 * 1024,
+  /** Effects that a room may wait for at once: one for each seat, and some of its own. */
+  effectsMax: 128,
+  /** What an effect is given, and what it resolves with, in bytes each. */
+  effectBytesMax: 48 * 1024,
+  /** Effects that run on a node at once; more than that wait for their turn. */
+  effectsRunningMax: 1_024,
   /** Rooms of one group. */
   roomsPerGroupMax: 10_000,
   /** Quarantined rooms of one group that are remembered, the newest ones. */

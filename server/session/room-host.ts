@@ -1,4 +1,5 @@
 import type { LiveSocket } from "./live-socket.ts";
+import type { OpenEffect } from "./room-effects.ts";
 import type { RoomPrograms } from "./room-program.ts";
 
 /** What a replica needs from its node. */
@@ -10,6 +11,8 @@ export interface RoomHost {
   isPrimary(): boolean;
   /** The socket that waits for this attachment, if it is this node's; handed out once. */
   takeSocket(attachId: number): LiveSocket | null;
+  /** Room code waits for something from outside, and it is on this node to run it: see `isPrimary`. */
+  effectOpened(roomId: string, effect: OpenEffect): void;
   /** This node's client had given up before its attach was applied. */
   orphaned(roomId: string, sessionId: string, epoch: number): void;
   log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };

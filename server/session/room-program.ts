@@ -1,4 +1,5 @@
 import type { AuthOutcome } from "./auth-outcome.ts";
+import type { RoomEffects } from "./room-effects.ts";
 import type { World } from "./sandbox.ts";
 import type { Seat } from "./seat.ts";
 
@@ -17,7 +18,7 @@ export interface RoomBirth {
 /** What a room's program is given: its world, and the way out to the clients that are attached to this node. */
 export interface RoomEnvironment {
   readonly birth: RoomBirth;
-  readonly world: World;
+  readonly world: World & { readonly effects: RoomEffects };
   /** This node's id: for what is local by nature. Room code must not branch on it. */
   readonly nodeId: string;
   /** Sends a frame if the seat is attached to this node in this epoch; else it goes nowhere. */
@@ -39,6 +40,14 @@ export interface RoomEnvironment {
   report(error: unknown, where: string): void;
   /** Makes timers from now on count as made after the creation. */
   created(): void;
+}
+
+/** What an effect's code is given beside its argument. */
+export interface EffectCall {
+  /** The same for every attempt at this effect, by whichever node, and for no other: for whoever must do it only once. */
+  readonly key: string;
+  /** Aborted when nobody waits any more: timed out, cancelled, the room has ended, another node leads, or this one stops. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -80,6 +89,8 @@ export interface RoomProgram {
   /** A frame that was applied before: its remembered reply goes out again. */
   repeat(seat: Seat, frame: Uint8Array): void;
   call(method: string, data: readonly unknown[]): unknown;
+  /** Outside of the room's world, on the leader's node alone. `key` is the same for every attempt. */
+  runEffect(name: string, argument: unknown, call: EffectCall): unknown;
   /** Clients that room code asked to leave since the last call, in order. */
   takeLeaves(): readonly { readonly seat: Seat; readonly code: number; readonly reason: string }[];
   readonly disposed: boolean;

@@ -1,6 +1,7 @@
 import type { ApplyResult } from "../group/machine.ts";
 import { type Judgement, RoomWitness } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
+import type { EffectDone } from "./effect-outcome.ts";
 import { sessionLimits } from "./limits.ts";
 import { abnormalClosure, mayTryReconnect } from "./live-socket.ts";
 import { Origins } from "./origins.ts";
@@ -12,7 +13,7 @@ import { RoomWorld } from "./room-world.ts";
 import { settledOutside } from "./sandbox.ts";
 import { SaveTrial } from "./save-trial.ts";
 import { packRoom, roomHash, type SavedRoom, type SessionPart, unpackRoom } from "./saved-room.ts";
-import { Seat } from "./seat.ts";
+import { Seat, speaker } from "./seat.ts";
 import { SeatSockets } from "./seat-sockets.ts";
 import { failureRefusal, type Refusal, refusal, roomFrozen, roomGone } from "./session-error.ts";
 import type { Attach, Call, Detach, Message, NodeLost, Reserve, SessionContext } from "./session-menu.ts";
@@ -44,7 +45,7 @@ export class RoomReplica implements RoomEnvironment {
     this.birth = birth;
     this.nodeId = host.nodeId;
     this.index = birth.index;
-    this.world = new RoomWorld(birth, (fields, message) => host.log.warn(fields, message));
+    this.world = new RoomWorld(birth, host);
     this.origins = new Origins(saved?.origins);
     this.witness = new RoomWitness(host.nodeId, birth.roomId);
     this.seats = new Map((saved?.seats ?? []).map((state) => [state.sessionId, Seat.from(state)]));
@@ -263,18 +264,10 @@ export class RoomReplica implements RoomEnvironment {
   }
 
   message(argument: Message, context: SessionContext): ApplyResult {
-    const { sessionId, epoch, stream, sequence, frame } = argument;
+    const { stream, sequence, frame } = argument;
     if (this.witness.frozen !== null) return done(roomFrozen(this.roomId));
-    const seat = this.seats.get(sessionId);
-    if (seat === undefined)
-      return done(refusal("SEAT_EXPIRED", `room ${this.roomId} has no seat ${sessionId}`));
-    if (seat.epoch !== epoch)
-      return done(
-        refusal("EPOCH_PAST", `the seat is in epoch ${seat.epoch}, the frame is of epoch ${epoch}`),
-      );
-    // The stock room hears nothing from a client that is gone: the frame must not count as taken, so that it can be
-    // sent again from where the client is next.
-    if (seat.attachment === null) return done(refusal("EPOCH_PAST", `epoch ${epoch} of the seat has ended`));
+    const seat = speaker(this.seats, argument);
+    if (!(seat instanceof Seat)) return done(seat);
     const verdict = seat.take(stream, sequence);
     if (verdict === "gap") return { type: "gap" };
     this.#begin(context);
@@ -292,6 +285,11 @@ export class RoomReplica implements RoomEnvironment {
       if (called.state === "failed") return failureRefusal("APPLICATION", called.error);
       return called.state === "done" ? called.value : settledOutside(called.promise);
     });
+  }
+
+  effectDone({ sequence, number, outcome }: EffectDone, context: SessionContext): ApplyResult {
+    const settle = () => this.world.effects.settle(number, outcome);
+    return this.#proposed(sequence, context, () => this.world.run(settle, "effect"));
   }
 
   tick(context: SessionContext): void {
@@ -312,7 +310,7 @@ export class RoomReplica implements RoomEnvironment {
   discard(): void {
     this.closeSockets(mayTryReconnect, "this replica was replaced");
     this.#program?.discard();
-    this.timers.clearAll();
+    this.world.end();
   }
 
   // ---- how a command runs -----------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 import { failurePlace, failureWords } from "./failure.ts";
 import { sessionLimits } from "./limits.ts";
 import { RoomRandom } from "./random.ts";
+import { type EffectsState, RoomEffects } from "./room-effects.ts";
+import type { RoomHost } from "./room-host.ts";
 import type { RoomBirth } from "./room-program.ts";
 import { type RoomTimer, RoomTimers } from "./room-timers.ts";
 import { outsideWorld, runInWorld, type World } from "./sandbox.ts";
@@ -11,6 +13,8 @@ export interface WorldState {
   readonly random: [number, number, number, number];
   readonly standstillMs: number;
   readonly stoppedAtMs: number | null;
+  /** Checkpoints that were written before rooms had effects have none. */
+  readonly effects?: EffectsState;
 }
 
 /** How far an asynchronous piece of room code came by itself. */
@@ -19,14 +23,16 @@ export type Settled<T> =
   | { readonly state: "done"; readonly value: T }
   | { readonly state: "failed"; readonly error: unknown };
 
+type WorldHost = Pick<RoomHost, "log" | "isPrimary" | "effectOpened">;
 type Stamps = { readonly logTimeMs: number; readonly wallTimeMs: number };
 
 /** What one room's code sees of the world, and how it is run there: time, chance, timers and open promises. */
 export class RoomWorld implements World {
   readonly timers = new RoomTimers(sessionLimits.timersMax);
+  readonly effects: RoomEffects;
   lastError: string | null = null;
   readonly #birth: RoomBirth;
-  readonly #warn: (fields: object, message: string) => void;
+  readonly #host: WorldHost;
   readonly #random: RoomRandom;
   /** Promises of room code that have not settled: what each is. */
   readonly #open = new Map<number, string>();
@@ -38,9 +44,17 @@ export class RoomWorld implements World {
   /** Log time; null: the room's clock goes. */
   #stoppedAtMs: number | null = null;
 
-  constructor(birth: RoomBirth, warn: (fields: object, message: string) => void) {
+  constructor(birth: RoomBirth, host: WorldHost) {
     this.#birth = birth;
-    this.#warn = warn;
+    this.#host = host;
+    this.effects = new RoomEffects({
+      roomId: birth.roomId,
+      world: this,
+      isCreating: () => this.timers.creating,
+      opened: (effect) => {
+        if (host.isPrimary()) host.effectOpened(birth.roomId, effect);
+      },
+    });
     this.#random = RoomRandom.seeded(birth.seed);
     this.#nowMs = birth.logTimeMs;
     this.#wallMs = birth.wallTimeMs;
@@ -53,6 +67,7 @@ export class RoomWorld implements World {
       random: this.#random.state,
       standstillMs: this.#standstillMs,
       stoppedAtMs: this.#stoppedAtMs,
+      effects: this.effects.state,
     };
   }
 
@@ -62,6 +77,7 @@ export class RoomWorld implements World {
     this.#random.restore(state.random);
     this.#standstillMs = state.standstillMs;
     this.#stoppedAtMs = state.stoppedAtMs;
+    this.effects.restore(state.effects ?? { made: 0, open: [] });
   }
 
   get label(): string {
@@ -99,13 +115,20 @@ export class RoomWorld implements World {
     const { roomId, roomName } = this.#birth;
     const at = failurePlace(error);
     const told = { roomId, room: roomName, where, error: message, ...(at === null ? {} : { at }) };
-    outsideWorld(() => this.#warn(told, "room code failed"));
+    outsideWorld(() => this.#host.log.warn(told, "room code failed"));
   }
 
-  /** The first promise that is still open, in words; null: none. */
+  /** The first effect or promise that is still open, in words; null: none. */
   get openPromise(): string | null {
-    const first = this.#open.values().next();
-    return first.done ? null : first.value;
+    for (const { name } of this.effects.open()) return `effect "${name}"`;
+    for (const what of this.#open.values()) return what;
+    return null;
+  }
+
+  /** The replica goes. */
+  end(): void {
+    this.timers.clearAll();
+    this.effects.end();
   }
 
   untilSettled(promise: PromiseLike<unknown>, what: string, failed: (error: unknown) => void): void {

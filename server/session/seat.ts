@@ -1,5 +1,7 @@
 import { sessionLimits } from "./limits.ts";
+import type { Message } from "./message-codec.ts";
 import { SeatOutbox } from "./seat-outbox.ts";
+import { type Refusal, refusal } from "./session-error.ts";
 
 /** Where a seat's client is: on which node, in which of its starts. */
 export interface Attachment {
@@ -177,4 +179,18 @@ export class Seat {
   get replies(): ReadonlyMap<number, Uint8Array> {
     return this.#replies;
   }
+}
+
+/** Whose frame it is, if that seat is in that epoch, with a client. */
+export function speaker(
+  seats: ReadonlyMap<string, Seat>,
+  { roomId, sessionId, epoch }: Pick<Message, "roomId" | "sessionId" | "epoch">,
+): Seat | Refusal {
+  const seat = seats.get(sessionId);
+  if (seat === undefined) return refusal("SEAT_EXPIRED", `room ${roomId} has no seat ${sessionId}`);
+  const past = (why: string) => refusal("EPOCH_PAST", why);
+  if (seat.epoch !== epoch) return past(`the seat is in epoch ${seat.epoch}, the frame is of epoch ${epoch}`);
+  // The stock room hears nothing from a client that is gone: the frame must not count as taken, so that it can be sent
+  // again from where the client is next.
+  return seat.attachment === null ? past(`epoch ${epoch} of the seat has ended`) : seat;
 }

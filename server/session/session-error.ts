@@ -1,4 +1,5 @@
 import { failureCode, failureWords } from "./failure.ts";
+import { currentWorld } from "./sandbox.ts";
 
 /** Why a session refused something; `code` is for programs, `message` for people. */
 export type SessionErrorCode =
@@ -26,6 +27,11 @@ export type SessionErrorCode =
   | "NOT_SUPPORTED"
   | "NOT_PLAIN_DATA"
   | "NOT_IN_ROOM"
+  | "INSIDE_ROOM"
+  | "EFFECT_UNKNOWN"
+  | "EFFECT_IN_CREATE"
+  | "EFFECTS_TOO_MANY"
+  | "EFFECT_ARGUMENT_TOO_BIG"
   | "APPLICATION";
 
 export class SessionError extends Error {
@@ -47,6 +53,20 @@ export function outsideLog(what: string): SessionError {
     "MUTATION_OUTSIDE_LOG",
     `${what}; a change from outside must go through the log: await room.propose("method", ...data)`,
   );
+}
+
+/** @throws SessionError INSIDE_ROOM: what goes through a log is asked for by one node, and a room is on several */
+export function refuseInside(name: string): void {
+  const world = currentWorld();
+  if (world === null) return;
+  throw new SessionError(
+    "INSIDE_ROOM",
+    `"${name}" inside ${world.label}: every replica would ask for it once more; let an effect of the room do it`,
+  );
+}
+
+export function foreignRoom(roomId: string): SessionError {
+  return new SessionError("ROOM_NOT_FOUND", `"${roomId}" is not the id of a room of this cluster`);
 }
 
 const transient = new Set<unknown>([

@@ -3,6 +3,7 @@ import type { Checkpoint } from "../storage/storage.ts";
 import { PartsDirt } from "./dirt.ts";
 import type { EndedReplica, Healed, OddRooms } from "./divergence/odd-rooms.ts";
 import type { Verdicts } from "./divergence/verdict.ts";
+import type { EffectDone } from "./effect-outcome.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import { MachineRooms, type MachineRoomsHost } from "./machine-rooms.ts";
 import { describeQuarantine, type Quarantine, type QuarantinedRoom, quarantinedCode } from "./quarantine.ts";
@@ -266,6 +267,10 @@ export class SessionMachine implements Machine, SessionCommands {
 
   call(argument: Call, context: SessionContext): ApplyResult {
     return this.#rooms.withRoom(argument, context, (replica) => replica.call(argument, context));
+  }
+
+  effectDone(argument: EffectDone, context: SessionContext): ApplyResult {
+    return this.#rooms.withRoom(argument, context, (replica) => replica.effectDone(argument, context));
   }
 
   nodeLost(argument: NodeLost, context: SessionContext): ApplyResult {

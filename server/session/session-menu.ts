@@ -3,6 +3,7 @@ import type { ApplyResult } from "../group/machine.ts";
 import { type CommandContext, command, defineMenu } from "../menu/menu.ts";
 import { authOutcome, unasked } from "./auth-outcome.ts";
 import { type Verdicts, verdictsSchema } from "./divergence/verdict.ts";
+import { type EffectDone, effectDoneSchema } from "./effect-outcome.ts";
 import { type Message, messageCodec } from "./message-codec.ts";
 import type { Origin } from "./origins.ts";
 import { type Quarantine, quarantineSchema } from "./quarantine.ts";
@@ -20,6 +21,7 @@ export interface SessionCommands {
   tick(argument: null, context: SessionContext): ApplyResult;
   quarantine(argument: Quarantine, context: SessionContext): ApplyResult;
   verdicts(argument: Verdicts, context: SessionContext): ApplyResult;
+  effectDone(argument: EffectDone, context: SessionContext): ApplyResult;
 }
 
 /** The place in the log, and who proposed it. */
@@ -136,6 +138,9 @@ export const sessionMenu = defineMenu({
     ),
     verdicts: command(verdictsSchema, (machine: SessionCommands, argument, context) =>
       machine.verdicts(argument, context as SessionContext),
+    ),
+    effectDone: command(effectDoneSchema, (machine: SessionCommands, argument, context) =>
+      machine.effectDone(argument, context as SessionContext),
     ),
   },
 });

@@ -1,41 +1,20 @@
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
-import type { EngineClock } from "../group/engine-construction.ts";
 import { Attached } from "./attached.ts";
 import type { AuthOutcome } from "./auth-outcome.ts";
 import { DivergenceWatches } from "./divergence/divergence-watches.ts";
+import { EffectRunner } from "./effect-runner.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { checkPlainData } from "./plain-data.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import { RoomMarks } from "./room-mark.ts";
-import type { RoomPrograms } from "./room-program.ts";
 import type { RoomReplica } from "./room-replica.ts";
-import { noRoomWatch, type RoomWatch } from "./room-watch.ts";
-import { isRefusal, SessionError, unlessRefused } from "./session-error.ts";
+import { noRoomWatch } from "./room-watch.ts";
+import { foreignRoom, isRefusal, refuseInside, SessionError, unlessRefused } from "./session-error.ts";
 import type { SessionGroups } from "./session-groups.ts";
 import { SessionMachine } from "./session-machine.ts";
 import { sessionMenu } from "./session-menu.ts";
+import type { SessionsOptions } from "./sessions-options.ts";
 import { Sweeper } from "./sweeper.ts";
-
-export interface SessionsOptions {
-  readonly nodeId: string;
-  readonly bootCount: number;
-  /** How many groups there are. */
-  readonly groups: number;
-  readonly programs: RoomPrograms;
-  /** A node that has had no link with this one for `nodeLostMs`. */
-  readonly isLost: (nodeId: string) => boolean;
-  readonly log: Record<"info" | "warn" | "error", (fields: object, message: string) => void>;
-  /** Looks on while room code runs; by default nobody does. */
-  readonly watch?: RoomWatch;
-  /** What earlier starts of this node could not get past. */
-  readonly marks?: RoomMarks;
-  /** Without a leader for this long, a room's clients are sent on to other nodes (design 4.3). */
-  readonly leaderlessMsMax?: number;
-  readonly random: (bytes: number) => Uint8Array;
-  /** By default nobody looks at checkpoints. */
-  readonly checkpointTaken?: ((replica: RoomReplica, bytes: Uint8Array) => void) | undefined;
-  readonly clock: Pick<EngineClock, "setTimer" | "now">;
-}
 
 type Name = keyof typeof sessionMenu.commands;
 type ArgumentOf<N extends Name> = Parameters<(typeof sessionMenu.commands)[N]["apply"]>[1];
@@ -57,6 +36,7 @@ export class Sessions {
   readonly #sequences = new Map<string, number>();
   readonly #marks: RoomMarks;
   readonly #sweeper: Sweeper;
+  readonly #effects: EffectRunner;
   #groups: SessionGroups | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
@@ -69,10 +49,17 @@ export class Sessions {
     this.machines = Array.from({ length: options.groups }, (_, group) => this.#machine(group));
     this.#sweeper = this.#makeSweeper();
     const { nodeId, log, clock } = options;
+    const groups = () => this.#bound;
+    this.#effects = new EffectRunner({
+      ...{ nodeId, log, machines: this.machines, groups },
+      soon: (act) => this.later(act, 0),
+      propose: (roomId, done) =>
+        this.#proposeToRoom(roomId, "effectDone", (sequence) => ({ ...done, sequence, roomId })),
+    });
     this.divergences = new DivergenceWatches({
       ...{ nodeId, log, machines: this.machines },
       nowMs: () => clock.now().monotonicMs,
-      groups: () => this.#bound,
+      groups,
     });
   }
 
@@ -243,6 +230,7 @@ export class Sessions {
     for (const cancel of this.#timers) cancel();
     this.#timers.clear();
     this.#stopped = true;
+    this.#effects.stop();
   }
 
   /** Calls `act` once, `ms` from now, unless this node stops before. */
@@ -258,6 +246,7 @@ export class Sessions {
   /** What is done every `sweepIntervalMs` by itself. */
   sweep(): void {
     this.#sweeper.sweep();
+    this.#effects.sweep();
     this.divergences.tick();
   }
 
@@ -299,6 +288,7 @@ export class Sessions {
         const lead = this.#bound.lead(group);
         return lead.leaderId === nodeId && lead.term === term;
       },
+      effectOpened: (roomId, effect) => this.#effects.opened({ group, roomId, effect }),
       takeSocket: (attachId) => {
         const socket = this.#waitingSockets.get(attachId) ?? null;
         this.#waitingSockets.delete(attachId);
@@ -309,7 +299,10 @@ export class Sessions {
         this.later(() => this.detachSurely(roomId, sessionId, epoch, abnormalClosure), 0);
       },
       noticed: (notice) => this.divergences.noticed(group, notice),
-      drained: () => this.divergences.drained(group),
+      drained: () => {
+        this.divergences.drained(group);
+        this.#effects.drained(group);
+      },
       heard: (from, body) => this.divergences.heard(group, from, body),
       roomAdded: (replica) => this.#roomAdded(replica),
       roomRemoved: (replica) => {
@@ -368,6 +361,7 @@ export class Sessions {
     name: N,
     argument: (sequence: number) => ArgumentOf<N>,
   ): Promise<unknown> {
+    refuseInside(name);
     const sequence = (this.#sequences.get(stream) ?? 0) + 1;
     const command = sessionMenu.encode(name, argument(sequence) as never);
     if (!this.#bound.accepts(group, command.length))
@@ -381,10 +375,6 @@ export class Sessions {
     const command = sessionMenu.encode(name, argument as never);
     unlessRefused(await this.#bound.propose(group, command, { urgent: true }));
   }
-}
-
-function foreignRoom(roomId: string): SessionError {
-  return new SessionError("ROOM_NOT_FOUND", `"${roomId}" is not the id of a room of this cluster`);
 }
 
 function directoryStream(group: number): string {

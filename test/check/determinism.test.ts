@@ -15,6 +15,7 @@ import {
   checkDeterminism,
   NotDeterministic,
 } from "../../server/check.ts";
+import type { ReplicatedRoom } from "../../server/colyseus/replicated.ts";
 import { Deck, EverythingRoom } from "../colyseus/everything-room.ts";
 
 const variablesBefore = [process.env["TZ"], process.env["CHECKED_REGION"]];
@@ -91,6 +92,40 @@ test("[Y64] so does the room that uses everything", async () => {
   );
   assert.equal([report.firstDifference, report.problems], [null, []]);
   assert.ok(report.checkpoints > 20, `${report.checkpoints} checkpoints`);
+});
+
+class LendingRoom extends GoRoom {
+  declare effect: ReplicatedRoom["effect"];
+  effects = {
+    profile: { timeoutMs: 400, run: ({ id }: { id: string }) => fetch(`http://127.0.0.1:1/${id}`) },
+  };
+  known: unknown[] = [];
+  override async onJoin(client: Client) {
+    this.known.push(
+      await this.effect("profile", { id: client.sessionId }).catch((error: Error) => error.message),
+    );
+  }
+  async go(client: Client) {
+    this.state.n += (
+      (await this.effect("profile", { id: client.sessionId })) as unknown as { gold: number }
+    ).gold;
+    this.broadcast("gold", this.state.n);
+  }
+}
+
+test("[Y85] a script says what effects resolve with, and none of them is run", async () => {
+  const report = await checkDeterminism(LendingRoom, { ...script, effects: { profile: { gold: 7 } } });
+  assert.equal([report.firstDifference, report.problems, report.warnings], [null, [], []]);
+  assert.ok(report.checkpoints > script.steps.length / 2, `${report.checkpoints} checkpoints`);
+});
+
+test("[Y85] an effect that the script does not name times out, and is told of", async () => {
+  const report = await checkDeterminism(LendingRoom, script);
+  assert.is(report.firstDifference, null);
+  assert.ok(
+    report.warnings.some((warning) => warning.startsWith('effect "profile" has no answer, and times out')),
+    report.warnings.join("\n"),
+  );
 });
 
 let rounds = 0;

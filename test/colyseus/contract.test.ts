@@ -9,6 +9,7 @@ import {
   CloseCode,
   type Delayed,
   LocalDriver,
+  LocalPresence,
   matchMaker,
   Protocol,
   RegisteredHandler,
@@ -218,6 +219,32 @@ test("[Y24] the matchmaker has the doors that the seam goes through", () => {
   ]) {
     assert.type((LocalDriver.prototype as unknown as Record<string, unknown>)[name], "function", name);
   }
+});
+
+test("[Y24] the matchmaker calls a room's method from where the seam knows remoteRoomCall by", async () => {
+  const callers: unknown[] = [];
+  class CalledRoom extends Room {
+    called() {
+      const prepare = Error.prepareStackTrace;
+      Error.prepareStackTrace = (_error, sites) => sites[1];
+      const site = new Error().stack as unknown as NodeJS.CallSite;
+      Error.prepareStackTrace = prepare;
+      const file = /@colyseus.core.*/.exec(site.getFileName() ?? "")?.[0].replaceAll("\\", "/");
+      callers.push([site.getFunctionName(), file]);
+    }
+  }
+  const presence = new LocalPresence();
+  await matchMaker.setup(presence, new LocalDriver(), "");
+  matchMaker.defineRoomType("called", CalledRoom as never);
+  const { roomId } = await matchMaker.handleCreateRoom("called", {});
+  await matchMaker.remoteRoomCall(roomId, "called");
+  presence.publish(`$${roomId}`, ["called", "nobody", undefined]);
+  const file = "@colyseus/core/build/MatchMaker.mjs";
+  assert.equal(callers, [
+    ["remoteRoomCall", file],
+    [null, file],
+  ]);
+  await matchMaker.getLocalRoomById(roomId)?.disconnect();
 });
 
 test("[Y24] the protocol's numbers are what the seam reads, and the wrapper's is free", () => {

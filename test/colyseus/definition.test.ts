@@ -51,6 +51,17 @@ for (const [what, roomClass, words] of unsupported) {
   });
 }
 
+test("[Y49] a method by the name of one that replicated rooms bring is refused: it would be hidden", () => {
+  for (const method of ["propose", "onPrimary", "effect"]) {
+    class NamesakeRoom extends Room {}
+    Object.assign(NamesakeRoom.prototype, { [method]: () => {} });
+    assert.throws(
+      () => replicated(NamesakeRoom),
+      `NamesakeRoom cannot be replicated: it has a method ${method}()`,
+    );
+  }
+});
+
 test("[Y20] an unknown option is refused with the known ones", () => {
   assert.throws(
     () => replicated(PlainRoom, { messages: {} } as ReplicatedOptions),

@@ -10,6 +10,8 @@ import type { ApplyResult } from "../../server/group/machine.ts";
 import { type AuthOutcome, unasked } from "../../server/session/auth-outcome.ts";
 import type { DivergenceWatch } from "../../server/session/divergence/divergence-watch.ts";
 import type { RoomNotice } from "../../server/session/divergence/odd-rooms.ts";
+import type { EffectOutcome } from "../../server/session/effect-outcome.ts";
+import { EffectRunner } from "../../server/session/effect-runner.ts";
 import type { LiveSocket } from "../../server/session/live-socket.ts";
 import type { Quarantine } from "../../server/session/quarantine.ts";
 import { RoomMarks } from "../../server/session/room-mark.ts";
@@ -92,6 +94,12 @@ export class Replica {
   readonly orphans: { roomId: string; sessionId: string; epoch: number }[] = [];
   /** It leads since this term began. */
   leadsTerm: number | null = null;
+  /** What it wants to have agreed about effects that it ran. */
+  readonly effectsDone: { roomId: string; number: number; outcome: EffectOutcome }[] = [];
+  refusesEffects = false;
+  readonly effects: EffectRunner;
+  /** All that was committed is applied. */
+  caughtUp: Promise<void> = Promise.resolve();
   readonly errors: object[] = [];
   readonly acted: RoomActing[] = [];
   readonly nodeId: string;
@@ -116,14 +124,39 @@ export class Replica {
       leads: (term) => term === this.leadsTerm,
       takeSocket: (attachId) => this.sockets.get(attachId) ?? null,
       orphaned: (roomId, sessionId, epoch) => this.orphans.push({ roomId, sessionId, epoch }),
+      effectOpened: (roomId, effect) => this.effects.opened({ group: 0, roomId, effect }),
       roomAdded: () => {},
       roomRemoved: () => {},
-      drained: () => this.divergences?.drained(),
+      drained: () => {
+        this.divergences?.drained();
+        this.effects.drained(0);
+      },
       heard: (from, body) => this.divergences?.heard(from, body),
       noticed: (notice) => {
         this.notices.push(notice);
         this.divergences?.noticed(notice);
       },
+    });
+    this.effects = this.#effectRunner();
+  }
+
+  /** Proposals are noted, and answered by nobody: whoever wants them agreed puts them into the log. */
+  #effectRunner(): EffectRunner {
+    return new EffectRunner({
+      ...{ nodeId: this.nodeId, machines: [this.machine] },
+      groups: () => ({
+        lead: () => ({
+          leaderId: this.leadsTerm === null ? null : this.nodeId,
+          term: this.leadsTerm ?? 0,
+        }),
+        barrier: () => this.caughtUp,
+      }),
+      soon: (act) => setImmediate(act),
+      propose: (roomId, done) => {
+        this.effectsDone.push({ roomId, ...done });
+        return this.refusesEffects ? Promise.reject(new Error("OVERLOADED")) : new Promise(() => {});
+      },
+      log: { warn: (fields) => this.warnings.push(fields) },
     });
   }
 
@@ -239,6 +272,10 @@ export class LogWriter {
 
   call(nodeId: string, roomId: string, method: string, ...data: unknown[]): LoggedCommand {
     return this.next(nodeId, "call", { roomId, method, data }, roomId);
+  }
+
+  effectDone(nodeId: string, roomId: string, number: number, outcome: EffectOutcome): LoggedCommand {
+    return this.next(nodeId, "effectDone", { roomId, number, outcome }, roomId);
   }
 
   quarantine(nodeId: string, quarantine: Partial<Quarantine> & { roomId: string }): LoggedCommand {

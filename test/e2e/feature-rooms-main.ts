@@ -5,12 +5,19 @@ import {
   definePlugins,
   defineRoom,
   defineServer,
+  matchMaker,
   Room,
   RoomPlugin,
   ServerError,
 } from "@colyseus/core";
 import { StateView, schema, t } from "@colyseus/schema";
-import { replicated, testudo } from "../../server/index.ts";
+import {
+  type EffectCall,
+  type Effects,
+  type ReplicatedRoom,
+  replicated,
+  testudo,
+} from "../../server/index.ts";
 
 const StepsState = schema({ next: t.number().default(0), gaps: t.number().default(0) }, "StepsState");
 
@@ -149,6 +156,54 @@ class CardsRoom extends Room<{ state: InstanceType<typeof CardsState> }> {
   }
 }
 
+/** Looks up who joins, somewhere that takes its time; each attempt leaves a line. */
+class ProfileRoom extends Room {
+  declare effect: ReplicatedRoom["effect"];
+  effects = {
+    profile: {
+      timeoutMs: 30_000,
+      run: async ({ name, ms }: { name: string; ms: number }, { key }: EffectCall) => {
+        process.stdout.write(`effect ${key} for ${name}\n`);
+        await new Promise((resolve) => setTimeout(resolve, ms));
+        return { name, gold: name.length, at: process.pid };
+      },
+    },
+    much: { run: ({ bytes }: { bytes: number }) => new Uint8Array(bytes) },
+  } satisfies Effects;
+  known: unknown[] = [];
+
+  override onCreate(): void {
+    this.onMessage("rich", async (client, ms: number) => {
+      const { name } = client.userData as { name: string };
+      const profile = await this.effect("profile", { name, ms });
+      client.send("told", profile);
+      this.known.push(["asked", profile, Math.random()]);
+      return profile;
+    });
+    this.onMessage("much", async (_client, bytes: number) => (await this.effect("much", { bytes })).length);
+    this.onMessage("known", () => this.known);
+  }
+
+  override async onJoin(client: Client, { name }: { name: string }): Promise<void> {
+    client.userData = await this.effect("profile", { name, ms: 20 });
+    this.known.push(["joined", client.userData]);
+  }
+}
+
+/** Paid from outside, by the node that its client comes to. */
+class TillRoom extends Room {
+  private paid: unknown[] = [];
+  override messages = { paid: () => this.paid };
+
+  override async onAuth(_client: Client, { gold }: { gold: number }): Promise<unknown> {
+    return { count: await matchMaker.remoteRoomCall(this.roomId, "pay", [gold]) };
+  }
+
+  pay(gold: number): number {
+    return this.paid.push([gold, Math.random()]);
+  }
+}
+
 const server = defineServer({
   ...testudo(),
   rooms: {
@@ -157,6 +212,8 @@ const server = defineServer({
     door: defineRoom(replicated(DoorRoom)),
     counter: defineRoom(replicated(CounterRoom)),
     cards: defineRoom(replicated(CardsRoom)),
+    profile: defineRoom(replicated(ProfileRoom)),
+    till: defineRoom(replicated(TillRoom)),
   },
 });
 await server.listen(undefined as never);

@@ -270,4 +270,86 @@ feature(
   },
 );
 
+async function leaderOf(roomId: string): Promise<string> {
+  const { group } = (await cluster.room("n1", roomId)) ?? {};
+  return await until("the room's group has a leader", async () => {
+    const status = await cluster.status("n1");
+    return status?.groups.find(({ id }) => id === group)?.leader ?? null;
+  });
+}
+
+feature(
+  "[Y48] the leader dies while a room waits for an effect: the next one runs it, and each player has one answer",
+  async () => {
+    const one = alone(await clientOf("n1").create("profile", { name: "Livia" }));
+    const leader = await leaderOf(one.roomId);
+    const [left = "", right = ""] = cluster.ids.filter((id) => id !== leader);
+    const players = await Promise.all(
+      [left, right].map(async (id) => alone(await clientOf(id).joinById(one.roomId, { name: `of ${id}` }))),
+    );
+    await one.leave();
+    const told: unknown[][] = players.map(() => []);
+    players.forEach((player, at) => {
+      player.onMessage("told", (profile: unknown) => told[at]?.push(profile));
+    });
+    const dead = cluster.process(leader).pid;
+    const answers = players.map((player) => player.request("rich", 1_500));
+    await until("the leader has begun", () =>
+      [left, right].every((id) => cluster.linesLike(new RegExp(`effect .* for of ${id}`)).length === 2),
+    );
+    await killed(leader, async () => {
+      const profiles = (await Promise.all(answers)) as { name: string; at: number }[];
+      assert.equal(
+        profiles.map(({ name }) => name),
+        [`of ${left}`, `of ${right}`],
+      );
+      for (const { at } of profiles) assert.is.not(at, dead, "the dead one had not finished");
+      await until("they are told", () => told.every((each) => each.length > 0));
+      assert.equal(
+        told,
+        profiles.map((profile) => [profile]),
+      );
+    });
+    const late = alone(await clientOf(leader).joinById(one.roomId, { name: "late" }));
+    const known = (await late.request("known")) as unknown[];
+    assert.is(known.length, 6);
+    for (const player of players) assert.equal(await player.request("known"), known);
+    // The number of each is the same at every attempt, and no other's.
+    const keys = cluster.linesLike(/effect .* for /).map((line) => /effect (\S+)/.exec(line)?.[1]);
+    assert.equal(
+      [...new Set(keys)].sort(),
+      [1, 2, 3, 4, 5, 6].map((number) => `${one.roomId}:${number}`),
+    );
+    assert.is(keys.length, 8, "two of them twice, and none on replay");
+    for (const id of cluster.ids) assert.is((await cluster.status(id))?.divergences.count, 0);
+    await Promise.all([late, ...players].map((player) => player.leave()));
+  },
+);
+
+feature("[Y48] an effect past its limits is refused by name, and the room goes on", async () => {
+  const one = alone(await clientOf("n1").create("profile", { name: "Livia" }));
+  try {
+    await one.request("much", 60_000);
+    assert.unreachable();
+  } catch (error) {
+    assert.match((error as Error).message, /what effect "much" resolves with has \d+ bytes, at most 49152/);
+  }
+  assert.is(await one.request("much", 40_000), 40_000);
+  await one.leave();
+});
+
+feature("[Y48] remoteRoomCall on any node runs the method on all of them", async () => {
+  const one = alone(await clientOf("n1").create("till", { gold: 1 }));
+  const others = [];
+  for (const [at, id] of ["n2", "n3", "n1"].entries())
+    others.push(alone(await clientOf(id).joinById(one.roomId, { gold: at + 2 })));
+  const paid = (await one.request("paid")) as [number, number][];
+  assert.equal(
+    paid.map(([gold]) => gold),
+    [1, 2, 3, 4],
+  );
+  for (const player of others) assert.equal(await player.request("paid"), paid);
+  await Promise.all([one, ...others].map((player) => player.leave()));
+});
+
 test.run();

@@ -367,6 +367,7 @@ test("[D21] a snapshot that replaces a room is not its end: only rooms that it l
     leads: () => false,
     takeSocket: () => null,
     orphaned: () => {},
+    effectOpened: () => {},
     roomAdded: () => {},
     noticed: () => {},
     drained: () => {},

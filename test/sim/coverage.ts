@@ -78,6 +78,8 @@ const inRooms = [
   "drops",
   "firesAnswered",
   "firesUnknown",
+  "effectsRun",
+  "effectsRunAgain",
   "depositsAnswered",
   "depositsSeen",
   "commandsResent",

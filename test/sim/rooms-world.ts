@@ -36,6 +36,8 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #book: ReplicaBook;
   readonly #poison: RoomPoison;
   readonly #players: readonly SimPlayer[];
+  /** At each effect, by its key. */
+  readonly #attempts = new Map<string, number>();
   readonly #stranger: Stranger;
   readonly #corruption: Corruption;
 
@@ -68,6 +70,7 @@ export class RoomsWorld implements World<RoomApp> {
       stepped: watched((room: object, roomId: string) => {
         if (!this.#book.tampered.has(roomId)) this.#timers.stepped(room, roomId);
       }),
+      looksUp: (key) => this.#looksUp(key),
       created: () => coverage.hit("roomsCreated"),
       disposed: () => coverage.hit("roomsDisposed"),
       poisoned: () => this.#poison.poison.swallow(),
@@ -137,6 +140,16 @@ export class RoomsWorld implements World<RoomApp> {
           (error: unknown) => trace.note(`${process.nodeId} is not caught up: ${String(error)}`),
         );
     });
+  }
+
+  /** Takes up to a second: many a leader does not see the end of it. Each attempt says which one it is. */
+  #looksUp(key: string): Promise<number> {
+    const { coverage, schedule } = this.#parts;
+    const attempt = (this.#attempts.get(key) ?? 0) + 1;
+    this.#attempts.set(key, attempt);
+    coverage.hit(attempt === 1 ? "effectsRun" : "effectsRunAgain");
+    const ms = (137 * (Number(key.split(":")[1]) + attempt)) % 1_000;
+    return new Promise((resolve) => schedule.in(ms, null, () => resolve(attempt)));
   }
 
   rest(): void {

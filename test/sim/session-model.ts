@@ -104,7 +104,8 @@ export class SessionModel {
       case "message":
         return this.#message(argument as Message, step);
       case "reserve":
-      case "call": {
+      case "call":
+      case "effectDone": {
         this.#proposed(argument as { roomId: string; sequence: number }, step);
         return;
       }

@@ -1,5 +1,8 @@
 import { type Client, Room } from "@colyseus/core";
 import { type SchemaType, StateView, schema, t } from "@colyseus/schema";
+import type { Effects } from "../../server/colyseus/effects.ts";
+import type { ReplicatedRoom } from "../../server/colyseus/replicated.ts";
+import type { EffectCall } from "../../server/session/room-program.ts";
 import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { currentWorld } from "../../server/session/sandbox.ts";
 
@@ -39,6 +42,8 @@ export interface RoomListener {
   /** One more of the steps that a timestep owes, on one replica. */
   stepped(room: object, roomId: string): void;
   created(roomId: string): void;
+  /** An attempt at an effect, on the leader's node; settled some time later. */
+  looksUp(key: string): Promise<number>;
   /** What runs now never comes back. */
   poisoned(roomId: string): void;
   disposed(roomId: string): void;
@@ -58,6 +63,13 @@ interface SimRoomOptions {
 
 /** An ordinary Colyseus room with a little of everything that a game's room may do. */
 export class SimRoom extends Room<{ state: SimState }> {
+  declare effect: ReplicatedRoom["effect"];
+  effects = {
+    look: {
+      timeoutMs: 3_000,
+      run: (_by: string, { key }: EffectCall) => listener?.looksUp(key),
+    },
+  } satisfies Effects;
   override maxClients = 3;
   override patchRate = 200;
   override state = new SimState();
@@ -71,6 +83,8 @@ export class SimRoom extends Room<{ state: SimState }> {
   deposits = 0;
   poisonsDue = 0;
   slow = 0;
+  /** What effects resolved or failed with, the newest ones. */
+  readonly found: unknown[] = [];
   timersMade = 0;
   /** Nothing in the room changes it: who has another than 0 was tampered with, or has its state from one that was. */
   taint = 0;
@@ -96,6 +110,10 @@ export class SimRoom extends Room<{ state: SimState }> {
       await Promise.resolve();
       this.names.add(`slow ${client.sessionId}`);
       await this.clock.duration(ms);
+      this.found.push(
+        await this.effect("look", client.sessionId).catch(({ code }: { code: string }) => code),
+      );
+      if (this.found.length > 8) this.found.shift();
       this.names.delete(`slow ${client.sessionId}`);
       this.slow += 1;
       return { slow: this.slow };
