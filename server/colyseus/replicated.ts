@@ -268,15 +268,16 @@ function matchmakingMethods(stock: Record<string, Callback>): Record<string, Cal
   };
 }
 
+/** From a macrotask of its own: what `act` awaits would go on within the room, were it begun while that is applied. */
 function actOutside(act: () => unknown, failed: (error: unknown) => void): void {
-  outsideWorld(() => {
+  const begin = async (): Promise<void> => {
     try {
-      const result = act();
-      if (isThenable(result)) result.then(undefined, failed);
+      await act();
     } catch (error) {
       failed(error);
     }
-  });
+  };
+  outsideWorld(() => setImmediate(() => void begin()));
 }
 
 /** Where the stock room meets its clients. */

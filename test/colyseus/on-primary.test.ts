@@ -32,6 +32,11 @@ class MeteredRoom extends Room<{ state: InstanceType<typeof State> }> {
       this.onPrimary(() => {
         this.state.n = 100;
       });
+      this.onPrimary(async () => {
+        await Promise.resolve();
+        await Promise.resolve();
+        this.state.n = 200;
+      });
       this.state.n += 1;
     });
   }
@@ -87,6 +92,7 @@ test("[Y32] a failure is a line in the log, and a change of the room is none", a
   await made.send("p1", "fail");
   await inMacrotask(() => {});
   const warnings = JSON.stringify(made.node("B").warnings);
+  assert.is(warnings.split("was changed outside of its log").length, 3, "nor what it goes on with");
   for (const words of ["the meter is broken", "the meter is broken later", "was changed outside of its log"])
     assert.match(warnings, words);
   assert.is(made.room<MeteredRoom>("B").state.n, 1);
