@@ -6,6 +6,7 @@ import { roomsRoutes } from "./admin/rooms-routes.ts";
 import { failHard, type Log, makeLog } from "./cluster/log.ts";
 import { NodeError } from "./cluster/node-error.ts";
 import type { NodeOptions } from "./cluster/options.ts";
+import { checkColyseus } from "./colyseus/colyseus-version.ts";
 import { creatorId, Matchmaking } from "./colyseus/matchmaking.ts";
 import { NodeCounts } from "./colyseus/node-counts.ts";
 import { endPlainRooms } from "./colyseus/plain-rooms.ts";
@@ -32,6 +33,7 @@ export class Testudo {
   constructor(options: NodeOptions) {
     requirePreload();
     this.log = makeLog({ node: options.id, level: options.logLevel });
+    checkColyseus((fields, message) => this.log.warn(fields, message));
     const fail = failHard({ node: options.id, log: this.log });
     this.roomNode = new RoomNode({ options, log: this.log, fail });
     const { roomNode } = this;

@@ -19,6 +19,12 @@ import {
 import { $changes, Encoder, schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import {
+  checkColyseus,
+  installedVersion,
+  stockMethods,
+  testedVersion,
+} from "../../server/colyseus/colyseus-version.ts";
 import { partsOf } from "../../server/colyseus/room-parts.ts";
 import { TESTUDO_CODE } from "../../shared/wrapper-protocol.ts";
 import { defineTestRoom } from "./machine-harness.ts";
@@ -47,7 +53,8 @@ test("[Y24] the versions that the seam was made for are the ones that are instal
     string,
     Record<string, string>
   >;
-  assert.is(version("@colyseus/core"), "0.18.17");
+  assert.is(version("@colyseus/core"), testedVersion);
+  assert.is(installedVersion(), testedVersion);
   assert.is(version("@colyseus/core"), manifest["devDependencies"]?.["@colyseus/core"]);
   assert.is(version("@colyseus/schema"), manifest["dependencies"]?.["@colyseus/schema"]);
   assert.is(version("@colyseus/ws-transport"), manifest["dependencies"]?.["@colyseus/ws-transport"]);
@@ -60,6 +67,24 @@ test("[Y24] the versions that the seam was made for are the ones that are instal
   }
 });
 
+test("[Y24] a version that lacks what the seam needs is refused at the start, and one that nobody has tried is told of", () => {
+  const told: unknown[] = [];
+  const warn = (fields: object, message: string) => told.push(fields, message);
+  checkColyseus(warn);
+  assert.equal(told, []);
+  checkColyseus(warn, { version: "0.18.99" });
+  assert.equal(told, [
+    { installed: "0.18.99", tested: testedVersion },
+    `nobody has tried @colyseus/core 0.18.99: install @colyseus/core ${testedVersion}, with which Testudo was tried`,
+  ]);
+  const methods = Object.create(Room.prototype) as object;
+  Object.defineProperty(methods, "_onJoin", { value: undefined });
+  assert.throws(
+    () => checkColyseus(warn, { version: "0.19.0", methods }),
+    /^@colyseus\/core 0\.19\.0 has no Room\._onJoin: install @colyseus\/core 0\.18\.17/,
+  );
+});
+
 test("[Y24] the stock Room has what the seam reaches for, in the form that it expects", async () => {
   const scene = new Scene(["A"]);
   await scene.create("pact");
@@ -68,42 +93,7 @@ test("[Y24] the stock Room has what the seam reaches for, in the form that it ex
   await scene.join("kept");
   await scene.drop("kept");
   const parts = partsOf(scene.room());
-  for (const method of [
-    "_reserveSeat",
-    "_reserveMultipleSeats",
-    "_onJoin",
-    "_onMessage",
-    "_onLeave",
-    "__init",
-    "allowReconnection",
-    "checkReconnectionToken",
-    "hasReservedSeat",
-    "resetAutoDisposeTimeout",
-    "sendFullState",
-    "setSerializer",
-    "onBeforeShutdown",
-    "broadcast",
-    "broadcastBytes",
-    "broadcastPatch",
-    "lock",
-    "unlock",
-    "setMetadata",
-    "setPrivate",
-    "setMatchmaking",
-    "setState",
-    "disconnect",
-    "kickClient",
-    "onMessage",
-    "onMessageBytes",
-    "setTimestep",
-    "setSimulationInterval",
-    "setFixedTimestep",
-    "allowRewindState",
-    "defineInput",
-    "broadcastMessageType",
-    "_flushPendingClientFrames",
-    "_flushAfterPatchBroadcasts",
-  ]) {
+  for (const method of stockMethods) {
     assert.type((Room.prototype as unknown as Record<string, unknown>)[method], "function", method);
   }
   assert.equal(parts._reservedSeats["reserved"], [{ a: 1 }, { b: 2 }, false, false]);
