@@ -5,7 +5,8 @@ import { Client, CloseCode, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
-import { Cluster, type End, NodeProcess, sleep, unhurried } from "./cluster.ts";
+import { type Cluster, type End, NodeProcess, sleep, unhurried } from "./cluster.ts";
+import { shareCluster } from "./shared-cluster.ts";
 
 const test = suite("bad input");
 
@@ -27,40 +28,28 @@ const magic = "TSTD";
 let cluster: Cluster;
 const others: NodeProcess[] = [];
 
-test.before(async () => {
-  cluster = await Cluster.plan({ main: "test/e2e/rooms-main.ts", args: unhurried });
-  cluster.launchAll();
-  await cluster.ready().catch((error: unknown) => {
-    // uvu itself says nothing of a failure here.
-    process.stderr.write(`${String(error)}\n${cluster.tail()}\n`);
-    throw error;
-  });
+const shown = shareCluster(test, { main: "test/e2e/rooms-main.ts", args: unhurried }, (shared) => {
+  cluster = shared;
 });
 
 test.after(async () => {
   await Promise.all(others.map((process) => process.end("SIGKILL")));
-  await cluster.end();
 });
 
 /** What the nodes have to stand: afterwards they live, and an honest player's room has lost nothing. */
 function bad(name: string, run: () => Promise<void>): void {
-  test(name, async () => {
+  shown(name, async () => {
     assert.equal(
       cluster.ids.filter((id) => cluster.process(id).isOver),
       [],
       "all nodes live",
     );
-    try {
-      const honest = await create();
-      assert.is(await honest.request("add", { by: 3 }), 3);
-      await run();
-      await cluster.ready();
-      assert.is(await honest.request("add", { by: 4 }), 7);
-      await honest.leave();
-    } catch (error) {
-      process.stderr.write(`\n==== ${name}\n${cluster.tail()}\n`);
-      throw error;
-    }
+    const honest = await create();
+    assert.is(await honest.request("add", { by: 3 }), 3);
+    await run();
+    await cluster.ready();
+    assert.is(await honest.request("add", { by: 4 }), 7);
+    await honest.leave();
     assert.equal(
       cluster.ids.filter((id) => cluster.process(id).isOver),
       [],

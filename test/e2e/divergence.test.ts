@@ -3,7 +3,8 @@ import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { runCli } from "../../server/admin/cli/testudo-cli.ts";
-import { Cluster, unhurried } from "./cluster.ts";
+import { type Cluster, unhurried } from "./cluster.ts";
+import { shareCluster } from "./shared-cluster.ts";
 
 const test = suite("replicas that differ");
 
@@ -15,16 +16,8 @@ interface Seen {
 
 let cluster: Cluster;
 
-test.before(async () => {
-  cluster = await Cluster.plan({ main: "test/e2e/rooms-main.ts", args: unhurried });
-  cluster.launchAll();
-  await cluster.ready().catch((error: unknown) => {
-    process.stderr.write(`${String(error)}\n${cluster.tail()}\n`);
-    throw error;
-  });
-});
-test.after(async () => {
-  await cluster.end();
+const shown = shareCluster(test, { main: "test/e2e/rooms-main.ts", args: unhurried }, (shared) => {
+  cluster = shared;
 });
 
 function watched(room: Room): Seen {
@@ -75,68 +68,74 @@ async function goesOn(roomId: string): Promise<number> {
   return last;
 }
 
-test("[V13] a replica that differs is found, named, put right and counted; its players are sent on, the others play on", async () => {
-  const { roomId, players } = await withPlayers();
-  assert.is(await add(players, "n3"), 1);
-  await corrupt("n2", roomId);
-  const { newest } = await cluster.until("n2's replica is found and put right", async () => {
-    const divergences = await countOf("n2");
-    return divergences?.healed === 1 ? divergences : null;
-  });
-  assert.is(newest.length, 1);
-  assert.is(newest[0]?.roomId, roomId);
-  assert.match(newest[0]?.firstDifference ?? "", /^room\.curses/);
-  assert.is.not(newest[0]?.ownHash, newest[0]?.hash);
-  assert.is(players.get("n2")?.closed, 4010);
-  for (const id of ["n1", "n3"]) {
-    assert.is(players.get(id)?.closed, null);
-    assert.is((await countOf(id))?.count, 0, id);
-  }
-  assert.is(await add(players, "n1"), 2);
-  await goesOn(roomId);
-  assert.equal([(await countOf("n2"))?.count, (await countOf("n2"))?.healed], [1, 1]);
-});
-
-test("[V13] without a majority the room stands still, and goes on as its operator says, with all that was acknowledged", async () => {
-  const { roomId, players } = await withPlayers();
-  for (const [at, id] of cluster.ids.entries()) assert.is(await add(players, id), at + 1);
-  for (const id of ["n2", "n3"]) await corrupt(id, roomId);
-  await cluster.until("it stands still everywhere", async () => {
-    const rooms = await Promise.all(cluster.ids.map((id) => cluster.room(id, roomId)));
-    return rooms.every((room) => room?.standing?.type === "frozen");
-  });
-  await cluster.until("every player has heard of it", async () =>
-    cluster.ids.every((id) => players.get(id)?.closed !== null),
-  );
-  for (const id of cluster.ids) assert.is(players.get(id)?.closed, 4010);
-  const secretFile = cluster.planOf("n1").args.find((arg) => arg.startsWith("--secret-file=")) ?? "";
-  const rooms = async (...args: string[]): Promise<string> => {
-    let out = "";
-    let err = "";
-    const write = (text: string) => {
-      out += text;
-    };
-    const tell = (line: string) => {
-      err += line;
-    };
-    const code = await runCli(["rooms", ...args, "--url", cluster.url("n1"), secretFile], {
-      ...{ write, tell },
-      cwd: "/",
+shown(
+  "[V13] a replica that differs is found, named, put right and counted; its players are sent on, the others play on",
+  async () => {
+    const { roomId, players } = await withPlayers();
+    assert.is(await add(players, "n3"), 1);
+    await corrupt("n2", roomId);
+    const { newest } = await cluster.until("n2's replica is found and put right", async () => {
+      const divergences = await countOf("n2");
+      return divergences?.healed === 1 ? divergences : null;
     });
-    assert.is(code, 0, err);
-    return out;
-  };
-  // On a busy machine n2 is healed before n3 is corrupted: then it has n1's hash, and n1's word, which is one word still.
-  assert.match(
-    await rooms("list"),
-    new RegExp(`${roomId} .*frozen: (n\\d(, n\\d)* \\(\\w+\\)( against )?){2,3}`),
-  );
-  assert.match(await rooms("thaw", roomId, "n1"), /goes on with what n1 has/);
-  await cluster.until("it goes on everywhere", async () => {
-    const all = await Promise.all(cluster.ids.map((id) => cluster.room(id, roomId)));
-    return all.every((room) => room?.standing === null);
-  });
-  assert.is(await goesOn(roomId), 6);
-});
+    assert.is(newest.length, 1);
+    assert.is(newest[0]?.roomId, roomId);
+    assert.match(newest[0]?.firstDifference ?? "", /^room\.curses/);
+    assert.is.not(newest[0]?.ownHash, newest[0]?.hash);
+    assert.is(players.get("n2")?.closed, 4010);
+    for (const id of ["n1", "n3"]) {
+      assert.is(players.get(id)?.closed, null);
+      assert.is((await countOf(id))?.count, 0, id);
+    }
+    assert.is(await add(players, "n1"), 2);
+    await goesOn(roomId);
+    assert.equal([(await countOf("n2"))?.count, (await countOf("n2"))?.healed], [1, 1]);
+  },
+);
+
+shown(
+  "[V13] without a majority the room stands still, and goes on as its operator says, with all that was acknowledged",
+  async () => {
+    const { roomId, players } = await withPlayers();
+    for (const [at, id] of cluster.ids.entries()) assert.is(await add(players, id), at + 1);
+    for (const id of ["n2", "n3"]) await corrupt(id, roomId);
+    await cluster.until("it stands still everywhere", async () => {
+      const rooms = await Promise.all(cluster.ids.map((id) => cluster.room(id, roomId)));
+      return rooms.every((room) => room?.standing?.type === "frozen");
+    });
+    await cluster.until("every player has heard of it", async () =>
+      cluster.ids.every((id) => players.get(id)?.closed !== null),
+    );
+    for (const id of cluster.ids) assert.is(players.get(id)?.closed, 4010);
+    const secretFile = cluster.planOf("n1").args.find((arg) => arg.startsWith("--secret-file=")) ?? "";
+    const rooms = async (...args: string[]): Promise<string> => {
+      let out = "";
+      let err = "";
+      const write = (text: string) => {
+        out += text;
+      };
+      const tell = (line: string) => {
+        err += line;
+      };
+      const code = await runCli(["rooms", ...args, "--url", cluster.url("n1"), secretFile], {
+        ...{ write, tell },
+        cwd: "/",
+      });
+      assert.is(code, 0, err);
+      return out;
+    };
+    // On a busy machine n2 is healed before n3 is corrupted: then it has n1's hash, and n1's word, which is one word still.
+    assert.match(
+      await rooms("list"),
+      new RegExp(`${roomId} .*frozen: (n\\d(, n\\d)* \\(\\w+\\)( against )?){2,3}`),
+    );
+    assert.match(await rooms("thaw", roomId, "n1"), /goes on with what n1 has/);
+    await cluster.until("it goes on everywhere", async () => {
+      const all = await Promise.all(cluster.ids.map((id) => cluster.room(id, roomId)));
+      return all.every((room) => room?.standing === null);
+    });
+    assert.is(await goesOn(roomId), 6);
+  },
+);
 
 test.run();

@@ -2,36 +2,17 @@
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Cluster, unhurried, until } from "./cluster.ts";
+import { type Cluster, unhurried, until } from "./cluster.ts";
+import { shareCluster } from "./shared-cluster.ts";
 
 /** Stock lobbies, queues and counts over replicated rooms, on three real nodes, with a kill in the middle. */
 const test = suite("lobby rooms");
 
 let cluster: Cluster;
 
-test.before(async () => {
-  cluster = await Cluster.plan({ main: "test/e2e/lobby-rooms-main.ts", args: unhurried });
-  cluster.launchAll();
-  await cluster.ready().catch((error: unknown) => {
-    process.stderr.write(`${String(error)}\n${cluster.tail()}\n`);
-    throw error;
-  });
+const feature = shareCluster(test, { main: "test/e2e/lobby-rooms-main.ts", args: unhurried }, (shared) => {
+  cluster = shared;
 });
-
-test.after(async () => {
-  await cluster.end();
-});
-
-function feature(name: string, run: () => Promise<void>): void {
-  test(name, async () => {
-    try {
-      await run();
-    } catch (error) {
-      process.stderr.write(`\n==== ${name}\n${cluster.tail()}\n`);
-      throw error;
-    }
-  });
-}
 
 function alone<T>(room: Room<unknown, T>): Room<unknown, T> {
   room.reconnection.enabled = false;

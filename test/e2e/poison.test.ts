@@ -2,7 +2,8 @@
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Cluster, sleep, unhurried } from "./cluster.ts";
+import { type Cluster, sleep, unhurried } from "./cluster.ts";
+import { shareCluster } from "./shared-cluster.ts";
 
 const test = suite("poison");
 
@@ -21,18 +22,8 @@ type Player = Room<unknown, { readonly ticks: number; readonly count: number }>;
 
 let cluster: Cluster;
 
-test.before(async () => {
-  cluster = await Cluster.plan({ main: "test/e2e/rooms-main.ts", args: unhurried });
-  cluster.launchAll();
-  await cluster.ready().catch((error: unknown) => {
-    // uvu itself says nothing of a failure here.
-    process.stderr.write(`${String(error)}\n${cluster.tail()}\n`);
-    throw error;
-  });
-});
-
-test.after(async () => {
-  await cluster.end();
+const shown = shareCluster(test, { main: "test/e2e/rooms-main.ts", args: unhurried }, (shared) => {
+  cluster = shared;
 });
 
 interface World {
@@ -55,7 +46,7 @@ async function act(id: string, name: string, roomId: string): Promise<Answer> {
 
 /** A room of its own with a player on each node; afterwards everything is as it should be, whatever was done. */
 function poison(name: string, run: (world: World) => Promise<void>): void {
-  test(name, async () => {
+  shown(name, async () => {
     // A node that an earlier test has brought down is not this one's.
     assert.equal(
       cluster.ids.filter((id) => cluster.process(id).isOver),
@@ -64,26 +55,21 @@ function poison(name: string, run: (world: World) => Promise<void>): void {
     );
     const pids = cluster.ids.map((id) => cluster.process(id).pid);
     const [first = "", ...others] = cluster.urls;
-    try {
-      const creator = (await new Client(first).create("poison")) as Player;
-      creator.reconnection.enabled = false;
-      const { roomId } = creator;
-      const players = [creator];
-      for (const url of others) players.push(await join(url, roomId));
-      // A join is answered where it was asked for, and a moment later in the other replicas.
-      await cluster.until("everybody has joined everywhere", async () =>
-        (await Promise.all(cluster.ids.map((id) => cluster.room(id, roomId)))).every(
-          (room) => room?.seats === players.length,
-        ),
-      );
-      await run({ roomId, players, act: (id, which) => act(id, which, roomId) });
-      await checkAlive(roomId);
-      await replicasAgree(roomId);
-      for (const player of players) if (player.connection.isOpen) await player.leave();
-    } catch (error) {
-      process.stderr.write(`\n==== ${name}\n${cluster.tail()}\n`);
-      throw error;
-    }
+    const creator = (await new Client(first).create("poison")) as Player;
+    creator.reconnection.enabled = false;
+    const { roomId } = creator;
+    const players = [creator];
+    for (const url of others) players.push(await join(url, roomId));
+    // A join is answered where it was asked for, and a moment later in the other replicas.
+    await cluster.until("everybody has joined everywhere", async () =>
+      (await Promise.all(cluster.ids.map((id) => cluster.room(id, roomId)))).every(
+        (room) => room?.seats === players.length,
+      ),
+    );
+    await run({ roomId, players, act: (id, which) => act(id, which, roomId) });
+    await checkAlive(roomId);
+    await replicasAgree(roomId);
+    for (const player of players) if (player.connection.isOpen) await player.leave();
     assert.equal(
       cluster.ids.map((id) => [cluster.process(id).pid, cluster.process(id).isOver]),
       pids.map((pid) => [pid, false]),

@@ -3,36 +3,17 @@ import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Client as WrapperClient } from "../../client/testudo-client.ts";
-import { Cluster, unhurried, until } from "./cluster.ts";
+import { type Cluster, unhurried, until } from "./cluster.ts";
+import { shareCluster } from "./shared-cluster.ts";
 
 /** What ordinary rooms use, on three real nodes, with stock clients on different ones and a kill between. */
 const test = suite("room features");
 
 let cluster: Cluster;
 
-test.before(async () => {
-  cluster = await Cluster.plan({ main: "test/e2e/feature-rooms-main.ts", args: unhurried });
-  cluster.launchAll();
-  await cluster.ready().catch((error: unknown) => {
-    process.stderr.write(`${String(error)}\n${cluster.tail()}\n`);
-    throw error;
-  });
+const feature = shareCluster(test, { main: "test/e2e/feature-rooms-main.ts", args: unhurried }, (shared) => {
+  cluster = shared;
 });
-
-test.after(async () => {
-  await cluster.end();
-});
-
-function feature(name: string, run: () => Promise<void>): void {
-  test(name, async () => {
-    try {
-      await run();
-    } catch (error) {
-      process.stderr.write(`\n==== ${name}\n${cluster.tail()}\n`);
-      throw error;
-    }
-  });
-}
 
 function clientOf(id: string, token = ""): Client {
   const client = new Client(cluster.url(id));

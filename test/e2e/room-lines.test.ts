@@ -2,7 +2,8 @@
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Cluster, sleep, unhurried, until } from "./cluster.ts";
+import { type Cluster, sleep, unhurried, until } from "./cluster.ts";
+import { shareCluster } from "./shared-cluster.ts";
 
 /**
  * What games do in their rooms, a room for each, on three real nodes with stock clients on different ones: all of them begin, the
@@ -24,18 +25,16 @@ interface Players {
 const lines: { readonly roomName: string; readonly begin: (players: Players) => Promise<After> }[] = [];
 const begun = new Map<string, Promise<{ players: Players; after: After }>>();
 let cluster: Cluster;
+const shown = shareCluster(test, { main: "test/e2e/room-lines-main.ts", args: unhurried }, (shared) => {
+  cluster = shared;
+});
 
 /** @param begin what happens before the kill; it gives what happens after it */
 function line(name: string, roomName: string, begin: (players: Players) => Promise<After>): void {
   lines.push({ roomName, begin });
-  test(name, async () => {
-    try {
-      const { after } = (await begun.get(roomName)) as { after: After };
-      await after();
-    } catch (error) {
-      process.stderr.write(`\n==== ${name}\n${cluster.tail()}\n`);
-      throw error;
-    }
+  shown(name, async () => {
+    const { after } = (await begun.get(roomName)) as { after: After };
+    await after();
   });
 }
 
@@ -59,9 +58,6 @@ async function refused(asked: Promise<unknown>): Promise<string> {
 }
 
 test.before(async () => {
-  cluster = await Cluster.plan({ main: "test/e2e/room-lines-main.ts", args: unhurried });
-  cluster.launchAll();
-  await cluster.ready();
   for (const { roomName, begin } of lines) {
     const players = await enter(roomName);
     const beginning = begin(players).then((after) => ({ players, after }));
@@ -79,10 +75,6 @@ test.before(async () => {
       () => {},
     );
   }
-});
-
-test.after(async () => {
-  await cluster.end();
 });
 
 line("[Y78] clock timers, loops over clients, broadcasts, auth and userData", "ordinary", async (players) => {
@@ -286,7 +278,7 @@ for (const [roomName, what] of [
   });
 }
 
-test("[Y78] the node that comes back has every room as the others have it", async () => {
+shown("[Y78] the node that comes back has every room as the others have it", async () => {
   cluster.launch("n1");
   await cluster.ready();
   for (const { roomName } of lines) {
