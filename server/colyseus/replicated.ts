@@ -2,6 +2,7 @@ import {
   type AuthContext,
   type Client,
   ClientState,
+  type DefineInputOptions,
   type FixedTimestepCallback,
   type Room,
 } from "@colyseus/core";
@@ -11,6 +12,7 @@ import { attachSocket } from "./attach-socket.ts";
 import { checkRoomClass } from "./check-room-class.ts";
 import { ownClock, patchClock, unwrapClock } from "./clock-patch.ts";
 import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
+import { advertiseSteps, defineInputs, type InputClass, inputsOf } from "./input-definition.ts";
 import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
@@ -122,6 +124,7 @@ const changing = [
 const registering = [
   "onMessage",
   "onMessageBytes",
+  "defineInput",
   "setTimestep",
   "setFixedTimestep",
   "setSimulationInterval",
@@ -133,7 +136,6 @@ const tickRateDefault = 60;
 
 const notSupported: Record<string, string> = {
   allowRewindState: "lag compensation is not replicated yet",
-  defineInput: "use messages",
 };
 
 function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass): void {
@@ -361,13 +363,17 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
         ? stock["setTimestep"]?.call(this, guarded)
         : stock["setTimestep"]?.call(this, guarded, delayMs);
     },
+    defineInput(this: Room, type: InputClass, options?: DefineInputOptions) {
+      return defineInputs(this, { type, options }, () => stock["defineInput"]?.call(this, type, options));
+    },
     setFixedTimestep(
       this: Room,
       step: FixedTimestepCallback,
       tickRate = tickRateDefault,
-      { subSteps = 1 }: { subSteps?: number } = {},
+      { subSteps = inputsOf(this)?.options.subSteps ?? 1 }: { subSteps?: number } = {},
     ) {
       const advance = beginFixedSteps(this, step, { tickRate, subSteps });
+      advertiseSteps(this, { tickRate, subSteps });
       return stock["setTimestep"]?.call(this, advance, 1000 / tickRate);
     },
   };

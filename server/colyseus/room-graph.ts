@@ -7,6 +7,14 @@ import type { Seat } from "../session/seat.ts";
 import { type DelayedOrigin, originOf } from "./clock-patch.ts";
 import { type FixedSteps, fixedStepsOf } from "./fixed-timestep.ts";
 import { LoggedClient } from "./logged-client.ts";
+import {
+  type InputsPart,
+  inputClasses,
+  inputReferences,
+  inputsName,
+  inputsNamed,
+  inputsPart,
+} from "./room-inputs.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import { pluginFields, pluginsOf } from "./room-plugins.ts";
 import type { Seam } from "./seam.ts";
@@ -54,7 +62,7 @@ export interface SavedDelayed {
 }
 
 /** A room's checkpoint, before it is bytes: everything that room code can see or that the stock room remembers. */
-export interface RoomGraph extends Record<string, unknown> {
+export interface RoomGraph extends Record<string, unknown>, InputsPart {
   readonly fields: Record<string, unknown>;
   /** By the plugin's key. */
   readonly plugins: Record<string, Record<string, unknown>>;
@@ -103,8 +111,6 @@ const stockFields = new Set<string>([
     "messages",
     "plugins",
     "presence",
-    "inputs",
-    "input",
   ],
 ]);
 /** The listing's fields that are this node's own. */
@@ -211,6 +217,7 @@ export function graphOf(
       ),
     ],
     past: past.map(pastClient),
+    ...inputsPart(room, [...parts.clients, ...kept.values()], past),
   };
 }
 
@@ -229,7 +236,7 @@ class References extends Map<object, string> {
     if (name !== undefined) return name;
     // A clock timer that has fired or was cleared, and that a field still holds, is no more than that: it does nothing.
     if (object instanceof Delayed && !object.active) return spentName;
-    if (!(object instanceof LoggedClient)) return undefined;
+    if (!(object instanceof LoggedClient)) return inputsName(object, (client) => this.get(client));
     this.addPast(object);
     return super.get(object);
   }
@@ -265,6 +272,7 @@ export function graphOptions(
     [parts.clients, "clients"],
     ...[...pluginsOf(room)].map(([key, plugin]): [object, string] => [plugin, `plugin:${key}`]),
     ...[...clients].map((client): [object, string] => [client, `client:${client.sessionId}`]),
+    ...inputReferences(room),
   ]);
   activeDelayed(parts).forEach((delayed, at) => {
     references.set(delayed, `delayed:${at}`);
@@ -272,10 +280,10 @@ export function graphOptions(
   for (const client of past) references.addPast(client);
   const named = new Map<string, object>([...references].map(([object, name]) => [name, object]));
   return {
-    classes: [...(seam.options.classes ?? [])],
+    classes: [...(seam.options.classes ?? []), ...inputClasses(room)],
     stateClasses: parts.state === undefined ? [] : [parts.state.constructor as never],
     references,
-    resolve: (name) => (name === spentName ? spentDelayed() : named.get(name)),
+    resolve: (name) => (name === spentName ? spentDelayed() : inputsNamed(name, (inner) => named.get(inner))),
     rootName: "room",
     past: references.past,
   };

@@ -1,7 +1,7 @@
 // test-run: seconds=60 node=--import=./server/colyseus/register.ts
 import net from "node:net";
 import { type Client, type Delayed, LobbyRoom, QueueRoom, RelayRoom, Room } from "@colyseus/core";
-import { StateView, schema, t } from "@colyseus/schema";
+import { StateView } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { isReplicated, replicated } from "../../server/colyseus/replicated.ts";
@@ -10,15 +10,8 @@ import { SessionError } from "../../server/session/session-error.ts";
 import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
-const Box = schema({ n: t.number() }, "Box");
-
 class PlainRoom extends Room {}
 
-class InputRoom extends Room {
-  override onCreate() {
-    this.defineInput(Box as never);
-  }
-}
 class RewindRoom extends Room {
   override onCreate() {
     this.allowRewindState({} as never);
@@ -35,7 +28,6 @@ class PresenceRoom extends Room {
   }
 }
 const unsupported: [string, new () => Room, RegExp][] = [
-  ["defineInput()", InputRoom, /InputRoom .*defineInput\(\).*Use messages/],
   ["allowRewindState()", RewindRoom, /RewindRoom .*allowRewindState\(\)/],
   ["StateView", ViewRoom, /ViewRoom .*StateView/],
   ["this.presence", PresenceRoom, /PresenceRoom .*this\.presence.*room\.propose/],
