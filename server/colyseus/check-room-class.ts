@@ -73,7 +73,6 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
   const source = sourceOf(roomClass);
   checkCacheHooks(roomClass);
   const unsupported: [RegExp, string, string][] = [
-    [/\bthis\s*\.\s*allowRewindState\s*\(/, "it uses allowRewindState()", "Leave it a plain room."],
     [/\bnew\s+StateView\s*\(/, "it uses StateView", "Leave it a plain room."],
     [
       /\bthis\s*\.\s*presence\s*\./,

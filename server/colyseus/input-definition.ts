@@ -22,10 +22,15 @@ export interface InputController {
   decodeUnreliable(client: LoggedClient, frame: Buffer, modifiers: number): void;
 }
 
+interface TimelineRoom {
+  _timelineMode(): { readonly snapshot?: boolean; readonly reckon?: boolean } | undefined;
+}
+
 export type InputClass = new () => Schema;
 
 const timed = 0x80;
-const anchorBytes = 4;
+/** What the stamps of a ring begin with: the instant itself, then how far behind it others are shown. */
+const seriesAnchorBytes = [4, 2];
 
 export function inputsOf(room: Room): InputController | undefined {
   return (room as unknown as { readonly _inputController?: InputController })._inputController;
@@ -58,7 +63,7 @@ export function defineInputs(
   const api = stock();
   const controller = inputsOf(room);
   if (controller === undefined) throw new Error("the stock room keeps its inputs somewhere else");
-  guard(controller);
+  guard(room, controller);
   return api;
 }
 
@@ -94,7 +99,7 @@ function checkBuffer(room: string, size: number | undefined): void {
 }
 
 /** Once a room: `defineInput` may be called again, for a class and for one that extends it. */
-function guard(controller: InputController): void {
+function guard(room: Room, controller: InputController): void {
   if (Object.hasOwn(controller, "allocate")) return;
   const { allocate, decodeUnreliable } = controller;
   controller.allocate = (client) => {
@@ -103,7 +108,9 @@ function guard(controller: InputController): void {
     if (accessor !== undefined) owners.set(accessor, client);
   };
   controller.decodeUnreliable = (client, frame, modifiers) => {
-    if (isRing(frame, (modifiers & timed) !== 0)) decodeUnreliable.call(controller, client, frame, modifiers);
+    const { snapshot, reckon } = (room as unknown as TimelineRoom)._timelineMode() ?? {};
+    const stampSeries = (modifiers & timed) === 0 ? 0 : snapshot === true && reckon === true ? 2 : 1;
+    if (isRing(frame, stampSeries)) decodeUnreliable.call(controller, client, frame, modifiers);
   };
 }
 
@@ -111,13 +118,15 @@ function guard(controller: InputController): void {
  * False for a ring that the stock decoder would not come back from: it goes back by a length that is negative, and makes
  * as many stamps as it is told. One such frame would end every node.
  */
-function isRing(frame: Buffer, isStamped: boolean): boolean {
+function isRing(frame: Buffer, stampSeries: 0 | 1 | 2): boolean {
   const at = { offset: 1 };
-  if (isStamped) {
+  if (stampSeries > 0) {
     const stamps = decode.number(frame, at);
     if (!(stamps >= 1 && stamps <= frame.length)) return false;
-    at.offset += anchorBytes;
-    for (let stamp = 1; stamp < stamps; stamp++) decode.number(frame, at);
+    for (const anchorBytes of seriesAnchorBytes.slice(0, stampSeries)) {
+      at.offset += anchorBytes;
+      for (let stamp = 1; stamp < stamps; stamp++) decode.number(frame, at);
+    }
   }
   decode.number(frame, at);
   while (at.offset < frame.length) {

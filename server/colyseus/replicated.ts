@@ -4,6 +4,7 @@ import {
   ClientState,
   type DefineInputOptions,
   type FixedTimestepCallback,
+  type RewindOptions,
   type Room,
 } from "@colyseus/core";
 import { currentWorld, outsideWorld } from "../session/sandbox.ts";
@@ -19,6 +20,7 @@ import { guardMutations } from "./mutation-guard.ts";
 import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
 import { partsOf } from "./room-parts.ts";
 import { installPlugins } from "./room-plugins.ts";
+import { allowRewind, patchHistories } from "./room-rewind.ts";
 import { type ReplicatedOptions, type Seam, seamOfRoom, takeSeam } from "./seam.ts";
 import { WatchedReconnection } from "./watched-reconnection.ts";
 
@@ -67,6 +69,7 @@ export function replicated<Base extends RoomClass>(
 ): Base & Proposing {
   checkRoomClass(base, options);
   patchClock();
+  patchHistories();
   guardMutations();
 
   const Replicated = class extends base {
@@ -125,6 +128,7 @@ const registering = [
   "onMessage",
   "onMessageBytes",
   "defineInput",
+  "allowRewindState",
   "setTimestep",
   "setFixedTimestep",
   "setSimulationInterval",
@@ -134,10 +138,6 @@ const registering = [
 /** The stock room's own. */
 const tickRateDefault = 60;
 
-const notSupported: Record<string, string> = {
-  allowRewindState: "lag compensation is not replicated yet",
-};
-
 function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass): void {
   const stock = base.prototype as unknown as Record<string, Callback>;
   for (const name of changing) {
@@ -145,14 +145,6 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
       if (applying(this) === null)
         throw outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
       return stock[name]?.apply(this, args);
-    };
-  }
-  for (const [name, remedy] of Object.entries(notSupported)) {
-    prototype[name] = () => {
-      throw new SessionError(
-        "NOT_SUPPORTED",
-        `${base.name} uses ${name}(), which a replicated room does not support yet: ${remedy}`,
-      );
     };
   }
   Object.assign(prototype, matchmakingMethods(stock), connectionMethods(stock), codeMethods(stock));
@@ -365,6 +357,9 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
     },
     defineInput(this: Room, type: InputClass, options?: DefineInputOptions) {
       return defineInputs(this, { type, options }, () => stock["defineInput"]?.call(this, type, options));
+    },
+    allowRewindState(this: Room, options?: RewindOptions) {
+      return allowRewind(this, options, () => stock["allowRewindState"]?.call(this, options));
     },
     setFixedTimestep(
       this: Room,

@@ -20,6 +20,7 @@ import {
 import { allocateInputs, restoreInputs } from "./room-inputs.ts";
 import type { RoomParts } from "./room-parts.ts";
 import { restorePlugins } from "./room-plugins.ts";
+import { restoreRewind } from "./room-rewind.ts";
 import type { Seam } from "./seam.ts";
 
 interface Restoration {
@@ -79,6 +80,7 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
   }
   await layOver(restoration, graph);
   restoreInputs(restoration.room, graph, { clients: [...clients.values()], past });
+  restoreRewind(restoration.room, graph);
   await restoreCached(restoration.room, graph);
   // What onRestoreRoom may have begun besides is not the saved room's.
   parts.clock.delayed = [...delayed];

@@ -17,6 +17,8 @@ export const sessionLimits = Object.freeze({
   inputBytesBeforeAttachMax: 64 * 1024,
   /** Inputs of a client that wait for the room to take them (`bufferMaxSize`). */
   inputsBufferedMax: 1_024,
+  /** How far a room may look back for lag compensation (`maxRewindMs`). */
+  rewindMsMax: 5_000,
   /** Reconnection tokens of a seat that are good besides its newest: more attempts than that are not on their way. */
   tokensKeptMax: 16,
   /** Replies kept for a wrapper client that may ask again: to all that it may have asked. */

@@ -12,11 +12,6 @@ import { Scene } from "./scene.ts";
 
 class PlainRoom extends Room {}
 
-class RewindRoom extends Room {
-  override onCreate() {
-    this.allowRewindState({} as never);
-  }
-}
 class ViewRoom extends Room {
   override onJoin(client: Client) {
     client.view = new StateView();
@@ -28,7 +23,6 @@ class PresenceRoom extends Room {
   }
 }
 const unsupported: [string, new () => Room, RegExp][] = [
-  ["allowRewindState()", RewindRoom, /RewindRoom .*allowRewindState\(\)/],
   ["StateView", ViewRoom, /ViewRoom .*StateView/],
   ["this.presence", PresenceRoom, /PresenceRoom .*this\.presence.*room\.propose/],
   ["LobbyRoom", class MyLobby extends LobbyRoom {}, /MyLobby .*LobbyRoom/],
@@ -56,19 +50,9 @@ test("[Y20] an unknown option is refused with the known ones", () => {
   );
 });
 
-test("[Y20] what a base class does is refused with the class; what is hidden better, when the room is made", async () => {
-  class HidingRoom extends RewindRoom {}
-  assert.throws(() => replicated(HidingRoom), /HidingRoom .*allowRewindState\(\)/);
-  class CunningRoom extends Room {
-    override onCreate() {
-      const { allowRewindState: rewind } = this;
-      rewind.call(this, {} as never);
-    }
-  }
-  await defineTestRoom("cunning", CunningRoom);
-  const refused = (await new Scene(["A"]).create("cunning")) as { refused: string; message: string };
-  assert.is(refused.refused, "ROOM_CREATE_FAILED");
-  assert.match(refused.message, "allowRewindState()");
+test("[Y20] what a base class does is refused with the class", () => {
+  class HidingRoom extends PresenceRoom {}
+  assert.throws(() => replicated(HidingRoom), /HidingRoom .*this\.presence/);
 });
 
 test("[Y20] a replicated class keeps its name, its statics and its kind; nobody makes one by hand", () => {
