@@ -11,20 +11,32 @@ const inputCodes: readonly number[] = [Protocol.ROOM_INPUT_RELIABLE, Protocol.RO
 export class EarlyFrames {
   readonly all: Uint8Array[] = [];
   #messages = 0;
+  #inputs = 0;
   #inputBytes = 0;
 
   /** Null: it was kept. Else what there is too much of. */
   add(frame: Uint8Array): string | null {
-    const { framesBeforeAttachMax, inputsBeforeAttachMax, inputBytesBeforeAttachMax } = sessionLimits;
-    if (inputCodes.includes((frame[0] ?? 0) & codeMask)) {
-      this.#inputBytes += frame.length;
-      if (this.all.length - this.#messages >= inputsBeforeAttachMax)
-        return `more than ${inputsBeforeAttachMax} inputs before the join was answered`;
-      if (this.#inputBytes > inputBytesBeforeAttachMax)
-        return `more than ${inputBytesBeforeAttachMax} bytes of inputs before the join was answered`;
-    } else if (++this.#messages > framesBeforeAttachMax)
-      return `more than ${framesBeforeAttachMax} messages before the join was answered`;
+    const isInput = inputCodes.includes((frame[0] ?? 0) & codeMask);
+    const tooMuch = isInput ? this.#addInput(frame.length) : this.#addMessage();
+    if (tooMuch !== null) return `more than ${tooMuch} before the join was answered`;
     this.all.push(new Uint8Array(frame));
+    return null;
+  }
+
+  #addInput(bytes: number): string | null {
+    const { inputsBeforeAttachMax, inputBytesBeforeAttachMax } = sessionLimits;
+    if (this.#inputs >= inputsBeforeAttachMax) return `${inputsBeforeAttachMax} inputs`;
+    if (this.#inputBytes + bytes > inputBytesBeforeAttachMax)
+      return `${inputBytesBeforeAttachMax} bytes of inputs`;
+    this.#inputs++;
+    this.#inputBytes += bytes;
+    return null;
+  }
+
+  #addMessage(): string | null {
+    const { framesBeforeAttachMax } = sessionLimits;
+    if (this.#messages >= framesBeforeAttachMax) return `${framesBeforeAttachMax} messages`;
+    this.#messages++;
     return null;
   }
 }

@@ -12,10 +12,11 @@ import {
   LocalDriver,
   matchMaker,
   Protocol,
+  type RewindView,
   Room,
   SchemaSerializer,
 } from "@colyseus/core";
-import { $changes, Encoder, schema, t } from "@colyseus/schema";
+import { $changes, Encoder, Schema, schema, t } from "@colyseus/schema";
 import { InputDecoder } from "@colyseus/schema/input";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -266,6 +267,41 @@ test("[Y24] inputs are kept where the seam saves them from", () => {
       ...["_maxSize", "_roomIdle", "_seqField"],
     ].sort(),
   );
+});
+
+test("[Y24] lag compensation is kept where the seam saves it from", () => {
+  const Place = schema({ x: t.number() }, "Place");
+  const place = new Place({ x: 1 });
+  class RewindingRoom extends Room {
+    rewind = this.allowRewindState();
+  }
+  const room = new RewindingRoom();
+  const rewind = room.rewind as unknown as Record<string, unknown> & { groups: object[]; _view: object };
+  room.rewind.attach(place, { fields: ["x"] }).record(5, 20);
+  assert.equal([rewind["_sampleIntervalMs"], rewind["_lastRecordedAt"]], [20, 5]);
+  assert.equal(Object.keys(rewind._view), ["_time", "_reckonTime"]);
+  assert.is(room.rewind.at(5), rewind._view as RewindView);
+  assert.is((rewind._view as { rewind?: unknown }).rewind, rewind);
+  assert.equal(Object.keys(rewind.groups[0] ?? {}), [
+    "entities",
+    "fields",
+    "resolvedByCtor",
+    "maxRewindMs",
+    "interpolate",
+    "reckoned",
+    "groupId",
+  ]);
+  assert.equal((room as unknown as { _timelineMode(): unknown })._timelineMode(), {
+    ...{ reckon: false, snapshot: true },
+  });
+  const key = Object.getOwnPropertySymbols(Schema.prototype).find(
+    ({ description }) => description === "rewind.history",
+  );
+  assert.not.ok(Object.getOwnPropertySymbols(place).includes(key as symbol), "it is beside the entity");
+  const [history] = (place as unknown as Record<symbol, object[]>)[key as symbol] ?? [];
+  assert.equal(Object.keys(history ?? {}).sort(), [
+    ...["cap", "cols", "count", "fieldIdx", "fields", "groupId", "head", "reckoned", "step", "t"],
+  ]);
 });
 
 test("[Y24] Node has the drain that entries are ended with", () => {

@@ -12,6 +12,9 @@ const CarState = schema(
     inputs: t.number().default(0),
     last: t.number().default(0),
     repeated: t.number().default(0),
+    /** When it saw the others, and where the first of them was then. */
+    seenAt: t.number().default(0),
+    seenX: t.float64().default(0),
   },
   "CarState",
 );
@@ -22,6 +25,7 @@ class RacerRoom extends Room<{ state: InstanceType<typeof Race>; input: Instance
   override inputs = this.defineInput(Stick, { sanitize: { thrust: [-4, 4] } });
 
   override onCreate(): void {
+    const rewind = this.allowRewindState({ maxRewindMs: 500 }).attachAll(this.state.cars, { fields: ["x"] });
     this.setFixedTimestep(
       (context) => {
         for (const [sessionId, car] of this.state.cars) {
@@ -30,6 +34,10 @@ class RacerRoom extends Room<{ state: InstanceType<typeof Race>; input: Instance
             car.inputs++;
             if (input.number <= car.last) car.repeated++;
             car.last = input.number;
+            const seen = rewind.lastSeenBy(sessionId);
+            const [first] = this.state.cars.values();
+            car.seenAt = seen.time;
+            if (first !== undefined) car.seenX = seen.value(first, "x");
           }
         }
       },
