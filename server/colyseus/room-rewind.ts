@@ -1,5 +1,6 @@
 import { Rewind, type RewindOptions, type Room } from "@colyseus/core";
 import { Schema, schema, t } from "@colyseus/schema";
+import { GraphError } from "../session/graph/graph-error.ts";
 import { sessionLimits } from "../session/limits.ts";
 import { SessionError } from "../session/session-error.ts";
 import { seamOfRoom } from "./seam.ts";
@@ -133,9 +134,17 @@ export function rewoundEntities(room: Room): readonly object[] {
   return [...new Set(groups.flatMap(({ entities }) => [...entities()].filter(hasHistory)))];
 }
 
+/** @throws GraphError GRAPH_UNSAVABLE, for histories that are no part of it */
 export function rewindPart(room: Room, entities: readonly object[]): RewindPart {
   const book = books.get(room);
-  if (book === undefined) return {};
+  if (book === undefined) {
+    if (entities.length === 0) return {};
+    const { name } = room.constructor;
+    throw new GraphError(
+      "GRAPH_UNSAVABLE",
+      `${name} looks back with a Rewind of its own making, which nobody can see and save: use this.allowRewindState()`,
+    );
+  }
   const { _sampleIntervalMs, _lastRecordedAt, _view } = book.rewind;
   return {
     rewind: {

@@ -63,6 +63,28 @@ test("[Y79] an input that the stock SDK sends is taken once by every replica, wi
   await same(scene);
 });
 
+test("[Y79] the room's steps are what clients predict with, whoever of the two says so", async () => {
+  for (const [name, begin, advertised] of [
+    ["both", (room: Room) => room.setFixedTimestep(() => {}, 30, { subSteps: 5 }), [30, 5]],
+    ["input's", (room: Room) => room.setFixedTimestep(() => {}, 30), [30, 3]],
+    ["measured", (room: Room) => room.setTimestep(() => {}, 40), [25, 3]],
+    ["none", () => {}, [undefined, 3]],
+  ] as const) {
+    class SteppingRoom extends Room {
+      override inputs = this.defineInput(Stick, { subSteps: 3 });
+      override onCreate() {
+        begin(this);
+      }
+    }
+    await defineTestRoom(name, SteppingRoom);
+    const { pilot, room } = await began(name);
+    const stick = pilot.stick();
+    assert.equal([stick.tickRate, stick.subSteps], advertised, name);
+    const { tickRate, subSteps } = room().inputs;
+    assert.equal([tickRate, subSteps], advertised, name);
+  }
+});
+
 test("[Y79] a frame that comes again, or out of order, is not taken a second time", async () => {
   const { scene, pilot, room } = await began("racer", "next");
   pilot.press({ thrust: 1 });

@@ -1,5 +1,5 @@
 // test-run: seconds=200 node=--import=./server/colyseus/register.ts
-import { type Client, type Rewind, RewindView, Room } from "@colyseus/core";
+import { type Client, Rewind, RewindView, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import type { RoomClock } from "@colyseus/sdk";
 import { test } from "uvu";
@@ -211,14 +211,23 @@ test("[Y82] what a restored room would not look back at is refused, by name and 
   for (const [name, act, words] of [
     [
       "wide",
-      (room: Room) => room.allowRewindState({ maxRewindMs: 5_001 }),
+      (room: RangeRoom) => room.allowRewindState({ maxRewindMs: 5_001 }),
       /maxRewindMs is 5001: more than 0 and up to 5000/,
     ],
-    ["fine", (room: Room) => room.allowRewindState().record(5, 0.01), /every 0.01 ms: at least 1 ms/],
+    ["fine", (room: RangeRoom) => room.allowRewindState().record(5, 0.01), /every 0.01 ms: at least 1 ms/],
+    [
+      "own",
+      (room: RangeRoom) =>
+        Rewind.get(room.state)
+          .attach(room.state.boss as DroneState, { fields: ["x"] })
+          .record(5),
+      /a Rewind of its own making.*use this.allowRewindState/,
+    ],
   ] as const) {
     class RefusedRoom extends Room {
+      override state = new Range({ boss: new Drone({ x: 1, y: 0, level: 0 }) });
       override onCreate() {
-        act(this);
+        act(this as unknown as RangeRoom);
       }
     }
     await defineTestRoom(name, RefusedRoom);
