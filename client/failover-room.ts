@@ -1,6 +1,6 @@
 import type { InferState } from "@colyseus/core";
 import { decode, type Iterator } from "@colyseus/schema";
-import { CloseCode, Protocol, Room } from "@colyseus/sdk";
+import { CloseCode, type InputHandle, type InputOptions, Protocol, Room } from "@colyseus/sdk";
 import { decodeResumption, decodeSequenced } from "../shared/wrapper-protocol.ts";
 import type { FailoverOptions } from "./client-options.ts";
 import type { Endpoint } from "./endpoints.ts";
@@ -56,6 +56,14 @@ interface Message {
 type Connection = Room["connection"];
 /** What the SDK had where this hooks in. */
 type Stock = Pick<Connection["events"], "onopen" | "onmessage" | "onclose"> & Pick<Connection, "reconnect">;
+
+/** As the SDK has it, which keeps the name to itself. */
+type InputOf<T> = (T extends abstract new (...args: never[]) => infer R ? R : T) extends {
+  input?: new () => infer I;
+}
+  ? I
+  : // biome-ignore lint/suspicious/noExplicitAny: the SDK's own default
+    any;
 
 const protocolMask = 0x1f;
 /** The close codes after which the SDK, too, reconnects: the server is gone, the player did not leave. */
@@ -143,6 +151,19 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#awaitAttachment(this.#nodes);
   }
 
+  /**
+   * The SDK's, for an input is of its moment: none is kept for later. Between two nodes `send()` says so, by 0, and the
+   * prediction waits; after that the SDK begins anew, as with the server.
+   */
+  override input<I = InputOf<T>>(options?: InputOptions<I>): InputHandle<I> {
+    const handle = super.input<I>(options);
+    if (this.#nodes !== null && !Object.hasOwn(handle, "send")) {
+      const { send } = handle;
+      handle.send = () => (this.#joinedHere ? send.call(handle) : 0);
+    }
+    return handle;
+  }
+
   // The SDK's, internal there: a request timed out, so nobody waits for its answer.
   protected cancelRequest(id: number): void {
     (Room.prototype as unknown as { cancelRequest(id: number): void }).cancelRequest.call(this, id);
@@ -162,6 +183,9 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     // A close always follows, and is what counts; a try that fails on the way is not the game's error.
     connection.events.onerror = () => {};
     connection.send = (frame: Uint8Array) => this.#send(frame);
+    connection.sendUnreliable = (frame: Uint8Array) => {
+      if (connection.transport.isOpen) connection.transport.sendUnreliable(frame);
+    };
     connection.reconnect = (parameters) => this.#reconnect(parameters);
     // While the room moves it takes commands like an open one, else the SDK would keep ten and drop the rest.
     Object.defineProperty(connection, "isOpen", {

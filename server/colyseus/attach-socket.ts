@@ -4,6 +4,7 @@ import { sessionLimits } from "../session/limits.ts";
 import { type LiveSocket, mayTryReconnect } from "../session/live-socket.ts";
 import { isTransient, SessionError } from "../session/session-error.ts";
 import type { Sessions } from "../session/sessions.ts";
+import { EarlyFrames } from "./early-frames.ts";
 
 /** The client of Colyseus's WebSocket transport, with the socket as `ref`. */
 interface TransportClient extends Client {
@@ -109,19 +110,17 @@ export async function attachSocket(
 ): Promise<void> {
   const socket = new TransportSocket(client as TransportClient);
   const presentedToken = connection.reconnectionToken ?? null;
-  const early: Uint8Array[] = [];
+  const early = new EarlyFrames();
   let attached: Awaited<ReturnType<Sessions["attach"]>> | null = null;
   let closeCode: number | null = null;
   client.ref.on("message", (data: Buffer) => {
     // Pings answer for this node, not for the room: they show that it is alive.
     if (data[0] === Protocol.PING) client.raw(getMessageBytes[Protocol.PING]());
     else if (attached !== null) attached.receive(data);
-    else if (early.length < sessionLimits.framesBeforeAttachMax) early.push(new Uint8Array(data));
-    else
-      socket.close(
-        tooSlow,
-        `more than ${sessionLimits.framesBeforeAttachMax} messages before the join was answered`,
-      );
+    else {
+      const tooMuch = early.add(data);
+      if (tooMuch !== null) socket.close(tooSlow, tooMuch);
+    }
   });
   client.ref.once("close", (code: number) => {
     closeCode = code;
@@ -142,5 +141,5 @@ export async function attachSocket(
     throw serverError(error);
   }
   if (closeCode !== null) attached.closed(closeCode);
-  for (const frame of early) attached.receive(frame);
+  for (const frame of early.all) attached.receive(frame);
 }

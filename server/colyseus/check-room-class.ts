@@ -82,8 +82,6 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
   const source = sourceOf(roomClass);
   checkCacheHooks(roomClass);
   const unsupported: [RegExp, string, string][] = [
-    [/\bthis\s*\.\s*defineInput\s*\(/, "it uses defineInput()", "Use messages."],
-    [/\bthis\s*\.\s*allowRewindState\s*\(/, "it uses allowRewindState()", "Leave it a plain room."],
     [/\bthis\s*\.\s*presence\s*\./, presenceRefusal.what, presenceRefusal.remedy],
   ];
   for (const [pattern, what, remedy] of unsupported) if (pattern.test(source)) refuse(name, what, remedy);

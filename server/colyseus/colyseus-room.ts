@@ -12,6 +12,7 @@ import { LoggedClient } from "./logged-client.ts";
 import { cachedPart } from "./room-cache.ts";
 import { graphOf, graphOptions, keptClients, type RoomGraph, type RoomGraphOptions } from "./room-graph.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
+import { rewoundEntities } from "./room-rewind.ts";
 import type { Seam } from "./seam.ts";
 
 const joinRoomCode = 10;
@@ -246,16 +247,19 @@ export class ColyseusRoom implements RoomProgram {
     return keptClients(this.#clients, this.#seats, (seat) => this.isKept(seat));
   }
 
-  /** Past clients that room code still holds are found by walking the graph, and then belong to it. */
+  /** What is found by walking the graph, and then belongs to it: past clients that room code still holds, past entities' histories. */
   #withGraph<T>(act: (graph: RoomGraph, options: RoomGraphOptions) => T): T {
     const kept = this.#kept();
     const cached = cachedPart(this.room, this.#seam);
-    for (let past: readonly LoggedClient[] = []; ; ) {
-      const options = graphOptions(this.room, this.#seam, this.#clients.values(), past);
-      const graph = { ...graphOf(this.room, this.#seam, this.#timers, kept, past), ...cached };
+    let past: readonly LoggedClient[] = [];
+    let remembered = rewoundEntities(this.room);
+    for (;;) {
+      const options = graphOptions(this.room, this.#seam, this.#clients.values(), past, remembered);
+      const graph = { ...graphOf(this.room, this.#seam, this.#timers, kept, past, remembered), ...cached };
       const result = act(graph, options);
-      if (options.past.length === past.length) return result;
+      if (options.past.length === past.length && options.remembered.size === remembered.length) return result;
       past = options.past;
+      remembered = [...options.remembered];
     }
   }
 }

@@ -8,7 +8,8 @@ import {
   type ISendOptions,
   Protocol,
 } from "@colyseus/core";
-import { decode, type StateView } from "@colyseus/schema";
+import { decode, type Schema, type StateView } from "@colyseus/schema";
+import type { InputDecoder } from "@colyseus/schema/input";
 import { type AuthOutcome, unasked } from "../session/auth-outcome.ts";
 import type { RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld } from "../session/sandbox.ts";
@@ -58,6 +59,14 @@ export class LoggedClient {
   _lastMessageTime = 0;
   /** For the time behind the next patch; the seam sends them. */
   _pendingFrames: Uint8Array[] = [];
+  /** Made by the stock room as the client joins, if it has inputs; see room-inputs. */
+  _input?: Schema;
+  _inputDecoder?: InputDecoder;
+  _inputBuffer?: object;
+  _inputAccessor?: object;
+  _reckonBaseline?: number;
+  _receivedInputCount?: number;
+  _lastInputReceivedAt?: number;
   /** The code with which its connection ended; for the checkpoint of a seat that is kept. */
   leaveCode: number | null = null;
   /** Its onDrop or onLeave has not finished: it may still call allowReconnection(). The room is not at rest meanwhile. */

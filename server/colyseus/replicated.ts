@@ -2,7 +2,9 @@ import {
   type AuthContext,
   type Client,
   ClientState,
+  type DefineInputOptions,
   type FixedTimestepCallback,
+  type RewindOptions,
   type Room,
 } from "@colyseus/core";
 import { outsideWorld } from "../session/sandbox.ts";
@@ -13,6 +15,7 @@ import { checkRoomClass } from "./check-room-class.ts";
 import { ownClock, patchClock, unwrapClock } from "./clock-patch.ts";
 import { type EffectMethod, effectMethods, takeEffects } from "./effects.ts";
 import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
+import { advertiseSteps, defineInputs, type InputClass, inputsOf } from "./input-definition.ts";
 import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
@@ -22,6 +25,7 @@ import { isThenable, wrapHooks, wrapOwnHooks } from "./room-hooks.ts";
 import { partsOf } from "./room-parts.ts";
 import { installPlugins } from "./room-plugins.ts";
 import { presenceAccessor } from "./room-presence.ts";
+import { allowRewind, patchHistories } from "./room-rewind.ts";
 import { viewMethods } from "./room-views.ts";
 import { applying, type ReplicatedOptions, seamOfRoom, takeSeam } from "./seam.ts";
 import { patchStateViews } from "./state-views.ts";
@@ -74,6 +78,7 @@ export function replicated<Base extends RoomClass>(
   checkRoomClass(base, options);
   patchClock();
   patchHandlers(isReplicated);
+  patchHistories();
   guardMutations();
   patchStateViews();
 
@@ -126,6 +131,8 @@ const changing = [
 const registering = [
   "onMessage",
   "onMessageBytes",
+  "defineInput",
+  "allowRewindState",
   "setTimestep",
   "setFixedTimestep",
   "setSimulationInterval",
@@ -134,11 +141,6 @@ const registering = [
 
 /** The stock room's own. */
 const tickRateDefault = 60;
-
-const notSupported: Record<string, string> = {
-  allowRewindState: "lag compensation is not replicated yet",
-  defineInput: "use messages",
-};
 
 function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass): void {
   const stock = base.prototype as unknown as Record<string, Callback>;
@@ -153,14 +155,6 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
       const refused = Promise.reject(error);
       refused.catch(() => seamOfRoom(this)?.environment.report(error, name));
       return refused;
-    };
-  }
-  for (const [name, remedy] of Object.entries(notSupported)) {
-    prototype[name] = () => {
-      throw new SessionError(
-        "NOT_SUPPORTED",
-        `${base.name} uses ${name}(), which a replicated room does not support yet: ${remedy}`,
-      );
     };
   }
   Object.assign(
@@ -377,13 +371,20 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
         ? stock["setTimestep"]?.call(this, guarded)
         : stock["setTimestep"]?.call(this, guarded, delayMs);
     },
+    defineInput(this: Room, type: InputClass, options?: DefineInputOptions) {
+      return defineInputs(this, { type, options }, () => stock["defineInput"]?.call(this, type, options));
+    },
+    allowRewindState(this: Room, options?: RewindOptions) {
+      return allowRewind(this, options, () => stock["allowRewindState"]?.call(this, options));
+    },
     setFixedTimestep(
       this: Room,
       step: FixedTimestepCallback,
       tickRate = tickRateDefault,
-      { subSteps = 1 }: { subSteps?: number } = {},
+      { subSteps = inputsOf(this)?.options.subSteps ?? 1 }: { subSteps?: number } = {},
     ) {
       const advance = beginFixedSteps(this, step, { tickRate, subSteps });
+      advertiseSteps(this, { tickRate, subSteps });
       return stock["setTimestep"]?.call(this, advance, 1000 / tickRate);
     },
   };

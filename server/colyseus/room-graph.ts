@@ -8,8 +8,17 @@ import { type DelayedOrigin, originOf } from "./clock-patch.ts";
 import { isEffects } from "./effects.ts";
 import { type FixedSteps, fixedStepsOf } from "./fixed-timestep.ts";
 import { LoggedClient } from "./logged-client.ts";
+import {
+  type InputsPart,
+  inputClasses,
+  inputReferences,
+  inputsName,
+  inputsNamed,
+  inputsPart,
+} from "./room-inputs.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import { pluginFields, pluginsOf } from "./room-plugins.ts";
+import { hasHistory, type RewindPart, rewindPart, rewindReferences } from "./room-rewind.ts";
 import type { BroadcastAfterPatch, Seam } from "./seam.ts";
 
 /** When a timer is due, and its place in the order of creation. */
@@ -58,7 +67,7 @@ export interface SavedDelayed {
 }
 
 /** A room's checkpoint, before it is bytes: everything that room code can see or that the stock room remembers. */
-export interface RoomGraph extends Record<string, unknown> {
+export interface RoomGraph extends Record<string, unknown>, InputsPart, RewindPart {
   readonly fields: Record<string, unknown>;
   /** By the plugin's key. */
   readonly plugins: Record<string, Record<string, unknown>>;
@@ -108,8 +117,6 @@ const stockFields = new Set<string>([
     "messages",
     "plugins",
     "presence",
-    "inputs",
-    "input",
   ],
 ]);
 /** The listing's fields that are this node's own. */
@@ -166,6 +173,7 @@ export function graphOf(
   timers: RoomTimers,
   kept: ReadonlyMap<string, LoggedClient>,
   past: readonly LoggedClient[],
+  remembered: readonly object[],
 ): RoomGraph {
   const parts = partsOf(room);
   const encoder = parts._serializer.encoder;
@@ -219,6 +227,8 @@ export function graphOf(
     ],
     past: past.map(pastClient),
     afterPatch: seam.afterPatch,
+    ...rewindPart(room, remembered),
+    ...inputsPart(room, [...parts.clients, ...kept.values()], past),
   };
 }
 
@@ -231,13 +241,15 @@ const spentName = "spent";
 /** The names of what is in the graph but is not data. What room code alone still holds is found on the way. */
 class References extends Map<object, string> {
   readonly past: LoggedClient[] = [];
+  readonly remembered = new Set<object>();
 
   override get(object: object): string | undefined {
     const name = super.get(object);
     if (name !== undefined) return name;
     // A clock timer that has fired or was cleared, and that a field still holds, is no more than that: it does nothing.
     if (object instanceof Delayed && !object.active) return spentName;
-    if (!(object instanceof LoggedClient)) return undefined;
+    if (hasHistory(object)) this.remembered.add(object);
+    if (!(object instanceof LoggedClient)) return inputsName(object, (client) => this.get(client));
     this.addPast(object);
     return super.get(object);
   }
@@ -251,6 +263,8 @@ class References extends Map<object, string> {
 export interface RoomGraphOptions extends GraphOptions {
   /** Past clients: those that were given, then those that a walk through the graph has found since. */
   readonly past: readonly LoggedClient[];
+  /** In the same way: entities of the state, and past ones, with a history. */
+  readonly remembered: ReadonlySet<object>;
 }
 
 function spentDelayed(): Delayed {
@@ -265,6 +279,7 @@ export function graphOptions(
   seam: Seam,
   clients: Iterable<LoggedClient>,
   past: readonly LoggedClient[] = [],
+  remembered: readonly object[] = [],
 ): RoomGraphOptions {
   const parts = partsOf(room);
   const references = new References([
@@ -273,20 +288,24 @@ export function graphOptions(
     [parts.clients, "clients"],
     ...[...pluginsOf(room)].map(([key, plugin]): [object, string] => [plugin, `plugin:${key}`]),
     ...[...clients].map((client): [object, string] => [client, `client:${client.sessionId}`]),
+    ...inputReferences(room),
+    ...rewindReferences(room),
   ]);
   activeDelayed(parts).forEach((delayed, at) => {
     references.set(delayed, `delayed:${at}`);
   });
   for (const client of past) references.addPast(client);
+  for (const entity of remembered) references.remembered.add(entity);
   const named = new Map<string, object>([...references].map(([object, name]) => [name, object]));
   return {
-    classes: [...(seam.options.classes ?? [])],
+    classes: [...(seam.options.classes ?? []), ...inputClasses(room)],
     stateClasses: parts.state === undefined ? [] : [parts.state.constructor as never],
     schemaRoot: parts._serializer.encoder?.root,
     references,
-    resolve: (name) => (name === spentName ? spentDelayed() : named.get(name)),
+    resolve: (name) => (name === spentName ? spentDelayed() : inputsNamed(name, (inner) => named.get(inner))),
     rootName: "room",
     past: references.past,
+    remembered: references.remembered,
   };
 }
 

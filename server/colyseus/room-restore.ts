@@ -17,8 +17,10 @@ import {
   type SavedTimer,
   userFields,
 } from "./room-graph.ts";
+import { allocateInputs, restoreInputs } from "./room-inputs.ts";
 import type { RoomParts } from "./room-parts.ts";
 import { restorePlugins } from "./room-plugins.ts";
+import { restoreRewind } from "./room-rewind.ts";
 import { dropState, rememberLeft } from "./room-views.ts";
 import type { Seam } from "./seam.ts";
 
@@ -50,6 +52,7 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
     clients.set(client.sessionId, loggedClient(restoration, seat, client));
   }
   const past = outline.past.map((client) => loggedClient(restoration, pastSeat(client), client));
+  allocateInputs(restoration.room, [...clients.values(), ...past]);
   const graph = read.make(sightedOptions(restoration, clients, past, delayed)) as RoomGraph;
   past.forEach((client, at) => {
     layOverPast(client, graph.past[at] as PastClient);
@@ -77,6 +80,8 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
     seam.restoring = null;
   }
   await layOver(restoration, graph);
+  restoreInputs(restoration.room, graph, { clients: [...clients.values()], past });
+  restoreRewind(restoration.room, graph);
   await restoreCached(restoration.room, graph);
   // What onRestoreRoom may have begun besides is not the saved room's.
   parts.clock.delayed = [...delayed];

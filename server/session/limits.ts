@@ -12,6 +12,13 @@ export const sessionLimits = Object.freeze({
   framesInFlightMax: 512,
   /** Frames that may wait on a socket while its attach is being agreed. */
   framesBeforeAttachMax: 16,
+  /** Inputs that may wait there besides: four seconds of 60 a second. */
+  inputsBeforeAttachMax: 256,
+  inputBytesBeforeAttachMax: 64 * 1024,
+  /** Inputs of a client that wait for the room to take them (`bufferMaxSize`). */
+  inputsBufferedMax: 1_024,
+  /** How far a room may look back for lag compensation (`maxRewindMs`). */
+  rewindMsMax: 5_000,
   /** Reconnection tokens of a seat that are good besides its newest: more attempts than that are not on their way. */
   tokensKeptMax: 16,
   /** Replies kept for a wrapper client that may ask again: to all that it may have asked. */

@@ -40,6 +40,8 @@ export class StubCluster {
   readonly seats = new Map<string, Seat>();
   readonly applied: Applied[] = [];
   readonly unnumbered: Applied[] = [];
+  /** Frames of inputs, reliable and not. */
+  readonly inputs: Uint8Array[] = [];
   readonly state = new StubState();
   #tokens = 0;
 
@@ -242,6 +244,8 @@ export class StubNode {
       client.send(new Uint8Array([Protocol.PING]));
     } else if (code === Protocol.JOIN_ROOM) this.#sendState(client);
     else if (code === Protocol.LEAVE_ROOM) client.close(4000);
+    else if (code === Protocol.ROOM_INPUT_RELIABLE || code === Protocol.ROOM_INPUT_UNRELIABLE)
+      this.#cluster.inputs.push(frame);
     else this.#cluster.unnumbered.push(this.#read(frame).applied);
   }
 

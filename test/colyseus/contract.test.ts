@@ -8,15 +8,18 @@ import {
   Clock,
   CloseCode,
   type Delayed,
+  type InputBufferImpl,
   LocalDriver,
   LocalPresence,
   matchMaker,
   Protocol,
   RegisteredHandler,
+  type RewindView,
   Room,
   SchemaSerializer,
 } from "@colyseus/core";
-import { $changes, Encoder, schema, t } from "@colyseus/schema";
+import { $changes, Encoder, Schema, schema, t } from "@colyseus/schema";
+import { InputDecoder } from "@colyseus/schema/input";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -25,6 +28,7 @@ import {
   stockMethods,
   testedVersion,
 } from "../../server/colyseus/colyseus-version.ts";
+import type { InputController } from "../../server/colyseus/input-definition.ts";
 import { partsOf } from "../../server/colyseus/room-parts.ts";
 import { TESTUDO_CODE } from "../../shared/wrapper-protocol.ts";
 import { defineTestRoom } from "./machine-harness.ts";
@@ -257,6 +261,75 @@ test("[Y24] schema's change trees have the methods that are guarded", () => {
   for (const name of ["change", "delete", "indexedOperation"]) assert.type(tree[name], "function", name);
   const encoder = new Encoder(pact);
   assert.is((pact as unknown as Record<symbol, { root: unknown }>)[$changes]?.root, encoder.root);
+});
+
+test("[Y24] inputs are kept where the seam saves them from", () => {
+  const Stick = schema({ thrust: t.number(), gear: t.string() }, "Stick");
+  class StickRoom extends Room {
+    override inputs = this.defineInput(Stick, { idle: true, tickRate: 20, subSteps: 2 }) as never;
+  }
+  const controller = (new StickRoom() as unknown as { _inputController: InputController })._inputController;
+  assert.equal([controller.options.tickRate, controller.options.subSteps], [20, 2]);
+  assert.is(controller.options.ctor, Stick);
+  assert.instance(controller.accessors, Map);
+  assert.type(controller.decodeUnreliable, "function");
+  const client = {} as { _input: unknown; _inputDecoder: unknown; _inputBuffer: object };
+  controller.allocate(client as never);
+  assert.equal(Object.keys(client).sort(), [
+    ...["_input", "_inputAccessor", "_inputBuffer", "_inputDecoder", "_reckonBaseline"],
+  ]);
+  assert.instance(client._input, Stick);
+  assert.instance(client._inputDecoder, InputDecoder);
+  const buffer = client._inputBuffer as InputBufferImpl;
+  assert.type((buffer as unknown as { idleFrame: unknown }).idleFrame, "function");
+  buffer.push(new Stick(), 1, 2, 3);
+  assert.equal([...buffer, ...buffer].length, 2);
+  // What has a place in a checkpoint; then what is made anew, of which nobody sees a difference.
+  assert.equal(
+    Object.keys(buffer).sort(),
+    [
+      ...["_head", "_idle", "_idleCtx", "_items", "_iterActive", "_lastConsumedSeq", "_lastReckonTime"],
+      ...["_lastRenderTime", "_lastSeq", "_lastWasIdle", "_reckonTimes", "_renderTimes", "_seqs"],
+      ...["consumedCount"],
+      ...["_client", "_ctor", "_defaults", "_fieldNames", "_iter", "_iterIdle", "_iterRemaining", "_iterRes"],
+      ...["_maxSize", "_roomIdle", "_seqField"],
+    ].sort(),
+  );
+});
+
+test("[Y24] lag compensation is kept where the seam saves it from", () => {
+  const Place = schema({ x: t.number() }, "Place");
+  const place = new Place({ x: 1 });
+  class RewindingRoom extends Room {
+    rewind = this.allowRewindState();
+  }
+  const room = new RewindingRoom();
+  const rewind = room.rewind as unknown as Record<string, unknown> & { groups: object[]; _view: object };
+  room.rewind.attach(place, { fields: ["x"] }).record(5, 20);
+  assert.equal([rewind["_sampleIntervalMs"], rewind["_lastRecordedAt"]], [20, 5]);
+  assert.equal(Object.keys(rewind._view), ["_time", "_reckonTime"]);
+  assert.is(room.rewind.at(5), rewind._view as RewindView);
+  assert.is((rewind._view as { rewind?: unknown }).rewind, rewind);
+  assert.equal(Object.keys(rewind.groups[0] ?? {}), [
+    "entities",
+    "fields",
+    "resolvedByCtor",
+    "maxRewindMs",
+    "interpolate",
+    "reckoned",
+    "groupId",
+  ]);
+  assert.equal((room as unknown as { _timelineMode(): unknown })._timelineMode(), {
+    ...{ reckon: false, snapshot: true },
+  });
+  const key = Object.getOwnPropertySymbols(Schema.prototype).find(
+    ({ description }) => description === "rewind.history",
+  );
+  assert.not.ok(Object.getOwnPropertySymbols(place).includes(key as symbol), "it is beside the entity");
+  const [history] = (place as unknown as Record<symbol, object[]>)[key as symbol] ?? [];
+  assert.equal(Object.keys(history ?? {}).sort(), [
+    ...["cap", "cols", "count", "fieldIdx", "fields", "groupId", "head", "reckoned", "step", "t"],
+  ]);
 });
 
 test("[Y24] Node has the drain that entries are ended with", () => {

@@ -1,7 +1,6 @@
 // test-run: seconds=60 node=--import=./server/colyseus/register.ts
 import net from "node:net";
 import { type Client, type Delayed, LobbyRoom, QueueRoom, RelayRoom, Room } from "@colyseus/core";
-import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { isReplicated, replicated } from "../../server/colyseus/replicated.ts";
@@ -10,28 +9,14 @@ import { SessionError } from "../../server/session/session-error.ts";
 import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
-const Box = schema({ n: t.number() }, "Box");
-
 class PlainRoom extends Room {}
 
-class InputRoom extends Room {
-  override onCreate() {
-    this.defineInput(Box as never);
-  }
-}
-class RewindRoom extends Room {
-  override onCreate() {
-    this.allowRewindState({} as never);
-  }
-}
 class PresenceRoom extends Room {
   override async onCreate() {
     await this.presence.set("a", "b");
   }
 }
 const unsupported: [string, new () => Room, RegExp][] = [
-  ["defineInput()", InputRoom, /InputRoom .*defineInput\(\).*Use messages/],
-  ["allowRewindState()", RewindRoom, /RewindRoom .*allowRewindState\(\)/],
   ["this.presence", PresenceRoom, /PresenceRoom .*this\.presence.*room\.propose/],
   ["LobbyRoom", class MyLobby extends LobbyRoom {}, /MyLobby .*LobbyRoom/],
   ["QueueRoom", class MyQueue extends QueueRoom {} as never, /MyQueue .*QueueRoom/],
@@ -69,19 +54,9 @@ test("[Y20] an unknown option is refused with the known ones", () => {
   );
 });
 
-test("[Y20] what a base class does is refused with the class; what is hidden better, when the room is made", async () => {
-  class HidingRoom extends RewindRoom {}
-  assert.throws(() => replicated(HidingRoom), /HidingRoom .*allowRewindState\(\)/);
-  class CunningRoom extends Room {
-    override onCreate() {
-      const { allowRewindState: rewind } = this;
-      rewind.call(this, {} as never);
-    }
-  }
-  await defineTestRoom("cunning", CunningRoom);
-  const refused = (await new Scene(["A"]).create("cunning")) as { refused: string; message: string };
-  assert.is(refused.refused, "ROOM_CREATE_FAILED");
-  assert.match(refused.message, "allowRewindState()");
+test("[Y20] what a base class does is refused with the class", () => {
+  class HidingRoom extends PresenceRoom {}
+  assert.throws(() => replicated(HidingRoom), /HidingRoom .*this\.presence/);
 });
 
 test("[Y20] a replicated class keeps its name, its statics and its kind; nobody makes one by hand", () => {

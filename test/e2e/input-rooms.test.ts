@@ -1,0 +1,167 @@
+// test-run: seconds=200
+import { Client, type InputHandle, Predict, type Reconciler, type Room } from "@colyseus/sdk";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Client as FailoverClient } from "../../client/testudo-client.ts";
+import { type Car, drive } from "./car.ts";
+import { type Cluster, until, withCluster } from "./cluster.ts";
+
+interface CarView extends Car {
+  readonly inputs: number;
+  readonly last: number;
+  readonly repeated: number;
+  readonly seenAt: number;
+  readonly seenX: number;
+}
+interface Race {
+  readonly cars: Map<string, CarView>;
+}
+interface Stick {
+  number: number;
+  thrust: number;
+}
+type RaceRoom = Room<unknown, Race>;
+
+const stepMs = 50;
+
+/** A player with the SDK's own prediction, who sends an input a step. */
+class Driver {
+  readonly room: RaceRoom;
+  readonly stick: InputHandle<Stick>;
+  readonly me: Reconciler<CarView, Stick>;
+  readonly #predict: Predict;
+  /** What `send` has said to be on its way. */
+  sent = 0;
+  /** Of these, what was not acknowledged as the connection ended. */
+  pendingAtDrop = 0;
+  #steps = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  private constructor(room: RaceRoom) {
+    this.room = room;
+    this.stick = room.input<Stick>();
+    this.#predict = Predict.get(room as Room);
+    this.me = this.#predict.reconciler(this.car, {
+      input: this.stick,
+      fields: ["x", "v"],
+      step: (context, car, input) => drive(context, car, input),
+    }) as never;
+    room.onDrop(() => {
+      this.pendingAtDrop = this.stick.pendingCount;
+    });
+  }
+
+  static async of(room: RaceRoom): Promise<Driver> {
+    await until("the car is there", () => room.state?.cars?.get(room.sessionId) !== undefined);
+    return new Driver(room);
+  }
+
+  get car(): CarView {
+    const car = this.room.state.cars.get(this.room.sessionId);
+    if (car === undefined) throw new Error(`${this.room.sessionId} has no car`);
+    return car;
+  }
+
+  begin(): void {
+    this.#timer = setInterval(() => {
+      this.#predict.tick(performance.now());
+      this.#steps++;
+      this.stick.data.number = this.#steps;
+      this.stick.data.thrust = this.#steps % 7 < 4 ? 3 : -2;
+      if (this.stick.send() > 0) this.sent++;
+    }, stepMs);
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+    this.room.reconnection.enabled = false;
+  }
+
+  /** No more inputs: everything that was sent is acknowledged. */
+  async halt(): Promise<void> {
+    this.end();
+    await until("all inputs are acknowledged", () => this.stick.pendingCount === 0);
+    await until("the patch of the last one has come", () => {
+      this.#predict.tick(performance.now());
+      return Math.abs(this.me.state.x - this.car.x) < 1e-9;
+    });
+  }
+}
+
+/** Every replica's, as the one that a client is attached to tells it. */
+const view = (state: Race): string =>
+  JSON.stringify(
+    [...state.cars.entries()].map(([id, { x, v, inputs, seenAt, seenX }]) => [
+      id,
+      x,
+      v,
+      inputs,
+      seenAt,
+      seenX,
+    ]),
+  );
+
+/** The stock SDK goes back to the same address by itself; here another one is told. */
+function goesTo(room: RaceRoom, url: string): void {
+  room.reconnection.minUptime = 0;
+  room.reconnection.maxRetries = 100;
+  room.reconnection.maxDelay = 200;
+  room.onDrop(() => {
+    room.connection.url = room.connection.url?.replace(/^ws:\/\/[^/]+/, url.replace(/^http/, "ws")) ?? "";
+  });
+}
+
+async function race(cluster: Cluster): Promise<Driver[]> {
+  const [n1, n2, n3] = cluster.urls as [string, string, string];
+  const one = (await new Client(n1).create("racer")) as RaceRoom;
+  goesTo(one, n3);
+  const other = (await new Client(n2).joinById(one.roomId)) as RaceRoom;
+  const wrapped = (await new FailoverClient([n1, n3]).joinById(one.roomId)) as unknown as RaceRoom;
+  return await Promise.all([one, other, wrapped].map((room) => Driver.of(room)));
+}
+
+/** Through the death of n1, on which two of them are, and until it has come back. */
+async function goOn(cluster: Cluster, drivers: readonly Driver[]): Promise<void> {
+  const [one, other, wrapped] = drivers as [Driver, Driver, Driver];
+  await until("inputs flow", () => drivers.every(({ car }) => car.inputs > 10));
+  const [goneOn, { seenAt }] = [other.car.inputs, other.car];
+  assert.ok(seenAt > 0, "the SDK's stamps say when it saw the others");
+  await cluster.kill("n1");
+  await until("the two go on at another node", () =>
+    [one, wrapped].every(({ stick }) => stick.epoch > 0 && stick.lastProcessed > 10),
+  );
+  cluster.launch("n1");
+  await until("the third one goes on, too", () => other.car.inputs > goneOn + 10);
+  assert.ok(other.car.seenAt > seenAt && one.car.seenAt > seenAt);
+  await cluster.ready();
+  await Promise.all(drivers.map((driver) => driver.halt()));
+}
+
+test("[Y84] inputs are taken once, predicted and acknowledged, through the death of a node", async () => {
+  await withCluster({ main: "test/e2e/input-rooms-main.ts" }, async (cluster) => {
+    const drivers = await race(cluster);
+    for (const driver of drivers) driver.begin();
+    const rooms = drivers.map(({ room }) => room);
+    try {
+      await goOn(cluster, drivers);
+      const late = (await new Client(cluster.url("n1")).joinById(rooms[0]?.roomId ?? "")) as RaceRoom;
+      rooms.push(late);
+      await until("all see the same, on the node that has come back, too", () =>
+        rooms.every(({ state }) => state?.cars?.size === 4 && view(state) === view(late.state)),
+      );
+    } finally {
+      for (const driver of drivers) driver.end();
+      await Promise.all(rooms.map((room) => room.leave()));
+    }
+    for (const [at, { car, sent, stick, pendingAtDrop }] of drivers.entries()) {
+      const lost = sent - car.inputs;
+      assert.is(car.repeated, 0, `driver ${at}`);
+      assert.is(stick.lastProcessed, stick.sentCount, `driver ${at}`);
+      // Of who was elsewhere nothing is lost; of the others what was on its way.
+      assert.ok(lost >= 0 && lost <= pendingAtDrop, `driver ${at}: ${lost} lost of ${pendingAtDrop}`);
+    }
+    assert.equal(cluster.linesLike(/diverge|differ/i), []);
+  });
+});
+
+test.run();
