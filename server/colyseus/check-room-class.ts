@@ -1,11 +1,12 @@
 import { LobbyRoom, QueueRoom, RelayRoom, Room, RoomPlugin } from "@colyseus/core";
 import { firstPrivateName } from "../session/graph/private-name.ts";
 import { SessionError } from "../session/session-error.ts";
+import { checkConsistencies } from "./message-consistency.ts";
 import { cacheHooksOf } from "./room-cache.ts";
 import { presenceRefusal } from "./room-presence.ts";
 import type { ReplicatedOptions } from "./seam.ts";
 
-const optionNames = new Set(["classes", "transient"]);
+const optionNames = ["classes", "transient", "messages"];
 
 function refuse(name: string, what: string, remedy: string): never {
   throw new SessionError("NOT_SUPPORTED", `${name} cannot be replicated: ${what}. ${remedy}`);
@@ -63,9 +64,10 @@ function checkCacheHooks(roomClass: new (...args: never[]) => Room): void {
 export function checkRoomClass(roomClass: new (...args: never[]) => Room, options: ReplicatedOptions): void {
   const { name } = roomClass;
   for (const option of Object.keys(options)) {
-    if (!optionNames.has(option))
-      refuse(name, `there is no option "${option}"`, `Options are ${[...optionNames].join(" and ")}.`);
+    if (!optionNames.includes(option))
+      refuse(name, `there is no option "${option}"`, `Options are ${optionNames.join(", ")}.`);
   }
+  checkConsistencies(name, options.messages);
   for (const stock of [LobbyRoom, QueueRoom, RelayRoom]) {
     if (roomClass.prototype instanceof stock || (roomClass as unknown) === stock) {
       refuse(name, `it is a ${stock.name}, which talks to other rooms`, "Leave it a plain room.");

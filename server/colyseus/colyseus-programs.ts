@@ -7,6 +7,7 @@ import type { Seat } from "../session/seat.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { ColyseusRoom, discardStockRoom } from "./colyseus-room.ts";
 import type { LoggedClient } from "./logged-client.ts";
+import { checkMessageTypes } from "./message-consistency.ts";
 import { wrapOwnRemoteCalls } from "./remote-room-call.ts";
 import { replicatedOptions } from "./replicated.ts";
 import { RoomListings } from "./room-listings.ts";
@@ -45,6 +46,7 @@ export class ColyseusPrograms implements RoomPrograms {
     this.#created(environment, seam, program.room);
     try {
       checkPlugins(program.room);
+      checkMessageTypes(program.room, seam.options.messages);
       checkStreams(program.room);
       program.checkSavable();
     } catch (error) {

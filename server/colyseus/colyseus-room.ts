@@ -9,6 +9,7 @@ import type { Seat } from "../session/seat.ts";
 import { originOf } from "./clock-patch.ts";
 import { runEffect } from "./effects.ts";
 import { LoggedClient } from "./logged-client.ts";
+import { latestType } from "./message-consistency.ts";
 import { cachedPart } from "./room-cache.ts";
 import { graphOf, graphOptions, keptClients, type RoomGraph, type RoomGraphOptions } from "./room-graph.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
@@ -139,6 +140,10 @@ export class ColyseusRoom implements RoomProgram {
     if (client === undefined) return;
     if (frame[0] === joinRoomCode) seat.tokenAcknowledged();
     client.ref.emit("message", Buffer.from(frame));
+  }
+
+  latestType(frame: Uint8Array): string | null {
+    return latestType(frame, this.#seam.options.messages);
   }
 
   repeat(seat: Seat, frame: Uint8Array): void {

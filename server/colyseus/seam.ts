@@ -2,6 +2,7 @@ import type { RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld, type World } from "../session/sandbox.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { LoggedClient } from "./logged-client.ts";
+import type { MessageConsistencies } from "./message-consistency.ts";
 
 /** What `replicated(Room, options)` takes. */
 export interface ReplicatedOptions {
@@ -11,6 +12,8 @@ export interface ReplicatedOptions {
   ) => object)[];
   /** Fields that are not saved: onCreate makes them anew, or they are caches. */
   readonly transient?: readonly string[];
+  /** Messages that need not all be agreed; see MessageConsistency. */
+  readonly messages?: MessageConsistencies;
 }
 
 /** While a room is restored, its hooks do only what puts the stock room's own records back. */

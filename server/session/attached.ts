@@ -31,6 +31,8 @@ export class Attached {
   /** The next number that a wrapper client may use: it cannot leave one out. */
   #clientSequenceMax: number;
   #inFlight = 0;
+  /** By type, of messages of which only the newest counts: what waits while one is on its way; null: nothing. */
+  readonly #latest = new Map<string, Uint8Array | null>();
   #closed = false;
   /** The socket is being closed from here: what it still brings would go on past what was left out. */
   #ended = false;
@@ -66,7 +68,7 @@ export class Attached {
     const sequenced = decodeSequenced(bytes);
     if (sequenced === null) {
       if (bytes.length === 0 || bytes[0] === TESTUDO_CODE) this.#refuse("a frame is empty or garbled");
-      else this.#send("epoch", this.#epochSequence + 1, bytes);
+      else this.#receiveUnnumbered(bytes);
       return;
     }
     const { sequence, frame } = sequenced;
@@ -74,7 +76,33 @@ export class Attached {
       this.#refuse(`command ${sequence} is out of order: the next one is ${this.#clientSequenceMax}`);
       return;
     }
-    this.#send("client", sequence, frame);
+    this.#sendWaiting();
+    void this.#send("client", sequence, frame);
+  }
+
+  #receiveUnnumbered(frame: Uint8Array): void {
+    const type = this.#route.room(this.#roomId)?.program.latestType(frame) ?? null;
+    if (type !== null && this.#latest.has(type)) {
+      this.#latest.set(type, Uint8Array.from(frame));
+      return;
+    }
+    this.#sendWaiting();
+    if (type === null) void this.#send("epoch", this.#epochSequence + 1, frame);
+    else this.#sendLatest(type, frame);
+  }
+
+  /** What a client says goes in as it was said: nothing overtakes what waits. */
+  #sendWaiting(): void {
+    for (const [type, newest] of this.#latest) if (newest !== null) this.#sendLatest(type, newest);
+  }
+
+  #sendLatest(type: string, frame: Uint8Array): void {
+    this.#latest.set(type, null);
+    void this.#send("epoch", this.#epochSequence + 1, frame).then(() => {
+      const newest = this.#latest.get(type) ?? null;
+      this.#latest.delete(type);
+      if (newest !== null && !this.#closed && !this.#ended) this.#sendLatest(type, newest);
+    });
   }
 
   /** The socket is closed: the seat is detached through the log, whatever it takes. */
@@ -84,7 +112,8 @@ export class Attached {
     this.#route.detachSurely(this.#roomId, this.#sessionId, this.epoch, code);
   }
 
-  #send(stream: "epoch" | "client", sequence: number, frame: Uint8Array): void {
+  /** Resolves once it is answered, or is not sent at all. */
+  async #send(stream: "epoch" | "client", sequence: number, frame: Uint8Array): Promise<void> {
     const sent = this.#route.message({
       roomId: this.#roomId,
       sessionId: this.#sessionId,
@@ -101,17 +130,15 @@ export class Attached {
     if (stream === "epoch") this.#epochSequence = sequence;
     else this.#clientSequenceMax = Math.max(this.#clientSequenceMax, sequence + 1);
     this.#inFlight++;
-    sent.then(
-      (result) => {
-        this.#inFlight--;
-        if (isRefusal(result) && !this.#closed) this.#end(mayTryReconnect, result.refused);
-      },
-      () => {
-        this.#inFlight--;
-        // No answer in time: whether it was applied is unknown, so this attachment must not go on as if it were.
-        this.#end(mayTryReconnect, "no leader answered in time: go on elsewhere");
-      },
-    );
+    try {
+      const result = await sent;
+      if (isRefusal(result) && !this.#closed) this.#end(mayTryReconnect, result.refused);
+    } catch {
+      // No answer in time: whether it was applied is unknown, so this attachment must not go on as if it were.
+      this.#end(mayTryReconnect, "no leader answered in time: go on elsewhere");
+    } finally {
+      this.#inFlight--;
+    }
   }
 
   #refuse(reason: string): void {

@@ -86,6 +86,11 @@ export interface RoomProgram {
   /** Seats that are neither: their players are gone for good. Asked after every command. */
   vacated(): readonly Seat[];
   message(seat: Seat, frame: Uint8Array): void;
+  /**
+   * The type of a client's frame of which only the newest counts; null: it is another frame. Outside of the room's world,
+   * where the client is.
+   */
+  latestType(frame: Uint8Array): string | null;
   /** A frame that was applied before: its remembered reply goes out again. */
   repeat(seat: Seat, frame: Uint8Array): void;
   call(method: string, data: readonly unknown[]): unknown;

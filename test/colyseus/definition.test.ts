@@ -49,9 +49,44 @@ test("[Y49] a method by the name of one that replicated rooms bring is refused: 
 
 test("[Y20] an unknown option is refused with the known ones", () => {
   assert.throws(
-    () => replicated(PlainRoom, { messages: {} } as ReplicatedOptions),
-    /PlainRoom .*no option "messages".*classes and transient/,
+    () => replicated(PlainRoom, { persist: true } as never),
+    /PlainRoom .*no option "persist".*classes, transient, messages/,
   );
+});
+
+test("[Y87] a message that is given no known consistency is refused with those that there are", () => {
+  for (const given of ["eventual", 3, null])
+    assert.throws(
+      () => replicated(PlainRoom, { messages: { steer: given } } as never),
+      /PlainRoom .*messages: "steer" is ("eventual"|3|null)\. Allowed are "strong" and "latest"/,
+    );
+});
+
+test("[Y87] a message type that the room does not listen to is refused right after onCreate, with those that it does", async () => {
+  class ListeningRoom extends Room {
+    override messages = { steer: () => {} };
+    override onCreate() {
+      this.onMessage("fire", () => {});
+      this.onMessageBytes("raw", () => {});
+      this.onMessage(7, () => {});
+    }
+  }
+  await defineTestRoom("listening", ListeningRoom, {
+    messages: { steer: "latest", fire: "strong", raw: "latest", 7: "latest" },
+  });
+  const fine = new Scene(["A"]);
+  assert.ok(((await fine.create("listening")) as { roomId?: string }).roomId);
+  await defineTestRoom("mislistening", class MishearingRoom extends ListeningRoom {}, {
+    messages: { stear: "latest" },
+  });
+  const scene = new Scene(["A"]);
+  const refused = (await scene.create("mislistening")) as { refused: string; message: string };
+  assert.is(refused.refused, "ROOM_CREATE_FAILED");
+  assert.match(
+    refused.message,
+    /messages: MishearingRoom does not listen to "stear"; it listens to .*"steer"/,
+  );
+  assert.ok(scene.isGone);
 });
 
 test("[Y20] what a base class does is refused with the class", () => {

@@ -188,6 +188,20 @@ class TellingRoom extends LineRoom {
   };
 }
 
+/** Steered more often than can be agreed. */
+class SteeredRoom extends LineRoom<Count> {
+  override state = new CountState();
+  override maxMessagesPerSecond = Number.POSITIVE_INFINITY;
+  taken: number[] = [];
+  override messages = {
+    steer: (_client: Client, to: number) => {
+      this.taken.push(to);
+      this.state.n = to;
+    },
+    taken: () => this.taken,
+  };
+}
+
 class ChanceRoom extends LineRoom {
   ids: string[] = [];
   override messages = {
@@ -219,6 +233,7 @@ const server = defineServer({
     fields: defineRoom(replicated(FieldsRoom, { classes: [Deck], transient: ["dispatcher"] })),
     throwing: defineRoom(replicated(ThrowingRoom)),
     telling: defineRoom(replicated(TellingRoom)),
+    steered: defineRoom(replicated(SteeredRoom, { messages: { steer: "latest" } })),
     chance: defineRoom(replicated(ChanceRoom)),
     balls: defineRoom(replicated(BallsRoom, { transient: ["world"] })),
     crates: defineRoom(replicated(CratesRoom)),

@@ -250,6 +250,32 @@ line(
   },
 );
 
+line(
+  "[Y86] of messages of which only the newest counts the newest arrives, however many there are",
+  "steered",
+  async (players) => {
+    const steer = async (player: Player, from: number) => {
+      for (let to = from; to < from + 2_000; to++) player.send("steer", to);
+      // A request is agreed behind whatever was said before it.
+      return (await player.request("taken")) as number[];
+    };
+    const before = await steer(players.one, 1);
+    assert.is(before.at(-1), 2_000);
+    assert.ok(before.length < 200, `${before.length} of 2,000 were agreed`);
+    return async () => {
+      const since = await steer(players.one, 3_001);
+      assert.equal(since.slice(0, before.length), before);
+      assert.is(since.at(-1), 5_000);
+      assert.ok(since.length < 2 * 200, `${since.length} of 4,000 were agreed`);
+      assert.equal(
+        since,
+        since.toSorted((a, b) => a - b),
+      );
+      await until("the other one sees it", () => players.other.state.n === 5_000);
+    };
+  },
+);
+
 line("[Y78] time and chance that a library has read before are the log's", "chance", async (players) => {
   const rolled = (await players.one.request("roll")) as string[];
   return async () => {

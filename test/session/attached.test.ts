@@ -22,7 +22,14 @@ function scene(clientSequence = 0) {
   const closes: [number, string][] = [];
   const socket: LiveSocket = { send: () => {}, close: (...why) => void closes.push(why), isOpen: true };
   const route = {
-    room: () => ({ seats: new Map([["s", { clientSequence }]]) }) as never,
+    room: () =>
+      ({
+        seats: new Map([["s", { clientSequence }]]),
+        // Frames of 99 are of two types of which only the newest counts.
+        program: {
+          latestType: ([code, type]: Uint8Array) => (code === 99 ? `type ${(type ?? 0) % 2}` : null),
+        },
+      }) as never,
     message: (frame: { stream: string; sequence: number; frame: Uint8Array }) =>
       state.overloaded
         ? null
@@ -44,6 +51,53 @@ test("[D23] stock frames are numbered from 1, the wrapper's keep their own numbe
   for (const sequence of [8, 7, 9]) attached.receive(encodeCommand(sequence, Uint8Array.of(13)));
   assert.equal(numbers(sent), ["epoch 1", "epoch 2", "client 8", "client 7", "client 9"]);
   assert.equal(closes, []);
+});
+
+const frames = (sent: readonly Sent[]) => sent.map(({ frame }) => [...frame]);
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+test("[Y86] of messages of which only the newest counts one is on its way, and the newest waits for its end", async () => {
+  const { attached, sent, closes } = scene();
+  for (let n = 0; n < 10 * sessionLimits.framesInFlightMax; n++)
+    attached.receive(Uint8Array.of(99, 2, n % 251));
+  assert.equal(frames(sent), [[99, 2, 0]]);
+  attached.receive(Uint8Array.of(99, 2, 252));
+  attached.receive(Uint8Array.of(99, 1, 253));
+  assert.equal(
+    frames(sent).slice(1),
+    [
+      [99, 2, 252],
+      [99, 1, 253],
+    ],
+    "another type is another message",
+  );
+  for (const { answer } of sent) answer(null);
+  await settled();
+  assert.is(sent.length, 3);
+  attached.receive(Uint8Array.of(99, 2, 254));
+  attached.receive(Uint8Array.of(99, 2, 255));
+  sent[3]?.answer(null);
+  await settled();
+  assert.equal(frames(sent).slice(3), [
+    [99, 2, 254],
+    [99, 2, 255],
+  ]);
+  assert.equal(numbers(sent), ["epoch 1", "epoch 2", "epoch 3", "epoch 4", "epoch 5"]);
+  assert.equal(closes, []);
+});
+
+test("[Y86] nothing overtakes what waits, numbered commands neither; what waits ends with its socket", async () => {
+  const { attached, sent } = scene();
+  for (const last of [1, 2, 3]) attached.receive(Uint8Array.of(99, 2, last));
+  attached.receive(Uint8Array.of(13));
+  for (const last of [4, 5]) attached.receive(Uint8Array.of(99, 2, last));
+  attached.receive(encodeCommand(1, Uint8Array.of(21)));
+  assert.equal(frames(sent), [[99, 2, 1], [99, 2, 3], [13], [99, 2, 5], [21]]);
+  attached.receive(Uint8Array.of(99, 2, 6));
+  attached.closed(1006);
+  for (const { answer } of sent) answer(null);
+  await settled();
+  assert.is(sent.length, 5);
 });
 
 test("[D23] a wrapper cannot leave a number out", () => {
