@@ -5,7 +5,8 @@ import { completeRaftOptions, type RaftOptions, raftDefaults } from "../../serve
 test("[R43] a wrong option is told with its name, its value and what is allowed", () => {
   for (const name of Object.keys(raftDefaults) as (keyof RaftOptions)[]) {
     if (name === "fastFailover") continue;
-    for (const value of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "50" as unknown as number]) {
+    const wrong = [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, Number.MAX_SAFE_INTEGER];
+    for (const value of [...wrong, "50" as unknown as number]) {
       assert.throws(
         () => completeRaftOptions({ [name]: value }),
         (error: unknown) => {

@@ -146,6 +146,14 @@ test("[R37] over a new link only what was sent is sent again, so often and no mo
   assert.equal(told(), nothing);
 });
 
+test("[R37] of a snapshot that has ended no chunk is wanted any more, of another one it is", () => {
+  const { told, sender, progress, snapshotId } = scene();
+  const other = new Progress({ nodeId: "c", storeId: "c-disk" }, { nextIndex: 1, nowMs: 1_000 });
+  sender.begin(other);
+  sender.end(progress);
+  assert.equal(told(), { ...nothing, wanted: [0], ended: [snapshotId] });
+});
+
 test("[R37] ids go on, and over their end; a snapshot that begins frees what the last one kept", () => {
   const { told, read, responds, sender, progress, snapshotId } = scene(1 - 2 ** -33);
   assert.is(snapshotId, 0, "behind 4,294,967,295");
