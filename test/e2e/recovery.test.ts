@@ -39,11 +39,15 @@ const alone = (cluster: Cluster, id: string) => `--peers=${id}=ws://127.0.0.1:${
 test("[B3, E15] a backup of a running cluster, restored: a new cluster with the same match", async () => {
   await withCluster({ args: unhurried }, async (cluster) => {
     const seat = await shoot(cluster.url("n2"));
-    const file = join(cluster.data, "arena.backup");
     const node = toNode(cluster, "n3");
-    const taken = await testudo("backup", file, "--json", ...node);
-    assert.is(taken.code, 0, taken.err);
-    assert.ok(JSON.parse(taken.out).parts > 0, taken.out);
+    let backups = 0;
+    // The first checkpoints come within a second or two; before that a backup has entries alone.
+    const file = await cluster.until("a backup has checkpoints, too", async () => {
+      const path = join(cluster.data, `arena-${++backups}.backup`);
+      const taken = await testudo("backup", path, "--json", ...node);
+      assert.is(taken.code, 0, taken.err);
+      return JSON.parse(taken.out).parts > 0 && path;
+    });
     const again = await testudo("backup", file, ...node);
     assert.equal([again.code, /FILE_EXISTS/.test(again.err)], [2, true]);
     for (const id of cluster.ids) await cluster.kill(id);
