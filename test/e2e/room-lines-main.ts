@@ -188,6 +188,63 @@ class TellingRoom extends LineRoom {
   };
 }
 
+/** Writes down each hook that it is called by. */
+class HooksRoom extends Room<{ state: Count }> {
+  override state = new CountState();
+  log: string[] = [];
+  patches = 0;
+  override messages = {
+    log: () => this.log,
+    patches: () => this.patches,
+    tell: (client: Client) => this.broadcast("told", nameOf(client), { except: client }),
+    bytes: (client: Client) => client.sendBytes("raw", Uint8Array.of(7, 8)),
+    explode: () => {
+      throw new Error("too hot");
+    },
+    lock: async (_client: Client, on: boolean) => await (on ? this.lock() : this.unlock()),
+    room: async (_client: Client, most: number) => {
+      this.maxClients = most;
+      await this.setMetadata({ most });
+      return [this.maxClients, this.metadata];
+    },
+    kick: (_client: Client, name: string) => this.clients.find((each) => nameOf(each) === name)?.leave(4_000),
+    end: () => void this.disconnect(),
+  };
+
+  static override onAuth(_token: string, { name }: { name: string }): Promise<{ name: string }> {
+    return Promise.resolve({ name });
+  }
+  override onCreate({ name }: { name: string }): void {
+    this.log.push(`created by ${name}`);
+  }
+  override onJoin(client: Client, { name }: { name: string }, auth: { name: string }): void {
+    this.log.push(`${name} joins as ${auth.name} and ${nameOf(client)}`);
+  }
+  override onDrop(client: Client, code?: number): void {
+    this.log.push(`${nameOf(client)} is dropped by ${code}`);
+    this.allowReconnection(client, nameOf(client) === "fleeting" ? 0.3 : 60);
+  }
+  override onReconnect(client: Client): void {
+    this.log.push(`${nameOf(client)} is back`);
+  }
+  override onLeave(client: Client, code?: number): void {
+    this.log.push(`${nameOf(client)} leaves by ${code}`);
+  }
+  override onBeforePatch(): void {
+    this.patches++;
+  }
+  override onUncaughtException(error: Error, where: string): void {
+    this.log.push(`${error.message} in ${where}`);
+  }
+  override onDispose(): void {
+    console.log(`<disposed behind ${this.log.length} lines>`);
+  }
+}
+
+function nameOf({ auth }: Client): string {
+  return (auth as { name: string }).name;
+}
+
 /** Steered more often than can be agreed. */
 class SteeredRoom extends LineRoom<Count> {
   override state = new CountState();
@@ -233,6 +290,7 @@ const server = defineServer({
     fields: defineRoom(replicated(FieldsRoom, { classes: [Deck], transient: ["dispatcher"] })),
     throwing: defineRoom(replicated(ThrowingRoom)),
     telling: defineRoom(replicated(TellingRoom)),
+    hooks: defineRoom(replicated(HooksRoom)),
     steered: defineRoom(replicated(SteeredRoom, { messages: { steer: "latest" } })),
     chance: defineRoom(replicated(ChanceRoom)),
     balls: defineRoom(replicated(BallsRoom, { transient: ["world"] })),

@@ -220,6 +220,62 @@ line("[Y78] a handler that throws hurts nobody else, and what it did stays", "th
   };
 });
 
+line("[Y78] each hook in its turn, and what a room says, locks and sends away", "hooks", async (players) => {
+  const { one, other } = players;
+  const enterAs = async (name: string) =>
+    alone(await new Client(cluster.url("n3")).joinById(one.roomId, { name }));
+  const leaver = await enterAs("leaver");
+  await leaver.leave();
+  const fleeting = await enterAs("fleeting");
+  fleeting.connection.close();
+  const told: unknown[] = [];
+  for (const player of [one, other]) player.onMessage("told", (name) => told.push([player.sessionId, name]));
+  await one.request("tell");
+  await until("the other one hears it", () => told.length === 1);
+  assert.equal(told, [[other.sessionId, "one"]]);
+  const raw = new Promise((resolve) => other.onMessage("raw", resolve));
+  other.send("bytes");
+  assert.equal([...((await raw) as Uint8Array)], [7, 8]);
+  one.send("explode");
+  await one.request("lock", true);
+  // By what is listed there, or by the log.
+  const isFull = /is locked|is full or locked/;
+  assert.match(await refused(enterAs("late")), isFull);
+  await one.request("lock", false);
+  await until("who was kept for a moment has gone", async () =>
+    ((await other.request("log")) as string[]).some((each) => each.startsWith("fleeting leaves")),
+  );
+  assert.equal(await other.request("room", 3), [3, { most: 3 }]);
+  const guest = await enterAs("guest");
+  assert.match(await refused(enterAs("one too many")), isFull);
+  await guest.leave();
+  const begun = (await other.request("log")) as string[];
+  const patches = (await other.request("patches")) as number;
+  return async () => {
+    await until("patches go on", async () => ((await other.request("patches")) as number) > patches);
+    const kicked = new Promise((resolve) => other.onLeave((code) => resolve(code)));
+    await players.one.request("kick", "other");
+    assert.is(await kicked, 4_000);
+    const log = (await players.one.request("log")) as string[];
+    assert.equal(
+      log.map((each) => each.replace(/by (1005|1006|4010)$/, "by accident")),
+      [
+        ...["created by one", "one joins as one and one", "other joins as other and other"],
+        ...["leaver joins as leaver and leaver", "leaver leaves by 4000"],
+        ...["fleeting joins as fleeting and fleeting", "fleeting is dropped by accident"],
+        ...["too hot in onMessage", "fleeting leaves by accident"],
+        ...["guest joins as guest and guest", "guest leaves by 4000"],
+        ...["one is dropped by accident", "one is back", "other leaves by 4000"],
+      ],
+    );
+    assert.equal(log.slice(0, begun.length), begun);
+    const ended = new Promise((resolve) => players.one.onLeave((code) => resolve(code)));
+    players.one.send("end");
+    assert.is(await ended, 4_000);
+    await until("it is told once", () => cluster.linesLike(/<disposed behind 15 lines>/).length === 1);
+  };
+});
+
 line(
   "[Y32, Y77] what is printed, and what is for one node only, happens once",
   "telling",
@@ -307,7 +363,7 @@ for (const [roomName, what] of [
 shown("[Y78] the node that comes back has every room as the others have it", async () => {
   cluster.launch("n1");
   await cluster.ready();
-  for (const { roomName } of lines) {
+  for (const { roomName } of lines.filter((each) => each.roomName !== "hooks")) {
     const { players } = (await begun.get(roomName)) as { players: Players };
     const late = alone(await new Client(cluster.url("n1")).joinById(players.other.roomId, { name: "late" }));
     if (["balls", "crates", "herd"].includes(roomName))
