@@ -3,7 +3,6 @@ import { firstPrivateName } from "../session/graph/private-name.ts";
 import { SessionError } from "../session/session-error.ts";
 import { checkConsistencies } from "./message-consistency.ts";
 import { cacheHooksOf } from "./room-cache.ts";
-import { presenceRefusal } from "./room-presence.ts";
 import type { ReplicatedOptions } from "./seam.ts";
 
 const optionNames = ["classes", "transient", "messages"];
@@ -81,10 +80,10 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
         "Call yours something else.",
       );
   }
-  const source = sourceOf(roomClass);
   checkCacheHooks(roomClass);
-  const unsupported: [RegExp, string, string][] = [
-    [/\bthis\s*\.\s*presence\s*\./, presenceRefusal.what, presenceRefusal.remedy],
-  ];
-  for (const [pattern, what, remedy] of unsupported) if (pattern.test(source)) refuse(name, what, remedy);
+}
+
+/** As far as its source says so: what it does through another function is found when it does it. */
+export function usesPresence(roomClass: object): boolean {
+  return /\bthis\s*\.\s*presence\s*\./.test(sourceOf(roomClass));
 }

@@ -34,7 +34,7 @@ interface ClockMethods {
 }
 
 /** The room's own method under which this very function is found, or null. */
-function methodName(room: object, handler: Callback): string | null {
+export function methodName(room: object, handler: Callback): string | null {
   const { name } = handler;
   return name !== "" && (room as Record<string, unknown>)[name] === handler ? name : null;
 }
@@ -46,8 +46,8 @@ function originFor(seam: Seam, handler: Callback): DelayedOrigin {
   return { type: "closure", site: closureSite() };
 }
 
-/** File and line of the room code that made the timer: for the warning about a room that never comes to rest. */
-function closureSite(): string {
+/** File and line of the room code that made the timer or subscription: for the warning about a room that never comes to rest. */
+export function closureSite(): string {
   const lines = (new Error().stack ?? "").split("\n").slice(1);
   const line = lines.find((each) => !/[\\/]server[\\/](colyseus|session)[\\/]|@colyseus[\\/]/.test(each));
   return line?.trim().replace(/^at /, "") ?? "unknown";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type IRoomCache, type LocalDriver, matchMaker, type Room } from "@colyseus/core";
 import type { RoomEnvironment, RoomProgram, RoomPrograms } from "../session/room-program.ts";
 import type { RoomTimers } from "../session/room-timers.ts";
-import { currentWorld } from "../session/sandbox.ts";
+import { currentWorld, outsideWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { ColyseusRoom, discardStockRoom } from "./colyseus-room.ts";
@@ -10,6 +10,7 @@ import type { LoggedClient } from "./logged-client.ts";
 import { checkMessageTypes } from "./message-consistency.ts";
 import { wrapOwnRemoteCalls } from "./remote-room-call.ts";
 import { replicatedOptions } from "./replicated.ts";
+import { RoomCalls } from "./room-calls.ts";
 import { RoomListings } from "./room-listings.ts";
 import { partsOf } from "./room-parts.ts";
 import { checkPlugins, pluginFunctions } from "./room-plugins.ts";
@@ -35,10 +36,18 @@ export function appliedListings(): LocalDriver | null {
 export class ColyseusPrograms implements RoomPrograms {
   /** What this node lists: derived from what was applied. */
   readonly listings = new RoomListings();
+  /** Answers what rooms ask of `this.presence` and `matchMaker`. */
+  readonly calls = new RoomCalls();
   #sessions: Sessions | null = null;
+  #subscribed: () => void = () => {};
 
   bind(sessions: Sessions): void {
     this.#sessions = sessions;
+  }
+
+  /** @param subscribed is called, in the middle of an apply, when a room of this node's lead has subscribed to something */
+  onSubscribed(subscribed: () => void): void {
+    this.#subscribed = subscribed;
   }
 
   async create(environment: RoomEnvironment): Promise<RoomProgram> {
@@ -93,6 +102,8 @@ export class ColyseusPrograms implements RoomPrograms {
         assert(this.#sessions !== null, "the session layer is not bound yet");
         return this.#sessions;
       },
+      call: (name, argument, call) => this.calls.run(name, argument, call),
+      subscribed: () => this.#subscribed(),
       leaves: [],
       afterPatch: [],
       clockOrdinal: 0,
@@ -138,7 +149,7 @@ export class ColyseusPrograms implements RoomPrograms {
 
 /** Colyseus counts a process's own rooms and clients: see NodeCounts. A client's events come where it is attached. */
 function leaveCounting(room: Room, seam: Seam): void {
-  const { local } = matchMaker.stats;
+  const local = outsideWorld(() => matchMaker.stats.local);
   const events = partsOf(room)._events;
   const handler = matchMaker.getHandler(room.roomName);
   const isNews = ({ node }: LoggedClient) => node === seam.environment.nodeId && seam.restoring === null;

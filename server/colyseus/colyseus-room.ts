@@ -5,13 +5,16 @@ import { checkGraph, encodeGraph, hashGraph } from "../session/graph/graph.ts";
 import { GraphError } from "../session/graph/graph-error.ts";
 import type { EffectCall, RoomEnvironment, RoomProgram } from "../session/room-program.ts";
 import type { RoomTimers } from "../session/room-timers.ts";
+import { outsideWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import { originOf } from "./clock-patch.ts";
 import { runEffect } from "./effects.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { latestType } from "./message-consistency.ts";
+import { isCall } from "./room-calls.ts";
 import { cachedPart } from "./room-cache.ts";
 import { graphOf, graphOptions, keptClients, type RoomGraph, type RoomGraphOptions } from "./room-graph.ts";
+import { type NewsBatch, news, newsMethod } from "./room-news.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import { rewoundEntities } from "./room-rewind.ts";
 import type { Seam } from "./seam.ts";
@@ -153,6 +156,7 @@ export class ColyseusRoom implements RoomProgram {
   }
 
   call(method: string, data: readonly unknown[]): unknown {
+    if (method === newsMethod) return news(this.#seam).hear(data[0] as NewsBatch);
     const called = (this.room as unknown as Record<string, unknown>)[method];
     if (typeof called !== "function")
       throw new Error(`room "${this.room.roomName}" has no method "${method}" to propose`);
@@ -160,7 +164,12 @@ export class ColyseusRoom implements RoomProgram {
   }
 
   runEffect(name: string, argument: unknown, call: EffectCall): unknown {
-    return runEffect(this.room, name, argument, call);
+    return isCall(name) ? this.#seam.call(name, argument, call) : runEffect(this.room, name, argument, call);
+  }
+
+  /** What the room has subscribed to, and behind which position. */
+  get newsChannels(): ReadonlyMap<string, number | null> {
+    return news(this.#seam).channels;
   }
 
   takeLeaves(): readonly { seat: Seat; code: number; reason: string }[] {
@@ -176,6 +185,8 @@ export class ColyseusRoom implements RoomProgram {
   }
 
   restlessBecause(): string | null {
+    const subscribed = news(this.#seam).restlessBecause();
+    if (subscribed !== null) return subscribed;
     for (const delayed of this.#parts.clock.delayed) {
       const origin = originOf(delayed);
       if (delayed.active && (origin === undefined || origin.type === "closure"))
@@ -276,6 +287,6 @@ export function discardStockRoom(room: Room): void {
   if (stockDispose !== undefined) events.removeListener("dispose", stockDispose as () => void);
   events.emit("dispose");
   events.emit("disconnect");
-  if (matchMaker.getLocalRoomById(room.roomId) === room)
+  if (outsideWorld(() => matchMaker.getLocalRoomById(room.roomId)) === room)
     throw new Error(`room ${room.roomId} is still listed`);
 }

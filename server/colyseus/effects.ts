@@ -2,6 +2,7 @@ import type { Room } from "@colyseus/core";
 import { type EffectPromise, refusedEffect } from "../session/room-effects.ts";
 import type { EffectCall } from "../session/room-program.ts";
 import { outsideLog, SessionError } from "../session/session-error.ts";
+import { isCall } from "./room-calls.ts";
 import { applying } from "./seam.ts";
 
 /** Something that a room waits for and that is not in its log: a look-up, a payment, another service. */
@@ -49,6 +50,11 @@ export function takeEffects(room: Room): void {
   const { effects } = room as unknown as { effects?: unknown };
   if (!isTable(effects) || !Object.values(effects).some(hasRun)) return;
   for (const [name, effect] of Object.entries(effects)) {
+    if (isCall(name))
+      throw new SessionError(
+        "NOT_SUPPORTED",
+        `effects.${name} of ${room.constructor.name}: names that begin with "presence." or "matchMaker." are those of what a room asks of these; call it otherwise`,
+      );
     const timeoutMs = isTable(effect) ? effect["timeoutMs"] : undefined;
     const isTime = typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs < Number.POSITIVE_INFINITY;
     if (hasRun(effect) && (timeoutMs === undefined || isTime)) continue;

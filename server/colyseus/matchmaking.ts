@@ -6,13 +6,19 @@ import {
   matchMaker,
   ServerError,
 } from "@colyseus/core";
-import { SessionError } from "../session/session-error.ts";
+import { isTransient, SessionError } from "../session/session-error.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { serverError } from "./attach-socket.ts";
 import { isReplicated } from "./replicated.ts";
 import type { TestudoDriver } from "./testudo-driver.ts";
 
-type Options = Record<string, unknown>;
+export type Options = Record<string, unknown>;
+
+/** What a room and its seat are named by where the same call may come again; else chance names them. */
+export interface RepeatIds {
+  readonly sessionId: string;
+  readonly bytes: (count: number) => Uint8Array;
+}
 
 interface SeatReservation {
   readonly name: string;
@@ -22,7 +28,13 @@ interface SeatReservation {
   readonly publicAddress?: string;
 }
 
-type Act = (nameOrId: string, options: Options, context?: AuthContext) => Promise<SeatReservation>;
+interface Asker {
+  /** Of a client; server code has none. */
+  readonly context?: AuthContext | undefined;
+  readonly ids?: RepeatIds;
+}
+
+type Act = (nameOrId: string, options: Options, asker: Asker) => Promise<SeatReservation>;
 
 /** Rounds of looking for a room with a free seat before the client is told to try again. */
 const roundsMax = 8;
@@ -56,17 +68,15 @@ export class Matchmaking {
       const act = this.#methods[method];
       const isOurs =
         method === "joinById" || method === "reconnect"
-          ? await this.#knows(name)
+          ? await this.knows(name)
           : isReplicated(matchMaker.getRoomClass(name));
       if (act === undefined || !isOurs) return await stock.call(controller, method, name, options, auth);
       if (typeof options !== "object" || options === null || Array.isArray(options))
         throw new ServerError(ErrorCode.MATCHMAKE_UNHANDLED, "join options must be an object");
       try {
-        return (await act(name, options as Options, auth)) as never;
+        return (await act(name, options as Options, { context: auth })) as never;
       } catch (error) {
-        const told = serverError(error) as { code?: unknown; message?: string };
-        const code = typeof told.code === "number" ? told.code : ErrorCode.MATCHMAKE_UNHANDLED;
-        throw new ServerError(code, told.message ?? String(error));
+        throw told(error);
       }
     };
     return () => {
@@ -75,25 +85,25 @@ export class Matchmaking {
   }
 
   readonly #methods: Record<string, Act | undefined> = {
-    joinOrCreate: async (name: string, options: Options, context?: AuthContext) => {
+    joinOrCreate: async (name, options, { context, ids }) => {
       const auth = await authenticate(name, options, context);
-      return await this.#seek(name, options, auth, true);
+      return await this.#seek(name, options, auth, { orCreate: true, ids });
     },
-    join: async (name: string, options: Options, context?: AuthContext) => {
+    join: async (name, options, { context, ids }) => {
       const auth = await authenticate(name, options, context);
-      return await this.#seek(name, options, auth, false);
+      return await this.#seek(name, options, auth, { orCreate: false, ids });
     },
-    create: async (name: string, options: Options, context?: AuthContext) => {
+    create: async (name, options, { context, ids }) => {
       const auth = await authenticate(name, options, context);
-      const listing = await this.create(name, options);
-      return (await this.#reserve(listing, options, auth)) ?? raise(full(listing.roomId));
+      const listing = await this.create(name, options, ids);
+      return (await this.#reserve(listing, options, auth, ids)) ?? raise(full(listing.roomId));
     },
-    joinById: async (roomId: string, options: Options, context?: AuthContext) => {
+    joinById: async (roomId, options, { context, ids }) => {
       const listing = await this.#listing(roomId);
       const auth = await authenticate(listing.name, options, context);
-      return (await this.#reserve(listing, options, auth)) ?? raise(full(roomId));
+      return (await this.#reserve(listing, options, auth, ids)) ?? raise(full(roomId));
     },
-    reconnect: async (roomId: string, options: Options) => {
+    reconnect: async (roomId, options) => {
       const listing = await this.#listing(roomId);
       const token = options["reconnectionToken"];
       if (typeof token !== "string")
@@ -106,13 +116,46 @@ export class Matchmaking {
       const sessionId = await this.#sessionOf(roomId, token);
       if (sessionId === undefined)
         throw new ServerError(ErrorCode.MATCHMAKE_EXPIRED, "reconnection token invalid or expired.");
-      return reservation(listing, sessionId);
+      return reservation(listing, { sessionId, isOfRoom: false });
     },
   };
 
   /** A replicated room created by server code: `matchMaker.createRoom(name, options)`. */
-  async create(name: string, options: Options): Promise<IRoomCache> {
-    return await this.#listing(await this.#allocate(name, options, { fresh: true, exclude: null }));
+  async create(name: string, options: Options, ids?: RepeatIds): Promise<IRoomCache> {
+    return await this.#listing(await this.#allocate(name, options, { fresh: true, exclude: null }, ids));
+  }
+
+  /** What a room asks for, with ids that come again: the seat that they were given before, or a new one. */
+  async seat(
+    method: "create" | "join" | "joinOrCreate" | "joinById",
+    nameOrId: string,
+    options: Options,
+    ids: RepeatIds,
+  ): Promise<SeatReservation> {
+    const act = this.#methods[method] as Act;
+    return await act(nameOrId, options, { ids }).catch((error: unknown) => raise(toldUnlessTransient(error)));
+  }
+
+  /** @throws Error in Colyseus's words if no seat is free */
+  async seatIn(
+    { roomId }: { readonly roomId: string },
+    options: Options,
+    auth: unknown,
+    ids: Pick<RepeatIds, "sessionId">,
+  ): Promise<SeatReservation> {
+    const listing = await this.#listing(roomId);
+    return (await this.#reserve(listing, options, auth, ids)) ?? raise(new Error(`${roomId} is already full.`));
+  }
+
+  async seatsIn(
+    { roomId }: { readonly roomId: string },
+    seats: readonly { readonly sessionId: string; readonly options: Options; readonly auth: unknown }[],
+  ): Promise<boolean[]> {
+    const listing = await this.#listing(roomId);
+    const given: boolean[] = [];
+    for (const { options, auth, sessionId } of seats)
+      given.push((await this.#reserve(listing, options, auth, { sessionId })) !== null);
+    return given;
   }
 
   /**
@@ -128,7 +171,14 @@ export class Matchmaking {
     return await Promise.race([this.create(name, options), late]).finally(() => clearTimeout(timer));
   }
 
-  async #seek(name: string, options: Options, auth: unknown, orCreate: boolean): Promise<SeatReservation> {
+  async #seek(
+    name: string,
+    options: Options,
+    auth: unknown,
+    { orCreate, ids }: { orCreate: boolean; ids: RepeatIds | undefined },
+  ): Promise<SeatReservation> {
+    const given = ids === undefined ? null : await this.#given(name, ids);
+    if (given !== null) return given;
     /** Rooms without a seat for this client; the last one of them that the key stood for is not to be had again. */
     const without = new Set<string>();
     let exclude: string | null = null;
@@ -150,7 +200,7 @@ export class Matchmaking {
           continue;
         }
       }
-      const reserved = await this.#reserve(listing, options, auth).catch(nullIfFrozen);
+      const reserved = await this.#reserve(listing, options, auth, ids).catch(nullIfFrozen);
       if (reserved !== null) return reserved;
       without.add(listing.roomId);
       exclude = listing.roomId;
@@ -167,16 +217,31 @@ export class Matchmaking {
     name: string,
     options: Options,
     how: { fresh: boolean; exclude: string | null },
+    ids?: RepeatIds,
   ): Promise<string> {
     const handler = matchMaker.getHandler(name);
     const filters = handler.getFilterOptions(options) as Record<string, unknown>;
     const key = JSON.stringify([name, ...Object.entries(filters).sort(([a], [b]) => (a < b ? -1 : 1))]);
-    return await this.#sessions.allocate({ key, roomName: name, options, ...how });
+    return await this.#sessions.allocate({ key, roomName: name, options, ...how }, ids?.bytes);
+  }
+
+  /** The seat that the same call got when it was asked before; null: none, as far as is agreed. */
+  async #given(name: string, { sessionId }: RepeatIds): Promise<SeatReservation | null> {
+    await Promise.all(this.#sessions.machines.map((_, group) => this.#sessions.caughtUp(group)));
+    for (const { roomId, birth, seats, program } of this.#sessions.rooms.values())
+      if (birth.roomName === name && (seats.has(sessionId) || program.hasReservation(sessionId)))
+        return reservation(await this.#listing(roomId), { sessionId, isOfRoom: true });
+    return null;
   }
 
   /** Null: no seat there (full, locked, or on its way out). */
-  async #reserve(listing: IRoomCache, options: Options, auth: unknown): Promise<SeatReservation | null> {
-    const sessionId = generateId();
+  async #reserve(
+    listing: IRoomCache,
+    options: Options,
+    auth: unknown,
+    ids?: Pick<RepeatIds, "sessionId">,
+  ): Promise<SeatReservation | null> {
+    const sessionId = ids?.sessionId ?? generateId();
     const seconds =
       this.#sessions.room(listing.roomId) === undefined
         ? 15
@@ -187,8 +252,9 @@ export class Matchmaking {
         options,
         auth,
         seconds: seconds ?? 15,
+        mayRepeat: ids !== undefined,
       });
-      return reserved ? reservation(listing, sessionId) : null;
+      return reserved ? reservation(listing, { sessionId, isOfRoom: ids !== undefined }) : null;
     } catch (error) {
       if (
         error instanceof SessionError &&
@@ -202,7 +268,8 @@ export class Matchmaking {
     }
   }
 
-  async #knows(roomId: string): Promise<boolean> {
+  /** It is a replicated room's, whether this node has it or not. */
+  async knows(roomId: string): Promise<boolean> {
     if (this.#sessions.room(roomId) !== undefined || this.#sessions.standsStill(roomId)) return true;
     const listing = await this.#find(roomId);
     if (listing !== undefined) return isReplicated(matchMaker.getRoomClass(listing.name));
@@ -233,11 +300,26 @@ export class Matchmaking {
   }
 }
 
-function reservation(listing: IRoomCache, sessionId: string): SeatReservation {
-  // The seat can be taken on any node; the client goes on talking to the one that it asked.
+function reservation(
+  listing: IRoomCache,
+  { sessionId, isOfRoom }: { readonly sessionId: string; readonly isOfRoom: boolean },
+): SeatReservation {
+  // The seat can be taken on any node; the client goes on talking to the one that it asked. What a room gives away comes
+  // from its leader, and its client is elsewhere.
   const { publicAddress, processId } = matchMaker;
   const own = { name: listing.name, sessionId, roomId: listing.roomId, processId };
-  return publicAddress ? { ...own, publicAddress } : own;
+  return publicAddress && !isOfRoom ? { ...own, publicAddress } : own;
+}
+
+/** As the stock matchmaker would say it. */
+function told(error: unknown): ServerError {
+  const { code, message } = serverError(error) as { code?: unknown; message?: string };
+  const number = typeof code === "number" ? code : ErrorCode.MATCHMAKE_UNHANDLED;
+  return new ServerError(number, message ?? String(error));
+}
+
+function toldUnlessTransient(error: unknown): Error {
+  return isTransient(error) ? (error as Error) : told(error);
 }
 
 /** The static onAuth, as the stock matchmaker calls it: on the node that was asked, before anything is proposed. */

@@ -12,16 +12,20 @@ import { replaceMicrotasks } from "./room-microtasks.ts";
 import { replaceTime } from "./room-time.ts";
 import { replaceTimers } from "./room-timer-functions.ts";
 
+const coreIndex = /\/@colyseus\/core\/build\/index\.mjs$/;
 const registered = Symbol.for("testudo.registered");
 
 if ((globalThis as Record<symbol, unknown>)[registered] !== true) {
   (globalThis as Record<symbol, unknown>)[registered] = true;
   const nanoidUrl = new URL("./nanoid.ts", import.meta.url).href;
+  const matchMakerUrl = new URL("./room-matchmaker.ts", import.meta.url).href;
   registerHooks({
     resolve(specifier, context, nextResolve) {
-      return specifier === "nanoid"
-        ? { url: nanoidUrl, format: "module-typescript", shortCircuit: true }
-        : nextResolve(specifier, context);
+      const own = (url: string) => ({ url, format: "module-typescript", shortCircuit: true });
+      if (specifier === "nanoid") return own(nanoidUrl);
+      // What Colyseus gives to user code; its own modules go on with the stock one.
+      if (specifier === "./MatchMaker.mjs" && coreIndex.test(context.parentURL ?? "")) return own(matchMakerUrl);
+      return nextResolve(specifier, context);
     },
   });
   replaceTime();

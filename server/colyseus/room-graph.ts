@@ -16,8 +16,10 @@ import {
   inputsNamed,
   inputsPart,
 } from "./room-inputs.ts";
+import { type NewsPart, news } from "./room-news.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import { pluginFields, pluginsOf } from "./room-plugins.ts";
+import { presenceInside } from "./room-presence.ts";
 import { hasHistory, type RewindPart, rewindPart, rewindReferences } from "./room-rewind.ts";
 import type { BroadcastAfterPatch, Seam } from "./seam.ts";
 
@@ -67,7 +69,7 @@ export interface SavedDelayed {
 }
 
 /** A room's checkpoint, before it is bytes: everything that room code can see or that the stock room remembers. */
-export interface RoomGraph extends Record<string, unknown>, InputsPart, RewindPart {
+export interface RoomGraph extends Record<string, unknown>, InputsPart, RewindPart, NewsPart {
   readonly fields: Record<string, unknown>;
   /** By the plugin's key. */
   readonly plugins: Record<string, Record<string, unknown>>;
@@ -227,6 +229,7 @@ export function graphOf(
     ],
     past: past.map(pastClient),
     afterPatch: seam.afterPatch,
+    ...news(seam).part,
     ...rewindPart(room, remembered),
     ...inputsPart(room, [...parts.clients, ...kept.values()], past),
   };
@@ -286,6 +289,7 @@ export function graphOptions(
     [room, "room"],
     [parts.clock, "clock"],
     [parts.clients, "clients"],
+    [presenceInside(room), "presence"],
     ...[...pluginsOf(room)].map(([key, plugin]): [object, string] => [plugin, `plugin:${key}`]),
     ...[...clients].map((client): [object, string] => [client, `client:${client.sessionId}`]),
     ...inputReferences(room),

@@ -18,6 +18,7 @@ import {
   userFields,
 } from "./room-graph.ts";
 import { allocateInputs, restoreInputs } from "./room-inputs.ts";
+import { news } from "./room-news.ts";
 import type { RoomParts } from "./room-parts.ts";
 import { restorePlugins } from "./room-plugins.ts";
 import { restoreRewind } from "./room-rewind.ts";
@@ -80,6 +81,7 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
     seam.restoring = null;
   }
   await layOver(restoration, graph);
+  news(seam).restore(graph);
   restoreInputs(restoration.room, graph, { clients: [...clients.values()], past });
   restoreRewind(restoration.room, graph);
   await restoreCached(restoration.room, graph);

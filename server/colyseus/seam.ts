@@ -1,4 +1,4 @@
-import type { RoomEnvironment } from "../session/room-program.ts";
+import type { EffectCall, RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld, type World } from "../session/sandbox.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { LoggedClient } from "./logged-client.ts";
@@ -35,6 +35,10 @@ export interface Seam {
   room: object;
   readonly options: ReplicatedOptions;
   readonly sessions: () => Sessions;
+  /** What its code asks of `this.presence` and `matchMaker`; outside of the room's world. */
+  readonly call: (name: string, argument: unknown, call: EffectCall) => Promise<unknown>;
+  /** Its code has subscribed to something, and this node leads. */
+  readonly subscribed: () => void;
   readonly leaves: { readonly client: LoggedClient; readonly code: number; readonly reason: string }[];
   readonly afterPatch: BroadcastAfterPatch[];
   /** How many clock timers were made while the room was being created. */

@@ -35,6 +35,12 @@ export const sessionLimits = Object.freeze({
   effectBytesMax: 48 * 1024,
   /** Effects that run on a node at once; more than that wait for their turn. */
   effectsRunningMax: 1_024,
+  /** Channels of the server's presence that a room may listen to, each callback counted. */
+  subscriptionsMax: 64,
+  /** One message that was published for a room, in bytes; those of a room that wait for its log. */
+  newsBytesMax: 48 * 1024,
+  newsWaitingMax: 256,
+  newsWaitingBytesMax: 256 * 1024,
   /** Rooms of one group. */
   roomsPerGroupMax: 10_000,
   /** Quarantined rooms of one group that are remembered, the newest ones. */

@@ -79,6 +79,8 @@ export class RoomDirectory {
   allocate(argument: Allocate, index: number): { readonly roomId: string } | Refusal {
     const current = this.#keys.get(argument.key);
     if (!argument.fresh && current !== undefined && current !== argument.exclude) return { roomId: current };
+    // Asked for again, by whoever takes the place of one that fell before it could say that it had been agreed.
+    if (this.#rooms.get(argument.roomId)?.key === argument.key) return { roomId: argument.roomId };
     if (this.#rooms.size >= sessionLimits.roomsPerGroupMax) {
       return refusal(
         "ROOMS_TOO_MANY",

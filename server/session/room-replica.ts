@@ -205,6 +205,8 @@ export class RoomReplica implements RoomEnvironment {
 
   reserve(argument: Reserve, context: SessionContext): ApplyResult {
     return this.#proposed(argument.sequence, context, () => {
+      const { sessionId, mayRepeat } = argument;
+      if (mayRepeat && (this.seats.has(sessionId) || this.program.hasReservation(sessionId))) return true;
       if (this.seats.size + this.program.reservedSeats >= sessionLimits.seatsMax) {
         const most = `a room has at most ${sessionLimits.seatsMax} seats: open another room`;
         return refusal("SEATS_TOO_MANY", most);

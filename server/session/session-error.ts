@@ -32,6 +32,7 @@ export type SessionErrorCode =
   | "EFFECT_IN_CREATE"
   | "EFFECTS_TOO_MANY"
   | "EFFECT_ARGUMENT_TOO_BIG"
+  | "SUBSCRIPTIONS_TOO_MANY"
   | "APPLICATION";
 
 export class SessionError extends Error {

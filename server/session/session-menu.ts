@@ -54,6 +54,8 @@ const reserve = z.object({
   options: z.unknown(),
   auth: z.unknown(),
   seconds: z.number().positive(),
+  /** Its session id comes again if it is asked for again: what it has got already is given once more. */
+  mayRepeat: z.boolean().default(false),
 });
 const attach = z.object({
   sequence,

@@ -16,6 +16,7 @@ import { sessionMenu } from "./session-menu.ts";
 import type { SessionsOptions } from "./sessions-options.ts";
 import { Sweeper } from "./sweeper.ts";
 
+type RandomBytes = (bytes: number) => Uint8Array;
 type Name = keyof typeof sessionMenu.commands;
 type ArgumentOf<N extends Name> = Parameters<(typeof sessionMenu.commands)[N]["apply"]>[1];
 
@@ -110,40 +111,40 @@ export class Sessions {
 
   /**
    * The room of a filter key, made if there is none (`fresh`: in any case).
+   * @param random chance; whoever may ask again for the same room brings bytes that come again
    * @throws SessionError NOT_PLAIN_DATA, ROOM_CREATE_FAILED with onCreate's words, ROOMS_TOO_MANY, OVERLOADED, NO_LEADER
    */
-  async allocate(wish: {
-    key: string;
-    roomName: string;
-    options: unknown;
-    fresh: boolean;
-    exclude: string | null;
-  }): Promise<string> {
+  async allocate(
+    wish: { key: string; roomName: string; options: unknown; fresh: boolean; exclude: string | null },
+    random: RandomBytes = this.#options.random,
+  ): Promise<string> {
     checkPlainData(wish.options, "options");
-    const key = wish.fresh ? `${wish.key}\n${this.#token()}` : wish.key;
+    const key = wish.fresh ? `${wish.key}\n${tokenOf(random)}` : wish.key;
     const group = groupOfKey(key, this.machines.length);
-    const roomId = roomIdFor(group, this.#options.random);
+    const roomId = roomIdFor(group, random);
     const result = await this.#proposeNumbered(group, directoryStream(group), "allocate", (sequence) => ({
       ...wish,
       key,
       sequence,
       roomId,
-      seed: this.#options.random(12),
+      seed: random(12),
     }));
     return (unlessRefused(result) as { roomId: string }).roomId;
   }
 
   /**
+   * @param seat `mayRepeat`: whoever has it already, or has it reserved, gets it once more
    * @returns false if the room is full, locked or going away
    * @throws SessionError NOT_PLAIN_DATA
    */
   async reserve(
     roomId: string,
-    seat: { sessionId: string; options: unknown; auth: unknown; seconds: number },
+    seat: { sessionId: string; options: unknown; auth: unknown; seconds: number; mayRepeat?: boolean },
   ): Promise<boolean> {
     checkPlainData(seat.options, "options");
     checkPlainData(seat.auth, "auth");
     const result = await this.#proposeToRoom(roomId, "reserve", (sequence) => ({
+      mayRepeat: false,
       ...seat,
       sequence,
       roomId,
@@ -176,7 +177,7 @@ export class Sessions {
         sequence,
         roomId,
         attachId,
-        token: this.#token(),
+        token: tokenOf(this.#options.random),
       }));
       const { epoch, joined } = unlessRefused(result) as { epoch: number; joined: Promise<void> | null };
       await joined;
@@ -328,10 +329,6 @@ export class Sessions {
     }, ms);
   }
 
-  #token(): string {
-    return Buffer.from(this.#options.random(15)).toString("base64url");
-  }
-
   async #forget(group: number, roomId: string): Promise<void> {
     await this.#proposeNumbered(group, directoryStream(group), "forget", (sequence) => ({
       sequence,
@@ -375,6 +372,10 @@ export class Sessions {
     const command = sessionMenu.encode(name, argument as never);
     unlessRefused(await this.#bound.propose(group, command, { urgent: true }));
   }
+}
+
+function tokenOf(random: RandomBytes): string {
+  return Buffer.from(random(15)).toString("base64url");
 }
 
 function directoryStream(group: number): string {
