@@ -6,17 +6,25 @@ import { roomsRoutes } from "./admin/rooms-routes.ts";
 import { failHard, type Log, makeLog } from "./cluster/log.ts";
 import { NodeError } from "./cluster/node-error.ts";
 import type { NodeOptions } from "./cluster/options.ts";
+import { usesPresence } from "./colyseus/check-room-class.ts";
 import { checkColyseus } from "./colyseus/colyseus-version.ts";
+import { KeyedMatchmaking } from "./colyseus/keyed-matchmaking.ts";
 import { creatorId, Matchmaking } from "./colyseus/matchmaking.ts";
+import { NewsKeeper } from "./colyseus/news-keeper.ts";
 import { NodeCounts } from "./colyseus/node-counts.ts";
 import { endPlainRooms } from "./colyseus/plain-rooms.ts";
 import { RealtimeListing } from "./colyseus/realtime-listing.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
 import { requirePreload } from "./colyseus/require-preload.ts";
+import { newsMethod } from "./colyseus/room-news.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
+import { notShared } from "./colyseus/room-presence.ts";
+import { adoptPresence } from "./colyseus/server-presence.ts";
+import { isShared } from "./colyseus/shared-presence.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoPresence } from "./colyseus/testudo-presence.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
+import type { Sessions } from "./session/sessions.ts";
 
 /** A node of the cluster with Colyseus on it, for `defineServer({ ...testudo.serverOptions, rooms })`. */
 export class Testudo {
@@ -27,6 +35,7 @@ export class Testudo {
   readonly #driver: TestudoDriver;
   readonly #handlers: AdminHandler[] = [];
   #counts: NodeCounts | null = null;
+  #news: NewsKeeper | null = null;
   #stopping: Promise<void> | null = null;
 
   /** @throws Error if the preload is missing */
@@ -91,6 +100,7 @@ export class Testudo {
   }
 
   async #start(): Promise<void> {
+    this.#takePresence();
     const sessions = await this.roomNode.start();
     sessions.begin();
     this.#counts = new NodeCounts(this.roomNode.node, sessions);
@@ -99,9 +109,39 @@ export class Testudo {
     matchMaker.setHealthChecksEnabled(false);
     const matchmaking = new Matchmaking(sessions, this.#driver);
     matchmaking.intercept();
+    const { programs, node } = this.roomNode;
+    const { secret } = node.options;
+    programs.calls.begin(new KeyedMatchmaking({ sessions, matchmaking, secret }));
+    this.#hear(sessions);
     await subscribeIPC(this.#presence, `p:${creatorId}`, (_method, args) =>
       matchmaking.createSoon(args[0] as string, { ...(args[1] as object) }),
     );
+  }
+
+  /** Its own, or the one that the user has given the server instead. @throws SessionError NOT_SUPPORTED */
+  #takePresence(): void {
+    const { presence } = matchMaker;
+    for (const { klass } of Object.values(matchMaker.getAllHandlers()))
+      if (isReplicated(klass) && usesPresence(klass) && !isShared(presence)) throw notShared(klass.name);
+    adoptPresence(presence, this.#presence);
+  }
+
+  #hear(sessions: Sessions): void {
+    const { programs, node } = this.roomNode;
+    const news = new NewsKeeper({
+      machines: sessions.machines,
+      presence: () => matchMaker.presence,
+      leadTerm: (group) => {
+        const { leaderId, term } = node.engine.talk.lead(group);
+        return leaderId === sessions.nodeId ? term : null;
+      },
+      tell: (roomId, batch) => sessions.call(roomId, newsMethod, [batch]),
+      later: (act, ms) => sessions.later(act, ms),
+      log: this.log,
+    });
+    programs.onSubscribed(() => news.subscribed());
+    news.begin();
+    this.#news = news;
   }
 
   /** Ends the plain rooms, sends the clients of the others to other nodes, hands over the lead, closes everything. */
@@ -115,6 +155,7 @@ export class Testudo {
     const { stopTimeoutMs } = roomNode.node.options;
     for (const error of await endPlainRooms(roomNode.programs.listings, stopTimeoutMs / 2))
       this.log.warn({ error: String(error) }, "a plain room failed while it was ended");
+    this.#news?.stop();
     await roomNode.stop(() => this.#transport.shutdown());
     // The rooms go on elsewhere; Colyseus here has them no more.
     for (const replica of [...(roomNode.sessions?.rooms.values() ?? [])]) replica.discard();

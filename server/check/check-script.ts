@@ -38,12 +38,17 @@ const step = z.discriminatedUnion("type", [
     method: z.string().min(1),
     data: z.array(z.unknown()).max(16).optional(),
   }),
+  /** Something is published on a channel of `this.presence`. */
+  z.strictObject({ type: z.literal("news"), channel: z.string().min(1), message: z.unknown() }),
 ]);
 
 const script = z.strictObject({
   /** What the room is created with. */
   options: z.record(z.string(), z.unknown()).optional(),
-  /** What the room's effects resolve with, by name; those that are not named time out. */
+  /**
+   * What the room's effects resolve with, by name; those that are not named time out. Calls of `this.presence` and
+   * `matchMaker` are effects, too ("presence.get", "matchMaker.createRoom"), and answer by themselves if they are not named.
+   */
   effects: z.record(z.string(), z.unknown()).optional(),
   steps: z.array(step).max(scriptLimits.stepsMax),
 });
@@ -60,7 +65,7 @@ export function readScript(value: unknown): CheckScript {
     const path = (issue?.path ?? []).map(String).join(".");
     throw new CheckError(
       "SCRIPT_MALFORMED",
-      `the script is not one: ${path === "" ? "" : `${path}: `}${issue?.message}. A script is { options?, effects?, steps: [{ type: "join", client: "ann" }, { type: "message", client: "ann", message: "move", payload: … }, { type: "tick", ms: 100 }, …] }; types are join, message, leave, reconnect, tick and propose`,
+      `the script is not one: ${path === "" ? "" : `${path}: `}${issue?.message}. A script is { options?, effects?, steps: [{ type: "join", client: "ann" }, { type: "message", client: "ann", message: "move", payload: … }, { type: "tick", ms: 100 }, …] }; types are join, message, leave, reconnect, tick, propose and news`,
     );
   }
   checkPlayers(parsed.data.steps);
@@ -102,5 +107,7 @@ export function describeStep(each: CheckStep): string {
       return `${each.ms} ms pass`;
     case "propose":
       return `${each.method}() is proposed`;
+    case "news":
+      return `${JSON.stringify(each.channel)} has news`;
   }
 }

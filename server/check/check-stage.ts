@@ -113,11 +113,16 @@ function watchCreation(staged: AnyRoomClass, watch: StageWatch): () => void {
   };
 }
 
+/** Whether the server's own is one that all nodes share is not for the stage to say: see RoomVerdict. */
+class StagePresence extends LocalPresence {
+  readonly shared = true;
+}
+
 /** Several replicas of one room in a process: each has to find its own listings. */
 async function setMatchmaker(): Promise<() => Promise<void>> {
   const { driver, presence } = matchMaker as { driver?: MatchMakerDriver; presence?: Presence };
   if (driver instanceof TestudoDriver) return async () => {};
-  await matchMaker.setup(new LocalPresence(), new TestudoDriver(new ColyseusPrograms().listings), "");
+  await matchMaker.setup(new StagePresence(), new TestudoDriver(new ColyseusPrograms().listings), "");
   return async () => {
     if (driver !== undefined) await matchMaker.setup(presence, driver);
   };

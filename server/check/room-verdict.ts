@@ -1,6 +1,9 @@
-import type { Room } from "@colyseus/core";
-import { Room as StockRoom } from "@colyseus/core";
+import { LocalPresence, matchMaker, type Presence, type Room, Room as StockRoom } from "@colyseus/core";
+import { usesPresence } from "../colyseus/check-room-class.ts";
 import { isReplicated } from "../colyseus/replicated.ts";
+import { unsharedPresence } from "../colyseus/room-presence.ts";
+import { isShared } from "../colyseus/shared-presence.ts";
+import { TestudoPresence } from "../colyseus/testudo-presence.ts";
 import type { ClassLike } from "../session/graph/graph-options.ts";
 import { SessionError } from "../session/session-error.ts";
 import type { CheckProblem, CheckReport } from "./check-report.ts";
@@ -70,6 +73,8 @@ export async function judgeRoom(
     verdict.add({ what, remedy: "let both find the same one: npm ls @colyseus/core", at: null });
     return { verdict: verdict.done(), trails: [] };
   }
+  if (usesPresence(roomClass) && !sharesPresence())
+    verdict.add({ ...unsharedPresence, at: placeInClass(roomClass, /\bpresence\b/) });
   const leftOut: string[] = [];
   const generated: ScriptSource = (room) => {
     const made = generateScript(room);
@@ -84,6 +89,14 @@ export async function judgeRoom(
   if (first === null || recorded === null) return { verdict: verdict.done(), trails: first ?? [] };
   const second = await judgeScript(type, { source: recorded, against: against[1] }, verdict);
   return { verdict: verdict.done(), trails: [...first, ...(second ?? [])] };
+}
+
+/** As a node: a server that names none, and has what Colyseus gives to such, gets Testudo's own. */
+function sharesPresence(): boolean {
+  const { presence } = matchMaker as { readonly presence?: Presence };
+  if (presence !== undefined && isShared(presence)) return true;
+  const isNamed = presence !== undefined && Object.getPrototypeOf(presence) !== LocalPresence.prototype;
+  return !isNamed && isShared(TestudoPresence.prototype);
 }
 
 /** @returns its trail; null: the room is refused by its definition, whatever is done with it */

@@ -1,11 +1,13 @@
 import { getMessageBytes, Protocol } from "@colyseus/core";
 import { encode } from "@colyseus/schema";
 import { pack } from "msgpackr";
+import { newsMethod } from "../colyseus/room-news.ts";
 import type { AppliedCommand } from "../group/machine.ts";
 import { unasked } from "../session/auth-outcome.ts";
 import { abnormalClosure } from "../session/live-socket.ts";
 import { isRefusal } from "../session/session-error.ts";
 import { sessionMenu } from "../session/session-menu.ts";
+import { callAnswer } from "./call-answers.ts";
 import type { CheckMachine } from "./check-machine.ts";
 import type { CheckStep } from "./check-script.ts";
 
@@ -82,6 +84,11 @@ export class ScriptLog {
         return this.#say(step);
       case "propose":
         return refusalWords(this.#toRoom("call", { method: step.method, data: step.data ?? [] }));
+      case "news": {
+        const { channel, message } = step;
+        const batch = { term: 1, items: [{ channel, position: null, message }] };
+        return refusalWords(this.#toRoom("call", { method: newsMethod, data: [batch] }));
+      }
       case "tick":
         this.#pass(step.ms);
         return null;
@@ -172,14 +179,22 @@ export class ScriptLog {
     return value;
   }
 
-  /** The effects' own code is not for a check to run: what the script does not name is never answered, and times out. */
+  /**
+   * The effects' own code is not for a check to run: what the script does not name is never answered, and times out. Only
+   * presence and matchmaker answer by themselves, as if there was nothing yet.
+   */
   #answer(): void {
     for (let round = 0; round < answersInARowMax; round++) {
       const open = [...(this.#machine.replica?.world.effects.open() ?? [])];
-      const answered = open.filter(({ name }) => Object.hasOwn(this.answers, name));
+      const answered = open.flatMap(({ name, number, argument }) => {
+        const said = Object.hasOwn(this.answers, name)
+          ? { value: this.answers[name] }
+          : callAnswer(name, argument);
+        return said === null ? [] : [{ number, value: said.value }];
+      });
       if (answered.length === 0) return;
-      for (const { name, number } of answered)
-        this.#toRoom("effectDone", { number, outcome: { type: "result", value: this.answers[name] } });
+      for (const { number, value } of answered)
+        this.#toRoom("effectDone", { number, outcome: { type: "result", value } });
     }
   }
 }

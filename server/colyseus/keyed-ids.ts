@@ -26,6 +26,8 @@ export class KeyedIds {
   };
 
   #digest(what: string): Buffer {
-    return createHmac("sha256", this.#secret).update(JSON.stringify([what, this.#key])).digest();
+    return createHmac("sha256", this.#secret)
+      .update(JSON.stringify([what, this.#key]))
+      .digest();
   }
 }

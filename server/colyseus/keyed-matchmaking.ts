@@ -44,7 +44,9 @@ export class KeyedMatchmaking implements CallMatchmaking {
     for (;;) {
       try {
         const ids = new KeyedIds(this.#parts.secret, key);
-        const value: unknown = await (call === undefined ? stockCall(name)(...args) : call(args as never, ids));
+        const value: unknown = await (call === undefined
+          ? stockCall(name)(...args)
+          : call(args as never, ids));
         return value instanceof Map ? [...value] : value;
       } catch (error) {
         // Nobody knows whether it was agreed; asked again, it comes to the same.

@@ -144,7 +144,9 @@ export class Matchmaking {
     ids: Pick<RepeatIds, "sessionId">,
   ): Promise<SeatReservation> {
     const listing = await this.#listing(roomId);
-    return (await this.#reserve(listing, options, auth, ids)) ?? raise(new Error(`${roomId} is already full.`));
+    return (
+      (await this.#reserve(listing, options, auth, ids)) ?? raise(new Error(`${roomId} is already full.`))
+    );
   }
 
   async seatsIn(

@@ -4,7 +4,6 @@ import { failureWords } from "../session/failure.ts";
 import { sessionLimits } from "../session/limits.ts";
 import { checkPlainData } from "../session/plain-data.ts";
 import type { RoomReplica } from "../session/room-replica.ts";
-import { isRefusal } from "../session/session-error.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
 import { ColyseusRoom } from "./colyseus-room.ts";
 import type { NewsBatch, NewsItem } from "./room-news.ts";
@@ -165,7 +164,10 @@ export class NewsKeeper {
       if (bytes > newsBytesMax) throw new Error(`it has ${bytes} bytes, at most ${newsBytesMax}`);
     } catch (error) {
       const facts = { event: "news-refused", roomId, channel, error: failureWords(error) };
-      this.#parts.log.error(facts, "a message that was published for a room cannot be agreed, and is left out");
+      this.#parts.log.error(
+        facts,
+        "a message that was published for a room cannot be agreed, and is left out",
+      );
       return;
     }
     this.#enqueue(kept, { item, bytes });
@@ -173,8 +175,7 @@ export class NewsKeeper {
 
   #enqueue(kept: KeptRoom, waiting: Waiting): void {
     const { newsWaitingMax, newsWaitingBytesMax } = sessionLimits;
-    const isFull =
-      kept.waiting.length >= newsWaitingMax || kept.bytes + waiting.bytes > newsWaitingBytesMax;
+    const isFull = kept.waiting.length >= newsWaitingMax || kept.bytes + waiting.bytes > newsWaitingBytesMax;
     if (isFull) this.#overflow(kept, waiting.item);
     else {
       kept.waiting.push(waiting);
@@ -211,8 +212,7 @@ export class NewsKeeper {
         const term = this.#parts.leadTerm(kept.group);
         if (term === null) return;
         const batch = batchOf(kept.waiting);
-        const result = await this.#parts.tell(kept.roomId, { term, items: batch.map(({ item }) => item) });
-        if (isRefusal(result) && result.refused !== "APPLIED_RESULT_FORGOTTEN") return;
+        await this.#parts.tell(kept.roomId, { term, items: batch.map(({ item }) => item) }).catch(unlessTold);
         if (kept.waiting[0] !== batch[0]) return;
         kept.waiting.splice(0, batch.length);
         for (const { bytes } of batch) kept.bytes -= bytes;
@@ -249,6 +249,11 @@ function batchOf(waiting: readonly Waiting[]): readonly Waiting[] {
     return at > 0 && bytes > batchBytesMax;
   });
   return end < 0 ? [...waiting] : waiting.slice(0, end);
+}
+
+/** It was agreed, and its result is known no more: that is as good. */
+function unlessTold(error: unknown): void {
+  if ((error as { code?: unknown }).code !== "APPLIED_RESULT_FORGOTTEN") throw error;
 }
 
 function settledQuietly(act: () => Promise<unknown>): void {

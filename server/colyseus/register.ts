@@ -24,7 +24,8 @@ if ((globalThis as Record<symbol, unknown>)[registered] !== true) {
       const own = (url: string) => ({ url, format: "module-typescript", shortCircuit: true });
       if (specifier === "nanoid") return own(nanoidUrl);
       // What Colyseus gives to user code; its own modules go on with the stock one.
-      if (specifier === "./MatchMaker.mjs" && coreIndex.test(context.parentURL ?? "")) return own(matchMakerUrl);
+      if (specifier === "./MatchMaker.mjs" && coreIndex.test(context.parentURL ?? ""))
+        return own(matchMakerUrl);
       return nextResolve(specifier, context);
     },
   });

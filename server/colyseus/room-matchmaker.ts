@@ -15,14 +15,22 @@ type Call = (...args: any[]) => any;
 /** In log time. A room is created within one entry; but a leader may be looked for meanwhile. */
 const timeoutMs = 5_000;
 
-function asEffect<F extends Call>(name: string, call: F, revive: (value: unknown) => unknown = (value) => value): F {
+function asEffect<F extends Call>(
+  name: string,
+  call: F,
+  revive: (value: unknown) => unknown = (value) => value,
+): F {
   const replaced = (...args: unknown[]): unknown => {
     const world = currentWorld();
     if (world === null) return call(...args);
     const seam = seamIn(world);
     // Something that only looks at the room, to save it.
     if (seam === undefined) throw refused(name, "it may look at the room, no more");
-    const asked = seam.environment.world.effects.make({ name: `matchMaker.${name}`, argument: args, timeoutMs });
+    const asked = seam.environment.world.effects.make({
+      name: `matchMaker.${name}`,
+      argument: args,
+      timeoutMs,
+    });
     return asked.then(revive);
   };
   return replaced as F;
@@ -64,7 +72,11 @@ export const getLocalRoomById = outsideOnly(
   stock.getLocalRoomById,
   `${nodesOwn}; ask await matchMaker.getRoomById(), or call the room by await matchMaker.remoteRoomCall()`,
 );
-export const reconnect = outsideOnly("reconnect()", stock.reconnect, "a client takes its seat again by itself");
+export const reconnect = outsideOnly(
+  "reconnect()",
+  stock.reconnect,
+  "a client takes its seat again by itself",
+);
 export const disconnectAll = outsideOnly("disconnectAll()", stock.disconnectAll, manyNodes);
 export const gracefullyShutdown = outsideOnly("gracefullyShutdown()", stock.gracefullyShutdown, manyNodes);
 export const defineRoomType = outsideOnly("defineRoomType()", stock.defineRoomType, manyNodes);

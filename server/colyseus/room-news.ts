@@ -1,5 +1,5 @@
-import type { RoomEnvironment } from "../session/room-program.ts";
 import { sessionLimits } from "../session/limits.ts";
+import type { RoomEnvironment } from "../session/room-program.ts";
 import { outsideWorld } from "../session/sandbox.ts";
 import { SessionError } from "../session/session-error.ts";
 import { closureSite, methodName } from "./clock-patch.ts";
@@ -92,7 +92,9 @@ export class RoomNews {
   }
 
   unsubscribe(channel: string, callback?: Callback): void {
-    const at = this.#subscriptions.findIndex((each) => each.channel === channel && each.callback === callback);
+    const at = this.#subscriptions.findIndex(
+      (each) => each.channel === channel && each.callback === callback,
+    );
     this.#subscriptions = this.#subscriptions.filter((each, place) =>
       callback === undefined ? each.channel !== channel : place !== at,
     );

@@ -7,10 +7,11 @@ import { applying, type Seam } from "./seam.ts";
 import { isKeyed, isOwnChannel, isShared, type PresenceMethod, presenceMethods } from "./shared-presence.ts";
 
 /** Why, and what to do instead. */
-const what =
-  "it uses this.presence, and this server's presence is in the memory of each node alone: replicas would read different things, and what the leader has written would be lost with it";
-const remedy =
-  "Give the server one that all nodes share (defineServer({ ...testudo(), presence: new RedisPresence() }); one that extends LocalPresence says so by shared = true), or ask a store of your own in an effect of the room.";
+export const unsharedPresence = Object.freeze({
+  what: "it uses this.presence, and this server's presence is in the memory of each node alone: replicas would read different things, and what the leader has written would be lost with it",
+  remedy:
+    "Give the server one that all nodes share (defineServer({ ...testudo(), presence: new RedisPresence() }); one that extends LocalPresence says so by shared = true), or ask a store of your own in an effect of the room.",
+});
 
 /** In log time, as of every effect that says nothing else. */
 const timeoutDefaultMs = 5_000;
@@ -34,6 +35,7 @@ export const presenceAccessor: PropertyDescriptor = {
 };
 
 export function notShared(name: string): SessionError {
+  const { what, remedy } = unsharedPresence;
   return new SessionError("NOT_SUPPORTED", `${name} cannot go on: ${what}. ${remedy}`);
 }
 
@@ -70,7 +72,8 @@ export function presenceInside(room: Room): Presence {
 
 function inside(room: Room, name: string): Seam {
   const seam = applying(room);
-  if (seam === null) throw outsideLog(`presence.${name}() of ${room.constructor.name} was called outside of the room`);
+  if (seam === null)
+    throw outsideLog(`presence.${name}() of ${room.constructor.name} was called outside of the room`);
   return seam;
 }
 
@@ -95,7 +98,10 @@ export async function callPresence(
   const { presence } = matchMaker;
   if (!isShared(presence)) throw notShared("a room");
   if (method === "publish" && isOwnChannel(args[0]))
-    throw new SessionError("NOT_SUPPORTED", `the channel ${String(args[0])} is Colyseus's own: call yours otherwise`);
+    throw new SessionError(
+      "NOT_SUPPORTED",
+      `the channel ${String(args[0])} is Colyseus's own: call yours otherwise`,
+    );
   const call = presence[method] as Call;
   const value = isKeyed(presence) ? presence.call(key, method, args) : call.apply(presence, [...args]);
   // Some say what they are themselves; nobody waits for that.

@@ -1,4 +1,5 @@
 import type { IRoomCache, LocalDriver, MatchMakerDriver, SortOptions } from "@colyseus/core";
+import { refuseInside } from "../session/session-error.ts";
 import { appliedListings } from "./colyseus-programs.ts";
 
 /**
@@ -27,13 +28,14 @@ export class TestudoDriver implements MatchMakerDriver {
   }
 
   has(roomId: string): boolean {
+    refuseInside("matchMaker.driver.has");
     return this.#target.has(roomId);
   }
 
-  /** Copies, to whoever asks from outside: the room's own listing is part of what is agreed. */
+  /** Copies: the room's own listing is part of what is agreed. Inside of a room `matchMaker` asks, through its log. */
   query(conditions: Partial<IRoomCache>, sortOptions?: SortOptions): IRoomCache[] {
-    const listings = this.#target.query(conditions, sortOptions);
-    return appliedListings() === null ? listings.map((listing) => ({ ...listing })) : listings;
+    refuseInside("matchMaker.driver.query");
+    return this.#target.query(conditions, sortOptions).map((listing) => ({ ...listing }));
   }
 
   /** Rooms of a process that is gone are not swept: replicated ones live on, and others were only ever listed there. */
@@ -42,7 +44,7 @@ export class TestudoDriver implements MatchMakerDriver {
   async findOne(conditions: Partial<IRoomCache>, sortOptions?: SortOptions): Promise<IRoomCache> {
     const [found] = this.query(conditions, sortOptions);
     const { roomId } = conditions;
-    const freshen = appliedListings() === null ? this.#freshen : null;
+    const freshen = this.#freshen;
     if (found !== undefined || roomId === undefined || freshen === null) return found as IRoomCache;
     await freshen(roomId);
     return this.query(conditions, sortOptions)[0] as IRoomCache;

@@ -45,7 +45,6 @@ class CountingRoom extends Room<{ state: InstanceType<typeof Purse> }> {
 class PayingRoom extends CountingRoom {
   declare onPrimary: ReplicatedRoom["onPrimary"];
   note = (gold: number) => this.pay(gold);
-  told: unknown = null;
 
   override onCreate() {
     super.onCreate();
@@ -59,11 +58,6 @@ class PayingRoom extends CountingRoom {
   override async setMetadata(metadata: object) {
     this.state.gold += 100;
     return await super.setMetadata({ ...metadata, by: "the room" });
-  }
-
-  async callsAnother(roomId: string) {
-    this.told = await matchMaker.remoteRoomCall(roomId, "pay", [1]).catch(toldAs);
-    return this.told;
   }
 
   readsPresence() {
@@ -219,17 +213,6 @@ test("[Y47] a method that is called from outside in another way runs here alone,
   const before = same(roomId);
   assert.throws(() => room.pay(1), /was changed outside of its log/);
   assert.is(same(roomId), before);
-});
-
-test("[Y47] inside of a room there are no calls to others: every replica would make one", async () => {
-  const { roomId: another } = await create("counting");
-  const { roomId, room, call } = await create("paying");
-  await call("callsAnother", [another]);
-  const [code, message] = room.told as [string, string];
-  assert.is(code, "INSIDE_ROOM");
-  assert.match(message, /"call" inside room paying .*let an effect of the room do it/);
-  assert.is(other.room<CountingRoom>(another).state.gold, 0);
-  same(roomId);
 });
 
 test("[Y46] presence is refused inside of a room, however it is reached, and outside it is the node's own", async () => {

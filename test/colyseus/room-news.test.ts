@@ -19,17 +19,23 @@ class HearingRoom extends Room {
     this.autoDispose = false;
     await this.presence.subscribe("news", (news: unknown) => this.note("created", news));
     await this.presence.subscribe("named", this.onNamed);
-    this.onMessage("named", (_client, channel: string) => void this.presence.subscribe(channel, this.onNamed));
+    this.onMessage(
+      "named",
+      (_client, channel: string) => void this.presence.subscribe(channel, this.onNamed),
+    );
     this.onMessage("closure", async () => {
       const loose = (news: unknown) => this.note("closure", news);
       await this.presence.subscribe("loose", loose);
       this.clock.setTimeout(() => this.presence.unsubscribe("loose", loose), 500);
     });
     this.onMessage("quiet", (_client, channel: string) => this.presence.unsubscribe(channel));
+    this.onMessage("slow", (_client, channel: string) => void this.presence.subscribe(channel, this.onSlow));
     this.onMessage("unname", () => this.presence.unsubscribe("news", this.onNamed));
     this.onMessage("many", async (client, times: number) => {
       for (let time = 0; time < times; time++)
-        await this.presence.subscribe(`many${time}`, this.onNamed).catch((e) => client.send("told", toldAs(e)));
+        await this.presence
+          .subscribe(`many${time}`, this.onNamed)
+          .catch((e) => client.send("told", toldAs(e)));
     });
     this.onMessage("wrong", async (client) => {
       for (const [channel, callback] of [
@@ -144,7 +150,9 @@ async function tend(ears: ReadonlyMap<string, Ear>): Promise<void> {
 async function agree(scene: Scene, ears: ReadonlyMap<string, Ear>): Promise<void> {
   for (;;) {
     await turns();
-    const told = [...ears].flatMap(([nodeId, ear]) => ear.told.splice(0).map((each) => ({ nodeId, ...each })));
+    const told = [...ears].flatMap(([nodeId, ear]) =>
+      ear.told.splice(0).map((each) => ({ nodeId, ...each })),
+    );
     if (told.length === 0) return;
     for (const { nodeId, roomId, batch, agreed } of told) {
       await scene.apply(scene.log.call(nodeId, roomId, newsMethod, batch));
@@ -189,7 +197,11 @@ test("[Y135] a handler subscribes and unsubscribes; who subscribed twice hears t
   await scene.send("p1", "named", "news");
   await scene.send("p1", "named", "more");
   await turns();
-  assert.equal([ears(presence, "news"), ears(presence, "more")], [1, 1], "at once, and once for each channel");
+  assert.equal(
+    [ears(presence, "news"), ears(presence, "more")],
+    [1, 1],
+    "at once, and once for each channel",
+  );
   presence.publish("news", 1);
   presence.publish("more", 2);
   await agree(scene, all);
@@ -222,6 +234,15 @@ test("[Y135] a callback that fails is a result, and hurts no other; one that wai
     ["named", "after it"],
   ]);
   for (const { warnings } of scene.replicas) assert.match(JSON.stringify(warnings), "no such news");
+  await scene.send("p1", "slow", "slow");
+  await turns();
+  presence.publish("slow", "takes its time");
+  await agree(scene, all);
+  const because = () => scene.first.machine.rooms.get(scene.roomId)?.restlessBecause() ?? null;
+  assert.match(because() as string, /the subscription to "slow" has not finished/);
+  await scene.tick(50, 6);
+  assert.equal(heard(scene).at(-1), ["slow", "takes its time"]);
+  assert.is(because(), null);
 });
 
 test("[Y135] a room that ends, and a node that stops or leads no more, is heard for no more", async () => {
@@ -250,7 +271,7 @@ test("[Y136] what an earlier leader still says after its successor counts for no
   const { scene, ears: all } = await hearing(presence);
   presence.publish("news", "of the first");
   await turns();
-  const [late] = all.get("B")?.told.splice(0) as [Told];
+  const [late] = (all.get("B") as Ear).told.splice(0) as [Told];
   scene.node("B").leadsTerm = null;
   scene.node("C").leadsTerm = 2;
   await tend(all);
@@ -269,7 +290,7 @@ test("[Y136] where the presence numbers what is published, the next leader misse
   await agree(scene, all);
   presence.publish("news", 2);
   await turns();
-  const [late] = all.get("B")?.told.splice(0) as [Told];
+  const [late] = (all.get("B") as Ear).told.splice(0) as [Told];
   scene.node("B").leadsTerm = null;
   await tend(all);
   presence.publish("news", 3);
@@ -357,7 +378,10 @@ test("[Y137] a closure of a handler keeps the room from rest until it has unsubs
   await agree(scene, all);
   assert.equal(heard(scene), [["closure", 1]]);
   const because = scene.first.machine.rooms.get(scene.roomId)?.restlessBecause() ?? "";
-  assert.match(because, /the subscription to "loose" made at .*room-news\.test\.ts:\d+.* is a closure: give it a method/);
+  assert.match(
+    because,
+    /the subscription to "loose" made at .*room-news\.test\.ts:\d+.* is a closure: give it a method/,
+  );
   assert.is(await scene.restore("C"), false);
   await scene.tick(50, 12);
   assert.ok(await scene.restore("C"));
@@ -372,7 +396,10 @@ test("[Y138] a room's subscriptions are limited, and what is none is refused", a
   assert.equal(told(), []);
   await scene.send("p1", "many", 1);
   assert.equal(told(), [
-    ["SUBSCRIPTIONS_TOO_MANY", "a room has at most 64 subscriptions: unsubscribe from those that are no longer needed"],
+    [
+      "SUBSCRIPTIONS_TOO_MANY",
+      "a room has at most 64 subscriptions: unsubscribe from those that are no longer needed",
+    ],
   ]);
   await scene.send("p1", "wrong");
   assert.equal(
@@ -442,7 +469,9 @@ test("[Y138] a subscription that fails is tried again, and told of", async () =>
   let fails = true;
   const subscribe = presence.subscribe.bind(presence);
   presence.subscribe = (channel, callback) =>
-    fails && channel === "news" ? Promise.reject(new Error("the store is down")) : subscribe(channel, callback);
+    fails && channel === "news"
+      ? Promise.reject(new Error("the store is down"))
+      : subscribe(channel, callback);
   const { scene, ears: all } = await hearing(presence);
   assert.match(all.get("B")?.errors[0]?.["error"] as string, "the store is down");
   fails = false;

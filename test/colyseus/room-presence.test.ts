@@ -11,7 +11,7 @@ import {
 } from "../../server/colyseus/shared-presence.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
 import { agree, same, turns } from "./asking-room.ts";
-import { CallingRoom, callingScene, fall, SharedPresence, usePresence } from "./calling-room.ts";
+import { type CallingRoom, callingScene, fall, SharedPresence, usePresence } from "./calling-room.ts";
 import { defineTestRoom } from "./machine-harness.ts";
 import type { Scene } from "./scene.ts";
 
@@ -150,7 +150,10 @@ test("[Y130] what is the server's to do is refused inside; so is a channel that 
   const scene = await callingScene();
   await scene.join("p1", "A");
   for (const name of ["shutdown", "setMaxListeners"] as const)
-    assert.match(((await ask(scene, name)) as unknown[])[2] as string, `this.presence.${name}() is the server's`);
+    assert.match(
+      ((await ask(scene, name)) as unknown[])[2] as string,
+      `this.presence.${name}() is the server's`,
+    );
   for (const channel of ["$lobby", "p:process", "ipc:x", "concurrent:duel"])
     assert.match(((await ask(scene, "publish", channel, 1)) as unknown[])[2] as string, /is Colyseus's own/);
 });
@@ -170,7 +173,10 @@ test("[Y130] a room may keep it in a field, and outside of the room it is the no
     await room.kept?.incr("turns");
     assert.unreachable();
   } catch (error) {
-    assert.match((error as Error).message, /presence\.incr\(\) of CallingRoom was called outside of the room/);
+    assert.match(
+      (error as Error).message,
+      /presence\.incr\(\) of CallingRoom was called outside of the room/,
+    );
   }
 });
 
