@@ -448,7 +448,7 @@ const malformed: [string, unknown, RegExp][] = [
   [
     "an unknown step",
     { steps: [{ type: "jump" }] },
-    /steps\.0.*join, message, leave, reconnect, tick and propose/s,
+    /steps\.0.*join, message, leave, reconnect, tick, propose and news/s,
   ],
   ["a player who has not joined", { steps: [{ type: "leave", client: "bob" }] }, /steps\.0.*"bob"/],
   ["a tick of no time", { steps: [{ type: "tick", ms: 0 }] }, /steps\.0\.ms/],
