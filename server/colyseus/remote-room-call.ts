@@ -58,8 +58,17 @@ export function wrapOwnRemoteCalls(room: Room): void {
     if (!isOwn(name, value) || stockFields.has(name)) continue;
     const apply = (method: Method, self: Room, args: unknown[]): unknown =>
       remotely(self, name, args) ?? method.apply(self, args);
-    table[name] = new Proxy(value, { apply });
+    const wrapped = new Proxy(value, { apply });
+    originals.set(wrapped, value);
+    table[name] = wrapped;
   }
+}
+
+const originals = new WeakMap<object, Method>();
+
+/** The function that onCreate has left in a field, and may have given to somebody before it was wrapped. */
+export function unwrapped<F extends Method>(method: F): F {
+  return (originals.get(method) ?? method) as F;
 }
 
 function standIn(name: string, method: Method): Method {

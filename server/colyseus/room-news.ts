@@ -3,6 +3,7 @@ import type { RoomEnvironment } from "../session/room-program.ts";
 import { outsideWorld } from "../session/sandbox.ts";
 import { SessionError } from "../session/session-error.ts";
 import { closureSite, methodName } from "./clock-patch.ts";
+import { unwrapped } from "./remote-room-call.ts";
 import type { Seam } from "./seam.ts";
 import { isOwnChannel } from "./shared-presence.ts";
 
@@ -91,14 +92,20 @@ export class RoomNews {
     if (this.#seam.environment.isPrimary()) outsideWorld(() => this.#seam.subscribed());
   }
 
+  /** As of an emitter: the newest one of this callback; without one, all of the channel. */
   unsubscribe(channel: string, callback?: Callback): void {
-    const at = this.#subscriptions.findIndex(
-      (each) => each.channel === channel && each.callback === callback,
-    );
-    this.#subscriptions = this.#subscriptions.filter((each, place) =>
-      callback === undefined ? each.channel !== channel : place !== at,
-    );
+    const isMeant = (each: Subscription) => each.channel === channel && this.#isOf(each, callback);
+    const newest = callback === undefined ? undefined : this.#subscriptions.findLast(isMeant);
+    const goes = (each: Subscription) => (callback === undefined ? isMeant(each) : each === newest);
+    this.#subscriptions = this.#subscriptions.filter((each) => !goes(each));
     if (!this.#subscriptions.some((each) => each.channel === channel)) this.#positions.delete(channel);
+  }
+
+  /** A method goes by its name: what is in a field of that name is wrapped once onCreate has ended. */
+  #isOf({ origin, callback: own }: Subscription, callback: Callback | undefined): boolean {
+    if (callback === undefined) return true;
+    if (origin.type === "method") return origin.name === methodName(this.#seam.room, callback);
+    return unwrapped(own) === unwrapped(callback);
   }
 
   /** In the room's world: one entry of the log. */

@@ -13,7 +13,8 @@ import type { Scene } from "./scene.ts";
 
 class HearingRoom extends Room {
   heard: unknown[] = [];
-  loose: ((news: unknown) => void) | undefined;
+  kept: ((news: unknown) => void) | undefined;
+  onField = (news: unknown) => this.note("field", news);
 
   override async onCreate() {
     this.autoDispose = false;
@@ -30,6 +31,11 @@ class HearingRoom extends Room {
     });
     this.onMessage("quiet", (_client, channel: string) => this.presence.unsubscribe(channel));
     this.onMessage("slow", (_client, channel: string) => void this.presence.subscribe(channel, this.onSlow));
+    await this.presence.subscribe("field", this.onField);
+    this.kept = (news: unknown) => this.note("kept", news);
+    await this.presence.subscribe("field", this.kept);
+    this.onMessage("unfield", () => this.presence.unsubscribe("field", this.onField));
+    this.onMessage("unkeep", () => this.presence.unsubscribe("field", this.kept as never));
     this.onMessage("unname", () => this.presence.unsubscribe("news", this.onNamed));
     this.onMessage("many", async (client, times: number) => {
       for (let time = 0; time < times; time++)
@@ -221,6 +227,30 @@ test("[Y135] a handler subscribes and unsubscribes; who subscribed twice hears t
   assert.equal(heard(scene).slice(3), [["created", 3]]);
 });
 
+test("[Y135] functions in fields are found again, on a restored replica too", async () => {
+  const presence = new SharedPresence();
+  const { scene, ears: all } = await hearing(presence);
+  await scene.join("p1", "A");
+  assert.ok(await scene.restore("C"));
+  const expected = [
+    ["field", 1],
+    ["kept", 1],
+    ["kept", 2],
+  ];
+  for (const [news, then] of [
+    [1, "unfield"],
+    [2, "unkeep"],
+    [3, "unkeep"],
+  ] as const) {
+    presence.publish("field", news);
+    await agree(scene, all);
+    await scene.send("p1", then);
+  }
+  assert.equal(heard(scene), expected);
+  await tend(all);
+  assert.is(ears(presence, "field"), 0);
+});
+
 test("[Y135] a callback that fails is a result, and hurts no other; one that waits keeps the room from rest", async () => {
   const presence = new SharedPresence();
   const { scene, ears: all } = await hearing(presence);
@@ -392,7 +422,7 @@ test("[Y138] a room's subscriptions are limited, and what is none is refused", a
   const { scene } = await hearing(new SharedPresence());
   await scene.join("p1", "A");
   const told = () => scene.player("p1").messages.map(([, each]) => (each as unknown[]).slice(1));
-  await scene.send("p1", "many", sessionLimits.subscriptionsMax - 2);
+  await scene.send("p1", "many", sessionLimits.subscriptionsMax - 4);
   assert.equal(told(), []);
   await scene.send("p1", "many", 1);
   assert.equal(told(), [

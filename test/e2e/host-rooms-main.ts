@@ -1,5 +1,13 @@
 /** One node with a room that makes matches and gives their seats away, over a presence that all nodes share. */
-import { type Client, defineRoom, defineServer, LobbyRoom, matchMaker, Room } from "@colyseus/core";
+import {
+  type Client,
+  defineRoom,
+  defineServer,
+  LobbyRoom,
+  LocalPresence,
+  matchMaker,
+  Room,
+} from "@colyseus/core";
 import { replicated, startTestudo } from "../../server/index.ts";
 import { remotePresence } from "./presence-server.ts";
 
@@ -59,10 +67,11 @@ const asks: Readonly<Record<string, () => unknown>> = {
   }),
 };
 
+const port = process.env["PRESENCE_PORT"];
 const testudo = startTestudo();
 const server = defineServer({
   ...testudo.serverOptions,
-  presence: remotePresence(Number(process.env["PRESENCE_PORT"])),
+  presence: port === "none" ? new LocalPresence() : remotePresence(Number(port)),
   rooms: {
     host: defineRoom(replicated(HostRoom)),
     duel: defineRoom(replicated(DuelRoom)).filterBy(["mode"]).enableRealtimeListing(),

@@ -3,7 +3,7 @@ import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { freePort } from "../cluster/spawned.ts";
-import { type Cluster, unhurried, until } from "./cluster.ts";
+import { Cluster, unhurried, until } from "./cluster.ts";
 import { PresenceServer } from "./presence-server.ts";
 import { shareCluster } from "./shared-cluster.ts";
 
@@ -171,5 +171,22 @@ feature("[Y141] the node that comes back has the same matches, and hears the sam
   store.presence.publish("news", "to all");
   await until("the news", () => [late, survivor].every((room) => news.get(room)?.includes("to all")));
 });
+
+feature(
+  "[Y132] a server whose presence is each process's own does not start with a room that uses it",
+  async () => {
+    process.env["PRESENCE_PORT"] = "none";
+    const other = await Cluster.plan({ main: "test/e2e/host-rooms-main.ts" });
+    try {
+      const { ended } = other.launch("n1");
+      assert.is.not((await ended).code, 0);
+      assert.ok(
+        other.linesLike(/HostRoom cannot go on: it uses this\.presence.* new RedisPresence\(\)/).length > 0,
+      );
+    } finally {
+      await other.end();
+    }
+  },
+);
 
 test.run();
