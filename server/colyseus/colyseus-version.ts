@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
-import { Room } from "@colyseus/core";
+import { matchMaker, Room } from "@colyseus/core";
+import * as stock from "@colyseus/core/MatchMaker";
 import { SessionError } from "../session/session-error.ts";
 
 /** The version of @colyseus/core that the seam was made for: test/colyseus/contract.test.ts looks at each of its parts. */
@@ -38,7 +39,7 @@ export function installedVersion(): string {
  */
 export function checkColyseus(
   warn: (fields: object, message: string) => void,
-  { version = installedVersion(), methods = Room.prototype as object } = {},
+  { version = installedVersion(), methods = Room.prototype as object, given = matchMaker as object } = {},
 ): void {
   const missing = stockMethods.filter((name) => typeof Reflect.get(methods, name) !== "function");
   const remedy = `install @colyseus/core ${testedVersion}, with which Testudo was tried`;
@@ -46,6 +47,12 @@ export function checkColyseus(
     throw new SessionError(
       "NOT_SUPPORTED",
       `@colyseus/core ${version} has no Room.${missing.join(", Room.")}: ${remedy}`,
+    );
+  // Room code would have the stock one, and ask it once a replica.
+  if (Reflect.get(given, "createRoom") === stock.createRoom)
+    throw new SessionError(
+      "NOT_SUPPORTED",
+      `@colyseus/core ${version} gives out its matchMaker in a way that the preload does not know: ${remedy}`,
     );
   if (version !== testedVersion)
     warn(

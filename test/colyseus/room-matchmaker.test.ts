@@ -3,10 +3,12 @@ import { defineRoom, type IRoomCache, matchMaker, Room } from "@colyseus/core";
 import * as stock from "@colyseus/core/MatchMaker";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { checkColyseus } from "../../server/colyseus/colyseus-version.ts";
 import { KeyedIds } from "../../server/colyseus/keyed-ids.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { toldAs } from "./calling-room.ts";
-import { defineTestRoom } from "./machine-harness.ts";
+import { defineTestRoom, inMacrotask, Replica } from "./machine-harness.ts";
+import { Scene } from "./scene.ts";
 import { TwoNodes } from "./two-nodes.ts";
 
 type Ask = (...args: never[]) => unknown;
@@ -106,6 +108,7 @@ const taken = (nodes: TwoNodes, roomId: string, sessionId: string) =>
 
 test("[Y133] the matchmaker of rooms is Colyseus's own everywhere else", () => {
   assert.is.not(matchMaker.createRoom, stock.createRoom);
+  assert.throws(() => checkColyseus(() => {}, { given: stock }), /gives out its matchMaker in a way/);
   assert.is(matchMaker.getHandler, stock.getHandler);
   assert.is(matchMaker.stats.local, stock.stats.local);
   assert.equal(Object.keys(matchMaker).sort(), Object.keys(stock).sort());
@@ -272,6 +275,33 @@ test("[Y134] what nobody knows the outcome of is asked for again by the same lea
   );
   same(nodes, roomId);
   nodes.end();
+});
+
+test("[Y134] in a log that asks twice the room is made by the first entry, on every replica and at every restart", async () => {
+  const scene = new Scene();
+  const allocate = (nodeId: string, key: string) =>
+    scene.value(scene.log.allocate(nodeId, scene.roomId, "match", {}, { key }));
+  assert.equal(await allocate("A", "once"), { roomId: scene.roomId });
+  await scene.call("note", "first");
+  assert.equal(await allocate("B", "once"), { roomId: scene.roomId });
+  assert.equal(scene.room<MatchRoom>("C").called, ["first"]);
+  const reserve = (mayRepeat: boolean, sessionId = "p1") => {
+    const wish = { roomId: scene.roomId, sessionId, options: {}, auth: null, seconds: 15, mayRepeat };
+    return scene.value(scene.log.next("B", "reserve", wish, scene.roomId));
+  };
+  assert.equal([await reserve(true), await reserve(true)], [true, true]);
+  await scene.attach("p1", "A");
+  assert.is(await reserve(true), true, "it has its seat");
+  assert.is(await reserve(true, "p2"), true);
+  assert.is(await reserve(true, "p2"), true, "also where the room is full by it");
+  assert.is(await reserve(true, "p3"), false);
+  assert.is(scene.first.machine.rooms.get(scene.roomId)?.program.reservedSeats, 1);
+  assert.ok(await scene.restore("C"));
+  const late = new Replica("D");
+  await inMacrotask(() => scene.first.restore(new Map()));
+  for (const entry of scene.entries) await inMacrotask(() => late.apply(entry));
+  assert.equal(scene.node("C").hash(scene.roomId), late.hash(scene.roomId));
+  assert.is(await inMacrotask(() => late.machine.lists(scene.roomId)), true);
 });
 
 test("[Y134] who knows a call's key, and not the cluster's secret, does not know what it is named by", () => {
