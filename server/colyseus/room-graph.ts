@@ -19,7 +19,7 @@ import {
 import { type NewsPart, news } from "./room-news.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import { pluginFields, pluginsOf } from "./room-plugins.ts";
-import { presenceInside } from "./room-presence.ts";
+import { presenceInside, presenceName, presenceReferences } from "./room-presence.ts";
 import { hasHistory, type RewindPart, rewindPart, rewindReferences } from "./room-rewind.ts";
 import type { BroadcastAfterPatch, Seam } from "./seam.ts";
 
@@ -289,7 +289,7 @@ export function graphOptions(
     [room, "room"],
     [parts.clock, "clock"],
     [parts.clients, "clients"],
-    [presenceInside(room), "presence"],
+    ...presenceReferences(room),
     ...[...pluginsOf(room)].map(([key, plugin]): [object, string] => [plugin, `plugin:${key}`]),
     ...[...clients].map((client): [object, string] => [client, `client:${client.sessionId}`]),
     ...inputReferences(room),
@@ -306,7 +306,11 @@ export function graphOptions(
     stateClasses: parts.state === undefined ? [] : [parts.state.constructor as never],
     schemaRoot: parts._serializer.encoder?.root,
     references,
-    resolve: (name) => (name === spentName ? spentDelayed() : inputsNamed(name, (inner) => named.get(inner))),
+    resolve: (name) => {
+      if (name === spentName) return spentDelayed();
+      if (name === presenceName) return presenceInside(room);
+      return inputsNamed(name, (inner) => named.get(inner));
+    },
     rootName: "room",
     past: references.past,
     remembered: references.remembered,

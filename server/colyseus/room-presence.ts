@@ -70,6 +70,14 @@ export function presenceInside(room: Room): Presence {
   return presence;
 }
 
+/** A field of the room may hold it. */
+export const presenceName = "presence";
+
+export function presenceReferences(room: Room): [object, string][] {
+  const presence = insides.get(room);
+  return presence === undefined ? [] : [[presence, presenceName]];
+}
+
 function inside(room: Room, name: string): Seam {
   const seam = applying(room);
   if (seam === null)
