@@ -17,6 +17,7 @@ import { RoomNode } from "./colyseus/room-node.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoPresence } from "./colyseus/testudo-presence.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
+import type { Kv } from "./menu/kv.ts";
 
 /** A node of the cluster with Colyseus on it, for `defineServer({ ...testudo.serverOptions, rooms })`. */
 export class Testudo {
@@ -63,6 +64,11 @@ export class Testudo {
         roomFailures: () => roomNode.roomFailures(),
       }),
     );
+  }
+
+  /** Keys and values that all nodes share: see Kv. Only once the server listens. */
+  get kv(): Kv {
+    return this.roomNode.keeper.kv;
   }
 
   get serverOptions(): ServerOptions {

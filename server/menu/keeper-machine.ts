@@ -91,10 +91,10 @@ export class KeeperMachine implements Machine {
     this.#appliedIndex = index;
     const verdict = this.#proposals.take(id);
     if (verdict === "gap") return { type: "gap" };
+    this.#dirt.touch(index);
     // An expired one has nobody who waits for it.
     if (verdict === "expired") return { type: "done", value: forgotten };
     if (verdict === "duplicate") return { type: "done", value: this.#proposals.resultOf(id) ?? forgotten };
-    this.#dirt.touch(index);
     const context = { index, logTimeMs, wallTimeMs };
     for (const name of names) this.#keeps[name].expire(context);
     if (command[0] === tickCommand[0]) return { type: "done", value: null };
@@ -121,10 +121,15 @@ export class KeeperMachine implements Machine {
   }
 
   save(): Checkpoint {
+    this.#dirt.saving(this.#appliedIndex);
+    return { index: this.#appliedIndex, bytes: this.contents() };
+  }
+
+  /** Equal for equal replicas. */
+  contents(): Uint8Array {
     const keeps = Object.fromEntries(names.map((name) => [name, this.#keeps[name].save()]));
     const saved: Saved = { proposals: this.#proposals.state, keeps };
-    this.#dirt.saving(this.#appliedIndex);
-    return { index: this.#appliedIndex, bytes: pack(saved) };
+    return pack(saved);
   }
 
   saved(_key: string, index: number): void {

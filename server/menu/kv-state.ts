@@ -1,11 +1,10 @@
-import { unpack } from "msgpackr";
 import { Journal, type JournalItem, type JournalState } from "./journal.ts";
 import { KeeperError } from "./keeper-error.ts";
 import { keeperLimits } from "./keeper-limits.ts";
-import type { KvCondition, KvOperation, KvTransaction } from "./kv-menu.ts";
+import type { KvCondition, KvOperation, KvTransaction } from "./kv-transaction.ts";
 import type { CommandContext } from "./menu.ts";
 import { SortedList } from "./sorted-list.ts";
-import { encodeValue } from "./value-codec.ts";
+import { decodeValue, encodeValue } from "./value-codec.ts";
 
 export interface KvStored {
   readonly key: string;
@@ -175,7 +174,9 @@ export class KvState {
       case "get":
         return { value: stored?.value ?? null, version: stored?.version ?? 0 };
       case "put": {
-        const { value, expiresInMs } = operation;
+        const { expiresInMs } = operation;
+        // Not a view of the entry, which would stay in memory with it.
+        const value = new Uint8Array(operation.value);
         const expiresAtMs = expiresInMs === null ? null : context.logTimeMs + expiresInMs;
         draft.set(key, { key, value, version, expiresAtMs });
         return { value: null, version };
@@ -247,7 +248,7 @@ function bytesOf(stored: KvStored | undefined): number {
 
 /** @throws KeeperError NOT_A_NUMBER */
 function counted(key: string, stored: KvStored | null, by: number): number {
-  const found: unknown = stored === null ? 0 : unpack(stored.value);
+  const found: unknown = stored === null ? 0 : decodeValue(stored.value);
   const sum = typeof found === "number" ? found + by : Number.NaN;
   if (Number.isSafeInteger(found) && Number.isSafeInteger(sum)) return sum;
   const what =

@@ -2,8 +2,9 @@ import type { ReadPoint } from "../group/reads.ts";
 import { KeeperError } from "./keeper-error.ts";
 import type { KeeperLine, Reading, Waiting } from "./keeper-group.ts";
 import { keeperLimits } from "./keeper-limits.ts";
-import { type KvCondition, type KvOperation, kvMenu } from "./kv-menu.ts";
+import { kvMenu } from "./kv-menu.ts";
 import type { KvChange, KvOutcome, KvResult, KvState, KvStored } from "./kv-state.ts";
+import type { KvCondition, KvOperation } from "./kv-transaction.ts";
 import type { MenuKeep } from "./menu-keep.ts";
 import { checkExpiry, checkKey, decodeValue, encodeValue } from "./value-codec.ts";
 

@@ -48,7 +48,7 @@ export class RememberedResults {
 
   remember({ nodeId, sequence }: Origin, result: unknown): void {
     const { resultsKeptMax, resultsKeptBytesMax } = keeperLimits;
-    const packed = Uint8Array.from(pack(result));
+    const packed = new Uint8Array(pack(result));
     if (packed.length > resultsKeptBytesMax / 4) return;
     const ofNode = this.#results.get(nodeId) ?? new Map<number, Uint8Array>();
     this.#results.set(nodeId, ofNode.set(sequence, packed));

@@ -25,14 +25,15 @@ export function encodeValue(value: unknown): Uint8Array {
 function packed(value: unknown): Uint8Array {
   try {
     // A copy: the packer's own buffer is much larger, and would live as long as the value.
-    return Uint8Array.from(pack(value));
+    return new Uint8Array(pack(value));
   } catch (cause) {
     throw new KeeperError("ARGUMENT", `the value cannot be encoded: ${String(cause)}`);
   }
 }
 
+/** Of a copy: bytes within the value would else be views of what is kept, for anybody to change. */
 export function decodeValue(bytes: Uint8Array): unknown {
-  return unpack(bytes) as unknown;
+  return unpack(new Uint8Array(bytes)) as unknown;
 }
 
 /** @throws KeeperError ARGUMENT */
