@@ -9,7 +9,7 @@ export const keeperLimits = Object.freeze({
   /** Of all keys and values of a menu: a checkpoint is written in one go, and nothing else happens meanwhile. */
   bytesMax: 4 * mib,
   /** What each key, member, field and element counts besides its own bytes. */
-  entryBytes: 64,
+  entryBytes: 256,
   /** Different keys of one transaction. */
   transactionKeysMax: 64,
   /** Of one answer; the rest is asked for with its cursor. */

@@ -45,10 +45,14 @@ export interface KvRange {
   readonly keysMax: number;
 }
 
-type SavedEntry = [key: string, value: Uint8Array, version: number, expiresAtMs: number | null];
-
+/** Column by column, which takes a fraction of the time. */
 interface SavedKv {
-  readonly entries: readonly SavedEntry[];
+  readonly keys: readonly string[];
+  readonly versions: readonly number[];
+  readonly expiries: readonly (number | null)[];
+  readonly lengths: readonly number[];
+  /** One after the other. */
+  readonly values: Uint8Array;
   readonly journal: JournalState<KvChange>;
 }
 
@@ -73,13 +77,7 @@ export class KvState {
 
   /** @param bytesMax the same on every node */
   constructor(saved?: unknown, bytesMax: number = keeperLimits.bytesMax) {
-    const { entries, journal } = (saved ?? { entries: [] }) as Partial<SavedKv> & Pick<SavedKv, "entries">;
-    const stored = entries.map(([key, value, version, expiresAtMs]) => ({
-      key,
-      value,
-      version,
-      expiresAtMs,
-    }));
+    const stored = saved === undefined ? [] : storedOf(saved as SavedKv);
     this.#bytesMax = bytesMax;
     for (const one of stored) {
       this.#byKey.set(one.key, one);
@@ -88,15 +86,20 @@ export class KvState {
     this.#sorted = new SortedList(byKey, stored);
     const expiring = stored.filter(({ expiresAtMs }) => expiresAtMs !== null);
     this.#expiring = new SortedList(byExpiry, expiring.sort(byExpiry));
-    this.journal = new Journal(journalLimits, journal);
+    this.journal = new Journal(journalLimits, (saved as SavedKv | undefined)?.journal);
   }
 
   /** Plain data, in the order of the keys. */
   save(): SavedKv {
-    const entries: SavedEntry[] = [];
-    for (const { key, value, version, expiresAtMs } of this.#sorted)
-      entries.push([key, value, version, expiresAtMs]);
-    return { entries, journal: this.journal.state };
+    const all = [...this.#sorted];
+    return {
+      keys: all.map(({ key }) => key),
+      versions: all.map(({ version }) => version),
+      expiries: all.map(({ expiresAtMs }) => expiresAtMs),
+      lengths: all.map(({ value }) => value.length),
+      values: Buffer.concat(all.map(({ value }) => value)),
+      journal: this.journal.state,
+    };
   }
 
   get bytes(): number {
@@ -240,6 +243,17 @@ export class KvState {
     this.#sorted.delete(stored);
     this.journal.push({ index, logTimeMs, topic, bytes: entryBytes + topic.length, type, value: null });
   }
+}
+
+function storedOf({ keys, versions, expiries, lengths, values }: SavedKv): KvStored[] {
+  let at = 0;
+  return keys.map((key, row) => {
+    const begin = at;
+    at += lengths[row] as number;
+    // A copy: a view would keep the whole checkpoint in memory.
+    const value = new Uint8Array(values.subarray(begin, at));
+    return { key, value, version: versions[row] as number, expiresAtMs: expiries[row] ?? null };
+  });
 }
 
 function bytesOf(stored: KvStored | undefined): number {
