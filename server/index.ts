@@ -5,11 +5,14 @@ import { exitCodeOf } from "./cluster/node-error.ts";
 import { OptionError } from "./cluster/option-error.ts";
 import { type NodeOptions, readNodeOptions } from "./cluster/options.ts";
 import { stopWithProcess } from "./cluster/process-life.ts";
+import { KeeperError } from "./menu/keeper-error.ts";
+import type { Kv } from "./menu/kv.ts";
 import { Testudo } from "./testudo.ts";
 
 export type { Effect, Effects } from "./colyseus/effects.ts";
 export { type ReplicatedRoom, replicated } from "./colyseus/replicated.ts";
 export type { ReplicatedOptions } from "./colyseus/seam.ts";
+export { TestudoPresence } from "./colyseus/testudo-presence.ts";
 export { KeeperError } from "./menu/keeper-error.ts";
 export type { Kv, KvChanged, KvDo, KvFound, KvIf, KvRead } from "./menu/kv.ts";
 export { command, defineMenu, MenuError } from "./menu/menu.ts";
@@ -31,10 +34,13 @@ function optionsOrExit(): NodeOptions {
   }
 }
 
+let started: Testudo | null = null;
+
 /** This process's node: Colyseus's handlers, rooms and driver are module globals, so there is one. */
 export function startTestudo(): Testudo {
   const options = optionsOrExit();
   const testudo = new Testudo(options);
+  started = testudo;
   const fail = failHard({ node: options.id, log: testudo.log });
   const { stopTimeoutMs } = options;
   stopWithProcess({ stop: () => testudo.stop(), stopTimeoutMs, log: testudo.log, fail });
@@ -47,4 +53,15 @@ export function startTestudo(): Testudo {
  */
 export function testudo(): ServerOptions {
   return startTestudo().serverOptions;
+}
+
+/**
+ * Keys and values that all nodes of the cluster share; to be used once `server.listen()` has resolved, from anywhere but
+ * inside of replicated rooms (there: in an effect).
+ * @throws KeeperError KEEPER_NOT_RUNNING if this process has no node
+ */
+export function kv(): Kv {
+  if (started === null)
+    throw new KeeperError("KEEPER_NOT_RUNNING", "this process has no node yet: call testudo() first");
+  return started.kv;
 }

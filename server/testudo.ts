@@ -41,8 +41,11 @@ export class Testudo {
     const { listings } = roomNode.programs;
     this.#driver = new TestudoDriver(listings);
     this.#presence = new TestudoPresence({
+      keys: roomNode.keeper.presence,
       otherCounts: () => this.#counts?.others() ?? {},
+      otherChannels: () => this.#counts?.otherChannels() ?? [],
       stop: () => this.stop(),
+      warn: (message, error) => this.log.warn({ error: String(error) }, message),
     });
     new RealtimeListing(listings, (message) => this.#presence.publish(lobbyChannel, message));
     this.#transport = new TestudoTransport({
@@ -99,7 +102,7 @@ export class Testudo {
   async #start(): Promise<void> {
     const sessions = await this.roomNode.start();
     sessions.begin();
-    this.#counts = new NodeCounts(this.roomNode.node, sessions);
+    this.#counts = new NodeCounts(this.roomNode.node, sessions, () => this.#presence.ownChannels());
     this.#counts.begin();
     // Other processes are this node's peers: whether they live is the cluster's business.
     matchMaker.setHealthChecksEnabled(false);

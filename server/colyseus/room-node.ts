@@ -87,6 +87,7 @@ export class RoomNode {
       if (this.#isRemoved) await new Promise<never>(() => {});
       throw error;
     }
+    void this.keeper.begin().catch((error) => this.#setup.fail(error));
     return this.#session();
   }
 

@@ -1,6 +1,5 @@
 import type { Journal, JournalItem } from "./journal.ts";
 import { KeeperError } from "./keeper-error.ts";
-import { keeperLimits } from "./keeper-limits.ts";
 
 export interface Listener<Item extends JournalItem> {
   /** `all`: every topic that begins with it. */
@@ -12,13 +11,14 @@ export interface Listener<Item extends JournalItem> {
 }
 
 interface Listening<Item extends JournalItem> extends Listener<Item> {
-  /** It has been told of everything up to here, or it is on its way to it. */
-  after: number;
+  /** It is told of what comes behind this. Null: of what comes from the moment on in which telling begins. */
+  after: number | null;
   isOver: boolean;
 }
 
 interface FeedParts<Item extends JournalItem> {
   readonly journal: () => Journal<Item>;
+  readonly listenersMax: number;
   /** Runs it in a macrotask of its own: what listeners do is no part of an apply. */
   readonly later: (run: () => void) => void;
   /** A listener has thrown. */
@@ -31,8 +31,8 @@ export class Feed<Item extends JournalItem> {
   readonly #byTopic = new Map<string, Set<Listening<Item>>>();
   readonly #byPrefix = new Set<Listening<Item>>();
   #count = 0;
-  /** Everything up to here was handed out. */
-  #through = 0;
+  /** Everything up to here was handed out. Null: this replica is not known to be up to date yet. */
+  #through: number | null = null;
   #queue: (() => void)[] = [];
 
   constructor(parts: FeedParts<Item>) {
@@ -49,21 +49,47 @@ export class Feed<Item extends JournalItem> {
    * @throws KeeperError WATCH_TOO_OLD, TOO_MANY_WATCHES
    */
   listen(listener: Listener<Item>, after: number | null): () => void {
-    const { watchesMax } = keeperLimits;
-    if (this.#count >= watchesMax)
+    const { listenersMax } = this.#parts;
+    if (this.#count >= listenersMax)
       throw new KeeperError(
         "TOO_MANY_WATCHES",
-        `this node listens ${watchesMax} times already: end some first`,
+        `this node listens ${listenersMax} times already: end some first`,
       );
-    const journal = this.#parts.journal();
-    const listening: Listening<Item> = { ...listener, after: after ?? journal.last, isOver: false };
-    // What was not handed out to anybody yet comes with the rest.
-    const missed = journal.after(listening.after);
-    if (missed === null) throw tooOld(listening.after, journal.from);
+    const through = this.#through;
+    const listening: Listening<Item> = { ...listener, after, isOver: false };
+    if (through !== null) {
+      const journal = this.#parts.journal();
+      listening.after = after ?? journal.last;
+      // What was not handed out to anybody yet comes with the rest.
+      const missed = journal.after(listening.after);
+      if (missed === null) throw tooOld(listening.after, journal.from);
+      for (const item of missed)
+        if (item.index <= through && isFor(listening, item)) this.#tell(listening, item);
+    }
     this.#add(listening);
-    for (const item of missed)
-      if (item.index <= this.#through && isFor(listening, item)) this.#tell(listening, item);
     return () => this.#end(listening);
+  }
+
+  /** What came up to `index`, before this start of the node, is no news to those who did not ask for it. */
+  begin(index: number): void {
+    const journal = this.#parts.journal();
+    for (const listening of this.#all) {
+      listening.after ??= index;
+      this.#catchUp(listening, listening.after, journal);
+    }
+    this.#through = Math.max(index, journal.last);
+  }
+
+  get #all(): Listening<Item>[] {
+    return [...this.#byPrefix, ...[...this.#byTopic.values()].flatMap((all) => [...all])];
+  }
+
+  #catchUp(listening: Listening<Item>, after: number, journal: Journal<Item>): void {
+    const missed = journal.after(after);
+    if (missed === null) {
+      this.#end(listening);
+      this.#enqueue(() => listening.lost(tooOld(after, journal.from)));
+    } else for (const item of missed) if (isFor(listening, item)) this.#tell(listening, item);
   }
 
   #add(listening: Listening<Item>): void {
@@ -87,11 +113,13 @@ export class Feed<Item extends JournalItem> {
 
   /** Something may have been applied, or the state was replaced by a later one. */
   drained(): void {
+    const through = this.#through;
     const journal = this.#parts.journal();
-    if (journal.last <= this.#through) return;
-    const news = journal.after(this.#through);
-    if (news === null) this.#lose(journal);
-    else for (const item of news) this.#handOut(item);
+    if (through === null || journal.last <= through) return;
+    const news = journal.after(through);
+    if (news !== null) for (const item of news) this.#handOut(item);
+    // Whoever asked for what comes later lacks nothing.
+    else for (const each of this.#all) this.#catchUp(each, Math.max(each.after ?? 0, through), journal);
     this.#through = journal.last;
   }
 
@@ -100,19 +128,8 @@ export class Feed<Item extends JournalItem> {
     for (const listening of this.#byPrefix) if (isFor(listening, item)) this.#tell(listening, item);
   }
 
-  /** Whoever began behind what is missing lacks nothing. */
-  #lose(journal: Journal<Item>): void {
-    for (const listening of [...this.#byPrefix, ...[...this.#byTopic.values()].flatMap((all) => [...all])]) {
-      const known = journal.after(Math.max(listening.after, this.#through));
-      if (known === null) {
-        this.#end(listening);
-        this.#enqueue(() => listening.lost(tooOld(listening.after, journal.from)));
-      } else for (const item of known) if (isFor(listening, item)) this.#tell(listening, item);
-    }
-  }
-
   #tell(listening: Listening<Item>, item: Item): void {
-    if (item.index <= listening.after) return;
+    if (item.index <= (listening.after ?? 0)) return;
     this.#enqueue(() => {
       if (!listening.isOver) listening.tell(item);
     });

@@ -1,6 +1,7 @@
 import type { Consistency, ReadPoint } from "../group/reads.ts";
 import { KeeperError } from "./keeper-error.ts";
-import { type KeeperResult, type KeepName, keeperCommand, unlessRefused } from "./keeper-machine.ts";
+import { type KeepName, keeperCommand } from "./keeper-machine.ts";
+import { type KeeperResult, unlessRefused } from "./keeper-result.ts";
 
 /** The keeper's group on this node, as GroupEngine has it. */
 export interface KeeperGroup {

@@ -8,8 +8,10 @@ export const keeperLimits = Object.freeze({
   valueBytesMax: 48 * kib,
   /** Of all keys and values of a menu: a checkpoint is written in one go, and nothing else happens meanwhile. */
   bytesMax: 4 * mib,
-  /** What each key, member, field and element counts besides its own bytes. */
+  /** What each key counts besides its own bytes. */
   entryBytes: 256,
+  /** The same, of each member of a set, field of a hash and element of a list. */
+  elementBytes: 64,
   /** Different keys of one transaction. */
   transactionKeysMax: 64,
   /** Of one answer; the rest is asked for with its cursor. */
@@ -17,11 +19,21 @@ export const keeperLimits = Object.freeze({
   rangeBytesMax: mib,
   /** How far from now something may expire: a year. */
   expiryMsMax: 366 * 24 * 3_600_000,
-  /** Watches, and subscriptions, of one node. */
+  /** Watches of one node. */
   watchesMax: 1_024,
+  /** Subscriptions of one node: each room has some. */
+  subscriptionsMax: 65_536,
   /** Changes that are remembered, for watches that go on from an earlier one. */
   changesKeptMax: 1_024,
   changesKeptBytesMax: mib,
+  /** Published messages that are remembered, for subscriptions that go on from an earlier one. */
+  messagesKeptMax: 1_024,
+  messagesKeptBytesMax: mib,
+  messagesKeptMs: 10_000,
+  /** Calls with a key of their own whose outcome is remembered. */
+  callsKeptMax: 4_096,
+  callsKeptBytesMax: mib,
+  callsKeptMs: 60_000,
   /** Results that are remembered of each node: of a proposal that is asked for again. */
   resultsKeptMax: 256,
   resultsKeptBytesMax: 256 * kib,

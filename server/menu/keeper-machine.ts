@@ -3,7 +3,7 @@ import { pack, unpack } from "msgpackr";
 import { Dirt } from "../group/dirt.ts";
 import type { AppliedCommand, ApplyResult, Machine } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
-import { KeeperError, type KeeperErrorCode } from "./keeper-error.ts";
+import { type KeeperResult, resultOf } from "./keeper-result.ts";
 import type { CommandContext } from "./menu.ts";
 import { RememberedResults, type ResultsState } from "./remembered-results.ts";
 
@@ -23,18 +23,13 @@ export interface Keep {
   drained(): void;
 }
 
-/** A command's result at its proposer. */
-export type KeeperResult =
-  | { readonly type: "done"; readonly value: unknown }
-  | { readonly type: "refused"; readonly code: KeeperErrorCode; readonly message: string };
-
 interface Saved {
   readonly proposals: ResultsState;
   readonly keeps: { readonly [name: string]: unknown };
 }
 
 /** Its number stands before a command of a menu: new ones go at the end. */
-const menuNumbers = { kv: 0 } as const;
+const menuNumbers = { kv: 0, presence: 1 } as const;
 export type KeepName = keyof typeof menuNumbers;
 const names = Object.keys(menuNumbers) as KeepName[];
 
@@ -107,12 +102,7 @@ export class KeeperMachine implements Machine {
     const number = command[0];
     const name = names.find((each) => menuNumbers[each] === number);
     assert(name !== undefined, `the keeper has no menu number ${number}`);
-    try {
-      return { type: "done", value: this.#keeps[name].apply(command.subarray(1), context) };
-    } catch (error) {
-      if (!(error instanceof KeeperError)) throw error;
-      return { type: "refused", code: error.code, message: error.message };
-    }
+    return resultOf(() => this.#keeps[name].apply(command.subarray(1), context));
   }
 
   *dirty(): Iterable<{ readonly key: string; readonly firstIndex: number }> {
@@ -155,9 +145,3 @@ const forgotten: KeeperResult = {
   code: "APPLIED_RESULT_FORGOTTEN",
   message: "it was carried out, once; what it gave is not known any more: read what there is now",
 };
-
-/** @throws KeeperError if the result is a refusal */
-export function unlessRefused(result: KeeperResult): unknown {
-  if (result.type === "refused") throw new KeeperError(result.code, result.message);
-  return result.value;
-}

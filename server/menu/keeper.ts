@@ -1,9 +1,14 @@
+import { ProposalError } from "../group/proposal-error.ts";
 import { type KeeperGroup, KeeperLine } from "./keeper-group.ts";
+import { keeperLimits } from "./keeper-limits.ts";
 import { KeeperMachine } from "./keeper-machine.ts";
 import { Kv } from "./kv.ts";
 import { kvMenu } from "./kv-menu.ts";
 import { type KvChange, KvState } from "./kv-state.ts";
 import { MenuKeep } from "./menu-keep.ts";
+import { PresenceKeys } from "./presence-keys.ts";
+import { presenceMenu } from "./presence-menu.ts";
+import { type PresenceMessage, PresenceState } from "./presence-state.ts";
 
 interface KeeperParts {
   /** Runs it in a macrotask of its own. */
@@ -18,21 +23,48 @@ interface KeeperParts {
 export class Keeper {
   readonly machine: KeeperMachine;
   readonly kv: Kv;
+  readonly presence: PresenceKeys;
   readonly #line: KeeperLine;
+  readonly #keeps: readonly { readonly feed: { begin(index: number): void } }[];
 
   constructor({ guard, ...parts }: KeeperParts) {
-    this.#line = new KeeperLine(guard);
+    const { watchesMax, subscriptionsMax } = keeperLimits;
     const kv = new MenuKeep<KvState, KvChange>({
       ...parts,
       menu: kvMenu,
       make: (saved) => new KvState(saved),
+      listenersMax: watchesMax,
     });
-    this.machine = new KeeperMachine({ kv });
+    const presence = new MenuKeep<PresenceState, PresenceMessage>({
+      ...parts,
+      menu: presenceMenu,
+      make: (saved) => new PresenceState(saved),
+      listenersMax: subscriptionsMax,
+    });
+    this.#line = new KeeperLine(guard);
+    this.#keeps = [kv, presence];
+    this.machine = new KeeperMachine({ kv, presence });
     this.kv = new Kv(kv, this.#line);
+    this.presence = new PresenceKeys(presence, this.#line);
   }
 
   /** The groups run: from now on it can be asked. */
   bind(group: KeeperGroup): void {
     this.#line.bind(group);
+  }
+
+  /** From now on, until the node stops, whoever listens is told. Resolves once that has begun. */
+  async begin(): Promise<void> {
+    for (;;) {
+      try {
+        const { index } = await this.#line.read("kv");
+        for (const { feed } of this.#keeps) feed.begin(index);
+        return;
+      } catch (error) {
+        // Nobody was told anything yet: it is only later.
+        if (!(error instanceof ProposalError)) throw error;
+        if (error.code === "STOPPED") return;
+      }
+    }
   }
 }

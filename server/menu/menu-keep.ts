@@ -10,6 +10,7 @@ interface KeepState<Item extends JournalItem> extends Pick<Keep, "expire" | "nex
 interface MenuKeepParts<State> {
   readonly menu: { apply(state: State, command: Uint8Array, context: CommandContext): unknown };
   readonly make: (saved?: unknown) => State;
+  readonly listenersMax: number;
   /** Runs it in a macrotask of its own. */
   readonly later: (run: () => void) => void;
   /** A listener has thrown. */
@@ -20,6 +21,7 @@ interface MenuKeepParts<State> {
 export class MenuKeep<State extends KeepState<Item>, Item extends JournalItem> implements Keep {
   readonly #parts: MenuKeepParts<State>;
   readonly feed: Feed<Item>;
+  readonly #waiting = new Set<() => void>();
   #state: State;
 
   constructor(parts: MenuKeepParts<State>) {
@@ -55,5 +57,16 @@ export class MenuKeep<State extends KeepState<Item>, Item extends JournalItem> i
 
   drained(): void {
     this.feed.drained();
+    for (const look of this.#waiting) look();
+  }
+
+  /** Calls back once, in a macrotask of its own, as soon as it holds of this node's replica; the result gives that up. */
+  once(holds: (state: State) => boolean, then: () => void): () => void {
+    const look = () => {
+      if (holds(this.#state) && this.#waiting.delete(look)) this.#parts.later(then);
+    };
+    this.#waiting.add(look);
+    look();
+    return () => this.#waiting.delete(look);
   }
 }

@@ -3,7 +3,6 @@ import * as assert from "uvu/assert";
 import { Feed } from "../../server/menu/feed.ts";
 import { Journal, type JournalItem } from "../../server/menu/journal.ts";
 import type { KeeperError } from "../../server/menu/keeper-error.ts";
-import { keeperLimits } from "../../server/menu/keeper-limits.ts";
 
 const limits = { itemsMax: 4, bytesMax: 100, ageMsMax: 50 };
 const item = (index: number, topic: string, bytes = 1): JournalItem => ({
@@ -13,16 +12,20 @@ const item = (index: number, topic: string, bytes = 1): JournalItem => ({
   logTimeMs: index * 10,
 });
 
-function stage() {
+const listenersMax = 5;
+
+function stage({ begins = true } = {}) {
   let journal = new Journal<JournalItem>(limits);
   const told: string[] = [];
   const failures: unknown[] = [];
   let turns: (() => void)[] = [];
   const feed = new Feed<JournalItem>({
     journal: () => journal,
+    listenersMax,
     later: (run) => turns.push(run),
     failed: (error) => failures.push(error),
   });
+  if (begins) feed.begin(0);
   const listen = (name: string, topic: string, { after = null as number | null, all = false } = {}) =>
     feed.listen(
       {
@@ -108,6 +111,24 @@ test("[T6] a snapshot that skips changes is told to those who miss some, and to 
   assert.equal(told(), ["later 22 a"]);
 });
 
+test("[T6] what came before a node's replica was up to date is no news, but to whom has asked for it", () => {
+  const { feed, listen, happen, told } = stage({ begins: false });
+  happen(item(1, "a"), item(2, "a"));
+  listen("now", "a");
+  listen("since", "a", { after: 1 });
+  happen(item(3, "a"), item(4, "a"));
+  assert.equal(told(), []);
+  feed.begin(3);
+  assert.equal(told(), ["now 4 a", "since 2 a", "since 3 a", "since 4 a"]);
+  happen(item(5, "a"));
+  assert.equal(told(), ["now 5 a", "since 5 a"]);
+  const late = stage({ begins: false });
+  late.listen("old", "a", { after: 1 });
+  for (let index = 1; index <= 9; index++) late.happen(item(index, "a"));
+  late.feed.begin(9);
+  assert.equal(late.told(), ["old WATCH_TOO_OLD"]);
+});
+
 test("[T6] a listener that throws, or ends another one, hurts nobody else", () => {
   const { feed, failures, listen, happen, told } = stage();
   const noise = { topic: "a", all: false, lost: () => {} };
@@ -131,7 +152,7 @@ test("[T6] a listener that throws, or ends another one, hurts nobody else", () =
 
 test("[T7] a node has so many listeners, and one that ends makes place", () => {
   const { listen } = stage();
-  const ends = Array.from({ length: keeperLimits.watchesMax }, () => listen("one", "a"));
+  const ends = Array.from({ length: listenersMax }, () => listen("one", "a"));
   assert.is(
     codeOf(() => listen("more", "a")),
     "TOO_MANY_WATCHES",

@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { KeeperError } from "../../server/menu/keeper-error.ts";
@@ -15,7 +15,7 @@ const put = (key: string, value: unknown, expiresInMs: number | null = null): Kv
   expiresInMs,
 });
 const doing = (...operations: KvOperation[]): KvTransaction => ({ conditions: [], do: operations, else: [] });
-const valueOf = (state: KvState, key: string) => {
+const valueAt = (state: KvState, key: string) => {
   const stored = state.get(key);
   return stored === null ? undefined : decodeValue(stored.value);
 };
@@ -91,7 +91,7 @@ test("[T1] random commands do what they do to a plain map; after each, a state t
         if (number % 7 === 0) state = new KvState(structuredClone(state.save()));
         assert.equal(keysOf(state), plain.sorted());
         for (const [each, { value: expected, version }] of plain.entries) {
-          assert.is(valueOf(state, each), expected);
+          assert.is(valueAt(state, each), expected);
           assert.is(state.get(each)?.version, version);
         }
         const due = [...plain.entries.values()].flatMap(({ dueMs }) => dueMs ?? []);
