@@ -38,7 +38,7 @@ export class EmbeddedKeeper {
 
   /** @param guard throws where nothing may be asked for */
   constructor(guard: (what: string) => void = () => {}) {
-    this.keeper = new Keeper({ later: (run) => clock.defer(run), failed: throwLater, guard });
+    this.keeper = new Keeper({ clock, failed: throwLater, guard });
     this.#started = this.#start();
     this.keeper.bind({
       propose: (command, how) => this.#ask((engine) => engine.propose(0, command, how)),

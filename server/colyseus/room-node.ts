@@ -49,7 +49,7 @@ export class RoomNode {
     this.#setup = setup;
     this.#parts = setup.parts ?? realNodeParts(options, log);
     this.keeper = new Keeper({
-      later: (run) => this.#parts.clock.defer(run),
+      clock: this.#parts.clock,
       failed: (error) => log.error({ error: String(error) }, "what listens to the keeper has thrown"),
       guard: refuseInside,
     });

@@ -6,8 +6,11 @@ export const keeperLimits = Object.freeze({
   /** A key's, a channel's or a field's name, in UTF-8. */
   keyBytesMax: kib,
   valueBytesMax: 48 * kib,
-  /** Of all keys and values of a menu: a checkpoint is written in one go, and nothing else happens meanwhile. */
-  bytesMax: 4 * mib,
+  /**
+   * Of all keys and values of a menu: they are saved in one go, and nothing else happens meanwhile; with everything else
+   * that a menu remembers they must fit into one checkpoint.
+   */
+  bytesMax: 2 * mib,
   /** What each key counts besides its own bytes. */
   entryBytes: 256,
   /** The same, of each member of a set, field of a hash and element of a list. */
@@ -32,9 +35,9 @@ export const keeperLimits = Object.freeze({
   messagesKeptMs: 10_000,
   /** Calls with a key of their own whose outcome is remembered. */
   callsKeptMax: 4_096,
-  callsKeptBytesMax: mib,
+  callsKeptBytesMax: 256 * kib,
   callsKeptMs: 60_000,
-  /** Results that are remembered of each node: of a proposal that is asked for again. */
-  resultsKeptMax: 256,
+  /** Results that are remembered, of a menu: of proposals that are asked for again. */
+  resultsKeptMax: 1_024,
   resultsKeptBytesMax: 256 * kib,
 });

@@ -23,18 +23,12 @@ export interface Keep {
   drained(): void;
 }
 
-interface Saved {
-  readonly proposals: ResultsState;
-  readonly keeps: { readonly [name: string]: unknown };
-}
-
 /** Its number stands before a command of a menu: new ones go at the end. */
 const menuNumbers = { kv: 0, presence: 1 } as const;
 export type KeepName = keyof typeof menuNumbers;
 const names = Object.keys(menuNumbers) as KeepName[];
 
 const tickCommand = Uint8Array.of(255);
-const partKey = "";
 
 /** A command of a menu as the keeper's machine takes it. */
 export function keeperCommand(name: KeepName, command: Uint8Array): Uint8Array {
@@ -44,90 +38,121 @@ export function keeperCommand(name: KeepName, command: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/**
- * The replicated state machine of the group that keeps what belongs to no room: menus beside each other, in one part, since
- * a node numbers what it proposes to a group, not to a menu.
- */
-export class KeeperMachine implements Machine {
-  readonly #keeps: Readonly<Record<KeepName, Keep>>;
-  #dirt = new Dirt();
-  #proposals = new RememberedResults();
+interface Saved {
+  readonly proposals: ResultsState;
+  readonly keep: unknown;
+}
+
+/** One menu's part: it follows every command on its own, so that it may stand at an index of its own. */
+class Part {
+  readonly name: KeepName;
+  readonly keep: Keep;
+  dirt = new Dirt();
   /** Of the checkpoint that it was brought back from: what it contains is not carried out again. */
-  #partIndex = 0;
+  index = 0;
+  #proposals = new RememberedResults();
+
+  constructor(name: KeepName, keep: Keep) {
+    this.name = name;
+    this.keep = keep;
+  }
+
+  restore(checkpoint: Checkpoint | undefined): void {
+    const saved = checkpoint === undefined ? undefined : (unpack(checkpoint.bytes) as Saved);
+    this.index = checkpoint?.index ?? 0;
+    this.dirt = new Dirt();
+    this.#proposals = new RememberedResults(saved?.proposals);
+    this.keep.restore(saved?.keep);
+  }
+
+  contents(): Uint8Array {
+    const saved: Saved = { proposals: this.#proposals.state, keep: this.keep.save() };
+    return pack(saved);
+  }
+
+  /** @param own the command, if it is of this menu */
+  apply({ id, ...context }: Omit<AppliedCommand, "command" | "term">, own: Uint8Array | null): ApplyResult {
+    if (context.index <= this.index) return nothing;
+    const verdict = this.#proposals.take(id);
+    if (verdict === "gap") return { type: "gap" };
+    this.dirt.touch(context.index);
+    // An expired one has nobody who waits for it.
+    if (verdict === "expired") return { type: "done", value: forgotten };
+    if (verdict === "duplicate") return { type: "done", value: this.#proposals.resultOf(id) ?? forgotten };
+    this.keep.expire(context);
+    if (own === null) return nothing;
+    const result = resultOf(() => this.keep.apply(own, context));
+    this.#proposals.remember(id, result);
+    return { type: "done", value: result };
+  }
+}
+
+/** The replicated state machine of the group that keeps what belongs to no room: menus beside each other, a part each. */
+export class KeeperMachine implements Machine {
+  readonly #parts: readonly Part[];
   #appliedIndex = 0;
-  #restored: Checkpoint | null = null;
+  readonly #restored = new Map<string, Checkpoint>();
 
   constructor(keeps: Readonly<Record<KeepName, Keep>>) {
-    this.#keeps = keeps;
+    this.#parts = names.map((name) => new Part(name, keeps[name]));
   }
 
   beginRestore(): void {
-    this.#restored = null;
+    this.#restored.clear();
   }
 
   restorePart(key: string, checkpoint: Checkpoint): void {
-    assert.equal(key, partKey, "the keeper has one part");
-    this.#restored = checkpoint;
+    this.#part(key);
+    this.#restored.set(key, checkpoint);
   }
 
   /** Only now, at once: who reads meanwhile finds what was there. */
   endRestore(): void {
-    const saved = this.#restored === null ? undefined : (unpack(this.#restored.bytes) as Saved);
-    this.#partIndex = this.#restored?.index ?? 0;
-    this.#appliedIndex = this.#partIndex;
-    this.#restored = null;
-    this.#dirt = new Dirt();
-    this.#proposals = new RememberedResults(saved?.proposals);
-    for (const name of names) this.#keeps[name].restore(saved?.keeps[name]);
+    for (const part of this.#parts) part.restore(this.#restored.get(part.name));
+    this.#appliedIndex = Math.max(...this.#parts.map(({ index }) => index));
+    this.#restored.clear();
   }
 
-  apply({ index, logTimeMs, wallTimeMs, id, command }: AppliedCommand): ApplyResult {
-    if (index <= this.#partIndex) return { type: "done", value: null };
-    this.#appliedIndex = index;
-    const verdict = this.#proposals.take(id);
-    if (verdict === "gap") return { type: "gap" };
-    this.#dirt.touch(index);
-    // An expired one has nobody who waits for it.
-    if (verdict === "expired") return { type: "done", value: forgotten };
-    if (verdict === "duplicate") return { type: "done", value: this.#proposals.resultOf(id) ?? forgotten };
-    const context = { index, logTimeMs, wallTimeMs };
-    for (const name of names) this.#keeps[name].expire(context);
-    if (command[0] === tickCommand[0]) return { type: "done", value: null };
-    const result = this.#carryOut(command, context);
-    this.#proposals.remember(id, result);
-    return { type: "done", value: result };
-  }
-
-  #carryOut(command: Uint8Array, context: CommandContext): KeeperResult {
-    const number = command[0];
-    const name = names.find((each) => menuNumbers[each] === number);
-    assert(name !== undefined, `the keeper has no menu number ${number}`);
-    return resultOf(() => this.#keeps[name].apply(command.subarray(1), context));
+  apply({ command, term: _, ...place }: AppliedCommand): ApplyResult {
+    this.#appliedIndex = place.index;
+    const owner = ownerOf(command);
+    let result = nothing;
+    for (const part of this.#parts) {
+      const isOwner = part.name === owner;
+      const given = part.apply(place, isOwner ? command.subarray(1) : null);
+      if (isOwner || given.type === "gap") result = given;
+    }
+    return result;
   }
 
   *dirty(): Iterable<{ readonly key: string; readonly firstIndex: number }> {
-    const { firstIndex } = this.#dirt;
-    if (firstIndex !== null) yield { key: partKey, firstIndex };
+    for (const { name, dirt } of this.#parts)
+      if (dirt.firstIndex !== null) yield { key: name, firstIndex: dirt.firstIndex };
   }
 
-  save(): Checkpoint {
-    this.#dirt.saving(this.#appliedIndex);
-    return { index: this.#appliedIndex, bytes: this.contents() };
+  save(key: string): Checkpoint {
+    const part = this.#part(key);
+    part.dirt.saving(this.#appliedIndex);
+    return { index: this.#appliedIndex, bytes: part.contents() };
+  }
+
+  saved(key: string, index: number): void {
+    this.#part(key).dirt.saved(index);
+  }
+
+  #part(key: string): Part {
+    const part = this.#parts.find(({ name }) => name === key);
+    assert(part !== undefined, `the keeper has no part "${key}"`);
+    return part;
   }
 
   /** Equal for equal replicas. */
   contents(): Uint8Array {
-    const keeps = Object.fromEntries(names.map((name) => [name, this.#keeps[name].save()]));
-    const saved: Saved = { proposals: this.#proposals.state, keeps };
-    return pack(saved);
-  }
-
-  saved(_key: string, index: number): void {
-    this.#dirt.saved(index);
+    return Buffer.concat(this.#parts.map((part) => part.contents()));
   }
 
   nextTickMs(): number | null {
-    const due = names.flatMap((name) => this.#keeps[name].nextExpiryMs() ?? []);
+    const due = this.#parts.flatMap(({ keep }) => keep.nextExpiryMs() ?? []);
     return due.length === 0 ? null : Math.min(...due);
   }
 
@@ -136,10 +161,19 @@ export class KeeperMachine implements Machine {
   }
 
   drained(): void {
-    for (const name of names) this.#keeps[name].drained();
+    for (const { keep } of this.#parts) keep.drained();
   }
 }
 
+/** Whose command it is; null: a tick is nobody's. */
+function ownerOf(command: Uint8Array): KeepName | null {
+  const number = command[0];
+  const owner = names.find((name) => menuNumbers[name] === number);
+  assert(owner !== undefined || number === tickCommand[0], `the keeper has no menu number ${number}`);
+  return owner ?? null;
+}
+
+const nothing: ApplyResult = { type: "done", value: null };
 const forgotten: KeeperResult = {
   type: "refused",
   code: "APPLIED_RESULT_FORGOTTEN",

@@ -1,3 +1,4 @@
+import type { EngineClock } from "../group/engine-construction.ts";
 import { ProposalError } from "../group/proposal-error.ts";
 import { type KeeperGroup, KeeperLine } from "./keeper-group.ts";
 import { keeperLimits } from "./keeper-limits.ts";
@@ -10,9 +11,10 @@ import { PresenceKeys } from "./presence-keys.ts";
 import { presenceMenu } from "./presence-menu.ts";
 import { type PresenceMessage, PresenceState } from "./presence-state.ts";
 
+const retryMs = 100;
+
 interface KeeperParts {
-  /** Runs it in a macrotask of its own. */
-  readonly later: (run: () => void) => void;
+  readonly clock: Pick<EngineClock, "defer" | "setTimer">;
   /** What somebody listens with has thrown. */
   readonly failed: (error: unknown) => void;
   /** Throws where nothing may be asked for: inside of a room. */
@@ -25,9 +27,12 @@ export class Keeper {
   readonly kv: Kv;
   readonly presence: PresenceKeys;
   readonly #line: KeeperLine;
+  readonly #clock: KeeperParts["clock"];
   readonly #keeps: readonly { readonly feed: { begin(index: number): void } }[];
 
-  constructor({ guard, ...parts }: KeeperParts) {
+  constructor({ guard, clock, failed }: KeeperParts) {
+    const parts = { failed, later: (run: () => void) => clock.defer(run) };
+    this.#clock = clock;
     const { watchesMax, subscriptionsMax } = keeperLimits;
     const kv = new MenuKeep<KvState, KvChange>({
       ...parts,
@@ -64,6 +69,7 @@ export class Keeper {
         // Nobody was told anything yet: it is only later.
         if (!(error instanceof ProposalError)) throw error;
         if (error.code === "STOPPED") return;
+        await new Promise<void>((resolve) => this.#clock.setTimer(resolve, retryMs));
       }
     }
   }

@@ -73,7 +73,7 @@ export class Kv {
   /**
    * @param expiresInMs 1 to a year, in log time, which stands still while there is no leader
    * @returns the new version
-   * @throws ARGUMENT, VALUE_TOO_BIG (48 KiB), FULL (4 MiB in all); TIMEOUT, OVERLOADED, STOPPED
+   * @throws ARGUMENT, VALUE_TOO_BIG (48 KiB), FULL (2 MiB in all); TIMEOUT, OVERLOADED, STOPPED
    */
   async put(
     key: string,

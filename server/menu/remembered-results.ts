@@ -2,11 +2,11 @@ import { pack, unpack } from "msgpackr";
 import { type Origin, Origins, type OriginsState, type OriginVerdict } from "../group/origins.ts";
 import { keeperLimits } from "./keeper-limits.ts";
 
-type SavedResults = [nodeId: string, results: [sequence: number, result: Uint8Array][]][];
+type SavedResult = readonly [nodeId: string, sequence: number, result: Uint8Array];
 
 export interface ResultsState {
   readonly origins: OriginsState;
-  readonly results: SavedResults;
+  readonly results: readonly SavedResult[];
 }
 
 /**
@@ -15,55 +15,57 @@ export interface ResultsState {
  */
 export class RememberedResults {
   readonly #origins: Origins;
-  readonly #results: Map<string, Map<number, Uint8Array>>;
-  readonly #bytes = new Map<string, number>();
+  /** The oldest first. */
+  readonly #results = new Map<string, SavedResult>();
+  #bytes = 0;
 
   constructor({ origins, results }: ResultsState = { origins: [], results: [] }) {
     this.#origins = new Origins(origins);
-    this.#results = new Map(results.map(([nodeId, ofNode]) => [nodeId, new Map(ofNode)]));
-    for (const [nodeId, ofNode] of this.#results)
-      this.#bytes.set(
-        nodeId,
-        [...ofNode.values()].reduce((sum, { length }) => sum + length, 0),
-      );
+    // Copies: views would keep the whole checkpoint in memory.
+    for (const [nodeId, sequence, result] of results) this.#add([nodeId, sequence, new Uint8Array(result)]);
   }
 
   get state(): ResultsState {
-    const results: SavedResults = [...this.#results].map(([nodeId, ofNode]) => [nodeId, [...ofNode]]);
-    return { origins: this.#origins.state, results };
+    return { origins: this.#origins.state, results: [...this.#results.values()] };
   }
 
   take(origin: Origin): OriginVerdict {
-    const isFirst = origin.sequence === 1;
     const verdict = this.#origins.take(origin);
     // Nobody of an earlier start waits any more.
-    if (verdict === "new" && isFirst) this.#forgetAll(origin.nodeId);
+    if (verdict === "new" && origin.sequence === 1)
+      for (const [key, [nodeId]] of this.#results) if (nodeId === origin.nodeId) this.#delete(key);
     return verdict;
-  }
-
-  #forgetAll(nodeId: string): void {
-    this.#results.delete(nodeId);
-    this.#bytes.delete(nodeId);
   }
 
   remember({ nodeId, sequence }: Origin, result: unknown): void {
     const { resultsKeptMax, resultsKeptBytesMax } = keeperLimits;
     const packed = new Uint8Array(pack(result));
     if (packed.length > resultsKeptBytesMax / 4) return;
-    const ofNode = this.#results.get(nodeId) ?? new Map<number, Uint8Array>();
-    this.#results.set(nodeId, ofNode.set(sequence, packed));
-    let bytes = (this.#bytes.get(nodeId) ?? 0) + packed.length;
-    for (const [oldest, { length }] of ofNode) {
-      if (ofNode.size <= resultsKeptMax && bytes <= resultsKeptBytesMax) break;
-      ofNode.delete(oldest);
-      bytes -= length;
+    this.#add([nodeId, sequence, packed]);
+    for (const key of this.#results.keys()) {
+      if (this.#results.size <= resultsKeptMax && this.#bytes <= resultsKeptBytesMax) return;
+      this.#delete(key);
     }
-    this.#bytes.set(nodeId, bytes);
+  }
+
+  #add(saved: SavedResult): void {
+    const [nodeId, sequence, result] = saved;
+    this.#results.set(keyOf(nodeId, sequence), saved);
+    this.#bytes += result.length;
+  }
+
+  #delete(key: string): void {
+    this.#bytes -= this.#results.get(key)?.[2].length ?? 0;
+    this.#results.delete(key);
   }
 
   /** Undefined: it is not known any more. */
   resultOf({ nodeId, sequence }: Origin): unknown {
-    const packed = this.#results.get(nodeId)?.get(sequence);
+    const packed = this.#results.get(keyOf(nodeId, sequence))?.[2];
     return packed === undefined ? undefined : (unpack(packed) as unknown);
   }
+}
+
+function keyOf(nodeId: string, sequence: number): string {
+  return `${sequence} ${nodeId}`;
 }

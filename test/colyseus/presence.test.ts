@@ -165,9 +165,9 @@ test("[T15] what is wrong is said with words, and nothing is done", async () => 
     if (told === "nothing was thrown") continue;
     assert.match(
       told,
-      /FULL: all presence keys together would take \d+ bytes, 4194304 are allowed: delete keys/,
+      /FULL: all presence keys together would take \d+ bytes, 2097152 are allowed: delete keys/,
     );
-    assert.ok(at > 80);
+    assert.ok(at > 40);
     break;
   }
 });

@@ -1,14 +1,18 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { realClock } from "../../server/cluster/clock.ts";
 import type { AppliedCommand, ApplyResult } from "../../server/group/machine.ts";
 import { Keeper } from "../../server/menu/keeper.ts";
 import { keeperLimits } from "../../server/menu/keeper-limits.ts";
 import { type KeeperMachine, keeperCommand } from "../../server/menu/keeper-machine.ts";
 import { kvMenu } from "../../server/menu/kv-menu.ts";
+import { presenceMenu } from "../../server/menu/presence-menu.ts";
 import { encodeValue } from "../../server/menu/value-codec.ts";
+import type { Checkpoint } from "../../server/storage/storage.ts";
+import { storageLimits } from "../../server/storage/storage-limits.ts";
 
 const newMachine = () => {
-  const { machine } = new Keeper({ later: (run) => run(), failed: () => {}, guard: () => {} });
+  const { machine } = new Keeper({ clock: realClock, failed: () => {}, guard: () => {} });
   machine.beginRestore();
   machine.endRestore();
   return machine;
@@ -41,14 +45,18 @@ const entry = (
 /** What was counted, or the refusal's code; "gap". */
 function given(result: ApplyResult): unknown {
   if (result.type === "gap") return "gap";
-  const value = result.value as { type: string; code?: string; value?: { results: { value: unknown }[] } };
-  return value.type === "refused" ? value.code : value.value?.results[0]?.value;
+  const value = result.value as {
+    type: string;
+    code?: string;
+    value?: { results?: { value: unknown }[] } | null;
+  };
+  return value.type === "refused" ? value.code : value.value?.results?.[0]?.value;
 }
 
 function restored(machine: KeeperMachine): KeeperMachine {
   const other = newMachine();
   other.beginRestore();
-  other.restorePart("", machine.save());
+  for (const part of ["kv", "presence"]) other.restorePart(part, machine.save(part));
   other.endRestore();
   return other;
 }
@@ -104,21 +112,77 @@ test("[T5] a replica that was restored goes on as the others do, results include
   assert.is(other.nextTickMs(), machine.nextTickMs());
 });
 
+test("[T5] menus that were saved at different moments come to the same", () => {
+  const machine = newMachine();
+  const publish = (text: string) =>
+    keeperCommand(
+      "presence",
+      presenceMenu.encode("call", { method: "publish", args: ["c", text], once: null }),
+    );
+  const commands = Array.from({ length: 30 }, (_, at) => {
+    const command =
+      at % 3 === 0 ? increment("n") : at % 3 === 1 ? publish(`m${at}`) : putPassing(`p${at}`, 60);
+    return entry(at + 1, ["A", 1, at + 1], command);
+  });
+  const checkpoints = new Map<string, Checkpoint>();
+  for (const command of commands.slice(0, 20)) {
+    machine.apply(command);
+    if (command.index === 8) checkpoints.set("presence", machine.save("presence"));
+    if (command.index === 14) checkpoints.set("kv", machine.save("kv"));
+  }
+  const other = newMachine();
+  other.beginRestore();
+  for (const [part, checkpoint] of checkpoints) other.restorePart(part, checkpoint);
+  other.endRestore();
+  for (const command of commands.slice(5, 20)) other.apply(command);
+  assert.equal(other.contents(), machine.contents());
+  const [one, another] = [machine, other].map((each) =>
+    commands.slice(20).map((command) => each.apply(command)),
+  );
+  assert.equal(one, another);
+  assert.equal(other.contents(), machine.contents());
+});
+
+test("[T7] whatever is kept, a checkpoint is not bigger than one may be", () => {
+  const machine = newMachine();
+  let index = 0;
+  const propose = (command: Uint8Array) => {
+    index += 1;
+    return given(machine.apply(entry(index, [`node ${index % 5}`, 1, Math.ceil(index / 5)], command)));
+  };
+  const call = (method: "set" | "publish" | "get", key: string, value: string, once: string | null = null) =>
+    keeperCommand("presence", presenceMenu.encode("call", { method, args: [key, value], once }));
+  // What is the least for what it counts: values without much around them; keys of the usual length.
+  while (propose(putPassing(`k${index}`, null, "v".repeat(48_000))) !== "FULL");
+  while (propose(call("set", `k${index}`, "v".repeat(48_000))) !== "FULL");
+  for (let number = 0; number < 100; number++) propose(call("publish", "c", "v".repeat(48_000)));
+  for (let number = 0; number < 400; number++)
+    propose(call("get", "c", "", `call ${number} ${"x".repeat(900)}`));
+  for (let number = 0; number < 100; number++) propose(putPassing("k0", null, "w".repeat(48_000)));
+  for (const part of ["kv", "presence"]) {
+    const { bytes } = machine.save(part);
+    assert.ok(bytes.length < storageLimits.checkpointBytesMax, `${part}: ${bytes.length} bytes`);
+    assert.ok(bytes.length > 2 << 20, `${part}: ${bytes.length} bytes`);
+  }
+  while (propose(increment(`n${index}`)) !== "FULL");
+  assert.ok(machine.save("kv").bytes.length < storageLimits.checkpointBytesMax);
+});
+
 test("[T5] whoever reads during a restore finds what there was, until all is back", async () => {
   const { machine, count } = readable();
   machine.apply(entry(1, ["A", 1, 1], increment("n")));
-  const checkpoint = machine.save();
+  const checkpoint = machine.save("kv");
   machine.apply(entry(2, ["A", 1, 2], increment("n")));
   machine.beginRestore();
   assert.is(await count(), 2);
-  machine.restorePart("", checkpoint);
+  machine.restorePart("kv", checkpoint);
   assert.is(await count(), 2);
   machine.endRestore();
   assert.is(await count(), 1);
 });
 
 function readable() {
-  const keeper = new Keeper({ later: (run) => run(), failed: () => {}, guard: () => {} });
+  const keeper = new Keeper({ clock: realClock, failed: () => {}, guard: () => {} });
   const { machine } = keeper;
   machine.beginRestore();
   machine.endRestore();

@@ -1,5 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { realClock } from "../../server/cluster/clock.ts";
 import { EmbeddedKeeper } from "../../server/cluster/embedded-keeper.ts";
 import { Keeper } from "../../server/menu/keeper.ts";
 import { keeperLimits } from "../../server/menu/keeper-limits.ts";
@@ -190,7 +191,7 @@ test("[T7] before its groups run a node says so, and inside of a room nothing is
   const guard = () => {
     throw new Error("not in here");
   };
-  const parts = { later: (run: () => void) => run(), failed: () => {} };
+  const parts = { clock: realClock, failed: () => {} };
   await expectRefusal(
     new Keeper({ ...parts, guard: () => {} }).kv.get("k"),
     "KEEPER_NOT_RUNNING",

@@ -1,10 +1,12 @@
 import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/machine.ts";
-import type { KeeperMachine } from "../../server/menu/keeper-machine.ts";
+import { type KeeperMachine, keeperCommand } from "../../server/menu/keeper-machine.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { checksum } from "./checksum.ts";
 import type { Laws } from "./laws.ts";
 import type { ReplicaBook } from "./machine-watch.ts";
 
+/** Before each command of presence. */
+const presenceNumber = keeperCommand("presence", new Uint8Array())[0];
 /** Every so many entries the whole replica is compared. */
 const entriesPerComparison = 4;
 
@@ -51,7 +53,8 @@ export class KeeperWatch implements Machine {
     const result = machine.apply(command);
     const { index } = command;
     const isWhole = index > this.#wholeFrom;
-    if (isWhole && result.type === "done") laws.parts.changed(group, index, "");
+    if (isWhole && result.type === "done")
+      laws.parts.changed(group, index, command.command[0] === presenceNumber ? "presence" : "kv");
     laws.calls.gave(node, group, { command, result, isNews: isWhole, isWhole });
     if (index % entriesPerComparison === 0 || index >= this.compareFrom) this.compareAt(index);
     return result;
@@ -67,8 +70,8 @@ export class KeeperWatch implements Machine {
     return this.#parts.machine.dirty();
   }
 
-  save(): Checkpoint {
-    return this.#parts.machine.save();
+  save(key: string): Checkpoint {
+    return this.#parts.machine.save(key);
   }
 
   saved(key: string, index: number): void {

@@ -104,10 +104,7 @@ export class SimKeys {
       const { kv } = process.app.rooms.keeper;
       this.#watch(process.app, process.nodeId);
       // Something that goes by itself, so that there are ticks.
-      if (passes)
-        kv.put(`passing/${key}`, this.#operations, { expiresInMs: chance.between(5, 900) | 0 }).catch(
-          () => {},
-        );
+      if (passes) this.#usePresence(process.app, key);
       perform(kv, key, input, { timeoutMs, inLog }).then(
         (output) =>
           over((nowMs) => {
@@ -119,6 +116,19 @@ export class SimKeys {
         (error: unknown) => over((nowMs) => this.#failed(operation, error, nowMs)),
       );
     });
+  }
+
+  /** Things that go by themselves, so that there are ticks; what becomes of them replicas are compared by. */
+  #usePresence({ rooms }: RoomApp, key: string): void {
+    const { kv, presence } = rooms.keeper;
+    const { chance } = this.#parts;
+    const ms = chance.between(5, 900) | 0;
+    const passing = [
+      kv.put(`passing/${key}`, this.#operations, { expiresInMs: ms }),
+      presence.call("hincrbyex", [key, "times", 1, ms]),
+      presence.call("publish", [key, String(this.#operations)], { once: `${this.#operations}` }),
+    ];
+    for (const each of passing) each.catch(() => {});
   }
 
   #someInput(client: string, key: string): RegisterInput {
