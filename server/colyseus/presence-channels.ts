@@ -12,15 +12,15 @@ const ofProcess = /^(?:\$lobby$|concurrent:)/;
  */
 export type ChannelKind = "local" | "near" | "shared";
 
-/** What runs inside of an apply runs on every replica: it must not tell the others what they tell themselves. */
+/** What Colyseus says inside of an apply it says on every node: each keeps that to itself. */
 export function channelKind(channel: string): ChannelKind {
-  if (currentWorld() !== null || ofProcess.test(channel)) return "local";
-  return betweenTwo.test(channel) ? "near" : "shared";
+  if (ofProcess.test(channel)) return "local";
+  if (!betweenTwo.test(channel)) return "shared";
+  return currentWorld() === null ? "near" : "local";
 }
 
 /** Keys in which Colyseus keeps what each process knows of itself; see NodeCounts for the others' counts. */
 export function isOwnKey(key: unknown, isRoomName: (name: string) => boolean): boolean {
-  if (currentWorld() !== null) return true;
   if (typeof key !== "string") return false;
   const ofRoom = key.startsWith("ch:") && isRoomName(key.slice("ch:".length));
   return ofRoom || key === countsKey || key === "roomhistory" || key.startsWith("swept:");

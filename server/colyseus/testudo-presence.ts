@@ -5,6 +5,7 @@ import { KeeperError } from "../menu/keeper-error.ts";
 import { keeperLimits } from "../menu/keeper-limits.ts";
 import type { PresenceKeys } from "../menu/presence-keys.ts";
 import type { PresenceMethod, ReadMethod, WriteMethod } from "../menu/presence-state.ts";
+import { refuseInside } from "../session/session-error.ts";
 import { channelKind, countsKey, globTest, isOwnKey, ProcessPresence } from "./presence-channels.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: as Colyseus types them
@@ -50,7 +51,7 @@ export class TestudoPresence implements Presence {
 
   constructor(node: PresenceNode | null = null) {
     this.node = node;
-    this.embedded = node === null ? new EmbeddedKeeper() : null;
+    this.embedded = node === null ? new EmbeddedKeeper(refuseInside) : null;
     this.keys = node?.keys ?? (this.embedded as EmbeddedKeeper).keeper.presence;
   }
 

@@ -39,6 +39,11 @@ export class KeeperLine {
     return this.#group;
   }
 
+  /** @throws where nothing may be asked for */
+  checkPlace(what: string): void {
+    this.#guard(what);
+  }
+
   /** Resolves with what it gave, once it is applied on this node. @throws KeeperError, ProposalError, as a rejection */
   async propose(name: KeepName, command: Uint8Array, { timeoutMs }: Waiting = {}): Promise<unknown> {
     this.#guard(name);

@@ -51,6 +51,7 @@ export class PresenceKeys {
     { tell, lost }: { tell: (message: PresenceMessage) => void; lost: (error: KeeperError) => void },
   ): () => void {
     checkKey(channel, "channel");
+    this.#line.checkPlace("subscribe");
     return this.#keep.feed.listen({ topic: channel, all: false, tell, lost }, after);
   }
 

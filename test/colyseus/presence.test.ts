@@ -3,6 +3,7 @@ import { LocalPresence } from "@colyseus/core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { TestudoPresence } from "../../server/colyseus/testudo-presence.ts";
+import { runInWorld, type World } from "../../server/session/sandbox.ts";
 import { channelContract, presenceContract } from "./presence-contract.ts";
 
 function contract(name: string, make: () => LocalPresence | TestudoPresence, isLocal: boolean) {
@@ -127,6 +128,44 @@ test("[T14] what Colyseus keeps of its own process, and asks its own process, st
   // At once, and as it is: nothing was written down.
   assert.is(told.length, 5);
   assert.ok(told.every((each) => each === message));
+});
+
+test("[T14] inside of an apply only what Colyseus keeps of its process may be touched: everything else would be asked for by every replica", async () => {
+  const world: World = {
+    label: "room R",
+    nowMs: () => 1,
+    wallMs: () => 2,
+    random: () => 0.5,
+    setTimer: () => ({}),
+    clearTimer: () => {},
+    report: () => {},
+  };
+  // What waits here is told outside of the world again.
+  const inside = (act: () => Promise<unknown>) =>
+    new Promise<string>((resolve) => {
+      setImmediate(() => {
+        let told = "";
+        runInWorld(world, () => {
+          void refusalOf(act).then((refusal) => {
+            told = refusal;
+          });
+        });
+        setImmediate(() => resolve(told));
+      });
+    });
+  for (const act of [
+    () => presence.set("inside", "1"),
+    () => presence.get("inside"),
+    () => presence.publish("inside channel", 1),
+    () => presence.subscribe("inside channel", () => {}),
+  ])
+    assert.match(await inside(act), /^INSIDE_ROOM: .* inside room R: .*let an effect of the room do it/);
+  for (const act of [
+    () => presence.hset("roomcount", "p", "1,1"),
+    () => presence.subscribe("$roomId", () => {}),
+    () => presence.publish("$lobby", "x"),
+  ])
+    assert.is(await inside(act), "nothing was thrown");
 });
 
 test("[T15] what is wrong is said with words, and nothing is done", async () => {
