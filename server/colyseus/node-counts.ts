@@ -13,6 +13,7 @@ const countsSchema = z.object({
 });
 /** Where a node listens: so many channels it tells the others of, and none that Colyseus makes for each room and request. */
 const channelsToldMax = 256;
+const channelsToldBytesMax = 32 * 1024;
 const notTold = /^(?:ipc:|\$)/;
 /** So often it is looked whether they have changed. */
 const spreadMs = 250;
@@ -77,15 +78,23 @@ export class NodeCounts {
 
   #spread(): void {
     const { roomCount, ccu } = matchMaker.stats.local;
-    const channels = this.#channels().filter((channel) => !notTold.test(channel));
     this.#node.gossip.set(gossipKey, {
       processId: matchMaker.processId,
       roomCount,
       ccu,
-      channels: channels.slice(0, channelsToldMax).sort(),
+      channels: told(this.#channels()),
     });
     this.#sessions.later(() => this.#spread(), spreadMs);
   }
+}
+
+function told(channels: readonly string[]): string[] {
+  const tellable = channels.filter((channel) => !notTold.test(channel)).slice(0, channelsToldMax);
+  let bytes = 0;
+  return tellable.filter((channel) => {
+    bytes += Buffer.byteLength(channel);
+    return bytes <= channelsToldBytesMax;
+  });
 }
 
 /** Colyseus's own count goes on, of plain rooms; whoever reads it gets what `more` says on top. */

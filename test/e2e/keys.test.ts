@@ -114,6 +114,10 @@ feature(
       await ask(id, "subscribe", "news");
       await ask(id, "watch", "reg/", null);
     }
+    await cluster.until("n1 knows where n2 listens", async () => {
+      await ask("n2", "subscribe", "only n2");
+      return (await ask<string[]>("n1", "presence", "channels", "only*")).includes("only n2");
+    });
     const history = new History<RegisterInput, RegisterOutput>();
     const acknowledged: string[] = [];
     let isOver = false;

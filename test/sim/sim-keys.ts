@@ -39,6 +39,8 @@ export class SimKeys {
   readonly #history = new History<RegisterInput, RegisterOutput>();
   readonly #known = new Map<string, Value>();
   readonly #busy = new Set<string>();
+  /** What each does next. */
+  readonly #cancels = new Map<string, () => void>();
   /** Where changes are watched, and the last one that was told there. */
   readonly #watching = new WeakMap<object, { version: number }>();
   #operations = 0;
@@ -54,15 +56,20 @@ export class SimKeys {
 
   #next(client: string): void {
     const { schedule, chance, pace } = this.#parts;
-    schedule.in(chance.wait(this.#toRead === null ? 60 * pace : 60), null, () => {
+    const cancel = schedule.in(chance.wait(this.#toRead === null ? 150 * pace : 60), null, () => {
       if (this.#toRead?.length === 0) return;
       this.#next(client);
       if (!this.#busy.has(client)) this.#doSomething(client);
     });
+    this.#cancels.set(client, cancel);
   }
 
   rest(): void {
     this.#toRead = [...keys];
+    for (const client of clients) {
+      this.#cancels.get(client)?.();
+      this.#next(client);
+    }
   }
 
   unrest(): string | null {
