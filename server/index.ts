@@ -7,12 +7,14 @@ import { type NodeOptions, readNodeOptions } from "./cluster/options.ts";
 import { stopWithProcess } from "./cluster/process-life.ts";
 import { KeeperError } from "./menu/keeper-error.ts";
 import type { Kv } from "./menu/kv.ts";
+import type { Locks } from "./menu/locks.ts";
 import { Testudo } from "./testudo.ts";
 
 export type { Effect, Effects } from "./colyseus/effects.ts";
 export { type ReplicatedRoom, replicated } from "./colyseus/replicated.ts";
 export type { ReplicatedOptions } from "./colyseus/seam.ts";
 export { TestudoPresence } from "./colyseus/testudo-presence.ts";
+export type { HeldLock } from "./menu/held-lock.ts";
 export { KeeperError } from "./menu/keeper-error.ts";
 export type { Kv, KvChanged, KvDo, KvFound, KvIf, KvRead } from "./menu/kv.ts";
 export { command, defineMenu, MenuError } from "./menu/menu.ts";
@@ -61,7 +63,15 @@ export function testudo(): ServerOptions {
  * @throws KeeperError KEEPER_NOT_RUNNING if this process has no node
  */
 export function kv(): Kv {
-  if (started === null)
-    throw new KeeperError("KEEPER_NOT_RUNNING", "this process has no node yet: call testudo() first");
-  return started.kv;
+  return running().kv;
+}
+
+/** Locks that all nodes of the cluster share; where `kv()` may be used. @throws KeeperError KEEPER_NOT_RUNNING */
+export function locks(): Locks {
+  return running().locks;
+}
+
+function running(): Testudo {
+  if (started !== null) return started;
+  throw new KeeperError("KEEPER_NOT_RUNNING", "this process has no node yet: call testudo() first");
 }

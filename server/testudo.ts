@@ -18,6 +18,7 @@ import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoPresence } from "./colyseus/testudo-presence.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
 import type { Kv } from "./menu/kv.ts";
+import type { Locks } from "./menu/locks.ts";
 
 /** A node of the cluster with Colyseus on it, for `defineServer({ ...testudo.serverOptions, rooms })`. */
 export class Testudo {
@@ -72,6 +73,11 @@ export class Testudo {
   /** Keys and values that all nodes share: see Kv. Only once the server listens. */
   get kv(): Kv {
     return this.roomNode.keeper.kv;
+  }
+
+  /** Locks that all nodes share: see Locks. Only once the server listens. */
+  get locks(): Locks {
+    return this.roomNode.keeper.locks;
   }
 
   get serverOptions(): ServerOptions {

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { GroupEngine } from "../group/engine.ts";
 import { Keeper } from "../menu/keeper.ts";
 import type { Network } from "../network/network.ts";
@@ -38,7 +38,7 @@ export class EmbeddedKeeper {
 
   /** @param guard throws where nothing may be asked for */
   constructor(guard: (what: string) => void = () => {}) {
-    this.keeper = new Keeper({ clock, failed: throwLater, guard });
+    this.keeper = new Keeper({ clock, newId: randomUUID, failed: throwLater, guard });
     this.#started = this.#start();
     this.keeper.bind({
       propose: (command, how) => this.#ask((engine) => engine.propose(0, command, how)),

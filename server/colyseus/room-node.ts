@@ -50,6 +50,7 @@ export class RoomNode {
     this.#parts = setup.parts ?? realNodeParts(options, log);
     this.keeper = new Keeper({
       clock: this.#parts.clock,
+      newId: () => Buffer.from(this.#parts.randomBytes(12)).toString("hex"),
       failed: (error) => log.error({ error: String(error) }, "what listens to the keeper has thrown"),
       guard: refuseInside,
     });

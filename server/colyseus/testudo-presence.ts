@@ -112,6 +112,11 @@ export class TestudoPresence implements Presence {
     this.listen(topic, after, callback, lost);
   }
 
+  /** Of now, for `subscribeFrom`: whatever is published after this call comes behind it. */
+  position(): Promise<number> {
+    return this.keys.position();
+  }
+
   private listen(
     topic: string,
     after: number | null,

@@ -26,6 +26,10 @@ export const keeperLimits = Object.freeze({
   watchesMax: 1_024,
   /** Subscriptions of one node: each room has some. */
   subscriptionsMax: 65_536,
+  /** Who holds a lock or waits for one, in all. */
+  claimsMax: 1_024,
+  leaseMsMin: 100,
+  leaseMsMax: 300_000,
   /** Changes that are remembered, for watches that go on from an earlier one. */
   changesKeptMax: 1_024,
   changesKeptBytesMax: mib,

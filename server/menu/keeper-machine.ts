@@ -24,7 +24,7 @@ export interface Keep {
 }
 
 /** Its number stands before a command of a menu: new ones go at the end. */
-const menuNumbers = { kv: 0, presence: 1 } as const;
+const menuNumbers = { kv: 0, presence: 1, lock: 2 } as const;
 export type KeepName = keyof typeof menuNumbers;
 const names = Object.keys(menuNumbers) as KeepName[];
 

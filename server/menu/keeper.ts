@@ -6,6 +6,9 @@ import { KeeperMachine } from "./keeper-machine.ts";
 import { Kv } from "./kv.ts";
 import { kvMenu } from "./kv-menu.ts";
 import { type KvChange, KvState } from "./kv-state.ts";
+import { lockMenu } from "./lock-menu.ts";
+import { type LockGrant, LockState } from "./lock-state.ts";
+import { Locks } from "./locks.ts";
 import { MenuKeep } from "./menu-keep.ts";
 import { PresenceKeys } from "./presence-keys.ts";
 import { presenceMenu } from "./presence-menu.ts";
@@ -14,7 +17,9 @@ import { type PresenceMessage, PresenceState } from "./presence-state.ts";
 const retryMs = 100;
 
 interface KeeperParts {
-  readonly clock: Pick<EngineClock, "defer" | "setTimer">;
+  readonly clock: EngineClock;
+  /** A name that nobody has used. */
+  readonly newId: () => string;
   /** What somebody listens with has thrown. */
   readonly failed: (error: unknown) => void;
   /** Throws where nothing may be asked for: inside of a room. */
@@ -26,11 +31,12 @@ export class Keeper {
   readonly machine: KeeperMachine;
   readonly kv: Kv;
   readonly presence: PresenceKeys;
+  readonly locks: Locks;
   readonly #line: KeeperLine;
   readonly #clock: KeeperParts["clock"];
   readonly #keeps: readonly { readonly feed: { begin(index: number): void } }[];
 
-  constructor({ guard, clock, failed }: KeeperParts) {
+  constructor({ guard, clock, failed, newId }: KeeperParts) {
     const parts = { failed, later: (run: () => void) => clock.defer(run) };
     this.#clock = clock;
     const { watchesMax, subscriptionsMax } = keeperLimits;
@@ -46,11 +52,18 @@ export class Keeper {
       make: (saved) => new PresenceState(saved),
       listenersMax: subscriptionsMax,
     });
+    const lock = new MenuKeep<LockState, LockGrant>({
+      ...parts,
+      menu: lockMenu,
+      make: (saved) => new LockState(saved),
+      listenersMax: watchesMax,
+    });
     this.#line = new KeeperLine(guard);
-    this.#keeps = [kv, presence];
-    this.machine = new KeeperMachine({ kv, presence });
+    this.#keeps = [kv, presence, lock];
+    this.machine = new KeeperMachine({ kv, presence, lock });
     this.kv = new Kv(kv, this.#line);
     this.presence = new PresenceKeys(presence, this.#line);
+    this.locks = new Locks({ keep: lock, line: this.#line, clock, newId });
   }
 
   /** The groups run: from now on it can be asked. */

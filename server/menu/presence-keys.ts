@@ -55,6 +55,11 @@ export class PresenceKeys {
     return this.#keep.feed.listen({ topic: channel, all: false, tell, lost }, after);
   }
 
+  /** Whatever is published from now on comes behind it, and what was published before does not. */
+  async position(how?: Waiting): Promise<number> {
+    return (await this.#line.read("presence", how)).index;
+  }
+
   /** Once one of the lists has an element on this node; whoever comes first has it. The result gives that up. */
   onceAny(keys: readonly string[], then: () => void): () => void {
     const isAny = (state: PresenceState) =>

@@ -49,12 +49,16 @@ test("[T12] a subscription goes on exactly behind a position, or says that it ca
     ["a", "b", "c"],
   );
   presence.unsubscribe("news", listen);
+  const before = await presence.position();
   await presence.publish("news", "d");
+  const since: unknown[] = [];
+  await presence.subscribeFrom("news", before, (message) => since.push(message));
   const again: unknown[] = [];
   await presence.subscribeFrom("news", told[1]?.[1] ?? 0, (message) => again.push(message));
   await presence.publish("news", "e");
   await sleep(30);
   assert.equal(again, ["c", "d", "e"]);
+  assert.equal(since, ["d", "e"]);
   await Promise.all(Array.from({ length: 1_100 }, (_, at) => presence.publish("news", at)));
   assert.match(
     await refusalOf(() => presence.subscribeFrom("news", told[0]?.[1] ?? 0, () => {})),

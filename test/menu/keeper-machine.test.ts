@@ -12,7 +12,7 @@ import type { Checkpoint } from "../../server/storage/storage.ts";
 import { storageLimits } from "../../server/storage/storage-limits.ts";
 
 const newMachine = () => {
-  const { machine } = new Keeper({ clock: realClock, failed: () => {}, guard: () => {} });
+  const { machine } = new Keeper({ clock: realClock, newId: () => "id", failed: () => {}, guard: () => {} });
   machine.beginRestore();
   machine.endRestore();
   return machine;
@@ -56,7 +56,7 @@ function given(result: ApplyResult): unknown {
 function restored(machine: KeeperMachine): KeeperMachine {
   const other = newMachine();
   other.beginRestore();
-  for (const part of ["kv", "presence"]) other.restorePart(part, machine.save(part));
+  for (const part of ["kv", "presence", "lock"]) other.restorePart(part, machine.save(part));
   other.endRestore();
   return other;
 }
@@ -134,7 +134,7 @@ test("[T5] menus that were saved at different moments come to the same", () => {
   other.beginRestore();
   for (const [part, checkpoint] of checkpoints) other.restorePart(part, checkpoint);
   other.endRestore();
-  for (const command of commands.slice(5, 20)) other.apply(command);
+  for (const command of commands.slice(0, 20)) other.apply(command);
   assert.equal(other.contents(), machine.contents());
   const [one, another] = [machine, other].map((each) =>
     commands.slice(20).map((command) => each.apply(command)),
@@ -182,7 +182,7 @@ test("[T5] whoever reads during a restore finds what there was, until all is bac
 });
 
 function readable() {
-  const keeper = new Keeper({ clock: realClock, failed: () => {}, guard: () => {} });
+  const keeper = new Keeper({ clock: realClock, newId: () => "id", failed: () => {}, guard: () => {} });
   const { machine } = keeper;
   machine.beginRestore();
   machine.endRestore();

@@ -191,7 +191,7 @@ test("[T7] before its groups run a node says so, and inside of a room nothing is
   const guard = () => {
     throw new Error("not in here");
   };
-  const parts = { clock: realClock, failed: () => {} };
+  const parts = { clock: realClock, newId: () => "id", failed: () => {} };
   await expectRefusal(
     new Keeper({ ...parts, guard: () => {} }).kv.get("k"),
     "KEEPER_NOT_RUNNING",
