@@ -5,12 +5,19 @@ import { exitCodeOf } from "./cluster/node-error.ts";
 import { OptionError } from "./cluster/option-error.ts";
 import { type NodeOptions, readNodeOptions } from "./cluster/options.ts";
 import { stopWithProcess } from "./cluster/process-life.ts";
+import { KeeperError } from "./menu/keeper-error.ts";
+import type { Kv } from "./menu/kv.ts";
+import type { Locks } from "./menu/locks.ts";
 import { Testudo } from "./testudo.ts";
 
 export type { Effect, Effects } from "./colyseus/effects.ts";
 export { type ReplicatedRoom, replicated } from "./colyseus/replicated.ts";
 export type { ReplicatedOptions } from "./colyseus/seam.ts";
 export type { KeyedPresence, LoggedPresence, PresenceMethod } from "./colyseus/shared-presence.ts";
+export { TestudoPresence } from "./colyseus/testudo-presence.ts";
+export type { HeldLock } from "./menu/held-lock.ts";
+export { KeeperError } from "./menu/keeper-error.ts";
+export type { Kv, KvChanged, KvDo, KvFound, KvIf, KvRead } from "./menu/kv.ts";
 export { command, defineMenu, MenuError } from "./menu/menu.ts";
 export { EffectError } from "./session/effect-outcome.ts";
 export type { EffectCall } from "./session/room-program.ts";
@@ -30,10 +37,13 @@ function optionsOrExit(): NodeOptions {
   }
 }
 
+let started: Testudo | null = null;
+
 /** This process's node: Colyseus's handlers, rooms and driver are module globals, so there is one. */
 export function startTestudo(): Testudo {
   const options = optionsOrExit();
   const testudo = new Testudo(options);
+  started = testudo;
   const fail = failHard({ node: options.id, log: testudo.log });
   const { stopTimeoutMs } = options;
   stopWithProcess({ stop: () => testudo.stop(), stopTimeoutMs, log: testudo.log, fail });
@@ -46,4 +56,23 @@ export function startTestudo(): Testudo {
  */
 export function testudo(): ServerOptions {
   return startTestudo().serverOptions;
+}
+
+/**
+ * Keys and values that all nodes of the cluster share; to be used once `server.listen()` has resolved, from anywhere but
+ * inside of replicated rooms (there: in an effect).
+ * @throws KeeperError KEEPER_NOT_RUNNING if this process has no node
+ */
+export function kv(): Kv {
+  return running().kv;
+}
+
+/** Locks that all nodes of the cluster share; where `kv()` may be used. @throws KeeperError KEEPER_NOT_RUNNING */
+export function locks(): Locks {
+  return running().locks;
+}
+
+function running(): Testudo {
+  if (started !== null) return started;
+  throw new KeeperError("KEEPER_NOT_RUNNING", "this process has no node yet: call testudo() first");
 }

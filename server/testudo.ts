@@ -25,6 +25,8 @@ import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoPresence } from "./colyseus/testudo-presence.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
 import type { Sessions } from "./session/sessions.ts";
+import type { Kv } from "./menu/kv.ts";
+import type { Locks } from "./menu/locks.ts";
 
 /** A node of the cluster with Colyseus on it, for `defineServer({ ...testudo.serverOptions, rooms })`. */
 export class Testudo {
@@ -49,8 +51,11 @@ export class Testudo {
     const { listings } = roomNode.programs;
     this.#driver = new TestudoDriver(listings);
     this.#presence = new TestudoPresence({
+      keys: roomNode.keeper.presence,
       otherCounts: () => this.#counts?.others() ?? {},
+      otherChannels: () => this.#counts?.otherChannels() ?? [],
       stop: () => this.stop(),
+      warn: (message, error) => this.log.warn({ error: String(error) }, message),
     });
     new RealtimeListing(listings, (message) => this.#presence.publish(lobbyChannel, message));
     this.#transport = new TestudoTransport({
@@ -72,6 +77,16 @@ export class Testudo {
         roomFailures: () => roomNode.roomFailures(),
       }),
     );
+  }
+
+  /** Keys and values that all nodes share: see Kv. Only once the server listens. */
+  get kv(): Kv {
+    return this.roomNode.keeper.kv;
+  }
+
+  /** Locks that all nodes share: see Locks. Only once the server listens. */
+  get locks(): Locks {
+    return this.roomNode.keeper.locks;
   }
 
   get serverOptions(): ServerOptions {
@@ -103,7 +118,7 @@ export class Testudo {
     this.#takePresence();
     const sessions = await this.roomNode.start();
     sessions.begin();
-    this.#counts = new NodeCounts(this.roomNode.node, sessions);
+    this.#counts = new NodeCounts(this.roomNode.node, sessions, () => this.#presence.ownChannels());
     this.#counts.begin();
     // Other processes are this node's peers: whether they live is the cluster's business.
     matchMaker.setHealthChecksEnabled(false);

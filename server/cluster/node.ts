@@ -25,6 +25,8 @@ export interface TestudoNodeSetup {
   readonly options: NodeOptions;
   /** The replicated state machine of each group: 0 to groups - 1. */
   readonly machineFor: (group: number) => Machine;
+  /** How many groups there are behind those that `options` asks for, the same on every node; by default none. */
+  readonly groupsBeside?: number;
   readonly log: Log;
   /** Ends the process (design 4.4); see failHard. */
   readonly fail: Fail;
@@ -248,6 +250,7 @@ export class TestudoNode {
       log: this.#log,
       watch: this.#watch,
       startedAtWallMs: this.#startedAtMs.wall,
+      groups: options.groups + (this.#setup.groupsBeside ?? 0),
       engine: () => this.#engine,
       newClusterId: () => this.#hex(clusterIdBytes),
       founded: (founding) => this.#founded(founding),
@@ -265,10 +268,11 @@ export class TestudoNode {
     const { clusterId, members, groups } = founding;
     if (identity.founding === null)
       this.#log.info({ event: "founded", clusterId, members, groups }, `cluster ${clusterId} is founded`);
-    if (groups !== this.options.groups) {
+    const asked = groups - (this.#setup.groupsBeside ?? 0);
+    if (asked !== this.options.groups) {
       this.#log.warn(
-        { event: "groups-differ", groups, option: this.options.groups },
-        `the cluster was founded with ${groups} groups; option groups is ${this.options.groups} and counts for nothing`,
+        { event: "groups-differ", groups: asked, option: this.options.groups },
+        `the cluster was founded with ${asked} groups; option groups is ${this.options.groups} and counts for nothing`,
       );
     }
     network.setClusterId(clusterId);

@@ -22,6 +22,8 @@ interface OpenedNodeParts {
   readonly watch: PeerWatch;
   readonly bootId: string;
   readonly startedAtWallMs: number;
+  /** For the founder. */
+  readonly groups: number;
   /** Null until the cluster is founded. */
   readonly engine: () => GroupEngine | null;
   readonly newClusterId: () => string;
@@ -77,13 +79,13 @@ export class OpenedNode {
   }
 
   #makeFounding(): FoundingProtocol {
-    const { options, parts, newClusterId, founded, fail } = this.#parts;
+    const { options, parts, groups, newClusterId, founded, fail } = this.#parts;
     return new FoundingProtocol({
       ...this.#shared,
       self: this.#self,
       peerIds: Object.keys(options.peers),
       addresses: foundingAddresses(options),
-      groups: options.groups,
+      groups,
       founding: this.identity.founding,
       newClusterId,
       save: (decided) => parts.storage.save({ founding: decided, groups: new Map() }),

@@ -135,13 +135,23 @@ export class NewsKeeper {
         await presence.subscribe(channel, heard);
         return;
       }
-      const position = await presence.subscribeFrom(channel, after, heard);
+      const lost = () => {
+        if (kept.open.get(channel) === close) kept.open.delete(channel);
+      };
+      const position = await presence.subscribeFrom(channel, after, heard, lost);
       if (after === null && kept.open.get(channel) === close)
         this.#enqueue(kept, { item: { channel, position, begins: true }, bytes: channel.length });
     };
     begin().catch((error: unknown) => {
-      if (kept.open.get(channel) === close) kept.open.delete(channel);
+      const isOurs = kept.open.get(channel) === close;
+      if (isOurs) kept.open.delete(channel);
       close();
+      if (isOurs && (error as { code?: unknown }).code === "WATCH_TOO_OLD") {
+        const facts = { event: "news-lost", roomId, channel, after };
+        log.error(facts, "what was published for a room while nobody listened for it is not known any more");
+        this.#open(kept, channel, null);
+        return;
+      }
       log.warn({ roomId, channel, error: failureWords(error) }, "a room's subscription will be tried again");
     });
   }

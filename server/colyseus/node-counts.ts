@@ -9,7 +9,12 @@ const countsSchema = z.object({
   processId: z.string(),
   roomCount: z.number().int(),
   ccu: z.number().int(),
+  channels: z.array(z.string()).default([]),
 });
+/** Where a node listens: so many channels it tells the others of, and none that Colyseus makes for each room and request. */
+const channelsToldMax = 256;
+const channelsToldBytesMax = 32 * 1024;
+const notTold = /^(?:ipc:|\$)/;
 /** So often it is looked whether they have changed. */
 const spreadMs = 250;
 
@@ -21,8 +26,10 @@ const spreadMs = 250;
 export class NodeCounts {
   readonly #node: TestudoNode;
   readonly #sessions: Sessions;
+  readonly #channels: () => readonly string[];
 
-  constructor(node: TestudoNode, sessions: Sessions) {
+  constructor(node: TestudoNode, sessions: Sessions, channels: () => readonly string[]) {
+    this.#channels = channels;
     this.#node = node;
     this.#sessions = sessions;
   }
@@ -36,13 +43,19 @@ export class NodeCounts {
 
   /** The other nodes' counts by process, as `stats.persist` writes them; a lost node's are gone. */
   others(): Record<string, string> {
-    const others: Record<string, string> = {};
-    for (const { node } of this.#node.endpoints()) {
-      if (node === this.#sessions.nodeId || this.#node.isLost(node)) continue;
-      const counts = countsSchema.safeParse(this.#node.gossip.of(node)?.[gossipKey]);
-      if (counts.success) others[counts.data.processId] = `${counts.data.roomCount},${counts.data.ccu}`;
-    }
-    return others;
+    return Object.fromEntries(this.#heard().map((one) => [one.processId, `${one.roomCount},${one.ccu}`]));
+  }
+
+  /** Where the other nodes listen, as far as they tell. */
+  otherChannels(): string[] {
+    return this.#heard().flatMap(({ channels }) => channels);
+  }
+
+  #heard(): z.infer<typeof countsSchema>[] {
+    return this.#node.endpoints().flatMap(({ node }) => {
+      if (node === this.#sessions.nodeId || this.#node.isLost(node)) return [];
+      return countsSchema.safeParse(this.#node.gossip.of(node)?.[gossipKey]).data ?? [];
+    });
   }
 
   #attached(): number {
@@ -65,9 +78,23 @@ export class NodeCounts {
 
   #spread(): void {
     const { roomCount, ccu } = matchMaker.stats.local;
-    this.#node.gossip.set(gossipKey, { processId: matchMaker.processId, roomCount, ccu });
+    this.#node.gossip.set(gossipKey, {
+      processId: matchMaker.processId,
+      roomCount,
+      ccu,
+      channels: told(this.#channels()),
+    });
     this.#sessions.later(() => this.#spread(), spreadMs);
   }
+}
+
+function told(channels: readonly string[]): string[] {
+  const tellable = channels.filter((channel) => !notTold.test(channel)).slice(0, channelsToldMax);
+  let bytes = 0;
+  return tellable.filter((channel) => {
+    bytes += Buffer.byteLength(channel);
+    return bytes <= channelsToldBytesMax;
+  });
 }
 
 /** Colyseus's own count goes on, of plain rooms; whoever reads it gets what `more` says on top. */

@@ -3,11 +3,14 @@ import { TestudoNode } from "../cluster/node.ts";
 import { type NodeParts, realNodeParts } from "../cluster/node-parts.ts";
 import type { NodeOptions } from "../cluster/options.ts";
 import type { Machine } from "../group/machine.ts";
+import { Keeper } from "../menu/keeper.ts";
+import type { KeeperMachine } from "../menu/keeper-machine.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 import type { Verdict } from "../session/divergence/verdict.ts";
 import { mayTryReconnect } from "../session/live-socket.ts";
 import { RoomMarks } from "../session/room-mark.ts";
 import { noRoomWatch } from "../session/room-watch.ts";
+import { refuseInside } from "../session/session-error.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
@@ -24,12 +27,18 @@ export interface RoomNodeSetup {
   readonly parts?: NodeParts;
   /** What stands between a group and its machine: for a simulator that looks on. By default nothing. */
   readonly watch?: (group: number, machine: SessionMachine) => Machine;
+  readonly watchKeeper?: (group: number, machine: KeeperMachine) => Machine;
 }
+
+/** The keeper's group, behind those of the rooms. */
+export const keeperGroups = 1;
 
 /** A node with the session layer and Colyseus's rooms on it: everything but the clients' transport. */
 export class RoomNode {
   readonly node: TestudoNode;
   readonly programs = new ColyseusPrograms();
+  /** Keys and the like, which belong to no room. */
+  readonly keeper: Keeper;
   readonly #setup: RoomNodeSetup;
   readonly #parts: NodeParts;
   #sessions: Sessions | null = null;
@@ -39,6 +48,12 @@ export class RoomNode {
     const { options, log, fail } = setup;
     this.#setup = setup;
     this.#parts = setup.parts ?? realNodeParts(options, log);
+    this.keeper = new Keeper({
+      clock: this.#parts.clock,
+      newId: () => Buffer.from(this.#parts.randomBytes(12)).toString("hex"),
+      failed: (error) => log.error({ error: String(error) }, "what listens to the keeper has thrown"),
+      guard: refuseInside,
+    });
     this.node = new TestudoNode({
       options,
       log,
@@ -49,6 +64,7 @@ export class RoomNode {
       },
       parts: this.#parts,
       machineFor: (group) => this.#machine(group),
+      groupsBeside: keeperGroups,
     });
   }
 
@@ -72,6 +88,7 @@ export class RoomNode {
       if (this.#isRemoved) await new Promise<never>(() => {});
       throw error;
     }
+    void this.keeper.begin().catch((error) => this.#setup.fail(error));
     return this.#session();
   }
 
@@ -109,7 +126,10 @@ export class RoomNode {
   }
 
   #machine(group: number): Machine {
-    const machine = this.#session().machines[group];
+    const machines = this.#session().machines;
+    if (group === machines.length)
+      return this.#setup.watchKeeper?.(group, this.keeper.machine) ?? this.keeper.machine;
+    const machine = machines[group];
     if (machine === undefined) throw new Error(`there is no group ${group}`);
     return this.#setup.watch?.(group, machine) ?? machine;
   }
@@ -125,7 +145,7 @@ export class RoomNode {
       nodeId: options.id,
       checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
       bootCount: node.identity.bootCount,
-      groups: node.founding?.groups ?? options.groups,
+      groups: node.founding === null ? options.groups : node.founding.groups - keeperGroups,
       programs: this.programs,
       isLost: (nodeId) => node.isLost(nodeId),
       log: sessionLog,
@@ -148,6 +168,11 @@ export class RoomNode {
       configuration: (group) => node.engine.talk.configuration(group),
       tell: (group, to, body) => node.engine.talk.tell(group, to, body),
       isBusy: (to) => node.engine.talk.isBusy(to),
+    });
+    const keeperGroup = sessions.machines.length;
+    this.keeper.bind({
+      propose: (command, how) => node.engine.propose(keeperGroup, command, how),
+      read: (how) => node.engine.read(keeperGroup, how),
     });
     this.programs.bind(sessions);
     this.#sessions = sessions;

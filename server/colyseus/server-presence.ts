@@ -12,11 +12,12 @@ const onChannels: ReadonlySet<string> = new Set(["subscribe", "unsubscribe", "pu
  * Inside of rooms it is refused: `this.presence` is theirs.
  */
 export function adoptPresence(presence: Presence, local: Presence): void {
+  // It knows by itself.
+  if (presence === local) return;
   const table = presence as unknown as Record<string, Call>;
   for (const name of [...presenceMethods, "subscribe", "unsubscribe"]) {
     const own = (table[name] as Call).bind(presence);
-    const kept =
-      presence === local ? own : ((local as unknown as Record<string, Call>)[name] as Call).bind(local);
+    const kept = ((local as unknown as Record<string, Call>)[name] as Call).bind(local);
     table[name] = (...args) => {
       if (isColyseus(name, args[0])) return kept(...args);
       refuseInside(`matchMaker.presence.${name}`);

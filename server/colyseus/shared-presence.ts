@@ -16,12 +16,15 @@ export interface LoggedPresence {
   /**
    * Calls back for what is published on the channel behind position `after`, in order; null: from now on.
    * @param callback is also what `unsubscribe(channel, callback)` is given
+   * @param lost it has ended, for what comes next is not known any more
    * @returns the position behind which it began
+   * @throws an Error with the code WATCH_TOO_OLD if what came behind `after` is not known any more
    */
   subscribeFrom(
     channel: string,
     after: number | null,
     callback: (message: unknown, position: number) => void,
+    lost?: (error: Error) => void,
   ): Promise<number>;
 }
 

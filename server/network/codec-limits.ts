@@ -14,7 +14,7 @@ export const codecLimits = Object.freeze({
   /** Of a configuration's or founding's list. */
   membersMax: 256,
   /** Of a founding, and so of a `leads`. */
-  groupsMax: 64,
+  groupsMax: 65,
   /** Group ids: 0 to this. */
   groupIdMax: 65_535,
 });

@@ -1,6 +1,6 @@
+import type { PartsDirt } from "../group/dirt.ts";
 import type { ApplyResult } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
-import type { PartsDirt } from "./dirt.ts";
 import type { RoomCommand } from "./divergence/odd-replica.ts";
 import { type EndedReplica, type Healed, OddRooms, type RoomNotice } from "./divergence/odd-rooms.ts";
 import { endedHash } from "./divergence/room-witness.ts";

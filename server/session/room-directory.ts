@@ -1,6 +1,6 @@
 import { pack, unpack } from "msgpackr";
+import { Origins, type OriginsState } from "../group/origins.ts";
 import { sessionLimits } from "./limits.ts";
-import { Origins, type OriginsState } from "./origins.ts";
 import type { Quarantine, QuarantinedRoom } from "./quarantine.ts";
 import { type Refusal, refusal } from "./session-error.ts";
 import type { Allocate } from "./session-menu.ts";

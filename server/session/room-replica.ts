@@ -1,10 +1,10 @@
 import type { ApplyResult } from "../group/machine.ts";
+import { Origins } from "../group/origins.ts";
 import { type Judgement, RoomWitness } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
 import type { EffectDone } from "./effect-outcome.ts";
 import { sessionLimits } from "./limits.ts";
 import { abnormalClosure, mayTryReconnect } from "./live-socket.ts";
-import { Origins } from "./origins.ts";
 import type { RoomHost } from "./room-host.ts";
 import { RoomOutbox } from "./room-outbox.ts";
 import type { RoomBirth, RoomEnvironment, RoomProgram } from "./room-program.ts";

@@ -1,9 +1,9 @@
 import { hash } from "node:crypto";
 import { pack, unpack } from "msgpackr";
+import type { OriginsState } from "../group/origins.ts";
 import { storageLimits } from "../storage/storage-limits.ts";
 import type { WitnessState } from "./divergence/room-witness.ts";
 import { GraphError } from "./graph/graph-error.ts";
-import type { OriginsState } from "./origins.ts";
 import type { RoomOutboxState } from "./room-outbox.ts";
 import type { RoomBirth } from "./room-program.ts";
 import type { WorldState } from "./room-world.ts";

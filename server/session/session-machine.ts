@@ -1,6 +1,6 @@
+import { PartsDirt } from "../group/dirt.ts";
 import type { AppliedCommand, ApplyResult, Machine } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
-import { PartsDirt } from "./dirt.ts";
 import type { EndedReplica, Healed, OddRooms } from "./divergence/odd-rooms.ts";
 import type { Verdicts } from "./divergence/verdict.ts";
 import type { EffectDone } from "./effect-outcome.ts";

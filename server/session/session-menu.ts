@@ -1,11 +1,11 @@
 import { z } from "zod";
 import type { ApplyResult } from "../group/machine.ts";
+import type { Origin } from "../group/origins.ts";
 import { type CommandContext, command, defineMenu } from "../menu/menu.ts";
 import { authOutcome, unasked } from "./auth-outcome.ts";
 import { type Verdicts, verdictsSchema } from "./divergence/verdict.ts";
 import { type EffectDone, effectDoneSchema } from "./effect-outcome.ts";
 import { type Message, messageCodec } from "./message-codec.ts";
-import type { Origin } from "./origins.ts";
 import { type Quarantine, quarantineSchema } from "./quarantine.ts";
 
 /** What a session machine does for each command; the menu only says what may be asked of it. */

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { StatusJson } from "../../server/admin/status.ts";
+import { keeperGroups } from "../../server/colyseus/room-node.ts";
 import { Cluster, freePort, nodesCount } from "./cluster.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -81,7 +82,8 @@ export class TestudoCluster extends Cluster {
   /** A room in each group: room ids by group. */
   async roomPerGroup(): Promise<readonly string[]> {
     const { groups } = await this.status(0);
-    const rooms: (string | undefined)[] = groups.map(() => undefined);
+    // The last one is the keeper's.
+    const rooms: (string | undefined)[] = groups.slice(keeperGroups).map(() => undefined);
     while (rooms.some((room) => room === undefined)) {
       const { roomId } = await this.#matchmake(0, "create", "bench");
       rooms[groupOf(roomId)] ??= roomId;

@@ -5,6 +5,7 @@ import { Client, CloseCode, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
+import { protocolVersion } from "../../server/network/handshake.ts";
 import { type Cluster, type End, NodeProcess, sleep, unhurried } from "./cluster.ts";
 import { shareCluster } from "./shared-cluster.ts";
 
@@ -230,7 +231,10 @@ bad("[E9] a peer of another version, a garbled frame and one too long are refuse
     [() => "text", /^HANDSHAKE_GARBLED: /],
     [() => Buffer.alloc(0), /^HANDSHAKE_GARBLED: /],
     [(challenge: Buffer) => challenge, /^HANDSHAKE_GARBLED: /],
-    [() => Buffer.concat([Buffer.from(magic), Buffer.from([1, 2]), Buffer.alloc(80)]), /^SECRET_WRONG: /],
+    [
+      () => Buffer.concat([Buffer.from(magic), Buffer.from([protocolVersion, 2]), Buffer.alloc(80)]),
+      /^SECRET_WRONG: /,
+    ],
   ] as const) {
     const { text } = await strangerSays(words);
     assert.match(text, reason);

@@ -1,6 +1,6 @@
+import { PartsDirt } from "../../server/group/dirt.ts";
 import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/machine.ts";
 import type { ProposalId } from "../../server/network/peer-message.ts";
-import { PartsDirt } from "../../server/session/dirt.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 
 /** Commands to one room, and to the directory (room ""), are numbered by whoever proposes them. */

@@ -1,7 +1,7 @@
 import { pack, unpack } from "msgpackr";
+import { Dirt } from "../../server/group/dirt.ts";
 import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/machine.ts";
-import { Dirt } from "../../server/session/dirt.ts";
-import { Origins, type OriginsState } from "../../server/session/origins.ts";
+import { Origins, type OriginsState } from "../../server/group/origins.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import {
   type RegisterInput,

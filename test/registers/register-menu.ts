@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { ApplyResult } from "../../server/group/machine.ts";
+import type { Origin } from "../../server/group/origins.ts";
 import { type CommandContext, command, defineMenu } from "../../server/menu/menu.ts";
-import type { Origin } from "../../server/session/origins.ts";
 import type { RegisterInput } from "../linearizability/register-model.ts";
 
 /** What a machine of registers does for each command. */

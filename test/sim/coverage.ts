@@ -100,6 +100,9 @@ const inRooms = [
   "freezes",
   "thaws",
   "operatorThaws",
+  "keysAnswered",
+  "keysUnanswered",
+  "keyChangesTold",
 ] as const;
 
 const inRegisters = [

@@ -1,7 +1,8 @@
 import type { TestudoNode } from "../../server/cluster/node.ts";
-import { RoomNode } from "../../server/colyseus/room-node.ts";
+import { keeperGroups, RoomNode } from "../../server/colyseus/room-node.ts";
 import type { Sessions } from "../../server/session/sessions.ts";
 import type { Coverage } from "./coverage.ts";
+import { KeeperWatch } from "./keeper-watch.ts";
 import type { Laws } from "./laws.ts";
 import { MachineWatch, type ReplicaBook } from "./machine-watch.ts";
 import type { RoomTimes } from "./room-times.ts";
@@ -13,13 +14,15 @@ export class RoomApp implements SimApp {
   readonly rooms: RoomNode;
   /** By group. */
   readonly watches: MachineWatch[] = [];
+  /** Null until the cluster is founded. */
+  keeperWatch: KeeperWatch | null = null;
 
   constructor(
     { options, log, fail, parts }: AppSetup,
     looks: { laws: Laws; book: ReplicaBook; times: RoomTimes; coverage: Coverage },
   ) {
     this.rooms = new RoomNode({
-      options,
+      options: { ...options, groups: options.groups - keeperGroups },
       log,
       fail,
       parts,
@@ -27,6 +30,10 @@ export class RoomApp implements SimApp {
         const watch = new MachineWatch({ ...looks, node: options.id, group, machine });
         this.watches[group] = watch;
         return watch;
+      },
+      watchKeeper: (group, machine) => {
+        this.keeperWatch = new KeeperWatch({ ...looks, node: options.id, group, machine });
+        return this.keeperWatch;
       },
     });
   }

@@ -2,6 +2,7 @@ import { defineRoom, LocalPresence, matchMaker } from "@colyseus/core";
 import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
 import { ColyseusRoom } from "../../server/colyseus/colyseus-room.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
+import { keeperGroups } from "../../server/colyseus/room-node.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { Corruption } from "./corruption.ts";
 import { Ledger } from "./ledger.ts";
@@ -10,11 +11,15 @@ import { RoomApp, servingSessions } from "./room-app.ts";
 import { RoomPoison } from "./room-poison.ts";
 import { RoomTimes } from "./room-times.ts";
 import type { AppSetup } from "./sim-app.ts";
+import { SimKeys } from "./sim-keys.ts";
 import { SimPlayer } from "./sim-player.ts";
 import { listenToRooms, SimRoom } from "./sim-room.ts";
 import { Stranger } from "./stranger.ts";
 import { hold } from "./violation.ts";
 import type { World, WorldParts } from "./world.ts";
+
+/** Of the nodes, behind those of the rooms. */
+export const groupsBeside = keeperGroups;
 
 let isSetUp = false;
 
@@ -40,6 +45,7 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #attempts = new Map<string, number>();
   readonly #stranger: Stranger;
   readonly #corruption: Corruption;
+  readonly #keys: SimKeys;
 
   constructor(parts: WorldParts<RoomApp>) {
     const { chance, coverage, cluster } = parts;
@@ -61,6 +67,7 @@ export class RoomsWorld implements World<RoomApp> {
     });
     this.#stranger = new Stranger({ ...parts, ledger: this.#ledger, processes: () => cluster.processes });
     this.#corruption = new Corruption(parts, this.#book);
+    this.#keys = new SimKeys({ ...parts, processes: () => cluster.processes });
     const watched = this.#book.watched.bind(this.#book);
     listenToRooms({
       fired: watched((_: string, sessionId: string, shots: number) => this.#ledger.fired(sessionId, shots)),
@@ -89,6 +96,7 @@ export class RoomsWorld implements World<RoomApp> {
     this.#depositSometimes();
     this.#poison.start();
     this.#corruption.start();
+    this.#keys.start();
   }
 
   /** Server code that changes a room from outside, on any node, through the log. */
@@ -157,12 +165,13 @@ export class RoomsWorld implements World<RoomApp> {
     for (const player of this.#players) player.rest();
     this.#poison.rest();
     this.#corruption.rest();
+    this.#keys.rest();
   }
 
   unrest(): string | null {
     const restless = this.#players.find((player) => !player.isQuiet);
     const troubled = this.#poison.unrest() ?? this.#corruption.unrest();
-    return troubled ?? restless?.description ?? this.#heldByEarlierStart();
+    return troubled ?? restless?.description ?? this.#keys.unrest() ?? this.#heldByEarlierStart();
   }
 
   /** A seat that nobody's connection can end any more, and no node. */
@@ -182,14 +191,17 @@ export class RoomsWorld implements World<RoomApp> {
   }
 
   propose({ rooms, node }: RoomApp, group: number): Promise<unknown> {
-    const machine = rooms.sessions?.machines[group];
+    const machines = rooms.sessions?.machines;
+    const machine = group === machines?.length ? rooms.keeper.machine : machines?.[group];
     hold(machine !== undefined, "X7", () => `${node.options.id} has no group ${group}`);
     return node.engine.propose(group, machine.tickCommand());
   }
 
   compareFrom(indexes: readonly number[]): void {
-    for (const { app } of this.#parts.cluster.processes)
+    for (const { app } of this.#parts.cluster.processes) {
       for (const [group, watch] of app.watches.entries()) watch.compareFrom = indexes[group] as number;
+      if (app.keeperWatch !== null) app.keeperWatch.compareFrom = indexes.at(-1) as number;
+    }
   }
 
   compare(): void {
@@ -198,11 +210,13 @@ export class RoomsWorld implements World<RoomApp> {
         const status = app.node.groups()[group];
         if (status !== undefined) watch.compareRooms(status.appliedIndex);
       }
+      app.keeperWatch?.compareAt(app.node.groups().at(-1)?.appliedIndex ?? 0);
     }
   }
 
   close(): void {
     this.#poison.close();
+    this.#keys.close();
     this.#ledger.close();
   }
 

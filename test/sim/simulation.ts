@@ -67,9 +67,9 @@ async function runOf(options: SimulationOptions): Promise<() => Outcome> {
   switch (options.mode ?? "rooms") {
     case "rooms": {
       // Whoever asks for registers only need not have Colyseus.
-      const { RoomsWorld, setUpRooms } = await import("./rooms-world.ts");
+      const { groupsBeside, RoomsWorld, setUpRooms } = await import("./rooms-world.ts");
       await setUpRooms();
-      return () => new Simulation<RoomApp>(options, (parts) => new RoomsWorld(parts)).run();
+      return () => new Simulation<RoomApp>(options, (parts) => new RoomsWorld(parts), groupsBeside).run();
     }
     case "registers": {
       const { RegistersWorld } = await import("./registers-world.ts");
@@ -98,7 +98,11 @@ class Simulation<App extends SimApp> {
   #failure: Error | null = null;
   #events = 0;
 
-  constructor({ seed, print }: SimulationOptions, makeWorld: (parts: WorldParts<App>) => World<App>) {
+  constructor(
+    { seed, print }: SimulationOptions,
+    makeWorld: (parts: WorldParts<App>) => World<App>,
+    groupsBeside = 0,
+  ) {
     this.#seed = seed;
     this.#chance = new Chance(seed);
     this.#trace = new Trace(() => this.#schedule.nowMs, print ?? null);
@@ -122,7 +126,7 @@ class Simulation<App extends SimApp> {
     this.#cluster = new Cluster({
       ...parts,
       nodes,
-      groups: 1 + chance.below(2),
+      groups: 1 + chance.below(2) + groupsBeside,
       leadPriorities: this.#leadPriorities,
       ...this.#rhythm(),
       app: (setup) => this.#world.app(setup),

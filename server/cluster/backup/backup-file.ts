@@ -5,10 +5,10 @@ import { NodeError } from "../node-error.ts";
 import type { BackupRecord } from "./backup-record.ts";
 
 /*
- * A backup as bytes: `["TESTUDO BACKUP 1\n"]`, then frames `[u32 LE length][u32 LE CRC-32][MessagePack of a record]`, the
+ * A backup as bytes: `["TESTUDO BACKUP 2\n"]`, then frames `[u32 LE length][u32 LE CRC-32][MessagePack of a record]`, the
  * last of them `end`, then the SHA-256 of everything before it. What is cut off has no end, and no digest.
  */
-const magic = Buffer.from("TESTUDO BACKUP 1\n", "latin1");
+const magic = Buffer.from("TESTUDO BACKUP 2\n", "latin1");
 const headBytes = 8;
 const digestBytes = 32;
 /** A checkpoint has at most 4 MiB, and entries are bundled to fewer. */

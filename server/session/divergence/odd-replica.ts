@@ -1,6 +1,6 @@
 import type { ApplyResult } from "../../group/machine.ts";
+import type { Origins } from "../../group/origins.ts";
 import { sessionLimits } from "../limits.ts";
-import type { Origins } from "../origins.ts";
 import type { RoomReplica } from "../room-replica.ts";
 import type { SessionContext } from "../session-menu.ts";
 import type { Divergence } from "./divergence.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { ApplyResult } from "../../group/machine.ts";
+import { Origins, type OriginsState } from "../../group/origins.ts";
 import type { Checkpoint } from "../../storage/storage.ts";
 import { mayTryReconnect } from "../live-socket.ts";
-import { Origins, type OriginsState } from "../origins.ts";
 import type { RoomReplica } from "../room-replica.ts";
 import { type RoomStanding, standingRefusal } from "../room-standing.ts";
 import type { RoomActing } from "../room-watch.ts";

@@ -39,14 +39,14 @@ export const sessionMutants: readonly Mutant[] = [
   },
   {
     name: "dirt-forgotten-at-the-save",
-    file: "server/session/dirt.ts",
+    file: "server/group/dirt.ts",
     find: "    this.#sinceDurable = this.#sinceSave;\n",
     replace: "    this.#sinceDurable = null;\n",
     why: "what a part was told between its save and the news of it holds no log back",
   },
   {
     name: "older-save-counts-for-the-newer",
-    file: "server/session/dirt.ts",
+    file: "server/group/dirt.ts",
     find: "if (this.#savedAt === null || index < this.#savedAt) return;",
     replace: "",
     why: "news of an older checkpoint makes a part clean that has changed since",
@@ -144,14 +144,14 @@ export const sessionMutants: readonly Mutant[] = [
   },
   {
     name: "duplicate-from-a-node-applied",
-    file: "server/session/origins.ts",
+    file: "server/group/origins.ts",
     find: 'if (origin.sequence <= last) return "duplicate";',
     replace: 'if (origin.sequence <= last) return "new";',
     why: "a proposal that was forwarded twice is applied twice (design 5.3)",
   },
   {
     name: "gap-from-a-node-applied",
-    file: "server/session/origins.ts",
+    file: "server/group/origins.ts",
     find: 'if (origin.sequence !== last + 1) return "gap";',
     replace: "",
     why: "what a node said first is applied last, or never",

@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { Dirt } from "../../server/session/dirt.ts";
+import { Dirt } from "../../server/group/dirt.ts";
 import { RoomRandom } from "../../server/session/random.ts";
 
 test("[D10] a part is dirty from its first command since the last durable checkpoint", () => {

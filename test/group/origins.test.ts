@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { Origins } from "../../server/session/origins.ts";
+import { Origins } from "../../server/group/origins.ts";
 
 const from = (nodeId: string, bootCount: number, sequence: number) => ({ nodeId, bootCount, sequence });
 

@@ -1,0 +1,130 @@
+import { Journal, type JournalItem, type JournalState } from "./journal.ts";
+import { KeeperError } from "./keeper-error.ts";
+import { keeperLimits } from "./keeper-limits.ts";
+import type { CommandContext } from "./menu.ts";
+
+/** Who has a lock, or waits for it. */
+export interface Claim {
+  /** Its own name, never used again. */
+  readonly claimant: string;
+  readonly leaseMs: number;
+  /** In log time: a holder loses it then, and who waits gives up. Null: it waits for as long as it takes. */
+  untilMs: number | null;
+  /** The index at which it was given the lock; 0: it waits. Each holder's is larger than any before. */
+  token: number;
+}
+
+/** A claim was given its lock. */
+export interface LockGrant extends JournalItem {
+  readonly claimant: string;
+}
+
+export interface Acquire {
+  readonly name: string;
+  readonly claimant: string;
+  readonly leaseMs: number;
+  /** 0: now or never. Null: for as long as it takes. */
+  readonly waitMs: number | null;
+}
+
+interface SavedLocks {
+  readonly locks: readonly (readonly [name: string, claims: readonly Claim[]])[];
+  readonly grants: JournalState<LockGrant>;
+}
+
+const { changesKeptMax, claimsMax } = keeperLimits;
+const journalLimits = { itemsMax: changesKeptMax, bytesMax: keeperLimits.resultsKeptBytesMax };
+
+/** Locks as of the last applied command: of each the holder, and behind it who waits, in the order of their coming. */
+export class LockState {
+  readonly #locks: Map<string, Claim[]>;
+  readonly journal: Journal<LockGrant>;
+  #claims = 0;
+
+  constructor(saved?: unknown) {
+    const { locks = [], grants } = (saved ?? {}) as Partial<SavedLocks>;
+    this.#locks = new Map(locks.map(([name, claims]) => [name, claims.map((claim) => ({ ...claim }))]));
+    for (const claims of this.#locks.values()) this.#claims += claims.length;
+    this.journal = new Journal(journalLimits, grants);
+  }
+
+  save(): SavedLocks {
+    const locks = [...this.#locks].map(
+      ([name, claims]) => [name, claims.map((claim) => ({ ...claim }))] as const,
+    );
+    return { locks, grants: this.journal.state };
+  }
+
+  /** Null: nobody has it. */
+  holder(name: string): Claim | null {
+    return this.#locks.get(name)?.[0] ?? null;
+  }
+
+  nextExpiryMs(): number | null {
+    let next: number | null = null;
+    for (const claims of this.#locks.values())
+      for (const { untilMs } of claims)
+        if (untilMs !== null && (next === null || untilMs < next)) next = untilMs;
+    return next;
+  }
+
+  expire(context: CommandContext): void {
+    this.journal.trim(context.logTimeMs);
+    for (const [name, claims] of this.#locks) {
+      const isOver = ({ untilMs }: Claim) => untilMs !== null && untilMs <= context.logTimeMs;
+      if (claims.some(isOver)) this.#keep(name, (claim) => !isOver(claim), context);
+    }
+  }
+
+  /** @returns the token, or 0: it waits @throws KeeperError FULL */
+  acquire({ name, claimant, leaseMs, waitMs }: Acquire, context: CommandContext): number {
+    const claims = this.#locks.get(name) ?? [];
+    const known = claims.find((claim) => claim.claimant === claimant);
+    if (known !== undefined) return known.token;
+    if (claims.length > 0 && waitMs === 0) return 0;
+    if (this.#claims >= claimsMax)
+      throw new KeeperError(
+        "FULL",
+        `${claimsMax} claims to locks are held or wait already: let some go first`,
+      );
+    const untilMs = waitMs === null ? null : context.logTimeMs + waitMs;
+    const claim: Claim = { claimant, leaseMs, untilMs, token: 0 };
+    this.#locks.set(name, [...claims, claim]);
+    this.#claims += 1;
+    if (claims.length === 0) this.#grant(name, claim, context);
+    return claim.token;
+  }
+
+  /** The holder, or who waits, goes. @returns false: it was not there any more */
+  release({ name, claimant }: Pick<Acquire, "name" | "claimant">, context: CommandContext): boolean {
+    return this.#keep(name, (claim) => claim.claimant !== claimant, context);
+  }
+
+  /** The holder's lease begins anew. @returns false: it has it no more */
+  renew({ name, claimant }: Pick<Acquire, "name" | "claimant">, { logTimeMs }: CommandContext): boolean {
+    const holder = this.holder(name);
+    if (holder?.claimant !== claimant) return false;
+    holder.untilMs = logTimeMs + holder.leaseMs;
+    return true;
+  }
+
+  #keep(name: string, stays: (claim: Claim) => boolean, context: CommandContext): boolean {
+    const claims = this.#locks.get(name) ?? [];
+    const left = claims.filter(stays);
+    if (left.length === claims.length) return false;
+    this.#claims -= claims.length - left.length;
+    const [first] = left;
+    if (first === undefined) this.#locks.delete(name);
+    else this.#locks.set(name, left);
+    if (first?.token === 0) this.#grant(name, first, context);
+    return true;
+  }
+
+  #grant(topic: string, claim: Claim, { index, logTimeMs }: CommandContext): void {
+    claim.token = index;
+    claim.untilMs = logTimeMs + claim.leaseMs;
+    const { claimant } = claim;
+    const bytes = keeperLimits.elementBytes + topic.length + claimant.length;
+    this.journal.push({ index, logTimeMs, topic, claimant, bytes });
+  }
+}

@@ -1,0 +1,70 @@
+/** One node whose routes use the keys that all nodes share: `POST /test/ASK` with a list of arguments as JSON. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { text } from "node:stream/consumers";
+import { defineRoom, defineServer, matchMaker, Room } from "@colyseus/core";
+import { kv, replicated, startTestudo, type TestudoPresence } from "../../server/index.ts";
+
+class PlainRoom extends Room {
+  override autoDispose = false;
+
+  whereAreYou(word: string): string {
+    return `${word} ${matchMaker.processId}`;
+  }
+}
+
+class DuelRoom extends Room {}
+
+const presence = () => matchMaker.presence as TestudoPresence;
+/** What was told here, by channel. */
+const told = new Map<string, unknown[]>();
+const tell = (channel: string, what: unknown) => told.set(channel, [...(told.get(channel) ?? []), what]);
+
+// biome-ignore lint/suspicious/noExplicitAny: from a test, as JSON
+type Ask = (...args: any[]) => unknown;
+
+const asks: Readonly<Record<string, Ask>> = {
+  process: () => matchMaker.processId,
+  presence: (method, ...args) => (presence() as unknown as Record<string, Ask>)[method]?.(...args),
+  once: (key, method, ...args) => presence().call(key, method, args),
+  kv: (method, ...args) => (kv() as unknown as Record<string, Ask>)[method]?.(...args),
+  watch: async (prefix, after) => {
+    const changed = ({ key, type, version }: { key: string; type: string; version: number }) =>
+      tell(prefix, [version, type, key]);
+    await kv().watch({
+      prefix,
+      ...(after === null ? {} : { after }),
+      changed,
+      lost: (error) => tell(prefix, error.code),
+    });
+  },
+  listen: (channel, after) =>
+    presence().subscribeFrom(channel, after, (message, position) => tell(channel, [message, position])),
+  subscribe: async (channel) => {
+    await presence().subscribe(channel, (message: unknown) => tell(channel, message));
+  },
+  told: (channel) => told.get(channel) ?? [],
+  createPlain: async () => (await matchMaker.createRoom("plain", {})).roomId,
+  remoteRoomCall: (roomId, method, args) => matchMaker.remoteRoomCall(roomId, method, args),
+};
+
+function answer(request: IncomingMessage, response: ServerResponse): boolean {
+  const [, test, ask = ""] = (request.url ?? "").split("/");
+  const act = asks[ask];
+  if (test !== "test" || act === undefined) return false;
+  const reply = (body: object): void => {
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
+  };
+  (async () => await act(...(JSON.parse(await text(request)) as unknown[])))().then(
+    (value) => reply({ value: value === undefined ? null : value }),
+    ({ name, code, message }: Error & { code?: unknown }) => reply({ error: { name, code, message } }),
+  );
+  return true;
+}
+
+const testudo = startTestudo();
+const server = defineServer({
+  ...testudo.serverOptions,
+  rooms: { plain: defineRoom(PlainRoom), duel: defineRoom(replicated(DuelRoom)) },
+});
+testudo.handleFirst(answer);
+await server.listen(undefined as never);
