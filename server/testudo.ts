@@ -24,9 +24,9 @@ import { isShared } from "./colyseus/shared-presence.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoPresence } from "./colyseus/testudo-presence.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
-import type { Sessions } from "./session/sessions.ts";
 import type { Kv } from "./menu/kv.ts";
 import type { Locks } from "./menu/locks.ts";
+import type { Sessions } from "./session/sessions.ts";
 
 /** A node of the cluster with Colyseus on it, for `defineServer({ ...testudo.serverOptions, rooms })`. */
 export class Testudo {

@@ -10,7 +10,7 @@ import { isKeyed, isOwnChannel, isShared, type PresenceMethod, presenceMethods }
 export const unsharedPresence = Object.freeze({
   what: "it uses this.presence, and this server's presence is in the memory of each node alone: replicas would read different things, and what the leader has written would be lost with it",
   remedy:
-    "Give the server one that all nodes share (defineServer({ ...testudo(), presence: new RedisPresence() }); one that extends LocalPresence says so by shared = true), or ask a store of your own in an effect of the room.",
+    "Leave the server the one that testudo() brings, or give it another one that all nodes share (new RedisPresence(); one that extends LocalPresence says so by shared = true), or ask a store of your own in an effect of the room.",
 });
 
 /** In log time, as of every effect that says nothing else. */

@@ -74,11 +74,12 @@ export class TestudoPresence implements Presence {
         "ARGUMENT",
         `"${method}" cannot be called with a key of its own: ${[...callable].join(", ")} can`,
       );
-    const once = Object.create(this, { once: { value: key } }) as Record<
-      string,
-      (...args: unknown[]) => unknown
-    >;
+    const once = this.asked(key) as unknown as Record<string, (...args: unknown[]) => unknown>;
     return await once[method]?.(...args);
+  }
+
+  private asked(key: string): TestudoPresence {
+    return Object.create(this, { once: { value: key } }) as TestudoPresence;
   }
 
   // ---- channels -----------------------------------------------------------------------------------------------------
@@ -320,8 +321,10 @@ export class TestudoPresence implements Presence {
     const keys = atLeastOne("brpop", args.slice(0, -1).flat()) as string[];
     const ms = millisecondsOf(args.at(-1), { min: 0 });
     const untilMs = ms === 0 ? Number.POSITIVE_INFINITY : performance.now() + ms;
-    for (;;) {
-      const popped = await this.write<[string, string] | null>("rpopFirst", ...keys);
+    for (let attempt = 0; ; attempt++) {
+      // Each remembers what it gave: whoever asks again with the same key comes to the one that gave something.
+      const asked = this.once === null ? this : this.asked(`${this.once}/${attempt}`);
+      const popped = await asked.write<[string, string] | null>("rpopFirst", ...keys);
       if (popped !== null || performance.now() >= untilMs) return popped;
       await this.untilAny(keys, untilMs);
     }
@@ -356,7 +359,7 @@ export class TestudoPresence implements Presence {
   }
 }
 
-const callable: ReadonlySet<string> = new Set<Exclude<PresenceMethod, "rpopFirst">>([
+const callable: ReadonlySet<string> = new Set<Exclude<PresenceMethod, "rpopFirst"> | "brpop" | "channels">([
   ...([
     "get",
     "exists",
@@ -371,6 +374,7 @@ const callable: ReadonlySet<string> = new Set<Exclude<PresenceMethod, "rpopFirst
   ] as const),
   ...(["set", "setex", "expire", "del", "sadd", "srem", "hset", "hdel", "hincrby", "hincrbyex"] as const),
   ...(["incr", "decr", "rpush", "lpush", "rpop", "lpop", "publish"] as const),
+  ...(["brpop", "channels"] as const),
 ]);
 
 async function ownCall<T>(own: ProcessPresence, method: ReadMethod, args: unknown[]): Promise<T> {

@@ -61,8 +61,10 @@ export class Feed<Item extends JournalItem> {
       const journal = this.#parts.journal();
       listening.after = after ?? journal.last;
       // What was not handed out to anybody yet comes with the rest.
-      const missed = journal.after(listening.after);
-      if (missed === null) throw tooOld(listening.after, journal.from);
+      const topic = listening.all ? undefined : listening.topic;
+      const missed = journal.after(listening.after, topic);
+      if (missed === null)
+        throw tooOld(listening.after, topic === undefined ? journal.from : journal.fromOf(topic));
       for (const item of missed)
         if (item.index <= through && isFor(listening, item)) this.#tell(listening, item);
     }
@@ -85,10 +87,12 @@ export class Feed<Item extends JournalItem> {
   }
 
   #catchUp(listening: Listening<Item>, after: number, journal: Journal<Item>): void {
-    const missed = journal.after(after);
+    const topic = listening.all ? undefined : listening.topic;
+    const missed = journal.after(after, topic);
     if (missed === null) {
       this.#end(listening);
-      this.#enqueue(() => listening.lost(tooOld(after, journal.from)));
+      const from = topic === undefined ? journal.from : journal.fromOf(topic);
+      this.#enqueue(() => listening.lost(tooOld(after, from)));
     } else for (const item of missed) if (isFor(listening, item)) this.#tell(listening, item);
   }
 

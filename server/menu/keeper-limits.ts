@@ -37,6 +37,8 @@ export const keeperLimits = Object.freeze({
   messagesKeptMax: 1_024,
   messagesKeptBytesMax: mib,
   messagesKeptMs: 10_000,
+  /** Of the names of channels or keys of which it is remembered up to where they were forgotten. */
+  droppedBytesMax: 128 * kib,
   /** Calls with a key of their own whose outcome is remembered. */
   callsKeptMax: 4_096,
   callsKeptBytesMax: 256 * kib,

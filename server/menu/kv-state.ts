@@ -56,8 +56,8 @@ interface SavedKv {
   readonly journal: JournalState<KvChange>;
 }
 
-const { entryBytes, changesKeptMax, changesKeptBytesMax, rangeBytesMax } = keeperLimits;
-const journalLimits = { itemsMax: changesKeptMax, bytesMax: changesKeptBytesMax };
+const { entryBytes, changesKeptMax, changesKeptBytesMax, droppedBytesMax, rangeBytesMax } = keeperLimits;
+const journalLimits = { itemsMax: changesKeptMax, bytesMax: changesKeptBytesMax, droppedBytesMax };
 
 const compareStrings = (one: string, other: string) => (one < other ? -1 : one > other ? 1 : 0);
 const byKey = (one: KvStored, other: KvStored) => compareStrings(one.key, other.key);

@@ -32,8 +32,8 @@ interface SavedLocks {
   readonly grants: JournalState<LockGrant>;
 }
 
-const { changesKeptMax, claimsMax } = keeperLimits;
-const journalLimits = { itemsMax: changesKeptMax, bytesMax: keeperLimits.resultsKeptBytesMax };
+const { changesKeptMax, claimsMax, resultsKeptBytesMax, droppedBytesMax } = keeperLimits;
+const journalLimits = { itemsMax: changesKeptMax, bytesMax: resultsKeptBytesMax, droppedBytesMax };
 
 /** Locks as of the last applied command: of each the holder, and behind it who waits, in the order of their coming. */
 export class LockState {

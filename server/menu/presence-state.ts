@@ -25,7 +25,10 @@ interface SavedPresence {
 }
 
 const { messagesKeptMax, messagesKeptBytesMax, messagesKeptMs } = keeperLimits;
-const journalLimits = { itemsMax: messagesKeptMax, bytesMax: messagesKeptBytesMax, ageMsMax: messagesKeptMs };
+const journalLimits = {
+  ...{ itemsMax: messagesKeptMax, bytesMax: messagesKeptBytesMax, ageMsMax: messagesKeptMs },
+  droppedBytesMax: keeperLimits.droppedBytesMax,
+};
 
 export type ReadMethod = keyof typeof presenceReads;
 type ChangeMethod = keyof typeof presenceChanges;

@@ -95,11 +95,33 @@ test("[T13] a call with a key of its own is carried out once, and gives what it 
   await presence.call("k9", "setex", ["passing", "x", 5]);
   assert.is(await presence.get("passing"), "x");
   assert.match(
-    await refusalOf(() => presence.call("k10", "brpop", ["list", 1])),
-    /^ARGUMENT: "brpop" cannot be called with a key/,
+    await refusalOf(() => presence.call("k10", "subscribe", ["list", 1])),
+    /^ARGUMENT: "subscribe" cannot be called with a key/,
   );
   assert.match(await refusalOf(() => presence.call("k10", "constructor", [])), /^ARGUMENT/);
   assert.ok(presence.shared);
+});
+
+test("[T13] who waits for an element with a key of its own gets the same one, asked again", async () => {
+  const waits = presence.call("wait", "brpop", ["empty", "list", 5]);
+  await presence.rpush("list", "one", "two");
+  assert.equal(await waits, ["list", "two"]);
+  assert.equal(await presence.call("wait", "brpop", ["empty", "list", 5]), ["list", "two"]);
+  assert.equal(await presence.call("wait too", "brpop", ["list", 5]), ["list", "one"]);
+  assert.is(await presence.call("wait three", "brpop", ["list", 0.05]), null);
+});
+
+test("[T13] a subscription tells from where on it listens", async () => {
+  const told: [unknown, number][] = [];
+  const from = await presence.subscribeFrom("numbered", null, (...heard) => told.push(heard));
+  await presence.publish("numbered", 1);
+  await sleep(30);
+  assert.is(told.length, 1);
+  assert.ok((told[0] as [unknown, number])[1] > from);
+  const again: unknown[] = [];
+  assert.is(await presence.subscribeFrom("numbered", from, (message) => again.push(message)), from);
+  await sleep(30);
+  assert.equal(again, [1]);
 });
 
 test("[T14] a presence that is derived from it, as Colyseus gives each room one, is this one", async () => {

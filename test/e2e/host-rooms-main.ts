@@ -1,4 +1,4 @@
-/** One node with a room that makes matches and gives their seats away, over a presence that all nodes share. */
+/** One node with a room that makes matches and gives their seats away, over a presence that all nodes share: the cluster's own, or another. */
 import {
   type Client,
   defineRoom,
@@ -31,6 +31,7 @@ class HostRoom extends Room {
       const listed = await matchMaker.query({ name: "duel" });
       return [listed.length, await this.presence.hlen("matches")];
     });
+    this.onMessage("hit", () => this.presence.incr("hits"));
     this.onMessage("say", (_client, words: string) => this.presence.publish("news", words));
   }
 
@@ -58,7 +59,10 @@ class DuelRoom extends Room {
   }
 }
 
-const asks: Readonly<Record<string, () => unknown>> = {
+/** `/test/ASK/N` */
+const asks: Readonly<Record<string, (n: number) => unknown>> = {
+  publish: (n) => matchMaker.presence.publish("news", n),
+  hits: () => matchMaker.presence.get("hits"),
   duels: async () => (await matchMaker.query({ name: "duel" })).map(({ roomId }) => roomId),
   create: () => matchMaker.createRoom("duel", { mode: "route" }),
   stats: async () => ({
@@ -71,7 +75,9 @@ const port = process.env["PRESENCE_PORT"];
 const testudo = startTestudo();
 const server = defineServer({
   ...testudo.serverOptions,
-  presence: port === "none" ? new LocalPresence() : remotePresence(Number(port)),
+  ...(port === undefined
+    ? {}
+    : { presence: port === "none" ? new LocalPresence() : remotePresence(Number(port)) }),
   rooms: {
     host: defineRoom(replicated(HostRoom)),
     duel: defineRoom(replicated(DuelRoom)).filterBy(["mode"]).enableRealtimeListing(),
@@ -79,9 +85,10 @@ const server = defineServer({
   },
 });
 testudo.handleFirst((request, response) => {
-  const act = asks[(request.url ?? "").replace("/test/", "")];
+  const [, ask = "", n] = /^\/test\/(\w+)(?:\/(\d+))?$/.exec(request.url ?? "") ?? [];
+  const act = asks[ask];
   if (act === undefined) return false;
-  (async () => await act())().then(
+  (async () => await act(Number(n)))().then(
     (value) => response.end(JSON.stringify({ value })),
     (error: unknown) => response.end(JSON.stringify({ error: String(error) })),
   );

@@ -181,7 +181,7 @@ feature(
       const { ended } = other.launch("n1");
       assert.is.not((await ended).code, 0);
       assert.ok(
-        other.linesLike(/HostRoom cannot go on: it uses this\.presence.* new RedisPresence\(\)/).length > 0,
+        other.linesLike(/HostRoom cannot go on: it uses this\.presence.*new RedisPresence\(\)/).length > 0,
       );
     } finally {
       await other.end();

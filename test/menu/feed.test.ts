@@ -4,7 +4,7 @@ import { Feed } from "../../server/menu/feed.ts";
 import { Journal, type JournalItem } from "../../server/menu/journal.ts";
 import type { KeeperError } from "../../server/menu/keeper-error.ts";
 
-const limits = { itemsMax: 4, bytesMax: 100, ageMsMax: 50 };
+const limits = { itemsMax: 4, bytesMax: 100, ageMsMax: 50, droppedBytesMax: 40 };
 const item = (index: number, topic: string, bytes = 1): JournalItem => ({
   index,
   topic,
@@ -104,7 +104,10 @@ test("[T6] a snapshot that skips changes is told to those who miss some, and to 
   listen("misses", "a");
   listen("later", "a", { after: 20 });
   told();
-  const ahead = new Journal<JournalItem>(limits, { from: 18, items: [item(19, "a"), item(21, "a")] });
+  const ahead = new Journal<JournalItem>(limits, {
+    ...{ from: 18, floor: 18, dropped: [] },
+    items: [item(19, "a"), item(21, "a")],
+  });
   replace(ahead);
   assert.equal(told(), ["misses WATCH_TOO_OLD", "later 21 a"]);
   happen(item(22, "a"));
@@ -186,6 +189,30 @@ test("[T6] a journal keeps the newest, by count, bytes and age, and what happene
   assert.equal([journal.from, journal.last], [4, 4]);
   const again = new Journal<JournalItem>(limits, structuredClone(journal.state));
   assert.equal(again.state, journal.state);
+});
+
+test("[T6] of a topic that is quiet nothing is missing, however much has happened in others", () => {
+  const { listen, happen, told } = stage();
+  happen(item(1, "quiet"));
+  for (let index = 2; index <= 9; index++) happen(item(index, "loud"));
+  listen("since", "quiet", { after: 1 });
+  assert.is(
+    codeOf(() => listen("before", "quiet", { after: 0 })),
+    "WATCH_TOO_OLD",
+  );
+  assert.is(
+    codeOf(() => listen("all", "", { after: 1, all: true })),
+    "WATCH_TOO_OLD",
+  );
+  happen(item(10, "quiet"));
+  assert.equal(told(), ["since 10 quiet"]);
+  // So many names are remembered; of others it is not known any more.
+  for (let index = 11; index <= 20; index++) happen(item(index, `topic ${index}`));
+  assert.is(
+    codeOf(() => listen("other", "never heard of", { after: 10 })),
+    "WATCH_TOO_OLD",
+  );
+  listen("other", "never heard of", { after: 16 });
 });
 
 test.run();
