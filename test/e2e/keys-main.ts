@@ -2,7 +2,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { defineRoom, defineServer, matchMaker, Room } from "@colyseus/core";
-import { kv, replicated, startTestudo, type TestudoPresence } from "../../server/index.ts";
+import {
+  type HeldLock,
+  kv,
+  locks,
+  replicated,
+  startTestudo,
+  type TestudoPresence,
+} from "../../server/index.ts";
 
 class PlainRoom extends Room {
   override autoDispose = false;
@@ -18,6 +25,9 @@ const presence = () => matchMaker.presence as TestudoPresence;
 /** What was told here, by channel. */
 const told = new Map<string, unknown[]>();
 const tell = (channel: string, what: unknown) => told.set(channel, [...(told.get(channel) ?? []), what]);
+
+/** By token. */
+const held = new Map<number, HeldLock>();
 
 // biome-ignore lint/suspicious/noExplicitAny: from a test, as JSON
 type Ask = (...args: any[]) => unknown;
@@ -43,6 +53,14 @@ const asks: Readonly<Record<string, Ask>> = {
     await presence().subscribe(channel, (message: unknown) => tell(channel, message));
   },
   told: (channel) => told.get(channel) ?? [],
+  acquire: async (name, wish) => {
+    const lock = await locks().acquire(name, wish);
+    if (lock !== null) held.set(lock.token, lock);
+    return lock?.token ?? null;
+  },
+  release: (token) => held.get(token)?.release(),
+  isLost: (token) => held.get(token)?.lost.aborted,
+  isHeld: (name, token) => locks().isHeld(name, token),
   createPlain: async () => (await matchMaker.createRoom("plain", {})).roomId,
   remoteRoomCall: (roomId, method, args) => matchMaker.remoteRoomCall(roomId, method, args),
 };

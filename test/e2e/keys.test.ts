@@ -28,7 +28,7 @@ async function ask<T>(id: string, what: string, ...args: unknown[]): Promise<T> 
   const answer = await fetch(`${cluster.url(id)}/test/${what}`, {
     method: "POST",
     body: JSON.stringify(args),
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout(90_000),
   });
   const { value, error } = (await answer.json()) as { value: T; error?: { code: unknown; message: string } };
   if (error !== undefined) throw Object.assign(new Error(error.message), { code: error.code });
@@ -206,6 +206,35 @@ feature(
     cluster.launch("n2");
     await cluster.ready();
     assert.is(await ask("n2", "presence", "get", "after the kill"), "1");
+  },
+);
+
+feature(
+  "[T17, T18] a lock goes on to who waits for it when its holder's node is killed, or stands still for longer than its lease",
+  async () => {
+    const first = await ask<number>("n1", "acquire", "door", { leaseMs: 1_500 });
+    assert.is(await ask("n2", "acquire", "door", { waitMs: 200 }), null);
+    const waiting = ask<number>("n2", "acquire", "door", { leaseMs: 1_500 });
+    const behind = ask<number>("n3", "acquire", "door", { leaseMs: 1_500 });
+    await cluster.kill("n1");
+    const second = await waiting;
+    assert.ok(second > first);
+    assert.is(await ask("n3", "isHeld", "door", first), false);
+    cluster.launch("n1");
+    await cluster.ready();
+    assert.is(await ask("n1", "isHeld", "door", second), true);
+    assert.is(await ask("n2", "isLost", second), false);
+    // Paused, not dead: it comes back with a token that is over.
+    cluster.process("n2").signal("SIGSTOP");
+    const third = await behind;
+    assert.ok(third > second);
+    cluster.process("n2").signal("SIGCONT");
+    await cluster.until("n2 knows that it has lost it", () =>
+      ask<boolean>("n2", "isLost", second).catch(() => false),
+    );
+    assert.is(await ask("n2", "isHeld", "door", second), false);
+    assert.is(await ask("n2", "isHeld", "door", third), true);
+    assert.is(await ask("n3", "release", third), true);
   },
 );
 

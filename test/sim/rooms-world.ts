@@ -21,6 +21,9 @@ import type { World, WorldParts } from "./world.ts";
 /** Of the nodes, behind those of the rooms. */
 export const groupsBeside = keeperGroups;
 
+/** Of the runs; in the others the keeper sleeps. */
+const keysShare = 0.3;
+
 let isSetUp = false;
 
 /** Colyseus is one for all simulated nodes and runs. */
@@ -96,7 +99,7 @@ export class RoomsWorld implements World<RoomApp> {
     this.#depositSometimes();
     this.#poison.start();
     this.#corruption.start();
-    this.#keys.start();
+    if (this.#parts.chance.hits(keysShare)) this.#keys.start();
   }
 
   /** Server code that changes a room from outside, on any node, through the log. */

@@ -44,6 +44,7 @@ export class SimKeys {
   /** Where changes are watched, and the last one that was told there. */
   readonly #watching = new WeakMap<object, { version: number }>();
   #operations = 0;
+  #hasStarted = false;
   #toRead: string[] | null = null;
 
   constructor(parts: SimKeysParts) {
@@ -51,12 +52,13 @@ export class SimKeys {
   }
 
   start(): void {
+    this.#hasStarted = true;
     for (const client of clients) this.#next(client);
   }
 
   #next(client: string): void {
     const { schedule, chance, pace } = this.#parts;
-    const cancel = schedule.in(chance.wait(this.#toRead === null ? 150 * pace : 60), null, () => {
+    const cancel = schedule.in(chance.wait(this.#toRead === null ? 60 * pace : 60), null, () => {
       if (this.#toRead?.length === 0) return;
       this.#next(client);
       if (!this.#busy.has(client)) this.#doSomething(client);
@@ -65,6 +67,7 @@ export class SimKeys {
   }
 
   rest(): void {
+    if (!this.#hasStarted) return;
     this.#toRead = [...keys];
     for (const client of clients) {
       this.#cancels.get(client)?.();
