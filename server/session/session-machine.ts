@@ -84,7 +84,7 @@ export class SessionMachine implements Machine, SessionCommands {
     if (key === directoryKey) {
       this.#directory = new RoomDirectory(checkpoint.bytes);
       this.#directoryIndex = checkpoint.index;
-    } else if (this.#comesToLife(key, checkpoint.index)) this.#rooms.bringToLife(key, checkpoint);
+    } else if (this.#comesToLife(key, checkpoint.index)) this.#rooms.bringBack(key, checkpoint);
   }
 
   endRestore(): void {
@@ -139,7 +139,8 @@ export class SessionMachine implements Machine, SessionCommands {
       result = { type: "done", value: this.#directory.allocate(argument, context.index) };
     }
     const { roomId, roomName, options, seed } = argument;
-    if (!this.#directory.createdBy(roomId, context.index) || this.rooms.has(roomId)) return result;
+    const isHere = this.rooms.has(roomId) || this.odd.has(roomId);
+    if (!this.#directory.createdBy(roomId, context.index) || isHere) return result;
     if (!this.#rooms.standings.meet(roomId, context.index - 1))
       return { type: "done", value: this.notServed(roomId) };
     const birth = {
@@ -180,12 +181,11 @@ export class SessionMachine implements Machine, SessionCommands {
       }
     }
     this.#rooms.standings.end(roomId, index);
-    this.odd.end(roomId);
     const replica = this.rooms.get(roomId);
+    if (this.odd.end(roomId) || replica !== undefined) this.#dirt.touch(roomId, index);
     if (replica !== undefined) {
       replica.closeSockets(quarantinedCode, describeQuarantine(argument));
       this.#rooms.remove(replica);
-      this.#dirt.touch(roomId, index);
     }
     return { type: "done", value: null };
   }
@@ -320,6 +320,14 @@ export class SessionMachine implements Machine, SessionCommands {
     if (bytes === null) return null;
     this.#dirt.saving(key, index);
     return bytes === undefined ? "deleted" : { index, bytes };
+  }
+
+  letGo(key: string): Checkpoint | null {
+    const index = this.appliedIndex;
+    const bytes = key === directoryKey ? null : this.#rooms.letGo(key);
+    if (bytes === null) return null;
+    this.#dirt.saving(key, index);
+    return { index, bytes };
   }
 
   saved(key: string, index: number): void {

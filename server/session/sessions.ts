@@ -266,6 +266,7 @@ export class Sessions {
       leaderlessMs: (group) => this.#bound.leaderlessMs(group),
       caughtUp: (group) => this.caughtUp(group),
       ended: (group) => this.divergences.ended(group),
+      lost: (group) => this.divergences.lost(group),
       forget: (group, roomId) => this.#forget(group, roomId),
       nodeLost: (group, lost) => this.#propose(group, "nodeLost", lost),
       propose: (group, quarantine) => this.#propose(group, "quarantine", quarantine),
@@ -348,8 +349,9 @@ export class Sessions {
     if (group === null) throw foreignRoom(roomId);
     const standing = this.machines[group]?.standing(roomId);
     // What this replica passes over has no result here: it could not tell whether it was lost on the way. One that only
-    // differs keeps count, and the others must hear of a player who has left.
-    const mayPass = standing === undefined || (standing.type === "diverged" && name === "detach");
+    // differs, or is absent, keeps count, and the others must hear of a player who has left.
+    const keepsCount = standing?.type === "diverged" || standing?.type === "absent";
+    const mayPass = standing === undefined || (keepsCount && name === "detach");
     if (!mayPass) throw this.notServed(roomId);
     return await this.#proposeNumbered(group, roomId, name, argument);
   }

@@ -1,4 +1,5 @@
 import { mayTryReconnect } from "./live-socket.ts";
+import type { Quarantine } from "./quarantine.ts";
 import { QuarantineProposer, type QuarantineProposerParts } from "./quarantine-proposer.ts";
 import type { SessionMachine } from "./session-machine.ts";
 
@@ -11,6 +12,8 @@ export interface SweeperParts extends QuarantineProposerParts {
   readonly leaderlessMs: (group: number) => number | null;
   /** Rooms that have ended by themselves, as a quorum says. */
   readonly ended: (group: number) => Iterable<string>;
+  /** Rooms that no member has any more: to be closed. */
+  readonly lost: (group: number) => readonly Quarantine[];
   readonly forget: (group: number, roomId: string) => Promise<void>;
   readonly nodeLost: (
     group: number,
@@ -33,7 +36,8 @@ export class Sweeper {
   }
 
   sweep(): void {
-    const { nodeId, bootCount, machines, isLeader, ended, forget, nodeLost, log } = this.#parts;
+    const { nodeId, bootCount, machines, isLeader, ended, lost, forget, propose, nodeLost, log } =
+      this.#parts;
     this.#quarantines.sweep();
     for (const [group, machine] of machines.entries()) {
       this.#sendClientsOn(group, machine);
@@ -41,6 +45,8 @@ export class Sweeper {
         this.#once(`earlier starts ${group}`, () => nodeLost(group, { nodeId, bootCountMax: bootCount - 1 }));
       if (!isLeader(group)) continue;
       for (const roomId of ended(group)) this.#once(`forget ${roomId}`, () => forget(group, roomId));
+      for (const quarantine of lost(group))
+        this.#once(`close ${quarantine.roomId}`, () => propose(group, quarantine));
       for (const [nodeId, bootCountMax] of this.#lostSeats(machine)) {
         this.#once(`lost ${group} ${nodeId}`, async () => {
           log.info({ group, nodeId }, "detaching the seats of a lost node");
