@@ -206,6 +206,11 @@ export class SessionMachine implements Machine, SessionCommands {
     return this.#directory.lists(roomId);
   }
 
+  /** Of a room that exists, as far as is known here. */
+  nameOf(roomId: string): string | undefined {
+    return this.#directory.nameOf(roomId);
+  }
+
   /** Rooms that take no part on this replica, and why. */
   get standings(): ReadonlyMap<string, RoomStanding> {
     return this.#rooms.standings.all;

@@ -5,6 +5,7 @@ import { DivergenceWatches } from "./divergence/divergence-watches.ts";
 import { EffectRunner } from "./effect-runner.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { checkPlainData } from "./plain-data.ts";
+import { RestWatch } from "./rest-watch.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import { RoomMarks } from "./room-mark.ts";
 import type { RoomReplica } from "./room-replica.ts";
@@ -37,6 +38,7 @@ export class Sessions {
   readonly #marks: RoomMarks;
   readonly #sweeper: Sweeper;
   readonly #effects: EffectRunner;
+  readonly #restWatch: RestWatch;
   #groups: SessionGroups | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
@@ -56,10 +58,10 @@ export class Sessions {
       propose: (roomId, done) =>
         this.#proposeToRoom(roomId, "effectDone", (sequence) => ({ ...done, sequence, roomId })),
     });
+    const nowMs = () => clock.now().monotonicMs;
+    this.#restWatch = new RestWatch({ nowMs, log, rooms: () => this.#rooms.values() });
     this.divergences = new DivergenceWatches({
-      ...{ nodeId, log, machines: this.machines },
-      nowMs: () => clock.now().monotonicMs,
-      groups,
+      ...{ nodeId, log, machines: this.machines, nowMs, groups },
     });
   }
 
@@ -248,6 +250,7 @@ export class Sessions {
     this.#sweeper.sweep();
     this.#effects.sweep();
     this.divergences.tick();
+    this.#restWatch.tick();
   }
 
   // -----------------------------------------------------------------------------------------------------------------
