@@ -100,6 +100,10 @@ const inRooms = [
   "freezes",
   "thaws",
   "operatorThaws",
+  "pinnings",
+  "absences",
+  "returns",
+  "roomsLost",
 ] as const;
 
 const inRegisters = [
