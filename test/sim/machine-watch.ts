@@ -153,6 +153,7 @@ export class MachineWatch implements Machine {
 
   endRestore(): void {
     this.#machine.endRestore();
+    this.#lookAtStandings();
   }
 
   apply(command: AppliedCommand): ApplyResult {
