@@ -29,6 +29,8 @@ export class Sweeper {
   readonly #parts: SweeperParts;
   readonly #quarantines: QuarantineProposer;
   readonly #underWay = new Set<string>();
+  /** Rooms that are not on this node, and were told that its earlier starts are over. */
+  readonly #absentTold = new Set<string>();
 
   constructor(parts: SweeperParts) {
     this.#parts = parts;
@@ -41,8 +43,12 @@ export class Sweeper {
     this.#quarantines.sweep();
     for (const [group, machine] of machines.entries()) {
       this.#sendClientsOn(group, machine);
-      if (this.#holdsSeatsOfEarlierStarts(machine))
-        this.#once(`earlier starts ${group}`, () => nodeLost(group, { nodeId, bootCountMax: bootCount - 1 }));
+      const absent = absentRooms(machine).filter((roomId) => !this.#absentTold.has(roomId));
+      if (absent.length > 0 || this.#holdsSeatsOfEarlierStarts(machine))
+        this.#once(`earlier starts ${group}`, async () => {
+          await nodeLost(group, { nodeId, bootCountMax: bootCount - 1 });
+          for (const roomId of absent) this.#absentTold.add(roomId);
+        });
       if (!isLeader(group)) continue;
       for (const roomId of ended(group)) this.#once(`forget ${roomId}`, () => forget(group, roomId));
       for (const quarantine of lost(group))
@@ -92,4 +98,9 @@ export class Sweeper {
       .catch((error: unknown) => this.#parts.log.warn({ what, error: String(error) }, "will be tried again"))
       .finally(() => this.#underWay.delete(what));
   }
+}
+
+/** Whoever has them may have such seats, too, and nobody sees it here. */
+function absentRooms({ odd }: SessionMachine): readonly string[] {
+  return odd.all().flatMap(({ isAbsent, divergence }) => (isAbsent ? [divergence.roomId] : []));
 }

@@ -3,7 +3,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { absentRooms, roomStatus } from "../../../server/colyseus/room-status.ts";
 import { divergenceTimes } from "../../../server/session/divergence/divergence-watch.ts";
+import type { Quarantine } from "../../../server/session/quarantine.ts";
+import { RoomMarks } from "../../../server/session/room-mark.ts";
 import { packStub, unpackStub } from "../../../server/session/room-stub.ts";
+import { Sweeper } from "../../../server/session/sweeper.ts";
 import type { Checkpoint } from "../../../server/storage/storage.ts";
 import { inMacrotask, Replica } from "../../colyseus/machine-harness.ts";
 import { Jury } from "./jury.ts";
@@ -354,6 +357,56 @@ test("[V17] where some differ and others have nothing, those that differ are com
   assert.equal(lost(jury), []);
   assert.is(jury.standing("C"), "absent");
   assert.is(jury.standing("A"), "serving", "A and B are alike, and a majority");
+});
+
+/** What C's node has done by itself. */
+function sweeperOf(jury: Jury, { leads = false, lost = [] as readonly Quarantine[] } = {}) {
+  const done: string[] = [];
+  const { machine } = jury.node("C");
+  const sweeper = new Sweeper({
+    ...{ nodeId: "C", bootCount: 2, leaderlessMsMax: 1_000, machines: [machine], marks: new RoomMarks() },
+    isLost: () => false,
+    isLeader: () => leads,
+    leaderlessMs: () => null,
+    caughtUp: async () => {},
+    ended: () => [],
+    lost: () => lost,
+    forget: async (_group, roomId) => void done.push(`forget ${roomId}`),
+    nodeLost: async (_group, { nodeId, bootCountMax }) => {
+      done.push(`${nodeId} is lost up to ${bootCountMax}`);
+      await jury.apply(jury.log.nodeLost("C", nodeId, bootCountMax));
+    },
+    propose: async (_group, { roomId, act }) => void done.push(`close ${roomId}: ${act}`),
+    log: { info: () => {}, warn: () => {} },
+  });
+  return { sweeper, done };
+}
+
+const soon = () => new Promise((resolve) => setTimeout(resolve, 20));
+
+test("[V15] a node that starts without the room still ends what its earlier starts held in it, once", async () => {
+  const { jury, disks } = await pinnedOnC();
+  await disks.restart("C");
+  await jury.send("a", "fire");
+  assert.is(jury.replica("A").seats.get("c")?.attachment?.nodeId, "C");
+  const { sweeper, done } = sweeperOf(jury);
+  for (let sweep = 0; sweep < 3; sweep++) {
+    sweeper.sweep();
+    await soon();
+  }
+  assert.equal(done, ["C is lost up to 1"]);
+  assert.is(jury.replica("A").seats.get("c")?.attachment, null);
+});
+
+test("[V17] who leads has a lost room closed; nobody else does", async () => {
+  const { jury } = await nowhere();
+  const lost = [{ roomId: jury.roomId, act: "pin" as const, index: 9, why: "it waits", deaths: 0 }];
+  const follower = sweeperOf(jury, { lost });
+  const leader = sweeperOf(jury, { lost, leads: true });
+  for (const { sweeper } of [follower, leader]) sweeper.sweep();
+  await soon();
+  assert.not(follower.done.some((what) => what.startsWith("close")));
+  assert.ok(leader.done.includes(`close ${jury.roomId}: pin`));
 });
 
 test("[V15] what is no stub of this version is not read as one", () => {
