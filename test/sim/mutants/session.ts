@@ -75,52 +75,7 @@ export const sessionMutants: readonly Mutant[] = [
   {
     name: "used-token-still-good",
     file: "server/session/seat.ts",
-    find: "  tokenAcknowledged(): void {\n    this.#earlierTokens = [  {
-    name: "old-checkpoint-of-a-pinned-room",
-    file: "server/group/checkpoints.ts",
-    find: "      const state = this.#machine.save(key) ?? this.#letGo(part);\n",
-    replace:
-      "      const left = this.#machine.save(key);\n      const state = left ?? this.#letGo(part);\n      if (left === null && state !== null && state !== \"deleted\") {\n        saved.push({ key, index: state.index });\n        continue;\n      }\n",
-    mode: "rooms",
-    why: "a pinned room's log is cut, and its older checkpoint stays: a restart takes that for the room",
-  },
-  {
-    name: "stub-is-no-room",
-    file: "server/session/machine-rooms.ts",
-    find: "else this.odd.absent(roomId, stub, checkpoint.index);",
-    replace: "",
-    why: "a restart takes a pinned room for one that has ended, or makes it anew",
-  },
-  {
-    name: "absent-room-made-anew",
-    file: "server/session/session-machine.ts",
-    find: "this.rooms.has(roomId) || this.odd.has(roomId);",
-    replace: "this.rooms.has(roomId);",
-    why: "the log still has an absent room's creation, and not all that came after it",
-  },
-  {
-    name: "stub-without-origins",
-    file: "server/session/room-stub.ts",
-    find: "    origins,\n    agreed,\n",
-    replace: "    origins: [],\n    agreed,\n",
-    why: "what a node proposes to an absent room looks like a gap to itself: it sends it again for ever",
-  },
-  {
-    name: "lost-at-the-first-word",
-    file: "server/session/divergence/endings.ts",
-    find: "if (this.#absentBefore.has(roomId)) yield roomId;",
-    replace: "yield roomId;",
-    why: "one that gave the room away before it lost it itself is believed at once, and another has it",
-  },
-  {
-    name: "lost-where-a-quorum-lacks-it",
-    file: "server/session/divergence/endings.ts",
-    find: "if (all.every(({ nodeId }) => saidBy(nodeId).absent.has(roomId))) yield roomId;",
-    replace:
-      "if (all.filter(({ nodeId }) => saidBy(nodeId).absent.has(roomId)).length * 2 > all.length) yield roomId;",
-    why: "a minority still has the room, and it is closed",
-  },
-];",
+    find: "  tokenAcknowledged(): void {\n    this.#earlierTokens = [];",
     replace: "  tokenAcknowledged(): void {",
     why: "a token that the client has replaced lets whoever has it in",
   },
