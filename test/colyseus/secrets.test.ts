@@ -108,7 +108,7 @@ test("[Y148] before the match it is a warning with its place, once", async () =>
   assert.is(report.warnings.length, 1);
   assert.match(
     report.warnings[0] ?? "",
-    /^crypto\.randomBytes at .*secrets\.test\.ts:\d+ inside a room: good for ids, .* make tokens and secrets in onAuth, or in an effect$/,
+    /^crypto\.randomBytes at .*secrets\.test\.ts:\d+, inside a room: good for ids, .* make tokens and secrets in onAuth, or in an effect$/,
   );
 });
 
