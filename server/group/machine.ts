@@ -53,6 +53,8 @@ export interface Machine {
   tickCommand(): Uint8Array;
   /** All that was committed has been applied for now: patches may go out. `logTimeMs`: the last command's. */
   drained(): void;
+  /** Parts of it are not here, and are on other nodes: those should lead. */
+  lacksParts?(): boolean;
   /** What another node's machine of this group says; not agreed, and perhaps twice or never. See GroupEngine.tell. */
   heard?(from: string, body: Uint8Array): void;
 }

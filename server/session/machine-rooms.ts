@@ -7,6 +7,7 @@ import { endedHash } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import { PinnedRooms } from "./pinned-rooms.ts";
+import { quarantinedCode } from "./quarantine.ts";
 import type { RoomHost } from "./room-host.ts";
 import type { RoomMarks } from "./room-mark.ts";
 import type { RoomBirth } from "./room-program.ts";
@@ -340,6 +341,17 @@ export class MachineRooms {
       this.remove(replica);
     }
     this.#dirt.touch(roomId, index);
+  }
+
+  /** It was agreed that the room is closed, without a word to its code. */
+  close(roomId: string, index: number, why: string): void {
+    this.standings.end(roomId, index);
+    const wasOdd = this.odd.end(roomId);
+    const replica = this.all.get(roomId);
+    if (wasOdd || replica !== undefined) this.#dirt.touch(roomId, index);
+    if (replica === undefined) return;
+    replica.closeSockets(quarantinedCode, why);
+    this.remove(replica);
   }
 
   remove(replica: RoomReplica): void {

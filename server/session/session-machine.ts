@@ -6,7 +6,7 @@ import type { Verdicts } from "./divergence/verdict.ts";
 import type { EffectDone } from "./effect-outcome.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import { MachineRooms, type MachineRoomsHost } from "./machine-rooms.ts";
-import { describeQuarantine, type Quarantine, type QuarantinedRoom, quarantinedCode } from "./quarantine.ts";
+import { describeQuarantine, type Quarantine, type QuarantinedRoom } from "./quarantine.ts";
 import { RoomDirectory } from "./room-directory.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { type RoomStanding, standingRefusal } from "./room-standing.ts";
@@ -180,13 +180,7 @@ export class SessionMachine implements Machine, SessionCommands {
         this.#tellOfQuarantine(quarantined);
       }
     }
-    this.#rooms.standings.end(roomId, index);
-    const replica = this.rooms.get(roomId);
-    if (this.odd.end(roomId) || replica !== undefined) this.#dirt.touch(roomId, index);
-    if (replica !== undefined) {
-      replica.closeSockets(quarantinedCode, describeQuarantine(argument));
-      this.#rooms.remove(replica);
-    }
+    this.#rooms.close(roomId, index, describeQuarantine(argument));
     return { type: "done", value: null };
   }
 
@@ -298,6 +292,10 @@ export class SessionMachine implements Machine, SessionCommands {
 
   tickCommand(): Uint8Array {
     return tickCommand;
+  }
+
+  lacksParts(): boolean {
+    return this.odd.hasAbsent;
   }
 
   drained(): void {

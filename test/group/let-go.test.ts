@@ -120,6 +120,70 @@ test("[G67] a part that is never at rest does not stop the group: the log is cut
   await cluster.stop();
 });
 
+class Lacking extends CounterMachine {
+  lacks = false;
+
+  lacksParts(): boolean {
+    return this.lacks;
+  }
+}
+
+test("[G68] who lacks parts that others have hands the lead over, and takes none", async () => {
+  const cluster = await new Cluster({ machine: () => new Lacking() }).start();
+  const leader = await cluster.leader();
+  await cluster.converge();
+  const [one, other] = cluster.alive.filter((node) => node !== leader);
+  assert.ok(one && other);
+  for (const node of [leader, one]) node.machines[0]!.lacks = true;
+  assert.ok(
+    await cluster.clock.until(() => cluster.status(other.id).role === "leader"),
+    "whoever has all leads",
+  );
+  await cluster.converge();
+  const outcome = await cluster.value(other.engine.transferLeader(0, leader.id));
+  assert.is(outcome.type, "refused");
+  assert.is(cluster.status(other.id).role, "leader");
+  await cluster.value(cluster.add(leader.id));
+  await cluster.stop();
+});
+
+test("[G68] a start that lacks parts does not campaign for a while; where nobody is better, it does", async () => {
+  let lacks = false;
+  const machine = () => Object.assign(new Lacking(), { lacks });
+  const cluster = await new Cluster({ machine, engine: { restoreYieldMs: 1_000 } }).start();
+  await cluster.leader();
+  await cluster.converge();
+  const [one, other, third] = cluster.ids as [string, string, string];
+  for (const id of cluster.ids) cluster.kill(id);
+  lacks = true;
+  await cluster.boot(one);
+  await cluster.boot(other);
+  await cluster.clock.run(700);
+  assert.ok(cluster.alive.every(({ id }) => cluster.status(id).leader === null));
+  await cluster.clock.run(1_000);
+  await cluster.leader();
+  lacks = false;
+  await cluster.boot(third);
+  assert.ok(await cluster.clock.until(() => cluster.status(third).role === "leader"));
+  await cluster.stop();
+});
+
+test("[G68] a lead that nobody takes, since all lack something, is offered ever less often", async () => {
+  const cluster = await new Cluster({ machine: () => new Lacking() }).start();
+  const leader = await cluster.leader();
+  await cluster.converge();
+  for (const { machines } of cluster.alive) machines[0]!.lacks = true;
+  const offers = () =>
+    leader.logged.filter(({ facts }) => (facts as { event?: string }).event === "lead-relieved").length;
+  await cluster.clock.run(20_000);
+  const soon = offers();
+  await cluster.clock.run(40_000);
+  assert.ok(soon >= 4 && soon <= 22, `${soon} offers in 20 s`);
+  assert.ok(offers() - soon <= 8, `${offers() - soon} more in 40 s`);
+  await cluster.value(cluster.add(leader.id));
+  await cluster.stop();
+});
+
 test("[G24] a part's share of the log that is more than half of it is refused", () => {
   assert.throws(
     () => engineOptions({ groupLogBytesMax: 1_000, roomLogBytesMax: 501 }),

@@ -345,6 +345,10 @@ export class MachineWatch implements Machine {
     return this.#machine.tickCommand();
   }
 
+  lacksParts(): boolean {
+    return this.#machine.lacksParts();
+  }
+
   drained(): void {
     this.#machine.drained();
     this.#lookAtStandings();

@@ -69,6 +69,10 @@ export class OddRooms {
     return [...this.#rooms.values()];
   }
 
+  get hasAbsent(): boolean {
+    return this.#rooms.size > 0 && this.all().some(({ isAbsent }) => isAbsent);
+  }
+
   /** Undefined: this node may speak for the room. */
   standing(roomId: string): RoomStanding | undefined {
     const odd = this.#rooms.get(roomId);
