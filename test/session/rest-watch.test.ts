@@ -1,7 +1,11 @@
+import { randomBytes } from "node:crypto";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import { RestWatch, restTimes } from "../../server/session/rest-watch.ts";
+import type { RoomProgram } from "../../server/session/room-program.ts";
 import type { RoomReplica } from "../../server/session/room-replica.ts";
+import { Sessions } from "../../server/session/sessions.ts";
 
 /** A watch on one room, and what it tells, as its seconds go by. */
 function watching() {
@@ -69,6 +73,55 @@ test("[Y145] of one room there are only so many reasons to tell", () => {
   seconds(minute, "reason 0");
   for (let reason = 0; reason < 40; reason++) seconds(1, `reason ${reason}`);
   assert.is(told.length, 16);
+});
+
+test("[Y145] a node looks at its rooms by itself", async () => {
+  const told: object[] = [];
+  let nowMs = 0;
+  const program = {
+    reservedSeats: 0,
+    disposed: false,
+    restlessBecause: () => "it waits for ever",
+    takeLeaves: () => [],
+    vacated: () => [],
+    hash: () => "0",
+    discard: () => {},
+  } as unknown as RoomProgram;
+  const sessions = new Sessions({
+    ...{ nodeId: "A", bootCount: 1, groups: 1, isLost: () => false, random: randomBytes },
+    programs: { create: async () => program, restore: async () => program },
+    log: { info: () => {}, warn: (facts) => told.push(facts), error: () => {} },
+    clock: { setTimer: () => () => {}, now: () => ({ monotonicMs: nowMs, wallMs: 0 }) },
+  });
+  sessions.bind({
+    propose: (_group, command) =>
+      new Promise((resolve) =>
+        setImmediate(() => {
+          const id = { nodeId: "A", bootCount: 1, sequence: 1 };
+          const applied = { index: 1, term: 1, logTimeMs: 1, wallTimeMs: 1, id, command };
+          const result = sessions.machines[0]?.apply(applied);
+          resolve(result?.type === "done" ? result.value : null);
+        }),
+      ),
+    accepts: () => true,
+    barrier: async () => {},
+    isLeader: () => false,
+    leaderlessMs: () => null,
+    lead: () => ({ leaderId: null, term: 1 }),
+    configuration: () => emptyConfiguration,
+    tell: () => {},
+    isBusy: () => false,
+  });
+  const roomId = await sessions.allocate({
+    ...{ key: "k", roomName: "arena", options: {}, fresh: false, exclude: null },
+  });
+  for (; nowMs <= restTimes.restlessMsMax; nowMs += 250) sessions.sweep();
+  assert.equal(told, [
+    {
+      ...{ event: "room-restless", roomId, room: "arena" },
+      ...{ restlessMs: restTimes.restlessMsMax, because: "it waits for ever" },
+    },
+  ]);
 });
 
 test.run();
