@@ -175,7 +175,7 @@ export class Group {
   /** It could lead, but not apply. So others go first; but after a while anyone is better than nobody. */
   get #yieldsTheLead(): boolean {
     const isLate = this.#nowMs - this.#restoringSinceMs >= this.#host.engine.restoreYieldMs;
-    return (this.applier.isRestoring || this.lacksParts) && !this.isLeader && !isLate;
+    return this.applier.isRestoring && !this.isLeader && !isLate;
   }
 
   get lacksParts(): boolean {

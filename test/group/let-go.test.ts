@@ -147,27 +147,6 @@ test("[G68] who lacks parts that others have hands the lead over, and takes none
   await cluster.stop();
 });
 
-test("[G68] a start that lacks parts does not campaign for a while; where nobody is better, it does", async () => {
-  let lacks = false;
-  const machine = () => Object.assign(new Lacking(), { lacks });
-  const cluster = await new Cluster({ machine, engine: { restoreYieldMs: 1_000 } }).start();
-  await cluster.leader();
-  await cluster.converge();
-  const [one, other, third] = cluster.ids as [string, string, string];
-  for (const id of cluster.ids) cluster.kill(id);
-  lacks = true;
-  await cluster.boot(one);
-  await cluster.boot(other);
-  await cluster.clock.run(700);
-  assert.ok(cluster.alive.every(({ id }) => cluster.status(id).leader === null));
-  await cluster.clock.run(1_000);
-  await cluster.leader();
-  lacks = false;
-  await cluster.boot(third);
-  assert.ok(await cluster.clock.until(() => cluster.status(third).role === "leader"));
-  await cluster.stop();
-});
-
 test("[G68] a lead that nobody takes, since all lack something, is offered ever less often", async () => {
   const cluster = await new Cluster({ machine: () => new Lacking() }).start();
   const leader = await cluster.leader();
