@@ -19,13 +19,6 @@ export const pinnedMutants: readonly Mutant[] = [
     why: "a restart takes a pinned room for one that has ended, or makes it anew",
   },
   {
-    name: "absent-room-made-anew",
-    file: "server/session/session-machine.ts",
-    find: "this.rooms.has(roomId) || this.odd.has(roomId);",
-    replace: "this.rooms.has(roomId);",
-    why: "the log still has an absent room's creation, and not all that came after it",
-  },
-  {
     name: "stub-without-origins",
     file: "server/session/room-stub.ts",
     find: "    origins,\n    agreed,\n",
