@@ -80,6 +80,11 @@ shown(
       /restless .*absent, pinned: a clock/,
     );
     for (const [at, player] of [one, other, back].entries()) assert.is(await add(player), 6 + at);
+    // Effects run where the lead is: not on a node that has no such room.
+    const moved = await testudo("transfer", "all", "n3", ...toNode(cluster, "n1"));
+    assert.is(moved.code, 1, moved.out);
+    const pids = ["n1", "n2"].map((id) => cluster.process(id).pid);
+    assert.ok(pids.includes((await one.request("who")) as number));
 
     assert.is(await one.request("calm"), true);
     await cluster.until("n3 has it again, and nobody needs to keep it", async () => {
