@@ -47,13 +47,15 @@ export class CheckMachine {
   readonly #programs = new ColyseusPrograms();
   readonly #sockets = new Map<number, CheckSocket>();
   #failures: RoomFailure[] = [];
+  #notes: string[] = [];
   /** What onCreate threw, or what the check right after it did. */
   creationError: unknown = null;
 
   constructor(roomId: string) {
     this.roomId = roomId;
-    const told = (fields: object) => {
-      const { where, error, at = null } = fields as { where?: string; error?: string; at?: string };
+    const told = (fields: object, message: string) => {
+      const { where, error, at = null, event } = fields as { [name: string]: string | undefined };
+      if (event === "secret-in-room") this.#notes.push(message);
       if (where !== undefined && error !== undefined) this.#failures.push({ where, message: error, at });
     };
     this.#machine = new SessionMachine({
@@ -156,6 +158,13 @@ export class CheckMachine {
     const failures = this.#failures;
     this.#failures = [];
     return failures;
+  }
+
+  /** What is told of the room's code, and is no failure. */
+  takeNotes(): readonly string[] {
+    const notes = this.#notes;
+    this.#notes = [];
+    return notes;
   }
 
   /** What its players have been sent since the last call, by attachment. */

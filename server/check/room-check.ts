@@ -170,6 +170,7 @@ class RoomCheck {
       if (problems.length === 0 && standpoint.why !== null) this.#findings.addUnsavable(standpoint.why);
       return { commands: log.take(), standpoint, said: saidIn(machine.takeFrames()) };
     });
+    for (const note of machine.takeNotes()) this.#findings.addWarning(note);
     for (const failure of machine.takeFailures()) this.#findings.addFailure(after, failure);
     const before = this.#marks.at(-1)?.standpoint;
     // Most steps change nothing: one picture will do.

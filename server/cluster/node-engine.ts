@@ -21,6 +21,7 @@ interface NodeEngineSetup
   /** T of design 4.3. */
   readonly electionBaseMs: number;
   readonly fastFailover: boolean;
+  readonly roomLogBytesMax: number;
 }
 
 /** The groups of a node, in its rhythm. */
@@ -29,6 +30,7 @@ export function nodeEngine({
   parts,
   electionBaseMs,
   fastFailover,
+  roomLogBytesMax,
   ...setup
 }: NodeEngineSetup): GroupEngine {
   const { nodeId, storeId, bootCount } = identity;
@@ -44,6 +46,7 @@ export function nodeEngine({
       heartbeatIntervalMs: electionBaseMs,
       diskStallMsMax: Math.max(engineDefaults.diskStallMsMax, diskStallBases * electionBaseMs),
       pipeLagMsMax: Math.max(engineDefaults.pipeLagMsMax, pipeLagBases * electionBaseMs),
+      roomLogBytesMax,
       ...engine,
       raft: {
         electionBaseMs,

@@ -285,6 +285,7 @@ export class TestudoNode {
       parts: this.#parts,
       electionBaseMs: this.options.electionTimeoutBaseMs,
       fastFailover: this.options.fastFailover,
+      roomLogBytesMax: this.options.roomLogBytesMax,
       machineFor: this.#setup.machineFor,
       leadPriority: (nodeId) => gossip.of(nodeId)?.leadRank ?? null,
       log: this.#setup.log.child({ part: "group" }),

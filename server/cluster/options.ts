@@ -41,6 +41,7 @@ export const nodeDefaults = Object.freeze({
   leaderlessMs: 1000,
   stopTimeoutMs: 5000,
   applyLimitMs: 5000,
+  roomLogBytesMax: 64 << 20,
 });
 
 /** How one node runs. Times in milliseconds. */
@@ -90,6 +91,8 @@ export interface NodeOptions {
   readonly stopTimeoutMs: number;
   /** Room code that has not come back by then ends the node; its room is closed everywhere. */
   readonly applyLimitMs: number;
+  /** A room that is never at rest holds back so much of its group's log at most: see EngineOptions. 64 KiB to 128 MiB. */
+  readonly roomLogBytesMax: number;
 }
 
 export const hostKind = text({
@@ -166,6 +169,12 @@ const sharedTable = {
     kind: wholeNumber({ min: 200, max: 600_000 }),
     fallback: nodeDefaults.applyLimitMs,
     summary: "ms that a room's code may take at once: then the node ends, and the room is closed everywhere",
+  },
+  roomLogBytesMax: {
+    kind: wholeNumber({ min: 64 << 10, max: 128 << 20 }),
+    fallback: nodeDefaults.roomLogBytesMax,
+    summary:
+      "bytes of the log that a room which is never at rest holds back: past it no restart brings it back",
   },
 };
 

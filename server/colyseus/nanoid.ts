@@ -10,8 +10,8 @@ export const urlAlphabet = "useandom-26T198340PX75pxJACKVERYMINDBUSHWOLF_GQZbfgh
 
 function randomByte(scratch: Uint8Array): number {
   const world = currentWorld();
-  if (world !== null) return Math.floor(world.random() * 256);
-  randomFillSync(scratch);
+  if (world === null) randomFillSync(scratch);
+  else world.secretBytes(scratch);
   return scratch[0] ?? 0;
 }
 

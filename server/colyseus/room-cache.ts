@@ -55,6 +55,8 @@ function lookingOn(world: World): World {
     nowMs: () => world.nowMs(),
     wallMs: () => world.wallMs(),
     random: refuse("chance is drawn"),
+    secretBytes: refuse("chance is drawn"),
+    tellOnce: () => {},
     setTimer: refuse("a timer is set"),
     clearTimer: refuse("a timer is cleared"),
     report: (error, where) => world.report(error, where),

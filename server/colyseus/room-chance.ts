@@ -1,15 +1,40 @@
 import type nodeCrypto from "node:crypto";
 import type { webcrypto } from "node:crypto";
+import { failurePlace } from "../session/failure.ts";
 import { currentWorld, type World } from "../session/sandbox.ts";
 
-function fill<T extends ArrayBufferView>(world: World, view: T): T {
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  for (let at = 0; at < bytes.length; at++) bytes[at] = Math.floor(world.random() * 256);
+function fill<T extends ArrayBufferView>(world: World, view: T, call: string): T {
+  world.secretBytes(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+  world.tellOnce("secret-in-room", () => {
+    const at = failurePlace(new Error());
+    if (at === null) return null;
+    return `crypto.${call} at ${at}, inside a room: good for ids, but what it gives can be worked out from every node's log: make tokens and secrets in onAuth, or in an effect`;
+  });
   return view;
 }
 
+const intBytes = 6;
+const intsMax = 2 ** (8 * intBytes);
+
+/** Each whole number from `low` to `high` - 1 as often as any other. */
+function uniformInt(world: World, low: number, high: number): number {
+  const range = high - low;
+  const isRange = Number.isSafeInteger(low) && Number.isSafeInteger(high) && range > 0 && range < intsMax;
+  if (!isRange)
+    throw new RangeError(
+      `crypto.randomInt(${low}, ${high}): two safe whole numbers are allowed, the first one less, by less than 2 ** 48`,
+    );
+  const limit = intsMax - (intsMax % range);
+  const bytes = Buffer.alloc(intBytes);
+  for (;;) {
+    world.secretBytes(bytes);
+    const drawn = bytes.readUIntBE(0, intBytes);
+    if (drawn < limit) return low + (drawn % range);
+  }
+}
+
 function uuid(world: World): string {
-  const bytes = fill(world, new Uint8Array(16));
+  const bytes = fill(world, new Uint8Array(16), "randomUUID");
   // RFC 9562 §5.4: version 4, variant 10.
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
@@ -19,7 +44,8 @@ function uuid(world: World): string {
 
 /**
  * `Math.random`, `crypto.randomUUID`, `getRandomValues`, `randomBytes` and `randomInt` inside a room draw from the room's
- * seeded chance; outside they are what they were. The asynchronous forms come back from a thread and are refused.
+ * seed, those of `crypto` so that no draw reveals another; outside they are what they were. The asynchronous forms come back
+ * from a thread and are refused.
  */
 export function replaceChance(crypto: typeof nodeCrypto): void {
   const realRandom = Math.random;
@@ -34,7 +60,7 @@ export function replaceChance(crypto: typeof nodeCrypto): void {
     const world = currentWorld();
     return world === null
       ? (realValues.call(this, view) as T)
-      : (fill(world, view as ArrayBufferView) as unknown as T);
+      : (fill(world, view as ArrayBufferView, "getRandomValues") as unknown as T);
   } as webcrypto.Crypto["getRandomValues"];
   web.randomUUID = function randomUUID(this: webcrypto.Crypto) {
     const world = currentWorld();
@@ -60,7 +86,7 @@ export function replaceChance(crypto: typeof nodeCrypto): void {
       if (world === null) return (real.randomBytes as (...all: unknown[]) => unknown)(size, callback);
       if (callback !== undefined)
         throw new Error(`crypto.randomBytes with a callback in ${world.label}: call it without one`);
-      return fill(world, Buffer.alloc(size));
+      return fill(world, Buffer.alloc(size), "randomBytes");
     },
     randomInt(...args: unknown[]) {
       const world = currentWorld();
@@ -68,7 +94,7 @@ export function replaceChance(crypto: typeof nodeCrypto): void {
       if (typeof args.at(-1) === "function")
         throw new Error(`crypto.randomInt with a callback in ${world.label}: call it without one`);
       const [low, high] = args.length === 1 ? [0, args[0] as number] : (args as [number, number]);
-      return low + Math.floor(world.random() * (high - low));
+      return uniformInt(world, low, high);
     },
     randomFillSync(view: ArrayBufferView | ArrayBuffer, offset = 0, size?: number) {
       const world = currentWorld();
@@ -81,7 +107,8 @@ export function replaceChance(crypto: typeof nodeCrypto): void {
       const bytes = ArrayBuffer.isView(view)
         ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
         : new Uint8Array(view);
-      fill(world, bytes.subarray(offset * unit, size === undefined ? undefined : (offset + size) * unit));
+      const end = size === undefined ? undefined : (offset + size) * unit;
+      fill(world, bytes.subarray(offset * unit, end), "randomFillSync");
       return view;
     },
     randomFill(...args: unknown[]) {

@@ -16,7 +16,7 @@ import { Sessions } from "../session/sessions.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
 import { type RoomFailures, roomFailures } from "./room-failures.ts";
 import { RoomShadow } from "./room-shadow.ts";
-import { type RoomStatus, roomStatus } from "./room-status.ts";
+import { absentRooms, type RoomStatus, roomStatus } from "./room-status.ts";
 
 export interface RoomNodeSetup {
   readonly options: NodeOptions;
@@ -104,11 +104,12 @@ export class RoomNode {
   /** This node's replicas, for operators. */
   rooms(): RoomStatus[] {
     const machines = [...(this.#sessions?.machines ?? []).entries()];
-    return machines.flatMap(([group, machine]) =>
-      [...machine.rooms.values()].map((replica) =>
+    return machines.flatMap(([group, machine]) => [
+      ...[...machine.rooms.values()].map((replica) =>
         roomStatus(replica, group, machine.standing(replica.roomId)),
       ),
-    );
+      ...absentRooms(machine, group),
+    ]);
   }
 
   /** Replicas of this node that were found to differ from the others'. */

@@ -1,5 +1,6 @@
 import type { RoomReplica } from "../session/room-replica.ts";
 import type { RoomStanding } from "../session/room-standing.ts";
+import type { SessionMachine } from "../session/session-machine.ts";
 
 /** One room on this node, for operators. */
 export interface RoomStatus {
@@ -15,6 +16,7 @@ export interface RoomStatus {
   readonly atRest: boolean;
   /** Why it is not at rest, with the place in the room's code. */
   readonly restlessBecause: string | null;
+  /** It is on no disk of this node's: it ends with the last node that runs it, unless it comes to rest before. */
   readonly pinned: boolean;
   readonly lastError: string | null;
   /** Why this node does not speak for the room; null: it does. */
@@ -37,9 +39,27 @@ export function roomStatus(
     hashIndex: replica.witness.last?.index ?? null,
     atRest: restlessBecause === null,
     restlessBecause,
-    // Cutting the log under a room that is never at rest is a later step; until then no room is pinned.
-    pinned: false,
+    pinned: replica.isPinned,
     lastError: replica.lastError,
     standing: standing ?? null,
   };
+}
+
+/** Rooms of a group that are pinned to other nodes: of them this one knows little more than the name. */
+export function absentRooms(machine: SessionMachine, group: number): RoomStatus[] {
+  const absent = machine.odd.all().filter(({ isAbsent }) => isAbsent);
+  return absent.map(({ divergence: { roomId }, index, pinnedBecause }) => ({
+    roomId,
+    name: machine.nameOf(roomId) ?? "",
+    group,
+    seats: 0,
+    appliedIndex: index,
+    stateHash: null,
+    hashIndex: null,
+    atRest: false,
+    restlessBecause: pinnedBecause,
+    pinned: true,
+    lastError: null,
+    standing: machine.standing(roomId) ?? null,
+  }));
 }

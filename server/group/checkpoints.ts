@@ -21,16 +21,20 @@ export interface Floor {
 
 const heldByMax = 5;
 
+interface CheckpointsOptions
+  extends Pick<EngineOptions, "checkpointPartsPerTurn" | "checkpointBytesPerTurn"> {
+  /** A part that needs the log from here on holds back more of it than one part may. */
+  readonly holdsTooMuch: (firstIndex: number) => boolean;
+}
+
 /** Saves the dirty parts of one group's machine, round after round, a few per turn (design 5.5). */
 export class Checkpoints {
   readonly #machine: Machine;
-  readonly #options: Pick<EngineOptions, "checkpointPartsPerTurn" | "checkpointBytesPerTurn">;
-  #round: string[] = [];
+  readonly #options: CheckpointsOptions;
+  /** From the end on. */
+  #round: { readonly key: string; readonly firstIndex: number }[] = [];
 
-  constructor(
-    machine: Machine,
-    options: Pick<EngineOptions, "checkpointPartsPerTurn" | "checkpointBytesPerTurn">,
-  ) {
+  constructor(machine: Machine, options: CheckpointsOptions) {
     this.#machine = machine;
     this.#options = options;
   }
@@ -40,7 +44,7 @@ export class Checkpoints {
   }
 
   beginRound(): void {
-    this.#round = [...this.#machine.dirty()].map((part) => part.key).reverse();
+    this.#round = [...this.#machine.dirty()].reverse();
   }
 
   /**
@@ -52,12 +56,13 @@ export class Checkpoints {
     const saved: SavedPart[] = [];
     let bytes = 0;
     for (let count = 0; count < this.#options.checkpointPartsPerTurn; count++) {
-      const key = this.#round.pop();
-      if (key === undefined || bytes >= this.#options.checkpointBytesPerTurn || (count > 0 && isOver())) {
-        if (key !== undefined) this.#round.push(key);
+      const part = this.#round.pop();
+      if (part === undefined || bytes >= this.#options.checkpointBytesPerTurn || (count > 0 && isOver())) {
+        if (part !== undefined) this.#round.push(part);
         break;
       }
-      const state = this.#machine.save(key);
+      const { key } = part;
+      const state = this.#machine.save(key) ?? this.#letGo(part);
       if (state === null) continue;
       if (state === "deleted") {
         checkpoints.set(key, null);
@@ -69,6 +74,10 @@ export class Checkpoints {
       saved.push({ key, index: state.index });
     }
     return saved.length === 0 ? null : { checkpoints, saved };
+  }
+
+  #letGo({ key, firstIndex }: { readonly key: string; readonly firstIndex: number }): Checkpoint | null {
+    return this.#options.holdsTooMuch(firstIndex) ? (this.#machine.letGo?.(key) ?? null) : null;
   }
 
   /** A snapshot has replaced everything. */

@@ -37,7 +37,11 @@ export class Compactor {
 
   constructor(options: CompactorOptions, { base, nowMs }: { base: Base; nowMs: number }) {
     this.#options = options;
-    this.#checkpoints = new Checkpoints(options.machine, options.engine);
+    const { machine, engine, applier } = options;
+    this.#checkpoints = new Checkpoints(machine, {
+      ...engine,
+      holdsTooMuch: (firstIndex) => applier.marks.weightBehind(firstIndex - 1) > engine.roomLogBytesMax,
+    });
     this.#base = base;
     this.#nextRoundMs = nowMs + this.#intervalMs();
   }

@@ -55,6 +55,11 @@ export interface EngineOptions {
   readonly logTailEntries: number;
   readonly logTailBytesMax: number;
   readonly groupLogBytesMax: number;
+  /**
+   * What one part that is never at rest may hold back of it, each entry with 64 bytes beside its data. Past it the log is
+   * cut all the same, and no restart brings the part back by itself (design 5.5).
+   */
+  readonly roomLogBytesMax: number;
   readonly snapshotBytesMax: number;
   readonly snapshotChunkBytes: number;
   readonly snapshotsSendingMax: number;
@@ -119,6 +124,7 @@ export const engineDefaults: EngineOptions = Object.freeze({
   logTailEntries: 4096,
   logTailBytesMax: 8 * mib,
   groupLogBytesMax: 256 * mib,
+  roomLogBytesMax: 64 * mib,
   snapshotBytesMax: 256 * mib,
   snapshotChunkBytes: 64 * kib,
   snapshotsSendingMax: 4,
@@ -168,6 +174,7 @@ export function engineOptions(given: Partial<EngineOptions>): EngineOptions {
   }
   checkBatchFits(options);
   checkSnapshotLog(options);
+  checkRoomLog(options);
   return Object.freeze(options);
 }
 
@@ -183,6 +190,15 @@ function checkSnapshotLog(options: EngineOptions): void {
       `groups: option "${name}" is ${options[name]}; it must be at least ${least}, the log's tail and what is cut at once`,
     );
   }
+}
+
+/** Else proposals would be refused before any part lets go. */
+function checkRoomLog({ roomLogBytesMax, groupLogBytesMax }: EngineOptions): void {
+  const most = Math.floor(groupLogBytesMax / 2);
+  if (roomLogBytesMax <= most) return;
+  throw new RangeError(
+    `groups: option "roomLogBytesMax" is ${roomLogBytesMax}; it must be at most ${most}, a half of groupLogBytesMax`,
+  );
 }
 
 /** What comes together from several nodes in one drain must fit into what the core takes, or it would be refused for ever. */

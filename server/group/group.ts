@@ -178,6 +178,10 @@ export class Group {
     return this.applier.isRestoring && !this.isLeader && !isLate;
   }
 
+  get lacksParts(): boolean {
+    return this.machine.lacksParts?.() ?? false;
+  }
+
   stop(): void {
     this.router.stop();
     this.transfer.stop();
@@ -193,7 +197,8 @@ export class Group {
   message(from: string, message: RaftMessage): void {
     if (this.gate.holds(from, message, this.applier.queue)) return;
     // Whoever hands over the lead cannot know that it would come to a standstill here, and keeps it.
-    if (message.type === "timeoutNow" && (this.applier.isRestoring || this.isBehind)) return;
+    const isUnfit = this.applier.isRestoring || this.isBehind || this.lacksParts;
+    if (message.type === "timeoutNow" && isUnfit) return;
     this.step({ type: "message", from, message });
   }
 

@@ -17,7 +17,10 @@ export interface LeadKeeperParts {
   readonly strain: () => StrainSign | null;
 }
 
-type Trouble = StrainSign | { readonly type: "behind"; readonly waiting: number };
+type Trouble =
+  | StrainSign
+  | { readonly type: "behind"; readonly waiting: number }
+  | { readonly type: "partsElsewhere" };
 
 /** A lead that must go, and did not, is offered again no more often than this. */
 const retryMs = 1000;
@@ -30,6 +33,8 @@ interface Led {
   nextTryMs: number;
   /** Those that did not take it when this node was in trouble. */
   refusedBy: string[];
+  /** How often in a row nobody took it that has what this node lacks. */
+  vainRounds: number;
 }
 
 /** The last time that a lead was moved to where it belongs. */
@@ -39,8 +44,8 @@ interface Moved {
 }
 
 /**
- * Where this node's leads should go. A leader that is behind with applying, whose disk stalls or whose pipe lags hands
- * over at once (design 4.1); if nobody takes it, one with a stalled disk steps down. Otherwise a lead belongs to the
+ * Where this node's leads should go. A leader that is behind with applying, whose disk stalls or whose pipe lags, or whose
+ * machine lacks parts that others have, hands over at once (design 4.1); if nobody takes it, one with a stalled disk steps down. Otherwise a lead belongs to the
  * voter of the highest priority that is there and has caught up; among equals group g's to number g mod n in the order
  * of node ids. Only a lead, and a link, that have been stable for a while are moved for that, and if the lead comes
  * back soon, each time later. A node of priority 0 does not wait.
@@ -140,7 +145,7 @@ export class LeadKeeper {
     }
     let led = this.#led.get(group.id);
     if (led?.term !== group.raft.term) {
-      led = { term: group.raft.term, sinceMs: nowMs, nextTryMs: nowMs, refusedBy: [] };
+      led = { term: group.raft.term, sinceMs: nowMs, nextTryMs: nowMs, refusedBy: [], vainRounds: 0 };
       this.#led.set(group.id, led);
     }
     if (group.raft.transferTo !== null || nowMs < led.nextTryMs) return false;
@@ -156,7 +161,10 @@ export class LeadKeeper {
 
   #trouble(group: Group): Trouble | null {
     const waiting = group.applier.queue.length;
-    return this.#parts.strain() ?? (group.isBehind ? { type: "behind", waiting } : null);
+    const strain = this.#parts.strain();
+    if (strain !== null) return strain;
+    if (group.isBehind) return { type: "behind", waiting };
+    return group.lacksParts ? { type: "partsElsewhere" } : null;
   }
 
   #relieve(group: Group, { led, trouble, nowMs }: { led: Led; trouble: Trouble; nowMs: number }): void {
@@ -173,7 +181,10 @@ export class LeadKeeper {
       return;
     }
     led.refusedBy = [];
-    led.nextTryMs = nowMs + retryMs;
+    // Whoever has those parts may be away for long, and each try holds the proposals up.
+    const waitMs =
+      trouble.type === "partsElsewhere" ? retryMs * 2 ** Math.min(led.vainRounds++, 20) : retryMs;
+    led.nextTryMs = nowMs + Math.min(waitMs, Math.max(retryMs, this.#options.spreadBackoffMsMax));
     if (trouble.type !== "disk") return;
     this.#parts.log.warn(
       { group: group.id },
@@ -265,5 +276,7 @@ function describe(trouble: Trouble): string {
       return `this process came ${Math.round(trouble.lagMs)} ms late to its turn`;
     case "behind":
       return `${trouble.waiting} committed commands wait to be applied`;
+    case "partsElsewhere":
+      return "rooms of the group are pinned to other nodes";
   }
 }

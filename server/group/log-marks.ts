@@ -8,13 +8,20 @@ interface Mark {
   readonly logTimeMs: number;
   readonly wallTimeMs: number;
   readonly bytes: number;
+  /** Of all entries that were ever added, up to and including this one. */
+  readonly bytesThrough: number;
 }
+
+/** Index, term, stamps and checksum, and what a process keeps of them. */
+const entryBytes = 64;
 
 /** Stamps and sizes of the applied entries behind the base: what a later base is made of. */
 export class LogMarks {
   #base: number;
   #marks: Mark[] = [];
-  #bytes = 0;
+  /** Of all entries that were ever added, and of those that were forgotten. */
+  #bytesAdded = 0;
+  #bytesForgotten = 0;
 
   constructor(baseIndex: number) {
     this.#base = baseIndex;
@@ -22,13 +29,14 @@ export class LogMarks {
 
   /** Of entry data behind the base. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#bytesAdded - this.#bytesForgotten;
   }
 
   add({ index, term, logTimeMs, wallTimeMs, data }: Entry): void {
     assert.equal(index, this.#base + this.#marks.length + 1, "marks are contiguous");
-    this.#marks.push({ index, term, logTimeMs, wallTimeMs, bytes: data.length });
-    this.#bytes += data.length;
+    this.#bytesAdded += data.length;
+    const bytesThrough = this.#bytesAdded;
+    this.#marks.push({ index, term, logTimeMs, wallTimeMs, bytes: data.length, bytesThrough });
   }
 
   baseAt(index: number, configuration: Configuration): Base {
@@ -40,12 +48,18 @@ export class LogMarks {
 
   /** The bytes of entries up to and including `index`. */
   bytesThrough(index: number): number {
-    let bytes = 0;
-    for (const mark of this.#marks) {
-      if (mark.index > index) break;
-      bytes += mark.bytes;
-    }
-    return bytes;
+    const at = Math.min(index - this.#base, this.#marks.length) - 1;
+    const mark = this.#marks[at];
+    return mark === undefined ? 0 : mark.bytesThrough - this.#bytesForgotten;
+  }
+
+  /**
+   * How heavy what follows `index` is, up to the last entry: on the disk, in memory, for a restart. An entry is never
+   * lighter than what is written and remembered of it beside its data, or ticks would count for nothing.
+   */
+  weightBehind(index: number): number {
+    const entries = this.#base + this.#marks.length - Math.max(index, this.#base);
+    return this.bytes - this.bytesThrough(index) + Math.max(0, entries) * entryBytes;
   }
 
   /** The lowest index at or above `index - entriesMax` behind which at most `bytesMax` lie up to `index`. */
@@ -62,13 +76,14 @@ export class LogMarks {
 
   forgetThrough(index: number): void {
     if (index <= this.#base) return;
-    for (const mark of this.#marks.splice(0, index - this.#base)) this.#bytes -= mark.bytes;
+    this.#bytesForgotten += this.bytesThrough(index);
+    this.#marks.splice(0, index - this.#base);
     this.#base = index;
   }
 
   reset(baseIndex: number): void {
     this.#base = baseIndex;
     this.#marks = [];
-    this.#bytes = 0;
+    this.#bytesForgotten = this.#bytesAdded;
   }
 }

@@ -40,7 +40,12 @@ export interface Machine {
   dirty(): Iterable<{ readonly key: string; readonly firstIndex: number }>;
   /** The part as of the last applied command; null if it is not at rest; "deleted" if the part is gone. */
   save(key: string): Checkpoint | null | "deleted";
-  /** The checkpoint that `save` gave is durable. */
+  /**
+   * A part that `save` gives nothing of holds back too much of the log. What a restart is to find instead, which knows by
+   * it that the part's state is not here; null: the log has to be kept all the same.
+   */
+  letGo?(key: string): Checkpoint | null;
+  /** The checkpoint that `save` or `letGo` gave is durable. */
   saved(key: string, index: number): void;
   /** Log time at which a tick is next due, or null. Asked on the leader only. */
   nextTickMs(): number | null;
@@ -48,6 +53,8 @@ export interface Machine {
   tickCommand(): Uint8Array;
   /** All that was committed has been applied for now: patches may go out. `logTimeMs`: the last command's. */
   drained(): void;
+  /** Parts of it are not here, and are on other nodes: those should lead. */
+  lacksParts?(): boolean;
   /** What another node's machine of this group says; not agreed, and perhaps twice or never. See GroupEngine.tell. */
   heard?(from: string, body: Uint8Array): void;
 }

@@ -6,11 +6,14 @@ import { type EndedReplica, type Healed, OddRooms, type RoomNotice } from "./div
 import { endedHash } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
 import { mayTryReconnect } from "./live-socket.ts";
+import { PinnedRooms } from "./pinned-rooms.ts";
+import { quarantinedCode } from "./quarantine.ts";
 import type { RoomHost } from "./room-host.ts";
 import type { RoomMarks } from "./room-mark.ts";
 import type { RoomBirth } from "./room-program.ts";
 import { RoomReplica } from "./room-replica.ts";
 import { type RoomStanding, RoomStandings } from "./room-standing.ts";
+import { unpackStub } from "./room-stub.ts";
 import type { RoomActing, RoomWatch } from "./room-watch.ts";
 import { isRefusal, type Refusal, refusal } from "./session-error.ts";
 import type { SessionContext } from "./session-menu.ts";
@@ -56,6 +59,7 @@ export class MachineRooms {
   /** Those whose replica has ended by itself, until it is agreed that the room has. */
   readonly ended = new Map<string, EndedReplica>();
   readonly #host: MachineRoomsHost;
+  readonly #pinned: PinnedRooms;
   readonly #dirt: PartsDirt;
   readonly #notServed: (roomId: string) => Refusal;
   /** Rooms with commands since the last drain: they may have something for their clients. */
@@ -82,13 +86,14 @@ export class MachineRooms {
       apply: (roomId, { context, act, ...how }) => this.withRoom({ roomId, ...how }, context, act, how),
       replace: (roomId, checkpoint) => this.#replace(roomId, checkpoint),
     });
+    this.#pinned = new PinnedRooms({ ...host, rooms: this.all, odd: this.odd });
   }
 
   get appliedIndex(): number {
     return this.#appliedIndex;
   }
 
-  /** Everything is replaced; `bringToLife` follows for each room, over several turns, then `endRestore`. */
+  /** Everything is replaced; `bringBack` follows for each room, over several turns, then `endRestore`. */
   beginRestore(): void {
     for (const [roomId, replica] of this.all) {
       replica.closeSockets(mayTryReconnect, "this replica is replaced: go on elsewhere");
@@ -112,7 +117,13 @@ export class MachineRooms {
   }
 
   /** @throws what cannot be brought to life */
-  bringToLife(roomId: string, { index, bytes }: Checkpoint): void {
+  bringBack(roomId: string, checkpoint: Checkpoint): void {
+    const stub = unpackStub(checkpoint.bytes);
+    if (stub === null) this.#bringToLife(roomId, checkpoint);
+    else this.odd.absent(roomId, stub, checkpoint.index);
+  }
+
+  #bringToLife(roomId: string, { index, bytes }: Checkpoint): void {
     // A room that lives on was never gone: this node goes on numbering what it proposes to it.
     this.#replaced.get(roomId)?.discard();
     this.#replaced.delete(roomId);
@@ -175,15 +186,23 @@ export class MachineRooms {
   /** For this node's own disk; null: the older checkpoint and its log are kept, undefined: the room is gone. */
   save(roomId: string): Uint8Array | null | undefined {
     // A replica that differs is not to be trusted, nor one's end before the others have agreed to it.
-    if (this.standings.has(roomId) || this.odd.has(roomId) || this.ended.has(roomId)) return null;
+    if (this.standings.has(roomId) || this.ended.has(roomId)) return null;
+    if (this.odd.has(roomId)) return this.#pinned.stub(roomId);
     const replica = this.all.get(roomId);
     const bytes = replica && this.copyOf(replica);
+    if (bytes === null) return this.#pinned.stub(roomId);
+    if (replica) this.#pinned.unpin(replica);
     const { checkpointTaken } = this.#host;
     if (replica && bytes && checkpointTaken) {
       const acting = { roomId, act: "restore", index: this.#appliedIndex } as const;
       this.#watched(acting, () => checkpointTaken(replica, bytes));
     }
     return bytes;
+  }
+
+  /** Instead of a room that is not at rest, and that the log is not kept for any more; null: it is kept. */
+  letGo(roomId: string): Uint8Array | null {
+    return this.standings.has(roomId) || this.ended.has(roomId) ? null : this.#pinned.pin(roomId);
   }
 
   /** As it is now; null: it is not at rest. */
@@ -195,10 +214,16 @@ export class MachineRooms {
   /** Replaces a replica that differs by a holder's: see OddRooms. */
   heal(roomId: string, checkpoint: Checkpoint): Healed {
     this.#nextTickMs = undefined;
-    return this.odd.heal(roomId, checkpoint, {
-      appliedIndex: this.#appliedIndex,
-      wallTimeMs: this.#wallTimeMs,
-    });
+    const isPinned = this.odd.get(roomId)?.pinnedBecause !== null;
+    const now = { appliedIndex: this.#appliedIndex, wallTimeMs: this.#wallTimeMs };
+    const healed = this.odd.heal(roomId, checkpoint, now);
+    const replica = this.all.get(roomId);
+    if (healed.type === "healed" && isPinned && replica !== undefined) {
+      // The disk has no more than before: it is to be saved, whether anything else happens to it or not.
+      replica.isPinned = true;
+      this.#dirt.touch(roomId, this.#appliedIndex);
+    }
+    return healed;
   }
 
   /** For a command that is addressed to one room. */
@@ -209,6 +234,9 @@ export class MachineRooms {
     { concerns = always, takesPoint = true, bytes = this.#commandBytes }: Partial<RoomCommand> = {},
   ): ApplyResult {
     if (this.standings.has(roomId)) return { type: "done", value: this.#notServed(roomId) };
+    // Its stub has this command already.
+    if (context.index <= (this.odd.get(roomId)?.index ?? 0))
+      return { type: "done", value: this.#notServed(roomId) };
     const command = { context, act, concerns, sequence, takesPoint, bytes };
     const held = this.odd.hold(roomId, command);
     if (held !== null) {
@@ -268,7 +296,7 @@ export class MachineRooms {
       this.#spoken.delete(replaced);
       replaced.discard();
     }
-    this.bringToLife(roomId, checkpoint);
+    this.#bringToLife(roomId, checkpoint);
   }
 
   /** One that differs has no say in whether the room has ended. */
@@ -313,6 +341,17 @@ export class MachineRooms {
       this.remove(replica);
     }
     this.#dirt.touch(roomId, index);
+  }
+
+  /** It was agreed that the room is closed, without a word to its code. */
+  close(roomId: string, index: number, why: string): void {
+    this.standings.end(roomId, index);
+    const wasOdd = this.odd.end(roomId);
+    const replica = this.all.get(roomId);
+    if (wasOdd || replica !== undefined) this.#dirt.touch(roomId, index);
+    if (replica === undefined) return;
+    replica.closeSockets(quarantinedCode, why);
+    this.remove(replica);
   }
 
   remove(replica: RoomReplica): void {

@@ -6,10 +6,11 @@ const name = z.string().min(1).max(128);
 /** What a node says of a room whose code it could not get past, so that the room is closed everywhere (design 5.4). */
 export const quarantineSchema = z.object({
   roomId: name,
-  act: z.enum(roomActs),
+  /** `pin`: it is its code's doing that no node has its state any more (see RoomStub). */
+  act: z.enum([...roomActs, "pin"]),
   index: z.number().int().nonnegative(),
   why: z.string().max(400),
-  deaths: z.number().int().positive(),
+  deaths: z.number().int().nonnegative(),
 });
 
 export type Quarantine = z.infer<typeof quarantineSchema>;
@@ -32,5 +33,9 @@ export const quarantinedCode = 4002;
 
 /** What its players, and whoever asks for it later, are told. */
 export function describeQuarantine({ roomId, act, index, why }: Quarantine): string {
+  if (act === "pin") {
+    const lost = "no node has its state any more: it was pinned, and every node that ran it has ended since";
+    return `room ${roomId} was closed: ${lost}; it was not at rest: ${why}`;
+  }
   return `room ${roomId} was closed: its code did not get past ${describeAct({ act, index })}: ${why}`;
 }

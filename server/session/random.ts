@@ -1,6 +1,14 @@
+import { hash } from "node:crypto";
+
+/** What one use of a room's seed begins with (32 bytes): it tells nothing of the seed, nor of what another use begins with. */
+export function derivedSeed(seed: Uint8Array, use: "chance" | "secrets"): Uint8Array {
+  return hash("sha256", Buffer.concat([Buffer.from(`testudo ${use}\0`), seed]), "buffer");
+}
+
 /**
  * A room's chance: sfc32 (Chris Doty-Humphrey, PractRand), seeded from `crypto` on the proposing node and carried in
- * the log. Its output in a player's hands reveals the rest: secrets never come from here (design 5.3).
+ * the log. Its output in a player's hands reveals the rest, back to the first draw: secrets never come from here
+ * (design 5.3), and what it is seeded with is not the room's seed itself. See SecretRandom.
  */
 export class RoomRandom {
   #a: number;
@@ -14,7 +22,8 @@ export class RoomRandom {
   }
 
   static seeded(seed: Uint8Array): RoomRandom {
-    const view = new DataView(seed.buffer, seed.byteOffset, seed.byteLength);
+    const own = derivedSeed(seed, "chance");
+    const view = new DataView(own.buffer, own.byteOffset, own.byteLength);
     const random = new RoomRandom([view.getUint32(0), view.getUint32(4), view.getUint32(8), 1]);
     for (let round = 0; round < 12; round++) random.uint32();
     return random;

@@ -60,6 +60,11 @@ export class RoomDirectory {
     return this.#rooms.has(roomId);
   }
 
+  /** Of a room that is listed. */
+  nameOf(roomId: string): string | undefined {
+    return this.#rooms.get(roomId)?.roomName;
+  }
+
   /** The newest ones, oldest first. */
   get quarantined(): readonly QuarantinedRoom[] {
     return this.#quarantined;

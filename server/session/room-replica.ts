@@ -34,6 +34,8 @@ export class RoomReplica implements RoomEnvironment {
   readonly witness: RoomWitness;
   /** The last command that touched this room. */
   index: number;
+  /** This node's disk has a stub of the room instead of a checkpoint: no restart brings it back here. */
+  isPinned = false;
   readonly #host: RoomHost;
   readonly #sockets = new SeatSockets();
   readonly #outbox = new RoomOutbox();

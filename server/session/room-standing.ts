@@ -11,6 +11,8 @@ export type RoomStanding =
   | { readonly type: "ending"; readonly index: number }
   /** The majority's state is another: this replica speaks for nobody until it has theirs. */
   | ({ readonly type: "diverged" } & Divergence)
+  /** It is pinned to other nodes: the log was cut while it was not at rest, and this one has only a stub of it. */
+  | { readonly type: "absent"; readonly because: string; readonly waitsFor: string | null }
   /** Agreed: the replicas differ, none has a majority, and the room stands still on all of them. */
   | ({ readonly type: "frozen" } & Frozen);
 
@@ -25,6 +27,10 @@ export function describeStanding(roomId: string, standing: RoomStanding): string
       return `room ${roomId} is being closed: its quarantine is agreed at entry ${standing.index}`;
     case "diverged":
       return `this node's replica of room ${roomId} differs from the others': go on at another node`;
+    case "absent": {
+      const why = `it is pinned to those that run it, as it has long not been at rest (${standing.because})`;
+      return `room ${roomId} is not on this node: ${why}; go on at another node`;
+    }
     case "frozen":
       return `room ${roomId} stands still: its replicas differ since entry ${standing.index}, and none has a majority`;
   }
@@ -39,6 +45,7 @@ const standingCodes = {
   marked: "ROOM_STANDS_STILL",
   ending: "ROOM_STANDS_STILL",
   diverged: "ROOM_NOT_SERVED_HERE",
+  absent: "ROOM_NOT_SERVED_HERE",
   frozen: "ROOM_FROZEN",
 } as const;
 

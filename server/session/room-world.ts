@@ -6,11 +6,14 @@ import type { RoomHost } from "./room-host.ts";
 import type { RoomBirth } from "./room-program.ts";
 import { type RoomTimer, RoomTimers } from "./room-timers.ts";
 import { outsideWorld, runInWorld, type World } from "./sandbox.ts";
+import { SecretRandom } from "./secret-random.ts";
 
 export interface WorldState {
   readonly nowMs: number;
   readonly wallMs: number;
   readonly random: [number, number, number, number];
+  /** Checkpoints that were written when `crypto` drew from `random`, too, have none. */
+  readonly secretsDrawn?: number;
   readonly standstillMs: number;
   readonly stoppedAtMs: number | null;
   /** Checkpoints that were written before rooms had effects have none. */
@@ -26,6 +29,9 @@ export type Settled<T> =
 type WorldHost = Pick<RoomHost, "log" | "isPrimary" | "effectOpened">;
 type Stamps = { readonly logTimeMs: number; readonly wallTimeMs: number };
 
+/** By a node's log: what it was told of rooms of each name. */
+const toldBy = new WeakMap<object, Set<string>>();
+
 /** What one room's code sees of the world, and how it is run there: time, chance, timers and open promises. */
 export class RoomWorld implements World {
   readonly timers = new RoomTimers(sessionLimits.timersMax);
@@ -34,6 +40,7 @@ export class RoomWorld implements World {
   readonly #birth: RoomBirth;
   readonly #host: WorldHost;
   readonly #random: RoomRandom;
+  readonly #secrets: SecretRandom;
   /** Promises of room code that have not settled: what each is. */
   readonly #open = new Map<number, string>();
   #nextOpen = 1;
@@ -56,6 +63,7 @@ export class RoomWorld implements World {
       },
     });
     this.#random = RoomRandom.seeded(birth.seed);
+    this.#secrets = new SecretRandom(birth.seed);
     this.#nowMs = birth.logTimeMs;
     this.#wallMs = birth.wallTimeMs;
   }
@@ -65,6 +73,7 @@ export class RoomWorld implements World {
       nowMs: this.#nowMs,
       wallMs: this.#wallMs,
       random: this.#random.state,
+      secretsDrawn: this.#secrets.drawn,
       standstillMs: this.#standstillMs,
       stoppedAtMs: this.#stoppedAtMs,
       effects: this.effects.state,
@@ -75,6 +84,7 @@ export class RoomWorld implements World {
     this.#nowMs = state.nowMs;
     this.#wallMs = state.wallMs;
     this.#random.restore(state.random);
+    this.#secrets.restore(state.secretsDrawn ?? 0);
     this.#standstillMs = state.standstillMs;
     this.#stoppedAtMs = state.stoppedAtMs;
     this.effects.restore(state.effects ?? { made: 0, open: [] });
@@ -94,6 +104,23 @@ export class RoomWorld implements World {
 
   random(): number {
     return this.#random.next();
+  }
+
+  secretBytes(into: Uint8Array): void {
+    this.#secrets.fill(into);
+  }
+
+  tellOnce(event: string, words: () => string | null): void {
+    const { roomId, roomName } = this.#birth;
+    const { log } = this.#host;
+    const told = toldBy.get(log) ?? new Set<string>();
+    toldBy.set(log, told);
+    const topic = `${event} ${roomName}`;
+    if (told.has(topic)) return;
+    const message = words();
+    if (message === null) return;
+    told.add(topic);
+    outsideWorld(() => log.warn({ event, roomId, room: roomName }, message));
   }
 
   setTimer(

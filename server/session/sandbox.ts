@@ -9,6 +9,10 @@ export interface World {
   wallMs(): number;
   /** Uniform in [0, 1). */
   random(): number;
+  /** Bytes that nobody can tell from what else the room drew. */
+  secretBytes(into: Uint8Array): void;
+  /** A line in the node's log for who writes the room, once for rooms of that name; null: this time there is nothing to tell. */
+  tellOnce(event: string, words: () => string | null): void;
   /** A timer of the framework (Colyseus's own): fires by log time. `intervalMs` null: once. */
   setTimer(
     callback: (...args: unknown[]) => void,

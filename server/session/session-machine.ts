@@ -6,7 +6,7 @@ import type { Verdicts } from "./divergence/verdict.ts";
 import type { EffectDone } from "./effect-outcome.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import { MachineRooms, type MachineRoomsHost } from "./machine-rooms.ts";
-import { describeQuarantine, type Quarantine, type QuarantinedRoom, quarantinedCode } from "./quarantine.ts";
+import { describeQuarantine, type Quarantine, type QuarantinedRoom } from "./quarantine.ts";
 import { RoomDirectory } from "./room-directory.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { type RoomStanding, standingRefusal } from "./room-standing.ts";
@@ -84,7 +84,7 @@ export class SessionMachine implements Machine, SessionCommands {
     if (key === directoryKey) {
       this.#directory = new RoomDirectory(checkpoint.bytes);
       this.#directoryIndex = checkpoint.index;
-    } else if (this.#comesToLife(key, checkpoint.index)) this.#rooms.bringToLife(key, checkpoint);
+    } else if (this.#comesToLife(key, checkpoint.index)) this.#rooms.bringBack(key, checkpoint);
   }
 
   endRestore(): void {
@@ -139,7 +139,8 @@ export class SessionMachine implements Machine, SessionCommands {
       result = { type: "done", value: this.#directory.allocate(argument, context.index) };
     }
     const { roomId, roomName, options, seed } = argument;
-    if (!this.#directory.createdBy(roomId, context.index) || this.rooms.has(roomId)) return result;
+    const isHere = this.rooms.has(roomId) || this.odd.has(roomId);
+    if (!this.#directory.createdBy(roomId, context.index) || isHere) return result;
     if (!this.#rooms.standings.meet(roomId, context.index - 1))
       return { type: "done", value: this.notServed(roomId) };
     const birth = {
@@ -179,14 +180,7 @@ export class SessionMachine implements Machine, SessionCommands {
         this.#tellOfQuarantine(quarantined);
       }
     }
-    this.#rooms.standings.end(roomId, index);
-    this.odd.end(roomId);
-    const replica = this.rooms.get(roomId);
-    if (replica !== undefined) {
-      replica.closeSockets(quarantinedCode, describeQuarantine(argument));
-      this.#rooms.remove(replica);
-      this.#dirt.touch(roomId, index);
-    }
+    this.#rooms.close(roomId, index, describeQuarantine(argument));
     return { type: "done", value: null };
   }
 
@@ -204,6 +198,11 @@ export class SessionMachine implements Machine, SessionCommands {
   /** The room exists, as far as is known here. */
   lists(roomId: string): boolean {
     return this.#directory.lists(roomId);
+  }
+
+  /** Of a room that exists, as far as is known here. */
+  nameOf(roomId: string): string | undefined {
+    return this.#directory.nameOf(roomId);
   }
 
   /** Rooms that take no part on this replica, and why. */
@@ -295,6 +294,10 @@ export class SessionMachine implements Machine, SessionCommands {
     return tickCommand;
   }
 
+  lacksParts(): boolean {
+    return this.odd.hasAbsent;
+  }
+
   drained(): void {
     this.#rooms.drained();
     this.#host.drained();
@@ -320,6 +323,14 @@ export class SessionMachine implements Machine, SessionCommands {
     if (bytes === null) return null;
     this.#dirt.saving(key, index);
     return bytes === undefined ? "deleted" : { index, bytes };
+  }
+
+  letGo(key: string): Checkpoint | null {
+    const index = this.appliedIndex;
+    const bytes = key === directoryKey ? null : this.#rooms.letGo(key);
+    if (bytes === null) return null;
+    this.#dirt.saving(key, index);
+    return { index, bytes };
   }
 
   saved(key: string, index: number): void {

@@ -5,6 +5,7 @@ import { DivergenceWatches } from "./divergence/divergence-watches.ts";
 import { EffectRunner } from "./effect-runner.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { checkPlainData } from "./plain-data.ts";
+import { RestWatch } from "./rest-watch.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import { RoomMarks } from "./room-mark.ts";
 import type { RoomReplica } from "./room-replica.ts";
@@ -38,6 +39,7 @@ export class Sessions {
   readonly #marks: RoomMarks;
   readonly #sweeper: Sweeper;
   readonly #effects: EffectRunner;
+  readonly #restWatch: RestWatch;
   #groups: SessionGroups | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
@@ -57,10 +59,10 @@ export class Sessions {
       propose: (roomId, done) =>
         this.#proposeToRoom(roomId, "effectDone", (sequence) => ({ ...done, sequence, roomId })),
     });
+    const nowMs = () => clock.now().monotonicMs;
+    this.#restWatch = new RestWatch({ nowMs, log, rooms: () => this.#rooms.values() });
     this.divergences = new DivergenceWatches({
-      ...{ nodeId, log, machines: this.machines },
-      nowMs: () => clock.now().monotonicMs,
-      groups,
+      ...{ nodeId, log, machines: this.machines, nowMs, groups },
     });
   }
 
@@ -249,6 +251,7 @@ export class Sessions {
     this.#sweeper.sweep();
     this.#effects.sweep();
     this.divergences.tick();
+    this.#restWatch.tick();
   }
 
   // -----------------------------------------------------------------------------------------------------------------
@@ -267,6 +270,7 @@ export class Sessions {
       leaderlessMs: (group) => this.#bound.leaderlessMs(group),
       caughtUp: (group) => this.caughtUp(group),
       ended: (group) => this.divergences.ended(group),
+      lost: (group) => this.divergences.lost(group),
       forget: (group, roomId) => this.#forget(group, roomId),
       nodeLost: (group, lost) => this.#propose(group, "nodeLost", lost),
       propose: (group, quarantine) => this.#propose(group, "quarantine", quarantine),
@@ -345,8 +349,9 @@ export class Sessions {
     if (group === null) throw foreignRoom(roomId);
     const standing = this.machines[group]?.standing(roomId);
     // What this replica passes over has no result here: it could not tell whether it was lost on the way. One that only
-    // differs keeps count, and the others must hear of a player who has left.
-    const mayPass = standing === undefined || (standing.type === "diverged" && name === "detach");
+    // differs, or is absent, keeps count, and the others must hear of a player who has left.
+    const keepsCount = standing?.type === "diverged" || standing?.type === "absent";
+    const mayPass = standing === undefined || (keepsCount && name === "detach");
     if (!mayPass) throw this.notServed(roomId);
     return await this.#proposeNumbered(group, roomId, name, argument);
   }

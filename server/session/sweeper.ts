@@ -1,4 +1,5 @@
 import { mayTryReconnect } from "./live-socket.ts";
+import type { Quarantine } from "./quarantine.ts";
 import { QuarantineProposer, type QuarantineProposerParts } from "./quarantine-proposer.ts";
 import type { SessionMachine } from "./session-machine.ts";
 
@@ -11,6 +12,8 @@ export interface SweeperParts extends QuarantineProposerParts {
   readonly leaderlessMs: (group: number) => number | null;
   /** Rooms that have ended by themselves, as a quorum says. */
   readonly ended: (group: number) => Iterable<string>;
+  /** Rooms that no member has any more: to be closed. */
+  readonly lost: (group: number) => readonly Quarantine[];
   readonly forget: (group: number, roomId: string) => Promise<void>;
   readonly nodeLost: (
     group: number,
@@ -26,6 +29,8 @@ export class Sweeper {
   readonly #parts: SweeperParts;
   readonly #quarantines: QuarantineProposer;
   readonly #underWay = new Set<string>();
+  /** Rooms that are not on this node, and were told that its earlier starts are over. */
+  readonly #absentTold = new Set<string>();
 
   constructor(parts: SweeperParts) {
     this.#parts = parts;
@@ -33,14 +38,21 @@ export class Sweeper {
   }
 
   sweep(): void {
-    const { nodeId, bootCount, machines, isLeader, ended, forget, nodeLost, log } = this.#parts;
+    const { nodeId, bootCount, machines, isLeader, ended, lost, forget, propose, nodeLost, log } =
+      this.#parts;
     this.#quarantines.sweep();
     for (const [group, machine] of machines.entries()) {
       this.#sendClientsOn(group, machine);
-      if (this.#holdsSeatsOfEarlierStarts(machine))
-        this.#once(`earlier starts ${group}`, () => nodeLost(group, { nodeId, bootCountMax: bootCount - 1 }));
+      const absent = absentRooms(machine).filter((roomId) => !this.#absentTold.has(roomId));
+      if (absent.length > 0 || this.#holdsSeatsOfEarlierStarts(machine))
+        this.#once(`earlier starts ${group}`, async () => {
+          await nodeLost(group, { nodeId, bootCountMax: bootCount - 1 });
+          for (const roomId of absent) this.#absentTold.add(roomId);
+        });
       if (!isLeader(group)) continue;
       for (const roomId of ended(group)) this.#once(`forget ${roomId}`, () => forget(group, roomId));
+      for (const quarantine of lost(group))
+        this.#once(`close ${quarantine.roomId}`, () => propose(group, quarantine));
       for (const [nodeId, bootCountMax] of this.#lostSeats(machine)) {
         this.#once(`lost ${group} ${nodeId}`, async () => {
           log.info({ group, nodeId }, "detaching the seats of a lost node");
@@ -86,4 +98,9 @@ export class Sweeper {
       .catch((error: unknown) => this.#parts.log.warn({ what, error: String(error) }, "will be tried again"))
       .finally(() => this.#underWay.delete(what));
   }
+}
+
+/** Whoever has them may have such seats, too, and nobody sees it here. */
+function absentRooms({ odd }: SessionMachine): readonly string[] {
+  return odd.all().flatMap(({ isAbsent, divergence }) => (isAbsent ? [divergence.roomId] : []));
 }

@@ -129,17 +129,24 @@ test("[C41] exit codes: 1 if it could not be done, 2 if the command was wrong, e
   }
 });
 
-test("[V12] rooms that stand still are listed with who has what; one goes on with what a node has", async () => {
+test("[V12, Y144] rooms that stand still, or are pinned, are listed with who has what; one goes on with what a node has", async () => {
   const hashes = [
     ["n1", "6ff9c4a5bddf0405"],
     ["n2", "c180261cba4b90f1"],
     ["n3", "6ff9c4a5bddf0405"],
   ];
   const frozen = { type: "frozen", index: 172, hashes };
-  const room = { roomId: "Ev1_AWqyA", name: "arena", group: 0, seats: 3, standing: frozen };
+  const atRest = { pinned: false, restlessBecause: null };
+  const room = { roomId: "Ev1_AWqyA", name: "arena", group: 0, seats: 3, standing: frozen, ...atRest };
+  const restless = { pinned: true, restlessBecause: "a hook has not finished" };
   const asked = {
     node: { options: { id: "n1" } },
-    rooms: () => [room, { ...room, roomId: "BSOHqrjCA", seats: 2, standing: null }],
+    rooms: () => [
+      room,
+      { ...room, roomId: "BSOHqrjCA", seats: 2, standing: null },
+      { ...room, ...restless, roomId: "Pinned01A", seats: 1, standing: null },
+      { ...room, ...restless, roomId: "Pinned02A", seats: 0, standing: { type: "absent" } },
+    ],
     thaw: async (roomId: string, holder: string) => {
       if (roomId !== room.roomId) throw new SessionError("ROOM_NOT_FROZEN", `${roomId} does not stand still`);
       return { roomId, index: 172, hash: new Map(hashes as [string, string][]).get(holder), hashes };
@@ -151,6 +158,10 @@ test("[V12] rooms that stand still are listed with who has what; one goes on wit
     assert.match(
       (await rooms("list")).out,
       /Ev1_AWqyA +arena +0 +3 +frozen: n1, n3 \(6ff9c4a5\) against n2 \(c180261c\)\nBSOHqrjCA +arena +0 +2 +serving\n/,
+    );
+    assert.match(
+      (await rooms("list")).out,
+      /Pinned01A .* 1 +serving, pinned: a hook has not finished\nPinned02A .* 0 +absent, pinned: a hook has/,
     );
     const thawed = await rooms("thaw", "Ev1_AWqyA", "n3");
     assert.is(thawed.code, 0, thawed.err);

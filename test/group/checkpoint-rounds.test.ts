@@ -42,7 +42,11 @@ class Node {
   }
 
   #rounds(): Checkpoints {
-    return new Checkpoints(this.machine, { checkpointPartsPerTurn: 2, checkpointBytesPerTurn: 60 });
+    return new Checkpoints(this.machine, {
+      checkpointPartsPerTurn: 2,
+      checkpointBytesPerTurn: 60,
+      holdsTooMuch: () => false,
+    });
   }
 
   apply(count: number): void {

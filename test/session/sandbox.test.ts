@@ -14,6 +14,8 @@ function world(label: string): World {
     nowMs: () => 1,
     wallMs: () => 2,
     random: () => 0.5,
+    secretBytes: () => {},
+    tellOnce: () => {},
     setTimer: () => ({}),
     clearTimer: () => {},
     report: () => {},

@@ -103,6 +103,10 @@ const inRooms = [
   "keysAnswered",
   "keysUnanswered",
   "keyChangesTold",
+  "pinnings",
+  "absences",
+  "returns",
+  "roomsLost",
 ] as const;
 
 const inRegisters = [

@@ -1,4 +1,5 @@
 import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/machine.ts";
+import type { Quarantine } from "../../server/session/quarantine.ts";
 import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
 import type { SessionMachine } from "../../server/session/session-machine.ts";
@@ -32,6 +33,8 @@ export class ReplicaBook {
   readonly suspects = new Set<string>();
   /** Rooms that some replica has seen to their end, or that never came to life. */
   readonly ended = new Set<string>();
+  /** Rooms that some node did not have, ever: what it gives for their commands is nothing that others give. */
+  readonly absent = new Set<string>();
   readonly #known = new Map<string, { readonly node: string; readonly what: string }>();
   #broken: unknown = null;
   readonly #coverage: Coverage;
@@ -81,7 +84,7 @@ export class ReplicaBook {
   }
 }
 
-interface MachineWatchParts {
+export interface MachineWatchParts {
   readonly node: string;
   readonly group: number;
   readonly machine: SessionMachine;
@@ -89,7 +92,13 @@ interface MachineWatchParts {
   readonly book: ReplicaBook;
   readonly times: RoomTimes;
   readonly coverage: Coverage;
+  /** Nodes that have a replica of the room just now. */
+  readonly holders: (roomId: string) => readonly string[];
 }
+
+type Standing = "frozen" | "diverged" | "absent";
+const begun = { frozen: "freezes", diverged: "divergences", absent: "absences" } as const;
+const over = { frozen: "thaws", diverged: "healed", absent: "returns" } as const;
 
 /** Looks over a group's shoulder: each command that is applied, and what the rooms are then. */
 export class MachineWatch implements Machine {
@@ -100,20 +109,21 @@ export class MachineWatch implements Machine {
   readonly #book: ReplicaBook;
   readonly #times: RoomTimes;
   readonly #coverage: Coverage;
+  readonly #holders: MachineWatchParts["holders"];
   readonly #hashPoints = new Map<string, number>();
   /** By part: as of when it was last saved, if there was anything to save. */
   readonly #savedAt = new Map<string, number>();
   /** One at the start, and one for each snapshot that is installed. */
   #restores = 0;
   /** Rooms that this node does not speak for. */
-  #standings = new Map<string, string>();
+  #standings = new Map<string, Standing>();
   #wholeFrom = 0;
   /** A room that was disposed later in the log may be gone from the disk already. */
   #listedFrom = 0;
   /** From here on every entry is compared. */
   compareFrom = Number.POSITIVE_INFINITY;
 
-  constructor({ node, group, machine, laws, book, times, coverage }: MachineWatchParts) {
+  constructor({ node, group, machine, laws, book, times, coverage, holders }: MachineWatchParts) {
     this.#node = node;
     this.#group = group;
     this.#machine = machine;
@@ -121,6 +131,7 @@ export class MachineWatch implements Machine {
     this.#book = book;
     this.#times = times;
     this.#coverage = coverage;
+    this.#holders = holders;
   }
 
   beginRestore(): void {
@@ -142,6 +153,7 @@ export class MachineWatch implements Machine {
 
   endRestore(): void {
     this.#machine.endRestore();
+    this.#lookAtStandings();
   }
 
   apply(command: AppliedCommand): ApplyResult {
@@ -150,6 +162,7 @@ export class MachineWatch implements Machine {
     for (const [roomId, { timers }] of this.#machine.rooms) this.#times.watch(timers, roomId);
     const had = new Set(this.#machine.rooms.keys());
     const staying = this.#seatsOfLaterStarts(command);
+    this.#lookAtLost(command);
     const result = this.#machine.apply(command);
     for (const { sessionId, isAttached } of staying)
       hold(isAttached(), "X45", () => `${command.index} detaches ${sessionId}, which a later start holds`);
@@ -158,7 +171,9 @@ export class MachineWatch implements Machine {
     const { index } = command;
     const { rooms } = this.#machine;
     const isLost = (roomId: string) =>
-      this.#book.poison.hasMet(roomId, index) || this.#book.tampered.has(roomId);
+      this.#book.poison.hasMet(roomId, index) ||
+      this.#book.tampered.has(roomId) ||
+      this.#book.absent.has(roomId);
     const isWhole =
       index > this.#wholeFrom && !this.#concerns(command, isLost) && !this.#isGoneAlready(index, result);
     this.#laws.calls.gave(this.#node, this.#group, {
@@ -199,6 +214,19 @@ export class MachineWatch implements Machine {
     }
   }
 
+  /** A room that is closed since nobody has it any more. */
+  #lookAtLost({ command }: AppliedCommand): void {
+    const { name, argument } = sessionMenu.decode(command);
+    const { roomId, act } = (argument ?? {}) as Partial<Quarantine>;
+    if (name !== "quarantine" || act !== "pin" || roomId === undefined || !this.#machine.lists(roomId))
+      return;
+    this.#coverage.hit("roomsLost");
+    const { voters, learners } = this.#laws.committedConfiguration(this.#group);
+    const members = new Set([...voters, ...learners].map(({ nodeId }) => nodeId));
+    const holders = this.#holders(roomId).filter((nodeId) => members.has(nodeId));
+    hold(holders.length === 0, "X54", () => `${roomId} is closed as lost, and ${holders.join()} has it`);
+  }
+
   #isSuspect(replica: RoomReplica): boolean {
     return taintOf(replica) !== 0 || this.#book.suspects.has(`${this.#node} ${replica.roomId}`);
   }
@@ -218,7 +246,8 @@ export class MachineWatch implements Machine {
   }
 
   #concerns({ command }: AppliedCommand, isLost: (roomId: string) => boolean): boolean {
-    if (this.#book.poison.rooms.size === 0 && this.#book.tampered.size === 0) return false;
+    const { poison, tampered, absent } = this.#book;
+    if (poison.rooms.size === 0 && tampered.size === 0 && absent.size === 0) return false;
     const { roomId } = (sessionMenu.decode(command).argument ?? {}) as { roomId?: string };
     // Nothing of a room is carried out where it stands still, not even what came before its poison.
     return roomId !== undefined && (isLost(roomId) || this.#machine.standings.has(roomId));
@@ -264,6 +293,8 @@ export class MachineWatch implements Machine {
 
   get #isTroubled(): boolean {
     const machine = this.#machine;
+    // One that is not here may have ended where it was.
+    if (machine.odd.all().some(({ isAbsent }) => isAbsent)) return true;
     // Whoever was made of a snapshot has it from another node.
     for (const roomId of this.#book.tampered.keys()) {
       const replica = machine.rooms.get(roomId);
@@ -281,6 +312,14 @@ export class MachineWatch implements Machine {
     const isDirty = this.#isDirty(key);
     const state = this.#machine.save(key);
     if (state !== null && isDirty) this.#savedAt.set(key, this.#machine.appliedIndex);
+    return state;
+  }
+
+  letGo(key: string): Checkpoint | null {
+    const state = this.#machine.letGo(key);
+    if (state === null) return null;
+    this.#coverage.hit("pinnings");
+    if (this.#isDirty(key)) this.#savedAt.set(key, this.#machine.appliedIndex);
     return state;
   }
 
@@ -306,6 +345,10 @@ export class MachineWatch implements Machine {
     return this.#machine.tickCommand();
   }
 
+  lacksParts(): boolean {
+    return this.#machine.lacksParts();
+  }
+
   drained(): void {
     this.#machine.drained();
     this.#lookAtStandings();
@@ -320,9 +363,10 @@ export class MachineWatch implements Machine {
   #lookAtStandings(): void {
     const before = this.#standings;
     this.#standings = new Map();
-    for (const { divergence } of this.#machine.odd.all()) {
+    for (const { divergence, isAbsent } of this.#machine.odd.all()) {
       const { roomId } = divergence;
-      this.#standings.set(roomId, "diverged");
+      this.#standings.set(roomId, isAbsent ? "absent" : "diverged");
+      if (isAbsent) this.#book.absent.add(roomId);
       const replica = this.#machine.rooms.get(roomId);
       hold(
         replica === undefined || this.#isSuspect(replica) || this.#book.excused.has(roomId),
@@ -334,12 +378,12 @@ export class MachineWatch implements Machine {
       if (witness.frozen !== null && !this.#standings.has(roomId)) this.#standings.set(roomId, "frozen");
     for (const [roomId, standing] of this.#standings) {
       if (before.get(roomId) === standing) continue;
-      this.#coverage.hit(standing === "frozen" ? "freezes" : "divergences");
+      this.#coverage.hit(begun[standing]);
     }
     for (const [roomId, standing] of before) {
       if (this.#standings.get(roomId) === standing || !this.#machine.rooms.has(roomId)) continue;
-      this.#coverage.hit(standing === "frozen" ? "thaws" : "healed");
-      if (standing === "diverged") this.#book.suspects.delete(`${this.#node} ${roomId}`);
+      this.#coverage.hit(over[standing]);
+      if (standing !== "frozen") this.#book.suspects.delete(`${this.#node} ${roomId}`);
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { Mutant } from "./mutant.ts";
 import { groupMutants } from "./mutants/group.ts";
+import { pinnedMutants } from "./mutants/pinned.ts";
 import { raftMutants } from "./mutants/raft.ts";
 import { readMutants } from "./mutants/reads.ts";
 import { sessionMutants } from "./mutants/session.ts";
@@ -10,5 +11,6 @@ export const mutants: readonly Mutant[] = [
   ...groupMutants,
   ...readMutants,
   ...sessionMutants,
+  ...pinnedMutants,
   ...storageMutants,
 ];

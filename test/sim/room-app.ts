@@ -1,11 +1,8 @@
 import type { TestudoNode } from "../../server/cluster/node.ts";
 import { keeperGroups, RoomNode } from "../../server/colyseus/room-node.ts";
 import type { Sessions } from "../../server/session/sessions.ts";
-import type { Coverage } from "./coverage.ts";
 import { KeeperWatch } from "./keeper-watch.ts";
-import type { Laws } from "./laws.ts";
-import { MachineWatch, type ReplicaBook } from "./machine-watch.ts";
-import type { RoomTimes } from "./room-times.ts";
+import { MachineWatch, type MachineWatchParts } from "./machine-watch.ts";
 import type { AppSetup, SimApp } from "./sim-app.ts";
 import type { SimProcess } from "./sim-node.ts";
 
@@ -19,7 +16,7 @@ export class RoomApp implements SimApp {
 
   constructor(
     { options, log, fail, parts }: AppSetup,
-    looks: { laws: Laws; book: ReplicaBook; times: RoomTimes; coverage: Coverage },
+    looks: Omit<MachineWatchParts, "node" | "group" | "machine">,
   ) {
     this.rooms = new RoomNode({
       options: { ...options, groups: options.groups - keeperGroups },

@@ -7,6 +7,7 @@ import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { Corruption } from "./corruption.ts";
 import { Ledger } from "./ledger.ts";
 import { ReplicaBook } from "./machine-watch.ts";
+import { Restlessness } from "./restlessness.ts";
 import { RoomApp, servingSessions } from "./room-app.ts";
 import { RoomPoison } from "./room-poison.ts";
 import { RoomTimes } from "./room-times.ts";
@@ -49,6 +50,7 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #stranger: Stranger;
   readonly #corruption: Corruption;
   readonly #keys: SimKeys;
+  readonly #restlessness: Restlessness;
 
   constructor(parts: WorldParts<RoomApp>) {
     const { chance, coverage, cluster } = parts;
@@ -71,6 +73,7 @@ export class RoomsWorld implements World<RoomApp> {
     this.#stranger = new Stranger({ ...parts, ledger: this.#ledger, processes: () => cluster.processes });
     this.#corruption = new Corruption(parts, this.#book);
     this.#keys = new SimKeys({ ...parts, processes: () => cluster.processes });
+    this.#restlessness = new Restlessness(parts);
     const watched = this.#book.watched.bind(this.#book);
     listenToRooms({
       fired: watched((_: string, sessionId: string, shots: number) => this.#ledger.fired(sessionId, shots)),
@@ -90,7 +93,14 @@ export class RoomsWorld implements World<RoomApp> {
   app(setup: AppSetup): RoomApp {
     const watchdog = this.#poison.watchdog(setup.options.id);
     const watched = { ...setup, parts: { ...setup.parts, watchdog } };
-    return new RoomApp(watched, { ...this.#parts, book: this.#book, times: this.#timers });
+    const holders = (roomId: string) => this.#holders(roomId);
+    return new RoomApp(watched, { ...this.#parts, book: this.#book, times: this.#timers, holders });
+  }
+
+  /** Nodes that have a replica of the room just now. */
+  #holders(roomId: string): readonly string[] {
+    const has = ({ app }: { readonly app: RoomApp }) => app.rooms.sessions?.room(roomId) !== undefined;
+    return this.#parts.cluster.processes.filter(has).map(({ nodeId }) => nodeId);
   }
 
   start(): void {
@@ -100,6 +110,7 @@ export class RoomsWorld implements World<RoomApp> {
     this.#poison.start();
     this.#corruption.start();
     if (this.#parts.chance.hits(keysShare)) this.#keys.start();
+    this.#restlessness.start();
   }
 
   /** Server code that changes a room from outside, on any node, through the log. */
@@ -169,11 +180,12 @@ export class RoomsWorld implements World<RoomApp> {
     this.#poison.rest();
     this.#corruption.rest();
     this.#keys.rest();
+    this.#restlessness.rest();
   }
 
   unrest(): string | null {
     const restless = this.#players.find((player) => !player.isQuiet);
-    const troubled = this.#poison.unrest() ?? this.#corruption.unrest();
+    const troubled = this.#poison.unrest() ?? this.#restlessness.unrest() ?? this.#corruption.unrest();
     return troubled ?? restless?.description ?? this.#keys.unrest() ?? this.#heldByEarlierStart();
   }
 

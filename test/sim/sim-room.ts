@@ -86,6 +86,8 @@ export class SimRoom extends Room<{ state: SimState }> {
   /** What effects resolved or failed with, the newest ones. */
   readonly found: unknown[] = [];
   timersMade = 0;
+  isFidgeting = false;
+  fidgets = 0;
   /** Nothing in the room changes it: who has another than 0 was tampered with, or has its state from one that was. */
   taint = 0;
 
@@ -221,6 +223,21 @@ export class SimRoom extends Room<{ state: SimState }> {
     this.poison();
   }
 
+  /** A closure that is made anew whenever it has fired: the room is not at rest until it is calmed. */
+  fidget(): void {
+    const again = () => {
+      this.fidgets += 1;
+      if (this.isFidgeting) this.clock.setTimeout(again, 150);
+      else this.fidgets = 0;
+    };
+    if (!this.isFidgeting) this.clock.setTimeout(again, 150);
+    this.isFidgeting = true;
+  }
+
+  calm(): void {
+    this.isFidgeting = false;
+  }
+
   private step(deltaMs: number): void {
     this.state.clockMs += deltaMs;
     this.state.ticks += 1;
@@ -243,6 +260,11 @@ function nodeOf(client: Client): string {
 
 function roomOf(replica: RoomReplica): SimRoom {
   return (replica.program as unknown as { readonly room: SimRoom }).room;
+}
+
+/** It is not at rest, nor will be before it is calmed. */
+export function isFidgeting(replica: RoomReplica): boolean {
+  return roomOf(replica).isFidgeting;
 }
 
 /** 0: it is what the log has made of it. */

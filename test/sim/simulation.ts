@@ -8,6 +8,7 @@ import { Laws } from "./laws.ts";
 import { MembersOperator } from "./members-operator.ts";
 import { Readers } from "./readers.ts";
 import type { RegisterApp } from "./register-app.ts";
+import { type Restless, restlessOf } from "./restless.ts";
 import type { RoomApp } from "./room-app.ts";
 import { Schedule } from "./schedule.ts";
 import type { SimApp } from "./sim-app.ts";
@@ -48,6 +49,8 @@ const sizes = [2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5] as const;
 /** Of the runs; in them the members change all the time. */
 const changingShare = 0.5;
 const eventsMax = 3_000_000;
+/** Far from all seeds of runs. */
+const restlessSeeds = 1_000_000_007;
 
 /** One seed, one run, in one macrotask: machines are never called from a promise's continuation. */
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
@@ -95,6 +98,7 @@ class Simulation<App extends SimApp> {
   readonly #leadPriorities: ReadonlyMap<string, number>;
   /** So much slower than at most is everything that clients do: groups sleep. */
   readonly #pace: number;
+  readonly #restless: Restless | null;
   #failure: Error | null = null;
   #events = 0;
 
@@ -105,6 +109,7 @@ class Simulation<App extends SimApp> {
   ) {
     this.#seed = seed;
     this.#chance = new Chance(seed);
+    this.#restless = restlessOf(new Chance(seed + restlessSeeds));
     this.#trace = new Trace(() => this.#schedule.nowMs, print ?? null);
     const chance = this.#chance;
     this.#failsOverFast = chance.hits(0.6);
@@ -141,7 +146,12 @@ class Simulation<App extends SimApp> {
     this.#operator = chance.hits(changingShare)
       ? new MembersOperator(this.#cluster, parts, (id) => this.#faults.crash(id))
       : null;
-    this.#world = makeWorld({ ...parts, pace: this.#pace, cluster: this.#cluster });
+    this.#world = makeWorld({
+      ...parts,
+      pace: this.#pace,
+      restless: this.#restless,
+      cluster: this.#cluster,
+    });
   }
 
   /** Where little is done more time can pass, also between faults. */
@@ -166,6 +176,7 @@ class Simulation<App extends SimApp> {
       pipeLagMsMax: chance.pick([60, 250]),
       strainedMs: chance.pick([100, 1_000]),
       sleepAfterMs: chance.pick([15, 60, 500]),
+      roomLogBytesMax: this.#restless?.roomLogBytesMax ?? nodeDefaults.roomLogBytesMax,
       raft: {
         appendEntriesMax: chance.pick([1, 3, 64]),
         totalInFlightEntriesMax: chance.pick([32, 32_768]),

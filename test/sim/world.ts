@@ -2,6 +2,7 @@ import type { Chance } from "./chance.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
+import type { Restless } from "./restless.ts";
 import type { Schedule } from "./schedule.ts";
 import type { AppSetup, SimApp } from "./sim-app.ts";
 import type { Trace } from "./trace.ts";
@@ -15,6 +16,8 @@ export interface WorldParts<App extends SimApp> {
   readonly laws: Laws;
   /** Of the clients: so much slower than at most. */
   readonly pace: number;
+  /** Null: rooms come to rest as they should. */
+  readonly restless: Restless | null;
 }
 
 /** What the simulated cluster serves: the machines on its nodes, their clients, and what must hold of both. */

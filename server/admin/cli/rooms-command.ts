@@ -13,6 +13,8 @@ const roomsSchema = z.object({
       name: z.string(),
       group: z.number(),
       seats: z.number(),
+      pinned: z.boolean(),
+      restlessBecause: z.string().nullable(),
       standing: z.looseObject({ type: z.string(), hashes: hashes.optional() }).nullable(),
     }),
   ),
@@ -32,14 +34,20 @@ function listCommand(context: CliContext): Command {
   withExample(withNode(command), "rooms list --secret-file data/secret");
   return command.action(async (flags: NodeFlags) => {
     const told = roomsSchema.parse(await new OperatorClient(flags).ask("GET", "rooms"));
-    const rows = told.rooms.map(({ roomId, name, group, seats, standing }) =>
-      [roomId, name, group, seats, standing === null ? "serving" : standingWords(standing)].map(String),
+    const rows = told.rooms.map((room) =>
+      [room.roomId, room.name, room.group, room.seats, roomWords(room)].map(String),
     );
     show(context, flags.json, told, table([["room", "name", "group", "seats", `on ${told.node}`], ...rows]));
   });
 }
 
-type Standing = NonNullable<z.infer<typeof roomsSchema>["rooms"][number]["standing"]>;
+type Room = z.infer<typeof roomsSchema>["rooms"][number];
+type Standing = NonNullable<Room["standing"]>;
+
+function roomWords({ standing, pinned, restlessBecause }: Room): string {
+  const words = standing === null ? "serving" : standingWords(standing);
+  return pinned ? `${words}, pinned: ${restlessBecause ?? "not saved since"}` : words;
+}
 
 function standingWords({ type, hashes: known = [] }: Standing): string {
   return type === "frozen" ? `frozen: ${holdersWords(known)}` : type;

@@ -1,4 +1,5 @@
 import type { Divergence } from "./divergence.ts";
+import type { OddReplica } from "./odd-replica.ts";
 import type { RoomNotice } from "./odd-rooms.ts";
 
 /** The newest ones are remembered. */
@@ -42,7 +43,16 @@ export class DivergenceBook {
       case "diverged":
         return this.#diverged(notice.odd.divergence);
       case "healed":
-        return this.#wasHealed(notice.odd.divergence);
+        return notice.odd.isAbsent ? this.#isBack(notice.odd) : this.#wasHealed(notice.odd.divergence);
+      case "absent": {
+        const { divergence, pinnedBecause: because } = notice.odd;
+        const facts = { event: "room-absent", group: this.#group, roomId: divergence.roomId, because };
+        const what = `room ${divergence.roomId} is not on this node any more: it was pinned, as it was not at rest`;
+        return this.#log.warn(
+          facts,
+          `${what} (${because}); it comes back when it is at rest on another node`,
+        );
+      }
       case "froze": {
         const { roomId, witness } = notice.replica;
         const facts = { event: "room-frozen", group: this.#group, roomId, ...witness.frozen };
@@ -55,6 +65,11 @@ export class DivergenceBook {
         return this.#log.warn(facts, `room ${roomId} goes on`);
       }
     }
+  }
+
+  #isBack({ divergence: { roomId } }: OddReplica): void {
+    const facts = { event: "room-back", group: this.#group, roomId };
+    this.#log.warn(facts, `room ${roomId} is on this node again, as another node has it`);
   }
 
   #diverged(divergence: Divergence): void {

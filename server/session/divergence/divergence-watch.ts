@@ -126,6 +126,11 @@ export class DivergenceWatch {
     return this.#endings.agreed();
   }
 
+  /** For the leader: rooms that no member has any more. */
+  get lost(): Iterable<string> {
+    return this.#endings.lost();
+  }
+
   // ── what this node has to say ────────────────────────────────────────────────────────────────────────────────────
 
   #restate(nowMs: number): void {
@@ -190,7 +195,9 @@ export class DivergenceWatch {
     const urgent = [...this.#endings.orphaned()].flatMap((roomId): Verdict[] => {
       const odd = this.#parts.machine.odd.get(roomId);
       const index = odd?.divergence.index;
-      return index === undefined ? [] : [{ roomId, index, hash: null, hashes: [], anew: true }];
+      return index === undefined
+        ? []
+        : [{ roomId, index: Math.max(1, index), hash: null, hashes: [], anew: true }];
     });
     for (const roomId of new Set([...this.#tally.takeChanged(), ...this.#splitSinceMs.keys()])) {
       const conclusion = this.#tally.conclude(roomId, configuration);

@@ -1,3 +1,4 @@
+import type { Quarantine } from "../quarantine.ts";
 import { SessionError } from "../session-error.ts";
 import type { SessionGroups } from "../session-groups.ts";
 import type { SessionMachine } from "../session-machine.ts";
@@ -58,6 +59,15 @@ export class DivergenceWatches {
   /** For who leads the group: rooms that are to be forgotten. */
   ended(group: number): Iterable<string> {
     return this.#watches[group]?.ended ?? [];
+  }
+
+  /** For who leads the group: rooms that no member has any more, and why each could not be saved. */
+  lost(group: number): readonly Quarantine[] {
+    const { odd } = this.#parts.machines[group] as SessionMachine;
+    return [...(this.#watches[group]?.lost ?? [])].map((roomId): Quarantine => {
+      const { index = 0, pinnedBecause } = odd.get(roomId) ?? {};
+      return { roomId, act: "pin", index, why: pinnedBecause ?? "", deaths: 0 };
+    });
   }
 
   /** For operators. */

@@ -1,6 +1,7 @@
 import { isQuorum, members } from "../../raft/quorum.ts";
 import type { SessionMachine } from "../session-machine.ts";
 import type { DivergenceGroup } from "./divergence-group.ts";
+import type { OddReplica } from "./odd-replica.ts";
 import { endedPerMessageMax, type PeerWord } from "./peer-words.ts";
 
 interface EndingsParts {
@@ -14,13 +15,16 @@ interface EndingsParts {
 interface Said {
   readonly ended: ReadonlySet<string>;
   readonly odd: ReadonlySet<string>;
+  /** Of the odd ones: there is no replica. */
+  readonly absent: ReadonlySet<string>;
 }
 
 interface Named {
   readonly nodeId: string;
 }
 
-const nothing: Said = { ended: new Set(), odd: new Set() };
+const none: ReadonlySet<string> = new Set();
+const nothing: Said = { ended: none, odd: none, absent: none };
 
 /**
  * Rooms that have ended by themselves and are listed still. A replica may end because it differs: so a room is forgotten
@@ -34,6 +38,8 @@ export class Endings {
   /** What this node said last. */
   #told = "";
   #isDue = false;
+  /** Rooms that nobody had, by all that was said before it was said again. */
+  #absentBefore: ReadonlySet<string> = none;
 
   constructor(parts: EndingsParts) {
     this.#parts = parts;
@@ -43,10 +49,12 @@ export class Endings {
   clear(): void {
     this.#said.clear();
     this.#told = "";
+    this.#absentBefore = none;
   }
 
   /** A message may be lost: what is true is said again, and what was said long ago counts no more. */
   sayAgain(): void {
+    this.#absentBefore = new Set(this.#absent());
     this.#said.clear();
     this.#isDue = true;
   }
@@ -56,22 +64,20 @@ export class Endings {
     const { leaderId } = link.lead();
     if (leaderId === null || leaderId === nodeId || link.isBusy(leaderId)) return;
     const roomIds = [...machine.gone()].slice(0, endedPerMessageMax);
-    const oddIds = this.#oddIds().slice(0, endedPerMessageMax);
-    const words = `${roomIds.join()};${oddIds.join()}`;
-    if (words === this.#told && !(this.#isDue && words !== ";")) return;
+    const odd = machine.odd.all().slice(0, endedPerMessageMax);
+    const oddIds = odd.map(roomIdOf);
+    const absentIds = odd.filter(({ isAbsent }) => isAbsent).map(roomIdOf);
+    const words = [roomIds, oddIds, absentIds].map((ids) => ids.join()).join(";");
+    if (words === this.#told && !(this.#isDue && words !== ";;")) return;
     this.#told = words;
     this.#isDue = false;
-    tell(leaderId, { type: "ended", roomIds, oddIds });
+    tell(leaderId, { type: "ended", roomIds, oddIds, absentIds });
   }
 
-  #oddIds(): string[] {
-    return this.#parts.machine.odd.all().map(({ divergence }) => divergence.roomId);
-  }
-
-  heard(from: string, { roomIds, oddIds }: Extract<PeerWord, { type: "ended" }>): void {
+  heard(from: string, { roomIds, oddIds, absentIds }: Extract<PeerWord, { type: "ended" }>): void {
     const { nodeId, link } = this.#parts;
-    if (link.lead().leaderId === nodeId)
-      this.#said.set(from, { ended: new Set(roomIds), odd: new Set(oddIds) });
+    if (link.lead().leaderId !== nodeId) return;
+    this.#said.set(from, { ended: new Set(roomIds), odd: new Set(oddIds), absent: new Set(absentIds) });
   }
 
   /** For who leads: rooms that have ended. */
@@ -97,12 +103,36 @@ export class Endings {
   *orphaned(): Iterable<string> {
     const { own, saidBy } = this.#known();
     const all = members(this.#parts.link.configuration());
-    for (const roomId of own.odd) if (all.every(({ nodeId }) => saidBy(nodeId).odd.has(roomId))) yield roomId;
+    const absent = new Set(this.#absent());
+    for (const roomId of own.odd)
+      if (!absent.has(roomId) && all.every(({ nodeId }) => saidBy(nodeId).odd.has(roomId))) yield roomId;
+  }
+
+  /**
+   * For who leads: rooms that no member has any more, so that nobody can ever go on with them. Every member has said so, and
+   * again: one that had the room meanwhile, and gave it to another before it lost it itself, would be contradicted.
+   */
+  *lost(): Iterable<string> {
+    for (const roomId of this.#absent()) if (this.#absentBefore.has(roomId)) yield roomId;
+  }
+
+  *#absent(): Iterable<string> {
+    const { own, saidBy } = this.#known();
+    const all = members(this.#parts.link.configuration());
+    for (const roomId of own.absent)
+      if (all.every(({ nodeId }) => saidBy(nodeId).absent.has(roomId))) yield roomId;
   }
 
   #known(): { readonly own: Said; readonly saidBy: (nodeId: string) => Said } {
     const { nodeId, machine } = this.#parts;
-    const own: Said = { ended: new Set(machine.gone()), odd: new Set(this.#oddIds()) };
+    const odd = machine.odd.all();
+    const own: Said = {
+      ended: new Set(machine.gone()),
+      odd: new Set(odd.map(roomIdOf)),
+      absent: new Set(odd.filter(({ isAbsent }) => isAbsent).map(roomIdOf)),
+    };
     return { own, saidBy: (id) => (id === nodeId ? own : (this.#said.get(id) ?? nothing)) };
   }
 }
+
+const roomIdOf = ({ divergence }: OddReplica): string => divergence.roomId;

@@ -9,6 +9,8 @@ export const healingTimes = Object.freeze({
   /** After all others were asked in vain; doubled each time. */
   backoffMsMin: 250,
   backoffMsMax: 5_000,
+  /** For a room that is not here: those that run it may be at rest for a moment only, now and then. */
+  absentBackoffMsMax: 1_000,
 });
 
 type State =
@@ -137,8 +139,9 @@ export class Healing {
   #failed(why: string, nowMs: number): void {
     this.odd.divergence.waitsFor = why;
     if (this.#round.length > 0) return this.#askNext(nowMs);
-    const { backoffMsMin, backoffMsMax } = healingTimes;
-    const waitMs = Math.min(backoffMsMax, backoffMsMin * 2 ** Math.min(this.#rounds++, 10));
+    const { backoffMsMin, backoffMsMax, absentBackoffMsMax } = healingTimes;
+    const mostMs = this.odd.isAbsent ? absentBackoffMsMax : backoffMsMax;
+    const waitMs = Math.min(mostMs, backoffMsMin * 2 ** Math.min(this.#rounds++, 10));
     this.#state = { type: "waiting", untilMs: nowMs + waitMs };
   }
 }

@@ -35,7 +35,7 @@ export class Healings {
   }
 
   noticed(notice: RoomNotice): void {
-    if (notice.type === "diverged") this.#begin(notice.odd);
+    if (notice.type === "diverged" || notice.type === "absent") this.#begin(notice.odd);
     else if (notice.type === "healed") this.#healings.delete(notice.odd.divergence.roomId);
   }
 
@@ -43,7 +43,7 @@ export class Healings {
     const { others, tell, nowMs } = this.#parts;
     const { roomId } = odd.divergence;
     const now = nowMs();
-    const waitMs = this.#waitMs(roomId, now);
+    const waitMs = odd.isAbsent ? 0 : this.#waitMs(roomId, now);
     if (waitMs > 0) odd.divergence.waitsFor = `${waitMs} ms: it has differed before, not long ago`;
     const nextRequest = () => ++this.#request;
     this.#healings.set(roomId, new Healing({ odd, fromMs: now + waitMs, others, nextRequest, tell }));
@@ -89,7 +89,7 @@ export class Healings {
     const { machine, nowMs } = this.#parts;
     for (const [roomId, healing] of [...this.#healings]) {
       const { complete, odd } = healing;
-      if (complete === null || machine.standing(roomId)?.type !== "diverged") continue;
+      if (complete === null || odd !== machine.odd.get(roomId) || machine.standings.has(roomId)) continue;
       if (complete.index > machine.appliedIndex || complete.index < odd.index) continue;
       const healed = machine.heal(roomId, complete);
       if (healed.type === "healed") continue;

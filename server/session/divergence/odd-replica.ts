@@ -1,5 +1,5 @@
 import type { ApplyResult } from "../../group/machine.ts";
-import type { Origins } from "../../group/origins.ts";
+import type { Origins, OriginsState } from "../../group/origins.ts";
 import { sessionLimits } from "../limits.ts";
 import type { RoomReplica } from "../room-replica.ts";
 import type { SessionContext } from "../session-menu.ts";
@@ -27,6 +27,10 @@ export class OddReplica {
   readonly divergence: Divergence;
   /** Who had the majority's hash; empty: anybody else may have it. */
   readonly holders: readonly string[];
+  /** There is no replica: the room was pinned, and this node has started anew since, or got a snapshot. */
+  readonly isAbsent: boolean;
+  /** Why this node's disk has a stub of the room instead of a checkpoint; null: it has a checkpoint, or nothing yet. */
+  pinnedBecause: string | null;
   /** Its own numbers of commands, so that a gap is noticed at once; see SessionMachine. */
   readonly #origins: Origins;
   /** The last command that is not held: what replaces it must stand here or later. */
@@ -41,10 +45,18 @@ export class OddReplica {
       holders,
       origins,
       context,
-    }: { holders: readonly string[]; origins: Origins; context: Pick<SessionContext, "index" | "logTimeMs"> },
+      absentBecause = null,
+    }: {
+      holders: readonly string[];
+      origins: Origins;
+      context: Pick<SessionContext, "index" | "logTimeMs">;
+      absentBecause?: string | null;
+    },
   ) {
     this.divergence = divergence;
     this.holders = holders;
+    this.isAbsent = absentBecause !== null;
+    this.pinnedBecause = absentBecause;
     this.#origins = origins;
     this.#index = context.index;
     this.#lastLogTimeMs = context.logTimeMs;
@@ -52,6 +64,10 @@ export class OddReplica {
 
   get index(): number {
     return this.#index;
+  }
+
+  get origins(): OriginsState {
+    return this.#origins.state;
   }
 
   /** Of the last command that was held. */

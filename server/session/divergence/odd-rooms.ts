@@ -5,11 +5,12 @@ import type { Checkpoint } from "../../storage/storage.ts";
 import { mayTryReconnect } from "../live-socket.ts";
 import type { RoomReplica } from "../room-replica.ts";
 import { type RoomStanding, standingRefusal } from "../room-standing.ts";
+import type { RoomStub } from "../room-stub.ts";
 import type { RoomActing } from "../room-watch.ts";
 import type { SessionContext } from "../session-menu.ts";
 import { OddReplica, type RoomCommand } from "./odd-replica.ts";
 import { roomDifference } from "./room-difference.ts";
-import { endedHash, type RoomWitness } from "./room-witness.ts";
+import { endedHash, noHash, type RoomWitness } from "./room-witness.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** What a machine tells of its rooms' hashes. */
@@ -21,7 +22,9 @@ export type RoomNotice =
   /** It stands still, since its replicas differ and none has a majority; or it goes on. */
   | { readonly type: "froze" | "thawed"; readonly replica: RoomReplica }
   /** This node's replica differs; or what has replaced it is like the others. */
-  | { readonly type: "diverged" | "healed"; readonly odd: OddReplica };
+  | { readonly type: "diverged" | "healed"; readonly odd: OddReplica }
+  /** The room is pinned, and not to this node: see RoomStub. It is healed like one that differs. */
+  | { readonly type: "absent"; readonly odd: OddReplica };
 
 /** What is kept of a replica that has ended by itself. */
 export interface EndedReplica {
@@ -66,10 +69,14 @@ export class OddRooms {
     return [...this.#rooms.values()];
   }
 
+  get hasAbsent(): boolean {
+    return this.#rooms.size > 0 && this.all().some(({ isAbsent }) => isAbsent);
+  }
+
   /** Undefined: this node may speak for the room. */
   standing(roomId: string): RoomStanding | undefined {
     const odd = this.#rooms.get(roomId);
-    if (odd !== undefined) return { type: "diverged", ...odd.divergence };
+    if (odd !== undefined) return standingOf(odd);
     const frozen = this.#parts.rooms.get(roomId)?.witness.frozen ?? null;
     return frozen === null ? undefined : { type: "frozen", ...frozen };
   }
@@ -120,6 +127,23 @@ export class OddRooms {
     this.#parts.noticed({ type: "diverged", odd });
   }
 
+  /** All that this node's disk has of the room is a stub, as of this entry. */
+  absent(roomId: string, { because, origins, agreed }: RoomStub, index: number): void {
+    const { index: verdictIndex, hash } = agreed ?? { index: 0, hash: noHash };
+    const known = { roomId, index: verdictIndex, hash, ownHash: noHash, foundAtMs: 0 };
+    const odd = new OddReplica(
+      { ...known, firstDifference: null, waitsFor: null, healedAtMs: null },
+      {
+        holders: [],
+        origins: new Origins(origins),
+        context: { index, logTimeMs: 0 },
+        absentBecause: because,
+      },
+    );
+    this.#rooms.set(roomId, odd);
+    this.#parts.noticed({ type: "absent", odd });
+  }
+
   /** Null: the room's replica is like the others, as far as is known. */
   hold(roomId: string, command: RoomCommand): ApplyResult | null {
     const odd = this.#rooms.get(roomId);
@@ -128,7 +152,7 @@ export class OddRooms {
     if (odd.isFull) for (const each of odd.takeOldest()) this.#carryOut(roomId, each);
     return {
       type: "done",
-      value: standingRefusal(roomId, { type: "diverged", ...odd.divergence }),
+      value: standingRefusal(roomId, standingOf(odd)),
     };
   }
 
@@ -169,22 +193,23 @@ export class OddRooms {
   /** No replica is left that could replace it: it is as good as the others, as far as anybody knows, once it has caught up. */
   release(roomId: string, index: number): void {
     const odd = this.#rooms.get(roomId);
-    if (odd === undefined) return;
+    // One that is not here has nothing to be compared, whatever is decided about the others.
+    if (odd === undefined || odd.isAbsent) return;
     for (const command of odd.takeThrough(index)) this.#carryOut(roomId, command);
     odd.divergence.waitsFor = `nobody has what was agreed: compared anew at entry ${index}`;
     this.#rooms.delete(roomId);
   }
 
-  /** The room has ended, and that was agreed. */
-  end(roomId: string): void {
-    this.#rooms.delete(roomId);
+  /** The room has ended, and that was agreed. False: this node's replica did not differ. */
+  end(roomId: string): boolean {
+    return this.#rooms.delete(roomId);
   }
 
   /** A snapshot has replaced everything. */
   replaced(wallTimeMs: number): void {
     const odd = this.all();
     this.#rooms.clear();
-    for (const each of odd) this.#healed(each, wallTimeMs);
+    for (const each of odd) if (!each.isAbsent) this.#healed(each, wallTimeMs);
   }
 
   #healed(odd: OddReplica, wallTimeMs: number): void {
@@ -192,4 +217,9 @@ export class OddRooms {
     odd.divergence.healedAtMs = wallTimeMs;
     this.#parts.noticed({ type: "healed", odd });
   }
+}
+
+function standingOf({ divergence, isAbsent, pinnedBecause }: OddReplica): RoomStanding {
+  if (!isAbsent) return { type: "diverged", ...divergence };
+  return { type: "absent", because: pinnedBecause ?? "", waitsFor: divergence.waitsFor };
 }

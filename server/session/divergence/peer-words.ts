@@ -28,6 +28,8 @@ const peerWord = z.discriminatedUnion("type", [
     type: z.literal("ended"),
     roomIds: z.array(name).max(endedPerMessageMax),
     oddIds: z.array(name).max(endedPerMessageMax),
+    /** Of those, the ones that this node has no replica of at all. */
+    absentIds: z.array(name).max(endedPerMessageMax).default([]),
   }),
   /** A replica that differs asks for another node's, chunk after chunk. `request`: the asker's own number. */
   z.object({

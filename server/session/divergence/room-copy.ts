@@ -1,10 +1,11 @@
 import type { Checkpoint } from "../../storage/storage.ts";
 import type { SessionMachine } from "../session-machine.ts";
+import { noHash } from "./room-witness.ts";
 
 /** What a replica that differs asks a holder for. */
 export interface CopyWish {
   readonly roomId: string;
-  /** The verdict against it. */
+  /** The verdict against it; 0: there was none yet, and whoever has the room is a holder. */
   readonly index: number;
   readonly hash: string;
   /** Where the one who asks stands. */
@@ -20,10 +21,8 @@ export function copyRoom(machine: SessionMachine, wish: CopyWish): Copied {
   const replica = machine.rooms.get(wish.roomId);
   if (replica === undefined) return refused("the room is not here");
   if (machine.odd.has(wish.roomId)) return refused("this replica differs, too");
-  const { agreed } = replica.witness;
-  const isHolder =
-    agreed !== null &&
-    (agreed.index > wish.index || (agreed.index === wish.index && agreed.hash === wish.hash));
+  const agreed = replica.witness.agreed ?? { index: 0, hash: noHash };
+  const isHolder = agreed.index > wish.index || (agreed.index === wish.index && agreed.hash === wish.hash);
   if (!isHolder) return refused("the verdict has not come here yet");
   const index = Math.max(machine.appliedIndex, replica.index);
   if (index < wish.notBefore) return refused(`${index} is applied here, not yet ${wish.notBefore}`);
