@@ -27,6 +27,11 @@ export class ToldCommits {
     this.#firstIndex = firstIndex;
   }
 
+  /** Of the entry that the term began with. */
+  get firstIndex(): number {
+    return this.#firstIndex;
+  }
+
   /** The commit index to be told to the node. */
   tellable(nodeId: string, { matchIndex, commitIndex }: Follower): number {
     const neededIndex = this.#heldBack.get(nodeId) ?? this.#firstIndex;

@@ -16,17 +16,7 @@ import { packRoom, roomHash, type SavedRoom, type SessionPart, unpackRoom } from
 import { Seat, seatsAt, speaker } from "./seat.ts";
 import { SeatSockets } from "./seat-sockets.ts";
 import { failureRefusal, type Refusal, refusal, roomFrozen, roomGone } from "./session-error.ts";
-import type {
-  Attach,
-  Call,
-  Detach,
-  Message,
-  NodeFound,
-  NodeLost,
-  NodeMissing,
-  Reserve,
-  SessionContext,
-} from "./session-menu.ts";
+import type { Attach, Call, Detach, Message, NodeLost, Reserve, SessionContext } from "./session-menu.ts";
 
 /** The hash of a room that holds what cannot be saved. */
 const unsavableHash = "unsavable";
@@ -278,21 +268,11 @@ export class RoomReplica implements RoomEnvironment {
     this.#settleLeaves();
   }
 
-  /** No room code hears of it. */
-  nodeMissing(argument: NodeMissing, { index }: SessionContext): void {
+  /** What no room code hears of. */
+  tellSeats({ index }: SessionContext, tell: (seats: ReadonlyMap<string, Seat>) => void): void {
     if (this.witness.frozen !== null) return;
     this.index = index;
-    for (const seat of seatsAt(this.seats, argument))
-      if (!seat.wrapper) seat.nodeMissing(argument.appliedAtMost);
-  }
-
-  nodeFound({ nodeId, bootCount }: NodeFound, { index }: SessionContext): void {
-    if (this.witness.frozen !== null) return;
-    this.index = index;
-    for (const seat of seatsAt(this.seats, { nodeId, bootCountMax: bootCount })) {
-      if (seat.attachment?.bootCount !== bootCount) continue;
-      for (const { bytes } of seat.nodeFound(index)) this.deliver(seat, seat.epoch, bytes);
-    }
+    tell(this.seats);
   }
 
   message(argument: Message, context: SessionContext): ApplyResult {

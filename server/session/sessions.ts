@@ -268,6 +268,7 @@ export class Sessions {
       ended: (group) => this.divergences.ended(group),
       forget: (group, roomId) => this.#forget(group, roomId),
       nodeLost: (group, lost) => this.#propose(group, "nodeLost", lost),
+      nodeFound: (group, found) => this.#propose(group, "nodeFound", found),
       propose: (group, quarantine) => this.#propose(group, "quarantine", quarantine),
     });
   }

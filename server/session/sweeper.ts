@@ -16,6 +16,10 @@ export interface SweeperParts extends QuarantineProposerParts {
     group: number,
     lost: { readonly nodeId: string; readonly bootCountMax: number },
   ) => Promise<void>;
+  readonly nodeFound: (
+    group: number,
+    found: { readonly nodeId: string; readonly bootCount: number },
+  ) => Promise<void>;
 }
 
 /**
@@ -33,12 +37,14 @@ export class Sweeper {
   }
 
   sweep(): void {
-    const { nodeId, bootCount, machines, isLeader, ended, forget, nodeLost, log } = this.#parts;
+    const { nodeId, bootCount, machines, isLeader, ended, forget, nodeLost, nodeFound, log } = this.#parts;
     this.#quarantines.sweep();
     for (const [group, machine] of machines.entries()) {
       this.#sendClientsOn(group, machine);
       if (this.#holdsSeatsOfEarlierStarts(machine))
         this.#once(`earlier starts ${group}`, () => nodeLost(group, { nodeId, bootCountMax: bootCount - 1 }));
+      if (this.#isSaidToBeMissing(machine))
+        this.#once(`found ${group}`, () => nodeFound(group, { nodeId, bootCount }));
       if (!isLeader(group)) continue;
       for (const roomId of ended(group)) this.#once(`forget ${roomId}`, () => forget(group, roomId));
       for (const [nodeId, bootCountMax] of this.#lostSeats(machine)) {
@@ -63,6 +69,17 @@ export class Sweeper {
     return [...machine.servingRooms()].some(({ seats }) =>
       [...seats.values()].some(
         ({ attachment }) => attachment?.nodeId === nodeId && attachment.bootCount < bootCount,
+      ),
+    );
+  }
+
+  /** It reads that, so it is not. */
+  #isSaidToBeMissing(machine: SessionMachine): boolean {
+    const { nodeId, bootCount } = this.#parts;
+    return [...machine.servingRooms()].some(({ seats }) =>
+      [...seats.values()].some(
+        ({ attachment, isMissing }) =>
+          isMissing && attachment?.nodeId === nodeId && attachment.bootCount === bootCount,
       ),
     );
   }

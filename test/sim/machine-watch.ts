@@ -230,8 +230,12 @@ export class MachineWatch implements Machine {
     return isRefusal(result.value) && result.value.refused === "ROOM_NOT_FOUND";
   }
 
-  foresee(command: { readonly index: number; readonly command: Uint8Array }): void {
-    this.#machine.foresee(command);
+  foresee(ahead: Pick<AppliedCommand, "index" | "term" | "command">): void {
+    this.#machine.foresee(ahead);
+  }
+
+  missingCommand(nodeId: string, known: { appliedAtMost: number; term: number }): Uint8Array | null {
+    return this.#machine.missingCommand(nodeId, known);
   }
 
   compareRooms(index: number): void {

@@ -75,8 +75,8 @@ export const sessionMutants: readonly Mutant[] = [
   {
     name: "used-token-still-good",
     file: "server/session/seat.ts",
-    find: "  tokenAcknowledged(): void {\n    this.#earlierTokens = [];",
-    replace: "  tokenAcknowledged(): void {",
+    find: "  tokenAcknowledged(index: number): void {\n    this.#earlierTokens = [];",
+    replace: "  tokenAcknowledged(index: number): void {",
     why: "a token that the client has replaced lets whoever has it in",
   },
   {
@@ -137,9 +137,9 @@ export const sessionMutants: readonly Mutant[] = [
   },
   {
     name: "node-lost-detaches-a-later-start",
-    file: "server/session/room-replica.ts",
-    find: "if (at?.nodeId === argument.nodeId && at.bootCount <= argument.bootCountMax)",
-    replace: "if (at?.nodeId === argument.nodeId)",
+    file: "server/session/seat.ts",
+    find: "({ attachment }) => attachment?.nodeId === nodeId && attachment.bootCount <= bootCountMax,",
+    replace: "({ attachment }) => attachment?.nodeId === nodeId && bootCountMax >= 0,",
     why: "seats that were attached to a node's new start are dropped with the old one's",
   },
   {
