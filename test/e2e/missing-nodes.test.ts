@@ -82,4 +82,29 @@ real(
   },
 );
 
+real(
+  "[Y116] a node that is frozen, and goes on, tells nobody what they were told elsewhere meanwhile",
+  async () => {
+    const { roomId } = listen(await new Client(cluster.url("n2")).create("counter")).room;
+    for (const id of ["n1", "n2"]) {
+      const there = listen(await new Client(cluster.url(id)).joinById(roomId));
+      const elsewhere = cluster.ids.find((each) => each !== id) as string;
+      await until("it hears something", () => there.heard.length > 50);
+      cluster.process(id).signal("SIGSTOP");
+      await sleep(2_500);
+      const { reconnectionToken } = there.room;
+      const here = listen(await new Client(cluster.url(elsewhere)).reconnect(reconnectionToken));
+      await until("it goes on", () => here.heard.length > 20);
+      cluster.process(id).signal("SIGCONT");
+      await cluster.ready();
+      await sleep(1_000);
+      const both = here.heard.filter((n) => there.heard.includes(n));
+      const { lost, away } = await account({ room: here.room, heard: [...there.heard, ...here.heard] });
+      process.stderr.write(`${id} was frozen: ${lost} lost, ${both.length} twice (away for ${away})\n`);
+      assert.ok(both.length === 0 && lost <= inFlightMax);
+      await here.room.leave();
+    }
+  },
+);
+
 test.run();
