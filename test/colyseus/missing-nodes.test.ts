@@ -4,6 +4,7 @@ import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { sessionLimits } from "../../server/session/limits.ts";
+import { Sweeper } from "../../server/session/sweeper.ts";
 import { defineTestRoom, inMacrotask, type LoggedCommand } from "./machine-harness.ts";
 import { type Player, Scene } from "./scene.ts";
 
@@ -275,6 +276,43 @@ test("[Y114] that a node is missing, and what it sent by being found, goes throu
   equalReplicas(scene);
   await scene.reconnect("stock", "C");
   assert.equal(heard(scene.player("stock")), [1, 2, 3]);
+});
+
+test("[Y115] a node that reads that it is missing has agreed that it is there, as often as it takes", async () => {
+  const scene = await crierScene();
+  const proposed: unknown[] = [];
+  let answer = (_: Error | null): void => {};
+  const nothing = () => Promise.resolve();
+  const { machine, marks } = scene.node("A");
+  const sweeper = new Sweeper({
+    ...{ nodeId: "A", bootCount: 1, machines: [machine], marks, leaderlessMsMax: 1_000 },
+    ...{ isLost: () => false, isLeader: () => false, leaderlessMs: () => null, ended: () => [] },
+    ...{ forget: nothing, nodeLost: nothing, caughtUp: nothing, propose: nothing },
+    log: { info: () => {}, warn: () => {} },
+    nodeFound: (group, found) => {
+      proposed.push([group, found]);
+      return new Promise((resolve, reject) => {
+        answer = (error) => (error === null ? resolve() : reject(error));
+      });
+    },
+  });
+  sweeper.sweep();
+  await scene.apply(scene.log.nodeMissing("C", "B", scene.log.index));
+  sweeper.sweep();
+  assert.equal(proposed, []);
+  await missing(scene, scene.log.index);
+  sweeper.sweep();
+  sweeper.sweep();
+  assert.equal(proposed, [[0, { nodeId: "A", bootCount: 1 }]]);
+  answer(new Error("no leader"));
+  await inMacrotask(() => {});
+  sweeper.sweep();
+  assert.is(proposed.length, 2);
+  answer(null);
+  await scene.apply(scene.log.nodeFound("A"));
+  await inMacrotask(() => {});
+  sweeper.sweep();
+  assert.is(proposed.length, 2);
 });
 
 test.run();

@@ -71,7 +71,8 @@ real(
         }),
       );
       const lines = results.map(
-        ({ lost, twice, away }, at) => `after ${waits[at]} ms ${lost} lost, ${twice} twice (away for ${away})`,
+        ({ lost, twice, away }, at) =>
+          `after ${waits[at]} ms ${lost} lost, ${twice} twice (away for ${away})`,
       );
       process.stderr.write(`${id} was killed: ${lines.join("; ")}\n`);
       for (const { lost, twice } of results) assert.ok(twice === 0 && lost <= inFlightMax, lines.join());

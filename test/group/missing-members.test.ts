@@ -62,7 +62,7 @@ test("[G64] as soon as the link to a member is down its leader has agreed on wha
   await cluster.clock.run(100);
   const { appliedIndex, term } = cluster.status(follower.id);
   cluster.kill(follower.id);
-  cluster.add(leader.id, { tag: "unheard" });
+  void cluster.add(leader.id, { tag: "unheard" });
   await cluster.clock.run(20);
   assert.equal(newest(leader), { nodeId: follower.id, appliedAtMost: appliedIndex, term });
   await cluster.clock.run(2_000);
@@ -94,7 +94,7 @@ test("[G65] who is back reads that it is missing before it applies anything that
     await cluster.value(cluster.add(leader.id, { tag: tag("before") }));
     await cluster.clock.run(50);
     cluster.cut(leader.id, follower.id);
-    for (let n = 0; n < 30; n++) cluster.add(leader.id, { tag: tag(`meanwhile ${n}`) });
+    for (let n = 0; n < 30; n++) void cluster.add(leader.id, { tag: tag(`meanwhile ${n}`) });
     // Back at once, or when much has been agreed without it.
     await cluster.clock.run(round % 2 === 0 ? 0 : 40);
     cluster.heal(leader.id, follower.id);
@@ -126,7 +126,7 @@ test("[G65] until it is agreed it is told of no commits, though it is linked; th
   cluster.cut(leader.id, follower.id);
   await cluster.clock.run(5);
   cluster.heal(leader.id, follower.id);
-  cluster.add(leader.id, { tag: "meanwhile" });
+  void cluster.add(leader.id, { tag: "meanwhile" });
   await cluster.clock.run(100);
   assert.is(cluster.status(follower.id).commitIndex, commitIndex);
   cluster.passes = () => true;

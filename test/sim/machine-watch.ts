@@ -2,7 +2,12 @@ import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/ma
 import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
 import type { SessionMachine } from "../../server/session/session-machine.ts";
-import { type Allocate, type NodeLost, type NodeMissing, sessionMenu } from "../../server/session/session-menu.ts";
+import {
+  type Allocate,
+  type NodeLost,
+  type NodeMissing,
+  sessionMenu,
+} from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";

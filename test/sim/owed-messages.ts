@@ -2,7 +2,12 @@ import type { AppliedCommand, ApplyResult } from "../../server/group/machine.ts"
 import type { RoomReplica } from "../../server/session/room-replica.ts";
 import type { Attachment, Seat } from "../../server/session/seat.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
-import { type Message, type NodeFound, type NodeMissing, sessionMenu } from "../../server/session/session-menu.ts";
+import {
+  type Message,
+  type NodeFound,
+  type NodeMissing,
+  sessionMenu,
+} from "../../server/session/session-menu.ts";
 import type { Coverage } from "./coverage.ts";
 
 /** Colyseus's frame by which a client says that it has its token. */
@@ -60,8 +65,7 @@ export class OwedMessages {
     result: ApplyResult,
     rooms: Iterable<RoomReplica>,
   ): void {
-    for (const { seats } of rooms)
-      for (const seat of seats.values()) this.#look(seat);
+    for (const { seats } of rooms) for (const seat of seats.values()) this.#look(seat);
     const { name, argument } = sessionMenu.decode(command);
     const isDone = result.type === "done" && !isRefusal(result.value);
     if (name === "message" && isDone) {
@@ -88,7 +92,15 @@ export class OwedMessages {
     }
     const unsent = [...(known?.unsent ?? [])];
     const at = attachment;
-    const fresh = { epoch, at, hasJoined: false, isMissing: false, said: [...unsent], unsent, released: null };
+    const fresh = {
+      epoch,
+      at,
+      hasJoined: false,
+      isMissing: false,
+      said: [...unsent],
+      unsent,
+      released: null,
+    };
     this.#seats.set(sessionId, fresh);
   }
 

@@ -149,7 +149,7 @@ export class SimRoom extends Room<{ state: SimState }> {
   override onCreate(options: SimRoomOptions): void {
     this.keepSeconds = options.keepSeconds ?? 20;
     this.setTimestep((deltaMs) => this.step(deltaMs), options.stepMs ?? 100);
-    this.clock.setInterval(() => this.say("beat", {}), 500);
+    this.clock.setInterval(() => this.say("beat", {}), 200);
     this.clock.setTimeout(() => this.names.add("warm"), 700);
     listener?.created(this.roomId);
   }
