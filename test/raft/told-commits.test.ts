@@ -69,4 +69,22 @@ test("[R133, R134] a follower that cannot be reached has applied what its leader
   assert.equal(handedOut?.slice(0, 2), ["unheard", `${lost} is missing`]);
 });
 
+test("[R134] what is known to be committed can be read before it is durable, and so before it is applied", () => {
+  const cluster = new RaftCluster({ seed: 3 });
+  const leader = cluster.elect();
+  const [slow = "", other = ""] = cluster.followersOf(leader);
+  cluster.propose(leader, "unsaved");
+  for (let round = 0; round < 10; round++) {
+    for (const packet of cluster.packets.splice(0)) cluster.deliver(packet);
+    for (const id of [leader, other]) cluster.completeWrite(id);
+  }
+  const textOf = (entries: readonly { readonly data: Uint8Array }[]) =>
+    entries.map(({ data }) => Buffer.from(data).toString());
+  assert.equal(textOf(cluster.raft(slow).committedAhead), ["unsaved"]);
+  assert.is.not(textOf(cluster.node(slow).applied).at(-1), "unsaved");
+  cluster.settle();
+  assert.equal(cluster.raft(slow).committedAhead, []);
+  assert.is(textOf(cluster.node(slow).applied).at(-1), "unsaved");
+});
+
 test.run();
