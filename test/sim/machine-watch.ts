@@ -26,6 +26,8 @@ interface Progress {
   readonly bootCount: number;
   appliedIndex: number;
   readonly foreseen: Set<number>;
+  /** What was agreed about it. */
+  readonly missing: { readonly appliedAtMost: number; readonly index: number }[];
 }
 
 /** What the replicas of all rooms were at the indexes at which they are compared, by whoever came there first. */
@@ -78,7 +80,7 @@ export class ReplicaBook {
   }
 
   starts(node: string, group: number, bootCount: number): Progress {
-    const progress = { bootCount, appliedIndex: 0, foreseen: new Set<number>() };
+    const progress = { bootCount, appliedIndex: 0, foreseen: new Set<number>(), missing: [] };
     const key = `${node} ${group}`;
     this.#progress.set(key, [...(this.#progress.get(key) ?? []), progress]);
     return progress;
@@ -89,13 +91,24 @@ export class ReplicaBook {
     const { name, argument } = sessionMenu.decode(command);
     if (name !== "nodeMissing" || (argument as NodeMissing).term !== term) return;
     const { nodeId, bootCountMax, appliedAtMost } = argument as NodeMissing;
-    for (const { bootCount, appliedIndex, foreseen } of this.#progress.get(`${nodeId} ${group}`) ?? [])
-      hold(
-        bootCount > bootCountMax || appliedIndex <= appliedAtMost || foreseen.has(index),
-        "X52",
-        () =>
-          `${nodeId}'s start ${bootCount} has applied ${appliedIndex} in group ${group}; entry ${index} names ${appliedAtMost}`,
-      );
+    for (const progress of this.#progress.get(`${nodeId} ${group}`) ?? []) {
+      if (progress.bootCount > bootCountMax) continue;
+      progress.missing.push({ appliedAtMost, index });
+      this.#holdForeseen(progress, progress.appliedIndex, () => `${nodeId} in group ${group}`);
+    }
+  }
+
+  #holdForeseen({ missing, foreseen }: Progress, appliedIndex: number, who: () => string): void {
+    const unread = missing.find(
+      ({ appliedAtMost, index }) =>
+        appliedIndex > appliedAtMost && appliedIndex <= index && !foreseen.has(index),
+    );
+    hold(
+      unread === undefined,
+      "X52",
+      () =>
+        `${who()} applies ${appliedIndex}; entry ${unread?.index}, which it has not read, names ${unread?.appliedAtMost}`,
+    );
   }
 
   #modelOf(group: number): { readonly model: SessionModel; index: number } {
@@ -107,10 +120,12 @@ export class ReplicaBook {
     return known;
   }
 
-  /** A replica is about to apply a command. */
-  applying(group: number, command: AppliedCommand): void {
+  /** A replica of `node` is about to apply a command. */
+  applying(node: string, group: number, command: AppliedCommand, progress: Progress): void {
     this.#first = command.index > this.#modelOf(group).index ? command : null;
     if (this.#first !== null) this.#lookAtMissing(group, command);
+    progress.appliedIndex = command.index;
+    this.#holdForeseen(progress, command.index, () => `${node} in group ${group}`);
   }
 
   said(sessionIds: readonly string[], number: number): void {
@@ -212,8 +227,7 @@ export class MachineWatch implements Machine {
     for (const [roomId, { timers }] of this.#machine.rooms) this.#times.watch(timers, roomId);
     const had = new Set(this.#machine.rooms.keys());
     const staying = this.#seatsOfLaterStarts(command);
-    this.#book.applying(this.#group, command);
-    this.#progress.appliedIndex = command.index;
+    this.#book.applying(this.#node, this.#group, command, this.#progress);
     const result = this.#machine.apply(command);
     for (const { sessionId, isAttached } of staying)
       hold(isAttached(), "X45", () => `${command.index} detaches ${sessionId}, which a later start holds`);

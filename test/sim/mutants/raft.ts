@@ -227,11 +227,4 @@ export const raftMutants: readonly Mutant[] = [
     replace: "this.#heldBack.set(nodeId, 0);",
     why: "a node that is back applies, and sends, what counts as unsent before it reads that it does",
   },
-  {
-    name: "missing-node-let-on-too-early",
-    file: "server/raft/told-commits.ts",
-    find: "return Math.min(matchIndex, commitIndex) >= neededIndex",
-    replace: "return commitIndex >= neededIndex",
-    why: "a node that is back may be handed the first of what it was not told without the rest, which says that it is missing",
-  },
 ];
