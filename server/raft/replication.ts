@@ -175,8 +175,10 @@ export class Replication {
     }
   }
 
-  #tellable({ member, matchIndex }: Progress): number {
-    return this.told.tellable(member.nodeId, { matchIndex, commitIndex: this.#replica.commitIndex });
+  /** Nothing new to who is not heard: it may be dead, and what it was told counts as applied. */
+  #tellable(progress: Progress): number {
+    const matchIndex = this.isHeard(progress) ? progress.matchIndex : 0;
+    return this.told.tellable(progress.member.nodeId, { matchIndex, commitIndex: this.#replica.commitIndex });
   }
 
   #append(
@@ -202,7 +204,6 @@ export class Replication {
       entries,
     });
     progress.toldCommitIndex = commitIndex;
-    // More than it has it cannot take for committed.
     this.told.tell(progress.member.nodeId, Math.min(commitIndex, prevLogIndex + entries.length));
     progress.lastSentMs = this.#nowMs;
     return entries;

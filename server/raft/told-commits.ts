@@ -38,6 +38,7 @@ export class ToldCommits {
     return Math.min(matchIndex, commitIndex) >= neededIndex ? commitIndex : (this.#told.get(nodeId) ?? 0);
   }
 
+  /** `index`: the commit index, as far as the node has the log. */
   tell(nodeId: string, index: number): void {
     raise(this.#told, nodeId, index);
   }
