@@ -141,7 +141,7 @@ export class ReplicaBook {
     if (command.index <= known.index) return;
     known.index = command.index;
     known.model.applied(command, given);
-    this.owed.applied(command, given.result, given.rooms.values());
+    this.owed.applied(group, command, given.result, given.rooms.values());
   }
 
   compare(key: string, node: string, what: string): void {

@@ -23,6 +23,7 @@ interface Said {
 
 /** A stock client's seat, in one epoch. */
 interface Owed {
+  readonly group: number;
   readonly epoch: number;
   at: Attachment | null;
   hasJoined: boolean;
@@ -61,11 +62,12 @@ export class OwedMessages {
 
   /** Behind that. */
   applied(
+    group: number,
     { index, term, logTimeMs, command }: AppliedCommand,
     result: ApplyResult,
     rooms: Iterable<RoomReplica>,
   ): void {
-    for (const { seats } of rooms) for (const seat of seats.values()) this.#look(seat);
+    for (const { seats } of rooms) for (const seat of seats.values()) this.#look(group, seat);
     const { name, argument } = sessionMenu.decode(command);
     const isDone = result.type === "done" && !isRefusal(result.value);
     if (name === "message" && isDone) {
@@ -76,11 +78,11 @@ export class OwedMessages {
       if (!seat.isMissing) this.#release(sessionId, seat, { index, logTimeMs });
     }
     if (name === "nodeMissing" && (argument as NodeMissing).term === term)
-      this.#missing(argument as NodeMissing);
-    if (name === "nodeFound") this.#found(argument as NodeFound, { index, logTimeMs });
+      this.#missing(group, argument as NodeMissing);
+    if (name === "nodeFound") this.#found(group, argument as NodeFound, { index, logTimeMs });
   }
 
-  #look({ sessionId, epoch, attachment, wrapper }: Seat): void {
+  #look(group: number, { sessionId, epoch, attachment, wrapper }: Seat): void {
     const known = this.#seats.get(sessionId);
     if (wrapper) {
       this.#seats.delete(sessionId);
@@ -93,6 +95,7 @@ export class OwedMessages {
     const unsent = [...(known?.unsent ?? [])];
     const at = attachment;
     const fresh = {
+      group,
       epoch,
       at,
       hasJoined: false,
@@ -104,8 +107,9 @@ export class OwedMessages {
     this.#seats.set(sessionId, fresh);
   }
 
-  #missing({ nodeId, bootCountMax, appliedAtMost }: NodeMissing): void {
+  #missing(group: number, { nodeId, bootCountMax, appliedAtMost }: NodeMissing): void {
     for (const [sessionId, seat] of this.#seats) {
+      if (seat.group !== group) continue;
       if (seat.at?.nodeId !== nodeId || seat.at.bootCount > bootCountMax || seat.isMissing) continue;
       this.#coverage.hit("seatsMissing");
       seat.isMissing = true;
@@ -119,8 +123,9 @@ export class OwedMessages {
     }
   }
 
-  #found({ nodeId, bootCount }: NodeFound, at: { index: number; logTimeMs: number }): void {
+  #found(group: number, { nodeId, bootCount }: NodeFound, at: { index: number; logTimeMs: number }): void {
     for (const [sessionId, seat] of this.#seats) {
+      if (seat.group !== group) continue;
       if (seat.at?.nodeId !== nodeId || seat.at.bootCount !== bootCount || !seat.isMissing) continue;
       this.#coverage.hit("seatsFound");
       seat.isMissing = false;
