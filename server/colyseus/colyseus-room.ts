@@ -141,7 +141,7 @@ export class ColyseusRoom implements RoomProgram {
   message(seat: Seat, frame: Uint8Array): void {
     const client = this.#clients.get(seat.sessionId);
     if (client === undefined) return;
-    if (frame[0] === joinRoomCode) seat.tokenAcknowledged();
+    if (frame[0] === joinRoomCode) this.#seam.environment.acknowledged(seat);
     client.ref.emit("message", Buffer.from(frame));
   }
 

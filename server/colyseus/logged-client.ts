@@ -112,8 +112,8 @@ export class LoggedClient {
     const { environment } = this.#room;
     if (!isMessage(data)) environment.deliver(this.seat, this.epoch, data);
     else if (this._enqueuedMessages === undefined)
-      environment.deliver(this.seat, this.epoch, environment.keep(this.seat, this.epoch, data));
-    else if (this.state === ClientState.JOINED) environment.deliver(this.seat, this.epoch, data);
+      environment.say(this.seat, this.epoch, environment.keep(this.seat, this.epoch, data));
+    else if (this.state === ClientState.JOINED) environment.say(this.seat, this.epoch, data);
     else this.#enqueue(data);
   }
 

@@ -30,6 +30,7 @@ export class RoomShadow {
       bootCount: 0,
       programs: new ColyseusPrograms(),
       isPrimary: () => false,
+      holdsBack: () => false,
       takeSocket: () => null,
       orphaned: () => {},
       effectOpened: () => {},

@@ -90,10 +90,15 @@ export class Applier {
   push(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     this.queue.push(entries);
+    this.foresee(entries);
+  }
+
+  /** Committed, and perhaps not durable here yet; before anything in front of them is applied. */
+  foresee(entries: readonly Entry[]): void {
     const { machine } = this.#options;
     if (machine.foresee === undefined) return;
-    for (const { type, index, data } of entries)
-      if (type === "command") machine.foresee({ index, command: commandOf(data) });
+    for (const { type, index, term, data } of entries)
+      if (type === "command") machine.foresee({ index, term, command: commandOf(data) });
   }
 
   /** There is something to do without waiting for the disk: to bring back, to apply, or to tell the machine that all has been. */

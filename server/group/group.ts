@@ -15,6 +15,7 @@ import type { GroupStatus, LeaderChange, MembersNotice } from "./group-status.ts
 import { LeadTransfer } from "./lead-transfer.ts";
 import type { Machine } from "./machine.ts";
 import { MemberChanges } from "./member-changes.ts";
+import { MissingMembers } from "./missing-members.ts";
 import { type Destination, ProposalRouter } from "./proposal-router.ts";
 import { Reads } from "./reads.ts";
 import type { Saver } from "./saver.ts";
@@ -44,6 +45,7 @@ export class Group {
   readonly snapshots: GroupSnapshots;
   readonly transfer: LeadTransfer;
   readonly memberChanges: MemberChanges;
+  readonly missing: MissingMembers;
   readonly #host: GroupHost;
   /** Null once it has started: nothing of it is kept twice. */
   #persisted: GroupContents | null;
@@ -104,6 +106,8 @@ export class Group {
       wake: () => host.wake(id),
       begin: (to) => this.step({ type: "transferLeader", to }),
     });
+    const { isUp } = host;
+    this.missing = new MissingMembers({ machine, raft: this.raft, applier: this.applier, proposals, isUp });
     this.snapshots = new GroupSnapshots({
       group: id,
       host,
@@ -208,6 +212,7 @@ export class Group {
     this.router.tick(this.#nowMs);
     this.transfer.tick(this.#nowMs);
     this.memberChanges.tick();
+    this.missing.tick(this.#nowMs);
     this.reads.tick(this.#nowMs);
     this.snapshots.tick();
     this.compactor.tick(this.#nowMs);
@@ -217,6 +222,7 @@ export class Group {
     const wasLeader = this.raft.leaderId === nodeId;
     this.gate.linkDown(nodeId);
     this.step({ type: "linkDown", nodeId });
+    this.missing.linkDown(this.#nowMs);
     // What was on its way there may be lost.
     if (wasLeader) this.router.resendAll();
   }
@@ -228,10 +234,11 @@ export class Group {
 
   /** Nothing is under way here, and nothing is due before the machine's next tick (see AwakeGroups). */
   get isIdle(): boolean {
-    const { raft, applier, router, reads, compactor, gate, snapshots, transfer, memberChanges } = this;
+    const { raft, applier, router, reads, compactor, gate, snapshots, transfer, memberChanges, missing } =
+      this;
     const isQuiet = raft.isQuiet && router.isIdle && reads.isIdle && gate.parked === 0;
     const isSettled = applier.isWhole && !applier.hasWork && compactor.isSettled && snapshots.isIdle;
-    return isQuiet && isSettled && transfer.isIdle && memberChanges.isIdle;
+    return isQuiet && isSettled && transfer.isIdle && memberChanges.isIdle && missing.isIdle;
   }
 
   /** Null if none is due. In macrotasks only. */
@@ -337,6 +344,7 @@ export class Group {
       this.sendAll(messagesAfterSave);
     }
     this.applier.push(committed);
+    if (committed.length > 0) this.applier.foresee(this.raft.committedAhead);
     const lastCommitted = committed.at(-1);
     if (lastCommitted !== undefined) this.#logTimeMs = lastCommitted.logTimeMs;
     for (const read of ready.reads) this.reads.answered(read);

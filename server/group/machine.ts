@@ -35,7 +35,15 @@ export interface Machine {
   endRestore(): void;
   apply(command: AppliedCommand): ApplyResult;
   /** A command that is committed and will be applied when its turn comes: what it ends need not be run before. */
-  foresee?(command: { readonly index: number; readonly command: Uint8Array }): void;
+  foresee?(ahead: Pick<AppliedCommand, "index" | "term" | "command">): void;
+  /**
+   * Asked on the leader, which cannot reach that node: it has applied nothing behind `appliedAtMost`, and will not before
+   * it has foreseen the command that this gives, if that is agreed in this very term. Null: nothing is to be agreed.
+   */
+  missingCommand?(
+    nodeId: string,
+    known: { readonly appliedAtMost: number; readonly term: number },
+  ): Uint8Array | null;
   /** Parts that have changed since their last durable checkpoint, with the index of the first command since. */
   dirty(): Iterable<{ readonly key: string; readonly firstIndex: number }>;
   /** The part as of the last applied command; null if it is not at rest; "deleted" if the part is gone. */

@@ -15,6 +15,7 @@ import type { Now, ProposeResult, RaftEvent, Ready, Role } from "./ready.ts";
 import { Replica } from "./replica.ts";
 import { Replication } from "./replication.ts";
 import { SnapshotReceiver } from "./snapshot-receiver.ts";
+import type { ToldCommits } from "./told-commits.ts";
 
 export interface RaftConstruction extends Partial<RaftOptions> {
   readonly self: Member;
@@ -179,6 +180,16 @@ export class Raft {
     const result = this.#memberChange.change(wish, { dryRun });
     this.#noticeConfiguration();
     return result;
+  }
+
+  /** What is known here to be committed, and not handed out yet, as it is not durable here. */
+  get committedAhead(): readonly Entry[] {
+    return this.#replica.log.range(this.#replica.committedHandedOutIndex + 1, this.commitIndex);
+  }
+
+  /** For the leader only. */
+  get told(): ToldCommits {
+    return this.#replication.told;
   }
 
   /** Entries behind `after` that are committed and durable here; null: the log has forgotten where that was. */

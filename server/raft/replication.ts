@@ -8,6 +8,7 @@ import type { RaftEvent } from "./ready.ts";
 import type { Replica } from "./replica.ts";
 import { SendWindow } from "./send-window.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
+import { ToldCommits } from "./told-commits.ts";
 
 type AppendResponse = Extract<RaftMessage, { type: "appendEntriesResponse" }>;
 type SnapshotResponse = Extract<RaftMessage, { type: "installSnapshotResponse" }>;
@@ -23,6 +24,7 @@ export class Replication {
   readonly #replica: Replica;
   readonly #snapshots: SnapshotSender;
   readonly #window: SendWindow;
+  readonly told = new ToldCommits();
   #followers: readonly Progress[] = [];
   /** No members any more: they are told that it is so, by the entry that says it and its commitment, if they are there. */
   #leaving: readonly Leaving[] = [];
@@ -48,6 +50,7 @@ export class Replication {
     const { configuration, log } = this.#replica;
     const others = members(configuration).filter((member) => !this.#replica.isSelf(member));
     const nextIndex = log.lastIndex + 1;
+    this.told.begin(nextIndex);
     this.#followers = others.map((member) => new Progress(member, { nextIndex, nowMs: this.#nowMs }));
     this.#leaving = [];
     this.#graced = false;
@@ -146,7 +149,7 @@ export class Replication {
   }
 
   #pipeline(progress: Progress): void {
-    const { log, options, commitIndex } = this.#replica;
+    const { log, options } = this.#replica;
     const replicating = this.#all.filter(({ state }) => state.type === "replicating");
     while (progress.state.type === "replicating" && progress.state.nextIndex <= log.lastIndex) {
       if (progress.state.nextIndex <= log.base.index) {
@@ -163,12 +166,19 @@ export class Replication {
       progress.sent({ lastIndex, bytes, nowMs: this.#nowMs });
     }
     // A commit index that moved is news of its own; and the last news may have been lost on its way.
-    const isNews = progress.toldCommitIndex < commitIndex;
+    const tellable = this.#tellable(progress);
+    const isNews = progress.toldCommitIndex < tellable;
     const isUnanswered =
-      progress.knownCommitIndex < commitIndex && this.#nowMs - progress.lastSentMs >= options.idleAppendMs;
+      progress.knownCommitIndex < tellable && this.#nowMs - progress.lastSentMs >= options.idleAppendMs;
     if (progress.state.type === "replicating" && (isNews || isUnanswered)) {
       this.#append(progress, progress.state.nextIndex, { bytesMax: 0, entriesMax: 0 });
     }
+  }
+
+  /** Nothing new to who is not heard: it may be dead, and what it was told counts as applied. */
+  #tellable(progress: Progress): number {
+    const matchIndex = this.isHeard(progress) ? progress.matchIndex : 0;
+    return this.told.tellable(progress.member.nodeId, { matchIndex, commitIndex: this.#replica.commitIndex });
   }
 
   #append(
@@ -176,7 +186,8 @@ export class Replication {
     nextIndex: number,
     { bytesMax, entriesMax = Number.POSITIVE_INFINITY }: { bytesMax: number; entriesMax?: number },
   ): readonly Entry[] {
-    const { log, outbox, term, commitIndex, options } = this.#replica;
+    const { log, outbox, term, options } = this.#replica;
+    const commitIndex = this.#tellable(progress);
     const prevLogIndex = nextIndex - 1;
     const prevLogTerm = log.termAt(prevLogIndex);
     check(prevLogTerm !== null, `no entry ${prevLogIndex} to append after`);
@@ -193,6 +204,7 @@ export class Replication {
       entries,
     });
     progress.toldCommitIndex = commitIndex;
+    this.told.tell(progress.member.nodeId, Math.min(commitIndex, prevLogIndex + entries.length));
     progress.lastSentMs = this.#nowMs;
     return entries;
   }
@@ -258,7 +270,9 @@ export class Replication {
 
   onSnapshotChunk(event: Extract<RaftEvent, { type: "snapshotChunk" }>): void {
     const progress = this.#installing(event.to, event.snapshotId);
-    if (progress !== null) this.#snapshots.chunk(progress, event);
+    if (progress === null) return;
+    this.told.sendBase(event.to, event.base.index);
+    this.#snapshots.chunk(progress, event);
   }
 
   onSnapshotFailed(event: Extract<RaftEvent, { type: "snapshotFailed" }>): void {

@@ -32,11 +32,12 @@ export class SnapshotReceiver {
     const replica = this.#replica;
     if (replica.swapping) return;
     if (this.#isHere(base)) {
-      replica.raiseCommitIndex(base.index);
       this.#staging = null;
+      // That it is committed an append will say, when all may be known that is (see ToldCommits).
+      const { log, commitIndex } = replica;
+      const matchIndex = Math.min(Math.max(base.index, commitIndex), log.durableIndex);
       // Not durable yet: it will be when the leader asks again.
-      if (replica.committableIndex >= base.index)
-        this.#respond(from, message, { status: "installed", matchIndex: replica.committableIndex });
+      if (matchIndex >= base.index) this.#respond(from, message, { status: "installed", matchIndex });
       return;
     }
     const staging = this.#staging;

@@ -9,6 +9,8 @@ export interface RoomHost {
   readonly programs: RoomPrograms;
   /** The command at hand is one of this node's own time as leader: never on replay, nor while a room is restored. */
   isPrimary(): boolean;
+  /** This node was said to be missing when it had not applied the entry at `index`: it must not send what that says. */
+  holdsBack(index: number): boolean;
   /** The socket that waits for this attachment, if it is this node's; handed out once. */
   takeSocket(attachId: number): LiveSocket | null;
   /** Room code waits for something from outside, and it is on this node to run it: see `isPrimary`. */

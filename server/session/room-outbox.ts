@@ -6,7 +6,7 @@ import type { KeptMessage, SeatOutbox } from "./seat-outbox.ts";
  * place of the first one and how many, the next run's first and how many, and so on. With broadcasts alone it is one run.
  */
 export interface RoomOutboxState {
-  readonly messages: readonly { readonly bytes: Uint8Array; readonly atMs: number }[];
+  readonly messages: readonly Pick<KeptMessage, "bytes" | "index" | "atMs">[];
   readonly seats: readonly (readonly [sessionId: string, runs: readonly number[]])[];
 }
 
@@ -66,7 +66,7 @@ export class RoomOutbox {
     const kept = this.#queue.slice(this.#first).filter(({ isGone }) => !isGone);
     for (const [place, message] of kept.entries()) message.place = place;
     return {
-      messages: kept.map(({ bytes, atMs }) => ({ bytes, atMs })),
+      messages: kept.map(({ bytes, index, atMs }) => ({ bytes, index, atMs })),
       seats: [...seats].map(({ sessionId, outbox }) => [sessionId, runsOf(outbox.after(0))]),
     };
   }
@@ -76,7 +76,7 @@ export class RoomOutbox {
     { messages, seats }: RoomOutboxState,
     seatOf: (sessionId: string) => SeatWithOutbox | undefined,
   ): void {
-    const kept = messages.map(({ bytes, atMs }) => this.#newMessage(new Uint8Array(bytes), atMs));
+    const kept = messages.map((message) => this.#newMessage(message));
     // The room's order, whatever that of the seats.
     for (const message of kept) this.hold(message);
     for (const [sessionId, runs] of seats) {
@@ -103,12 +103,12 @@ export class RoomOutbox {
     this.#source = source;
     this.#lastIndex = index;
     // A copy: Colyseus's own is a piece of a slab that it would keep alive, and room code may use its buffer again.
-    this.#last = this.#newMessage(new Uint8Array(source), nowMs);
+    this.#last = this.#newMessage({ bytes: source, index, atMs: nowMs });
     return this.#last;
   }
 
-  #newMessage(bytes: Uint8Array, atMs: number): KeptMessage {
-    return { bytes, atMs, seats: 0, isGone: false, place: 0, room: this };
+  #newMessage({ bytes, index, atMs }: Pick<KeptMessage, "bytes" | "index" | "atMs">): KeptMessage {
+    return { bytes: new Uint8Array(bytes), index, atMs, seats: 0, isGone: false, place: 0, room: this };
   }
 
   // ---- what a seat's outbox tells ---------------------------------------------------------------------------------

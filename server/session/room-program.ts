@@ -23,6 +23,10 @@ export interface RoomEnvironment {
   readonly nodeId: string;
   /** Sends a frame if the seat is attached to this node in this epoch; else it goes nowhere. */
   deliver(seat: Seat, epoch: number, frame: Uint8Array): void;
+  /** The same for a message of the room's: it goes nowhere either while the seat's node may be gone (see Seat.isMissing). */
+  say(seat: Seat, epoch: number, message: Uint8Array): void;
+  /** The seat's client has its token. */
+  acknowledged(seat: Seat): void;
   /**
    * Numbers a message to the seat's client and keeps it, in case its node is gone.
    * @returns the same bytes, to be delivered

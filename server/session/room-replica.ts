@@ -13,7 +13,7 @@ import { RoomWorld } from "./room-world.ts";
 import { settledOutside } from "./sandbox.ts";
 import { SaveTrial } from "./save-trial.ts";
 import { packRoom, roomHash, type SavedRoom, type SessionPart, unpackRoom } from "./saved-room.ts";
-import { Seat, speaker } from "./seat.ts";
+import { Seat, seatsAt, speaker } from "./seat.ts";
 import { SeatSockets } from "./seat-sockets.ts";
 import { failureRefusal, type Refusal, refusal, roomFrozen, roomGone } from "./session-error.ts";
 import type { Attach, Call, Detach, Message, NodeLost, Reserve, SessionContext } from "./session-menu.ts";
@@ -189,6 +189,15 @@ export class RoomReplica implements RoomEnvironment {
     this.#sockets.deliver(seat, epoch, frame);
   }
 
+  say(seat: Seat, epoch: number, message: Uint8Array): void {
+    const isHeld = seat.isMissing || (!seat.wrapper && this.#host.holdsBack(this.index));
+    if (!isHeld) this.deliver(seat, epoch, message);
+  }
+
+  acknowledged(seat: Seat): void {
+    seat.tokenAcknowledged(this.index);
+  }
+
   keep(seat: Seat, epoch: number, frame: Uint8Array): Uint8Array {
     // What is said while a replica is restored was said before.
     if (seat.epoch !== epoch || seat.attachment === null || this.#program === null) return frame;
@@ -259,12 +268,15 @@ export class RoomReplica implements RoomEnvironment {
     if (this.witness.frozen !== null) return;
     this.#begin(context);
     if (this.disposed) return;
-    for (const seat of [...this.seats.values()]) {
-      const at = seat.attachment;
-      if (at?.nodeId === argument.nodeId && at.bootCount <= argument.bootCountMax)
-        this.#detach(seat, abnormalClosure);
-    }
+    for (const seat of seatsAt(this.seats, argument)) this.#detach(seat, abnormalClosure);
     this.#settleLeaves();
+  }
+
+  /** What no room code hears of. */
+  tellSeats({ index }: SessionContext, tell: (seats: ReadonlyMap<string, Seat>) => void): void {
+    if (this.witness.frozen !== null) return;
+    this.index = index;
+    tell(this.seats);
   }
 
   message(argument: Message, context: SessionContext): ApplyResult {

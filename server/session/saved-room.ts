@@ -9,7 +9,7 @@ import type { RoomBirth } from "./room-program.ts";
 import type { WorldState } from "./room-world.ts";
 import type { SeatState } from "./seat.ts";
 
-const checkpointVersion = 4;
+const checkpointVersion = 5;
 /** 16 hex digits. */
 const hashDigits = 16;
 

@@ -3,6 +3,8 @@ import { sessionLimits } from "./limits.ts";
 /** A message that was sent to `seats` seats which may still lack it. */
 export interface KeptMessage {
   readonly bytes: Uint8Array;
+  /** Of the entry that it was said by. */
+  readonly index: number;
   /** The room's log time. */
   readonly atMs: number;
   readonly room: { hold(message: KeptMessage): void; release(message: KeptMessage): void };
@@ -60,6 +62,17 @@ export class SeatOutbox {
     for (let next = Math.max(number, this.dropped); next < this.sent; next++)
       messages.push(this.#ring[next % outboxMessagesMax] as KeptMessage);
     return messages;
+  }
+
+  /** The last one that was said by the entry at `index` or an earlier one, or is kept no longer. */
+  saidBy(index: number): number {
+    let number = this.sent;
+    while (number > this.dropped && (this.#at(number)?.index ?? 0) > index) number--;
+    return number;
+  }
+
+  #at(number: number): KeptMessage | undefined {
+    return this.#ring[(number - 1) % outboxMessagesMax];
   }
 
   /** The last ones, as they were kept. */

@@ -1,6 +1,6 @@
 import { sessionLimits } from "./limits.ts";
 import type { Message } from "./message-codec.ts";
-import { SeatOutbox } from "./seat-outbox.ts";
+import { type KeptMessage, SeatOutbox } from "./seat-outbox.ts";
 import { type Refusal, refusal } from "./session-error.ts";
 
 /** Where a seat's client is: on which node, in which of its starts. */
@@ -26,6 +26,15 @@ export interface SeatState {
   readonly sent: number;
   readonly dropped: number;
   readonly unsentFrom: number | null;
+  readonly hasJoined: boolean;
+  readonly isMissing: boolean;
+  readonly released: Released | null;
+}
+
+/** All behind message `from`, unsent until then, were sent where the entry at `index` was applied. */
+interface Released {
+  readonly index: number;
+  readonly from: number;
 }
 
 /** Where an attachment stands in the room's messages to its seat. */
@@ -66,6 +75,11 @@ export class Seat {
   readonly outbox: SeatOutbox;
   /** Those behind this one have surely not been sent to its client; null: all may have been. */
   unsentFrom: number | null = null;
+  /** Its client has acknowledged the present attachment. */
+  hasJoined = false;
+  /** Its node may be gone: nobody sends it the room's messages. Never a wrapper's seat, which says itself what it has. */
+  isMissing = false;
+  #released: Released | null = null;
   /** The wrapper's replies by request id, newest last: a command that is sent again gets its remembered result. */
   readonly #replies = new Map<number, Uint8Array>();
 
@@ -84,6 +98,9 @@ export class Seat {
     seat.epochSequence = state.epochSequence;
     seat.clientSequence = state.clientSequence;
     seat.unsentFrom = state.unsentFrom;
+    seat.hasJoined = state.hasJoined;
+    seat.isMissing = state.isMissing;
+    seat.#released = state.released;
     for (const [requestId, frame] of state.replies) seat.#replies.set(requestId, frame);
     return seat;
   }
@@ -102,6 +119,9 @@ export class Seat {
       sent: this.outbox.sent,
       dropped: this.outbox.dropped,
       unsentFrom: this.unsentFrom,
+      hasJoined: this.hasJoined,
+      isMissing: this.isMissing,
+      released: this.#released,
     };
   }
 
@@ -115,6 +135,9 @@ export class Seat {
     this.#earlierTokens = presentedToken === null ? [] : this.#since(presentedToken);
     this.token = token;
     this.epochSequence = 0;
+    this.hasJoined = false;
+    this.isMissing = false;
+    this.#released = null;
   }
 
   /**
@@ -142,10 +165,34 @@ export class Seat {
     };
   }
 
-  /** The client has the new token: those before are used up, and from now on it is sent what the room says. */
-  tokenAcknowledged(): void {
+  /** The client has the new token: those before are used up, and by this entry it is sent what the room has said. */
+  tokenAcknowledged(index: number): void {
     this.#earlierTokens = [];
+    this.hasJoined = true;
+    if (!this.isMissing) this.#release(index);
+  }
+
+  /** Its node cannot be reached, and has applied nothing behind `appliedAtMost`: what it would have sent there it has not. */
+  nodeMissing(appliedAtMost: number): void {
+    this.isMissing = true;
+    const released = this.#released;
+    const isUnsent = released !== null && released.index > appliedAtMost;
+    this.unsentFrom ??= isUnsent ? released.from : this.outbox.saidBy(appliedAtMost);
+  }
+
+  /** Its node is there: what it sends by this entry. A client that has not joined yet gets it when it does. */
+  nodeFound(index: number): readonly KeptMessage[] {
+    if (!this.isMissing) return [];
+    this.isMissing = false;
+    return this.hasJoined ? this.#release(index) : [];
+  }
+
+  #release(index: number): readonly KeptMessage[] {
+    const from = this.unsentFrom;
+    if (from === null) return [];
+    this.#released = { index, from };
     this.unsentFrom = null;
+    return this.outbox.after(from);
   }
 
   accepts(token: string): boolean {
@@ -179,6 +226,16 @@ export class Seat {
   get replies(): ReadonlyMap<number, Uint8Array> {
     return this.#replies;
   }
+}
+
+/** Those that are attached to this node's starts up to `bootCountMax`. */
+export function seatsAt(
+  seats: ReadonlyMap<string, Seat>,
+  { nodeId, bootCountMax }: { readonly nodeId: string; readonly bootCountMax: number },
+): readonly Seat[] {
+  return [...seats.values()].filter(
+    ({ attachment }) => attachment?.nodeId === nodeId && attachment.bootCount <= bootCountMax,
+  );
 }
 
 /** Whose frame it is, if that seat is in that epoch, with a client. */

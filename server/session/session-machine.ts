@@ -1,6 +1,7 @@
 import { PartsDirt } from "../group/dirt.ts";
 import type { AppliedCommand, ApplyResult, Machine } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
+import { AbsentNodes } from "./absent-nodes.ts";
 import type { EndedReplica, Healed, OddRooms } from "./divergence/odd-rooms.ts";
 import type { Verdicts } from "./divergence/verdict.ts";
 import type { EffectDone } from "./effect-outcome.ts";
@@ -18,14 +19,16 @@ import type {
   Detach,
   Forget,
   Message,
+  NodeFound,
   NodeLost,
+  NodeMissing,
   Reserve,
   SessionCommands,
   SessionContext,
 } from "./session-menu.ts";
 import { sessionMenu } from "./session-menu.ts";
 
-export interface SessionMachineHost extends Omit<MachineRoomsHost, "isPrimary"> {
+export interface SessionMachineHost extends Omit<MachineRoomsHost, "isPrimary" | "holdsBack"> {
   /** This node leads the group, and has since that term began. */
   leads(term: number): boolean;
 }
@@ -47,6 +50,7 @@ export class SessionMachine implements Machine, SessionCommands {
   readonly #host: SessionMachineHost;
   readonly #dirt = new PartsDirt();
   readonly #rooms: MachineRooms;
+  readonly #absent: AbsentNodes;
   #directory = new RoomDirectory();
   #directoryIndex = 0;
   /** Of the command at hand. */
@@ -55,8 +59,9 @@ export class SessionMachine implements Machine, SessionCommands {
   constructor(given: SessionMachineHost) {
     this.#host = given;
     const isPrimary = () => this.#term !== null && given.leads(this.#term);
-    const host = { ...given, isPrimary };
+    const host = { ...given, isPrimary, holdsBack: (index: number) => this.#absent.holdsBack(index) };
     this.#rooms = new MachineRooms({ host, dirt: this.#dirt, notServed: (roomId) => this.notServed(roomId) });
+    this.#absent = new AbsentNodes({ ...given, rooms: this.#rooms });
   }
 
   get rooms(): ReadonlyMap<string, RoomReplica> {
@@ -104,7 +109,9 @@ export class SessionMachine implements Machine, SessionCommands {
    * A command that is committed and waits to be applied. What comes before a room's quarantine need not run any more, and
    * may be what this node cannot get past either.
    */
-  foresee({ index, command }: { readonly index: number; readonly command: Uint8Array }): void {
+  foresee(ahead: Parameters<NonNullable<Machine["foresee"]>>[0]): void {
+    this.#absent.foresee(ahead);
+    const { index, command } = ahead;
     if (command[0] !== quarantineNumber) return;
     const { roomId } = sessionMenu.decode(command).argument as Quarantine;
     if (index > this.#directoryIndex)
@@ -273,9 +280,19 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   nodeLost(argument: NodeLost, context: SessionContext): ApplyResult {
-    const holds = ({ seats }: RoomReplica) =>
-      [...seats.values()].some((seat) => seat.attachment?.nodeId === argument.nodeId);
-    return this.#rooms.withRooms(context, holds, (replica) => replica.nodeLost(argument, context));
+    return this.#absent.lost(argument, context);
+  }
+
+  nodeMissing(argument: NodeMissing, context: SessionContext): ApplyResult {
+    return this.#absent.missing(argument, context, this.#term);
+  }
+
+  nodeFound(argument: NodeFound, context: SessionContext): ApplyResult {
+    return this.#absent.found(argument, context);
+  }
+
+  missingCommand(nodeId: string, known: { appliedAtMost: number; term: number }): Uint8Array | null {
+    return this.#absent.missingCommand(nodeId, known);
   }
 
   tick(_argument: null, context: SessionContext): ApplyResult {

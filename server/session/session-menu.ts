@@ -22,6 +22,8 @@ export interface SessionCommands {
   quarantine(argument: Quarantine, context: SessionContext): ApplyResult;
   verdicts(argument: Verdicts, context: SessionContext): ApplyResult;
   effectDone(argument: EffectDone, context: SessionContext): ApplyResult;
+  nodeMissing(argument: NodeMissing, context: SessionContext): ApplyResult;
+  nodeFound(argument: NodeFound, context: SessionContext): ApplyResult;
 }
 
 /** The place in the log, and who proposed it. */
@@ -92,6 +94,18 @@ const message = z.object({
 const call = z.object({ sequence, roomId: name, method: name, data: z.array(z.unknown()).max(16) });
 /** All seats that are attached to this node's starts up to `bootCountMax` are detached. */
 const nodeLost = z.object({ nodeId: name, bootCountMax: z.number().int() });
+/**
+ * The leader of `term` cannot reach this node, whose starts up to `bootCountMax` have applied nothing behind
+ * `appliedAtMost`: what the room says to their clients from there on nobody has sent. In another term's log it is void.
+ */
+const nodeMissing = z.object({
+  nodeId: name,
+  bootCountMax: z.number().int(),
+  appliedAtMost: z.number().int().nonnegative(),
+  term: z.number().int(),
+});
+/** This start of a node that was missing is there, and sends what it has held back. */
+const nodeFound = z.object({ nodeId: name, bootCount: z.number().int() });
 
 export type Allocate = z.infer<typeof allocate>;
 export type Forget = z.infer<typeof forget>;
@@ -101,6 +115,8 @@ export type Detach = z.infer<typeof detach>;
 export type { Message } from "./message-codec.ts";
 export type Call = z.infer<typeof call>;
 export type NodeLost = z.infer<typeof nodeLost>;
+export type NodeMissing = z.infer<typeof nodeMissing>;
+export type NodeFound = z.infer<typeof nodeFound>;
 
 /** Everything that can be agreed about rooms. The order is the wire's: new commands go at the end. */
 export const sessionMenu = defineMenu({
@@ -143,6 +159,12 @@ export const sessionMenu = defineMenu({
     ),
     effectDone: command(effectDoneSchema, (machine: SessionCommands, argument, context) =>
       machine.effectDone(argument, context as SessionContext),
+    ),
+    nodeMissing: command(nodeMissing, (machine: SessionCommands, argument, context) =>
+      machine.nodeMissing(argument, context as SessionContext),
+    ),
+    nodeFound: command(nodeFound, (machine: SessionCommands, argument, context) =>
+      machine.nodeFound(argument, context as SessionContext),
     ),
   },
 });

@@ -273,6 +273,7 @@ export class Sessions {
       lost: (group) => this.divergences.lost(group),
       forget: (group, roomId) => this.#forget(group, roomId),
       nodeLost: (group, lost) => this.#propose(group, "nodeLost", lost),
+      nodeFound: (group, found) => this.#propose(group, "nodeFound", found),
       propose: (group, quarantine) => this.#propose(group, "quarantine", quarantine),
     });
   }

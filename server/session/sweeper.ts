@@ -19,6 +19,10 @@ export interface SweeperParts extends QuarantineProposerParts {
     group: number,
     lost: { readonly nodeId: string; readonly bootCountMax: number },
   ) => Promise<void>;
+  readonly nodeFound: (
+    group: number,
+    found: { readonly nodeId: string; readonly bootCount: number },
+  ) => Promise<void>;
 }
 
 /**
@@ -38,8 +42,8 @@ export class Sweeper {
   }
 
   sweep(): void {
-    const { nodeId, bootCount, machines, isLeader, ended, lost, forget, propose, nodeLost, log } =
-      this.#parts;
+    const { nodeId, bootCount, machines, isLeader, ended, lost, forget, propose, log } = this.#parts;
+    const { nodeLost, nodeFound } = this.#parts;
     this.#quarantines.sweep();
     for (const [group, machine] of machines.entries()) {
       this.#sendClientsOn(group, machine);
@@ -49,6 +53,8 @@ export class Sweeper {
           await nodeLost(group, { nodeId, bootCountMax: bootCount - 1 });
           for (const roomId of absent) this.#absentTold.add(roomId);
         });
+      if (this.#isSaidToBeMissing(machine))
+        this.#once(`found ${group}`, () => nodeFound(group, { nodeId, bootCount }));
       if (!isLeader(group)) continue;
       for (const roomId of ended(group)) this.#once(`forget ${roomId}`, () => forget(group, roomId));
       for (const quarantine of lost(group))
@@ -75,6 +81,17 @@ export class Sweeper {
     return [...machine.servingRooms()].some(({ seats }) =>
       [...seats.values()].some(
         ({ attachment }) => attachment?.nodeId === nodeId && attachment.bootCount < bootCount,
+      ),
+    );
+  }
+
+  /** It reads that, so it is not. */
+  #isSaidToBeMissing(machine: SessionMachine): boolean {
+    const { nodeId, bootCount } = this.#parts;
+    return [...machine.servingRooms()].some(({ seats }) =>
+      [...seats.values()].some(
+        ({ attachment, isMissing }) =>
+          isMissing && attachment?.nodeId === nodeId && attachment.bootCount === bootCount,
       ),
     );
   }

@@ -287,6 +287,15 @@ export class LogWriter {
     return this.next(nodeId, "nodeLost", { nodeId: lostNodeId, bootCountMax });
   }
 
+  /** By a leader of `term`; the machines take it all for the log of term 1. */
+  nodeMissing(nodeId: string, missingId: string, appliedAtMost: number, { bootCountMax = 1, term = 1 } = {}) {
+    return this.next(nodeId, "nodeMissing", { nodeId: missingId, bootCountMax, appliedAtMost, term });
+  }
+
+  nodeFound(nodeId: string, bootCount = 1): LoggedCommand {
+    return this.next(nodeId, "nodeFound", { nodeId, bootCount });
+  }
+
   attach(
     nodeId: string,
     roomId: string,

@@ -93,12 +93,16 @@ class ChatRoom extends Room {
 /** Counts aloud. */
 class CounterRoom extends Room {
   n = 0;
+  /** By session: how far it had counted when it saw the client go last. */
+  dropped: Record<string, number> = {};
+  override messages = { dropped: (client: Client) => this.dropped[client.sessionId] };
 
   override onCreate(): void {
     this.clock.setInterval(() => this.broadcast("n", ++this.n), 20);
   }
 
   override onDrop(client: Client): void {
+    this.dropped[client.sessionId] = this.n;
     this.allowReconnection(client, 60);
   }
 }

@@ -7,6 +7,7 @@ import { members, sameMember } from "../../server/raft/quorum.ts";
 import { Raft } from "../../server/raft/raft.ts";
 import type { RaftOptions } from "../../server/raft/raft-options.ts";
 import type { Now, RaftEvent, Ready } from "../../server/raft/ready.ts";
+import { MissingLaws } from "./missing-laws.ts";
 import { RaftLaws } from "./raft-laws.ts";
 import { RaftNode } from "./raft-node.ts";
 import { seededRandom } from "./seeded-random.ts";
@@ -35,6 +36,7 @@ export class RaftCluster {
   /** The first one. */
   readonly configuration: Configuration;
   readonly laws: RaftLaws;
+  readonly missing = new MissingLaws();
   readonly random: () => number;
   packets: Packet[] = [];
   /** "a>b": nothing gets from a to b. */
@@ -211,6 +213,21 @@ export class RaftCluster {
     return this.node(id).reads.find((read) => read.ticket >= ticket)?.index ?? null;
   }
 
+  /** As a leader does whose link to a node is down: it is told nothing new before it gets word of that with the rest. */
+  sayMissing(leaderId: string, nodeId: string): void {
+    const leader = this.node(leaderId);
+    if (leader.raft?.role !== "leader" || nodeId === leaderId) return;
+    const { told, term } = leader.up;
+    const result = leader.up.propose([bytesOf(`${nodeId} is missing`)], this.nowOf(leaderId));
+    if (result.type === "appended") {
+      const { raft } = this.node(nodeId);
+      const atMost = told.atMost(nodeId);
+      told.holdBack(nodeId);
+      this.missing.said({ nodeId, raft, by: leader.up, term, atMost, index: result.lastIndex });
+    }
+    this.drain(leaderId);
+  }
+
   // ── carrying Readys out ──────────────────────────────────────────────────────────────────────────────────────────
 
   drain(id: string): void {
@@ -219,6 +236,8 @@ export class RaftCluster {
     this.laws.observe(node);
     for (let ready = node.up.ready(); ready !== null; ready = node.up.ready()) this.#carryOut(node, ready);
     this.laws.observe(node);
+    for (const leader of this.leaders()) this.missing.observe(leader, this.nodes.values());
+    if (node.raft?.role === "leader") this.missing.letOn(node);
   }
 
   #carryOut(node: RaftNode, ready: Ready): void {
@@ -241,6 +260,7 @@ export class RaftCluster {
       for (const { to, message } of ready.messagesAfterSave)
         this.packets.push({ from: node.id, to, message });
     }
+    this.missing.handedOut(node, ready.committed);
     for (const entry of ready.committed) {
       node.applied.push(entry);
       this.laws.committed(node, entry);

@@ -46,6 +46,10 @@ export class RaftLaws {
     return this.#committed.length;
   }
 
+  committedTermAt(index: number): number | null {
+    return this.#committed[index - 1]?.term ?? null;
+  }
+
   /** Log matching: an index and a term name one entry, and one entry before it, on every disk and in every message. */
   appended(entries: readonly Entry[]): void {
     let before: Entry | null = null;

@@ -59,6 +59,12 @@ export const actionsWithReads: readonly Action[] = [
   [8, (cluster) => cluster.leaders().map(({ id }) => cluster.leaseRead(id))],
 ];
 
+/** With them leaders write down what nodes that they may not reach have applied at most (see MissingLaws). */
+export const actionsWithMissing: readonly Action[] = [
+  ...actions,
+  [6, (cluster, id) => cluster.leaders().map((leader) => cluster.sayMissing(leader.id, id))],
+];
+
 interface Chance {
   readonly drop: number;
   readonly duplicate: number;

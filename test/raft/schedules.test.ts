@@ -1,9 +1,17 @@
 import assert from "node:assert";
 import { test } from "uvu";
 import { RaftCluster } from "./raft-cluster.ts";
-import { actions, actionsWithReads, calm, comeTogether, smallLimits, storm } from "./schedule.ts";
+import {
+  actions,
+  actionsWithMissing,
+  actionsWithReads,
+  calm,
+  comeTogether,
+  smallLimits,
+  storm,
+} from "./schedule.ts";
 
-function runSchedule(seed: number, { reads }: { reads: boolean }): RaftCluster {
+function runSchedule(seed: number, { reads, missing = false }: { reads: boolean; missing?: boolean }) {
   const voters = seed % 3 === 0 ? ["a", "b", "c", "d", "e"] : ["a", "b", "c"];
   const learners = seed % 5 === 0 ? ["l"] : [];
   const fastFailover = !reads || seed % 2 === 0;
@@ -11,9 +19,10 @@ function runSchedule(seed: number, { reads }: { reads: boolean }): RaftCluster {
   const ids = [...voters, ...learners];
   // As far apart as leases allow.
   if (!fastFailover) for (const id of ids) cluster.clockRates.set(id, 0.95 + 0.1 * cluster.random());
-  storm(cluster, reads ? actionsWithReads : actions);
+  storm(cluster, missing ? actionsWithMissing : reads ? actionsWithReads : actions);
   calm(cluster);
   comeTogether(cluster, ids);
+  cluster.missing.check((index) => cluster.laws.committedTermAt(index));
   return cluster;
 }
 
@@ -43,6 +52,20 @@ test(`[R40, R84] figure 3 holds in ${schedules} random schedules of loss, delay,
   assert(reads > schedules * 10, `only ${reads} reads were answered`);
   assert(leaseReads > schedules, `only ${leaseReads} reads were answered by a lease`);
   assert(installs > schedules / 10, `only ${installs} snapshots were installed`);
+});
+
+const schedulesWithMissing = 150;
+
+test(`[R133, R134] in ${schedulesWithMissing} random schedules nobody applies more than its leader would name, nor anything behind that without the leader's word`, () => {
+  let held = 0;
+  for (let seed = 1; seed <= schedulesWithMissing; seed += 1) {
+    try {
+      held += runSchedule(seed, { reads: false, missing: true }).missing.held;
+    } catch (error) {
+      throw new Error(`schedule of seed ${seed}: ${error instanceof Error ? error.stack : error}`);
+    }
+  }
+  assert(held > schedulesWithMissing * 4, `only ${held} times somebody heard late that it was missing`);
 });
 
 /** They failed once, and each says what was wrong. */

@@ -360,7 +360,7 @@ test("[Q6] what stands in front of a committed quarantine is not run any more, b
     scene.log.quarantine("B", { roomId: scene.roomId }),
     scene.log.quarantine("B", { roomId: late }),
   ];
-  for (const command of ahead) scene.first.machine.foresee(command);
+  for (const command of ahead) scene.first.machine.foresee({ ...command, term: 1 });
   assert.equal([...scene.first.machine.standings.keys()], [scene.roomId, late]);
   assert.is(
     await inMacrotask(() => scene.first.machine.save(scene.roomId)),

@@ -193,7 +193,7 @@ test("[Y53] who cannot say what it has gets what was surely not sent: what its c
     [1],
     "nothing is sent before the client has acknowledged its join",
   );
-  seat.tokenAcknowledged();
+  seat.tokenAcknowledged(room.index);
   room.say(["a"]);
   assert.equal(again().missed, []);
   room.say(["a"]);

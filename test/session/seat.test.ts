@@ -37,7 +37,7 @@ test("[D8] the token that was shown stays good until the new one is acknowledged
   assert.equal([seat.accepts("t1"), seat.accepts("forged"), seat.accepts("")], [true, false, false]);
   seat.attach(at("B"), { token: "t2", presentedToken: "t1" });
   assert.equal([seat.accepts("t1"), seat.accepts("t2")], [true, true]);
-  seat.tokenAcknowledged();
+  seat.tokenAcknowledged(1);
   assert.equal([seat.accepts("t1"), seat.accepts("t2")], [false, true]);
 });
 
@@ -52,7 +52,7 @@ test("[D8] a client that never got its new token, twice over, still comes in wit
 test("[D8] an attempt that was given up and is applied late does not shut out the token that reached the client", () => {
   const seat = new Seat("s");
   seat.attach(at("A"), { token: "t1", presentedToken: null });
-  seat.tokenAcknowledged();
+  seat.tokenAcknowledged(1);
   // The client has t2; an older attempt of its own, which showed t1, comes after it and takes the seat.
   seat.attach(at("B"), { token: "t2", presentedToken: "t1" });
   seat.attach(at("C"), { token: "t3", presentedToken: "t1" });
@@ -62,7 +62,7 @@ test("[D8] an attempt that was given up and is applied late does not shut out th
     ["t1", "t2", "t3", "t4"].map((token) => seat.accepts(token)),
     [false, true, true, true],
   );
-  seat.tokenAcknowledged();
+  seat.tokenAcknowledged(1);
   assert.equal(
     ["t2", "t3", "t4"].map((token) => seat.accepts(token)),
     [false, false, true],

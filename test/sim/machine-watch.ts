@@ -3,10 +3,16 @@ import type { Quarantine } from "../../server/session/quarantine.ts";
 import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
 import type { SessionMachine } from "../../server/session/session-machine.ts";
-import { type Allocate, type NodeLost, sessionMenu } from "../../server/session/session-menu.ts";
+import {
+  type Allocate,
+  type NodeLost,
+  type NodeMissing,
+  sessionMenu,
+} from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
+import { OwedMessages } from "./owed-messages.ts";
 import type { Poison } from "./poison.ts";
 import type { RoomTimes } from "./room-times.ts";
 import { type Given, SessionModel } from "./session-model.ts";
@@ -15,6 +21,15 @@ import { hold } from "./violation.ts";
 
 /** Every so many entries all rooms are compared, graph by graph. */
 const entriesPerComparison = 16;
+
+/** How far one start of a node has come in a group, and which entries it has foreseen. */
+interface Progress {
+  readonly bootCount: number;
+  appliedIndex: number;
+  readonly foreseen: Set<number>;
+  /** What was agreed about it. */
+  readonly missing: { readonly appliedAtMost: number; readonly index: number }[];
+}
 
 /** What the replicas of all rooms were at the indexes at which they are compared, by whoever came there first. */
 export class ReplicaBook {
@@ -39,9 +54,15 @@ export class ReplicaBook {
   #broken: unknown = null;
   readonly #coverage: Coverage;
   readonly #models = new Map<number, { readonly model: SessionModel; index: number }>();
+  readonly owed: OwedMessages;
+  /** While a command is applied for the first time anywhere. */
+  #first: AppliedCommand | null = null;
+  /** By node and group, of all its starts. */
+  readonly #progress = new Map<string, Progress[]>();
 
   constructor(coverage: Coverage, poison: Poison) {
     this.#coverage = coverage;
+    this.owed = new OwedMessages(coverage);
     this.poison = poison;
   }
 
@@ -61,16 +82,69 @@ export class ReplicaBook {
     if (this.#broken !== null) throw this.#broken;
   }
 
-  /** What the first replica that comes to a command gives for it, against what the log says. */
-  model(group: number, command: AppliedCommand, given: Given): void {
+  starts(node: string, group: number, bootCount: number): Progress {
+    const progress = { bootCount, appliedIndex: 0, foreseen: new Set<number>(), missing: [] };
+    const key = `${node} ${group}`;
+    this.#progress.set(key, [...(this.#progress.get(key) ?? []), progress]);
+    return progress;
+  }
+
+  /** Who is said to be missing has applied no more than is said, or has read that it is. */
+  #lookAtMissing(group: number, { index, term, command }: AppliedCommand): void {
+    const { name, argument } = sessionMenu.decode(command);
+    if (name !== "nodeMissing" || (argument as NodeMissing).term !== term) return;
+    const { nodeId, bootCountMax, appliedAtMost } = argument as NodeMissing;
+    for (const progress of this.#progress.get(`${nodeId} ${group}`) ?? []) {
+      if (progress.bootCount > bootCountMax) continue;
+      progress.missing.push({ appliedAtMost, index });
+      this.#holdForeseen(progress, progress.appliedIndex, () => `${nodeId} in group ${group}`);
+    }
+  }
+
+  #holdForeseen({ missing, foreseen }: Progress, appliedIndex: number, who: () => string): void {
+    const unread = missing.find(
+      ({ appliedAtMost, index }) =>
+        appliedIndex > appliedAtMost && appliedIndex <= index && !foreseen.has(index),
+    );
+    hold(
+      unread === undefined,
+      "X52",
+      () =>
+        `${who()} applies ${appliedIndex}; entry ${unread?.index}, which it has not read, names ${unread?.appliedAtMost}`,
+    );
+  }
+
+  #modelOf(group: number): { readonly model: SessionModel; index: number } {
     let known = this.#models.get(group);
     if (known === undefined) {
       known = { model: new SessionModel(), index: 0 };
       this.#models.set(group, known);
     }
+    return known;
+  }
+
+  /** A replica of `node` is about to apply a command. */
+  applying(node: string, group: number, command: AppliedCommand, progress: Progress): void {
+    this.#first = command.index > this.#modelOf(group).index ? command : null;
+    if (this.#first !== null) this.#lookAtMissing(group, command);
+    progress.appliedIndex = command.index;
+    this.#holdForeseen(progress, command.index, () => `${node} in group ${group}`);
+  }
+
+  said(sessionIds: readonly string[], number: number): void {
+    if (this.#first === null) return;
+    const { index, logTimeMs } = this.#first;
+    this.owed.said(sessionIds, { number, index, atMs: logTimeMs });
+  }
+
+  /** What the first replica that comes to a command gives for it, against what the log says. */
+  model(group: number, command: AppliedCommand, given: Given): void {
+    const known = this.#modelOf(group);
+    this.#first = null;
     if (command.index <= known.index) return;
     known.index = command.index;
     known.model.applied(command, given);
+    this.owed.applied(group, command, given.result, given.rooms.values());
   }
 
   compare(key: string, node: string, what: string): void {
@@ -86,6 +160,7 @@ export class ReplicaBook {
 
 export interface MachineWatchParts {
   readonly node: string;
+  readonly bootCount: number;
   readonly group: number;
   readonly machine: SessionMachine;
   readonly laws: Laws;
@@ -110,6 +185,7 @@ export class MachineWatch implements Machine {
   readonly #times: RoomTimes;
   readonly #coverage: Coverage;
   readonly #holders: MachineWatchParts["holders"];
+  readonly #progress: Progress;
   readonly #hashPoints = new Map<string, number>();
   /** By part: as of when it was last saved, if there was anything to save. */
   readonly #savedAt = new Map<string, number>();
@@ -123,7 +199,8 @@ export class MachineWatch implements Machine {
   /** From here on every entry is compared. */
   compareFrom = Number.POSITIVE_INFINITY;
 
-  constructor({ node, group, machine, laws, book, times, coverage, holders }: MachineWatchParts) {
+  constructor({ node, bootCount, group, machine, laws, book, times, coverage, holders }: MachineWatchParts) {
+    this.#progress = book.starts(node, group, bootCount);
     this.#node = node;
     this.#group = group;
     this.#machine = machine;
@@ -163,6 +240,7 @@ export class MachineWatch implements Machine {
     const had = new Set(this.#machine.rooms.keys());
     const staying = this.#seatsOfLaterStarts(command);
     this.#lookAtLost(command);
+    this.#book.applying(this.#node, this.#group, command, this.#progress);
     const result = this.#machine.apply(command);
     for (const { sessionId, isAttached } of staying)
       hold(isAttached(), "X45", () => `${command.index} detaches ${sessionId}, which a later start holds`);
@@ -259,8 +337,13 @@ export class MachineWatch implements Machine {
     return isRefusal(result.value) && result.value.refused === "ROOM_NOT_FOUND";
   }
 
-  foresee(command: { readonly index: number; readonly command: Uint8Array }): void {
-    this.#machine.foresee(command);
+  foresee(ahead: Pick<AppliedCommand, "index" | "term" | "command">): void {
+    this.#progress.foreseen.add(ahead.index);
+    this.#machine.foresee(ahead);
+  }
+
+  missingCommand(nodeId: string, known: { appliedAtMost: number; term: number }): Uint8Array | null {
+    return this.#machine.missingCommand(nodeId, known);
   }
 
   compareRooms(index: number): void {

@@ -151,6 +151,11 @@ export class PlayerSocket implements LiveSocket {
     this.#attached?.closed(code);
   }
 
+  /** Of the seat, once the node has attached it. */
+  get epoch(): number | null {
+    return this.#attached?.epoch ?? null;
+  }
+
   // ── the player's end ─────────────────────────────────────────────────────────────────────────────────────────────
 
   tell(bytes: Uint8Array): void {

@@ -16,7 +16,7 @@ export class RoomApp implements SimApp {
 
   constructor(
     { options, log, fail, parts }: AppSetup,
-    looks: Omit<MachineWatchParts, "node" | "group" | "machine">,
+    looks: Omit<MachineWatchParts, "node" | "bootCount" | "group" | "machine">,
   ) {
     this.rooms = new RoomNode({
       options: { ...options, groups: options.groups - keeperGroups },
@@ -24,7 +24,8 @@ export class RoomApp implements SimApp {
       fail,
       parts,
       watch: (group, machine) => {
-        const watch = new MachineWatch({ ...looks, node: options.id, group, machine });
+        const { bootCount } = this.node.identity;
+        const watch = new MachineWatch({ ...looks, node: options.id, bootCount, group, machine });
         this.watches[group] = watch;
         return watch;
       },

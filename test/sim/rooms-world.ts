@@ -68,6 +68,8 @@ export class RoomsWorld implements World<RoomApp> {
         kind,
         processes,
         isTampered,
+        isTroubled: (roomId) => isTampered(roomId) || this.#book.poison.rooms.has(roomId),
+        owed: this.#book.owed,
       });
     });
     this.#stranger = new Stranger({ ...parts, ledger: this.#ledger, processes: () => cluster.processes });
@@ -84,6 +86,9 @@ export class RoomsWorld implements World<RoomApp> {
         if (!this.#book.tampered.has(roomId)) this.#timers.stepped(room, roomId);
       }),
       looksUp: (key) => this.#looksUp(key),
+      said: watched((_: string, number: number, sessionIds: readonly string[]) =>
+        this.#book.said(sessionIds, number),
+      ),
       created: () => coverage.hit("roomsCreated"),
       disposed: () => coverage.hit("roomsDisposed"),
       poisoned: () => this.#poison.poison.swallow(),

@@ -1,4 +1,5 @@
 import type { AppliedCommand, ApplyResult } from "../../server/group/machine.ts";
+import type { RoomReplica } from "../../server/session/room-replica.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
 import {
   type Allocate,
@@ -57,7 +58,7 @@ interface RoomModel {
 export interface Given {
   readonly result: ApplyResult;
   /** Those that are there then. */
-  readonly rooms: ReadonlyMap<string, unknown>;
+  readonly rooms: ReadonlyMap<string, RoomReplica>;
   /** A room that is another one on each node by now. */
   readonly isLost: (roomId: string) => boolean;
 }

@@ -3,6 +3,7 @@ import { decodeResumption, decodeSequenced, UNANSWERED_MAX } from "../../shared/
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Ledger, SeatAccount } from "./ledger.ts";
+import type { OwedMessages } from "./owed-messages.ts";
 import {
   type Heard,
   joinedFrame,
@@ -30,6 +31,9 @@ export interface SimPlayerParts {
   readonly processes: () => readonly SimProcess<RoomApp>[];
   /** Some replica of the room was changed behind the log's back. */
   readonly isTampered: (roomId: string) => boolean;
+  /** It was, or nobody gets past it. */
+  readonly isTroubled: (roomId: string) => boolean;
+  readonly owed: OwedMessages;
 }
 
 interface Seat {
@@ -43,7 +47,9 @@ interface Seat {
   clockMs: number;
   /** The room's messages that have come, or are told to be lost; null: the node has not told where they stand. */
   received: number | null;
+  /** The last broadcast's number, and all of them. */
   beats: number;
+  readonly heard: Set<number>;
   attaches: number;
 }
 
@@ -262,6 +268,7 @@ export class SimPlayer {
       clockMs: 0,
       received: null,
       beats: 0,
+      heard: new Set(),
       attaches: 0,
     };
     this.#connect(process, this.#seat);
@@ -406,6 +413,21 @@ export class SimPlayer {
     ledger.answered(seat.account, shots);
   }
 
+  /** A stock client that comes back hears what nobody had sent it before anything newer. */
+  #holdOwed(seat: Seat, number: number): void {
+    const { kind, owed, isTroubled } = this.#parts;
+    seat.heard.add(number);
+    const epoch = this.#socket?.epoch ?? null;
+    if (kind !== "stock" || epoch === null || isTroubled(seat.roomId)) return;
+    const { sessionId } = seat.account;
+    const lacking = owed.lacking(sessionId, epoch, number, seat.heard);
+    hold(
+      lacking.length === 0,
+      "X53",
+      () => `${sessionId} is told ${number} in epoch ${epoch}, and was never told ${lacking.join()}`,
+    );
+  }
+
   #message(seat: Seat, { name, value }: Extract<Heard, { type: "message" }>): void {
     this.#parts.coverage.hit("broadcasts");
     const { clockMs, beats } = value as { clockMs: number; beats?: number };
@@ -417,6 +439,7 @@ export class SimPlayer {
         () => `${seat.account.sessionId} is told beat ${beats} after ${seat.beats}`,
       );
       seat.beats = beats;
+      this.#holdOwed(seat, beats);
     }
     // A replica that was tampered with may stand still before it is found.
     hold(

@@ -41,6 +41,8 @@ export interface RoomListener {
   ): void;
   /** One more of the steps that a timestep owes, on one replica. */
   stepped(room: object, roomId: string): void;
+  /** A broadcast that is about to go out, on one replica; `number`: of the room's. */
+  said(roomId: string, number: number, sessionIds: readonly string[]): void;
   created(roomId: string): void;
   /** An attempt at an effect, on the leader's node; settled some time later. */
   looksUp(key: string): Promise<number>;
@@ -130,7 +132,7 @@ export class SimRoom extends Room<{ state: SimState }> {
       await Promise.reject(new Error(`rejected for ${client.sessionId}`));
     },
     shout: (client: Client, text: string) => {
-      this.broadcast("shout", { from: client.sessionId, text, clockMs: this.state.clockMs });
+      this.say("shout", { from: client.sessionId, text });
     },
     later: (client: Client, { ms }: { ms: number }) => {
       // The later ones first, so close that one command finds them due, and two of them at once.
@@ -149,7 +151,7 @@ export class SimRoom extends Room<{ state: SimState }> {
   override onCreate(options: SimRoomOptions): void {
     this.keepSeconds = options.keepSeconds ?? 20;
     this.setTimestep((deltaMs) => this.step(deltaMs), options.stepMs ?? 100);
-    this.clock.setInterval(() => this.beat(), 500);
+    this.clock.setInterval(() => this.say("beat", {}), 200);
     this.clock.setTimeout(() => this.names.add("warm"), 700);
     listener?.created(this.roomId);
   }
@@ -248,9 +250,11 @@ export class SimRoom extends Room<{ state: SimState }> {
     }
   }
 
-  private beat(): void {
+  private say(type: string, message: object): void {
     this.beats += 1;
-    this.broadcast("beat", { clockMs: this.state.clockMs, beats: this.beats });
+    const sessionIds = this.clients.map((client) => client.sessionId);
+    listener?.said(this.roomId, this.beats, sessionIds);
+    this.broadcast(type, { ...message, clockMs: this.state.clockMs, beats: this.beats });
   }
 }
 

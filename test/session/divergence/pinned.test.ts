@@ -371,6 +371,7 @@ function sweeperOf(jury: Jury, { leads = false, lost = [] as readonly Quarantine
     caughtUp: async () => {},
     ended: () => [],
     lost: () => lost,
+    nodeFound: async () => {},
     forget: async (_group, roomId) => void done.push(`forget ${roomId}`),
     nodeLost: async (_group, { nodeId, bootCountMax }) => {
       done.push(`${nodeId} is lost up to ${bootCountMax}`);

@@ -213,4 +213,18 @@ export const raftMutants: readonly Mutant[] = [
     replace: "outbox.send(to, this.#accepted(receivedIndex, receivedIndex));",
     why: "what is told beside the save counts as saved",
   },
+  {
+    name: "bound-of-a-missing-node-too-low",
+    file: "server/raft/told-commits.ts",
+    find: "return Math.max(this.#firstIndex - 1, this.#told.get(nodeId) ?? 0, this.#bases.get(nodeId) ?? 0);",
+    replace: "return this.#firstIndex - 1;",
+    why: "what a node has sent counts as unsent, and its clients hear it twice",
+  },
+  {
+    name: "missing-node-told-of-commits",
+    file: "server/raft/told-commits.ts",
+    find: "this.#heldBack.set(nodeId, Number.POSITIVE_INFINITY);",
+    replace: "this.#heldBack.set(nodeId, 0);",
+    why: "a node that is back applies, and sends, what counts as unsent before it reads that it does",
+  },
 ];

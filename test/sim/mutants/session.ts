@@ -75,8 +75,8 @@ export const sessionMutants: readonly Mutant[] = [
   {
     name: "used-token-still-good",
     file: "server/session/seat.ts",
-    find: "  tokenAcknowledged(): void {\n    this.#earlierTokens = [];",
-    replace: "  tokenAcknowledged(): void {",
+    find: "  tokenAcknowledged(index: number): void {\n    this.#earlierTokens = [];",
+    replace: "  tokenAcknowledged(index: number): void {",
     why: "a token that the client has replaced lets whoever has it in",
   },
   {
@@ -137,9 +137,9 @@ export const sessionMutants: readonly Mutant[] = [
   },
   {
     name: "node-lost-detaches-a-later-start",
-    file: "server/session/room-replica.ts",
-    find: "if (at?.nodeId === argument.nodeId && at.bootCount <= argument.bootCountMax)",
-    replace: "if (at?.nodeId === argument.nodeId)",
+    file: "server/session/seat.ts",
+    find: "({ attachment }) => attachment?.nodeId === nodeId && attachment.bootCount <= bootCountMax,",
+    replace: "({ attachment }) => attachment?.nodeId === nodeId && bootCountMax >= 0,",
     why: "seats that were attached to a node's new start are dropped with the old one's",
   },
   {
@@ -227,5 +227,40 @@ export const sessionMutants: readonly Mutant[] = [
     find: "attachment?.nodeId === nodeId && attachment.bootCount < bootCount,",
     replace: "attachment?.nodeId === nodeId && attachment.bootCount < 0,",
     why: "seats of a node's earlier start look taken for ever",
+  },
+  {
+    name: "missing-node-goes-on-sending",
+    file: "server/session/room-replica.ts",
+    find: "const isHeld = seat.isMissing || (!seat.wrapper && this.#host.holdsBack(this.index));",
+    replace: "const isHeld = !seat.wrapper && this.#host.holdsBack(this.index);",
+    why: "a node that lives and is missing sends what its clients are sent elsewhere, too",
+  },
+  {
+    name: "missing-node-sends-what-came-before-it-knew",
+    file: "server/session/room-replica.ts",
+    find: "const isHeld = seat.isMissing || (!seat.wrapper && this.#host.holdsBack(this.index));",
+    replace: "const isHeld = seat.isMissing;",
+    why: "what a node had not applied when it was missed counts as unsent, and it sends it all the same",
+  },
+  {
+    name: "messages-of-a-missing-node-count-as-sent",
+    file: "server/session/seat.ts",
+    find: "released.from : this.outbox.saidBy(appliedAtMost);",
+    replace: "released.from : this.outbox.sent;",
+    why: "a stock client that goes on elsewhere never hears what its dead node had not applied",
+  },
+  {
+    name: "sent-by-an-entry-that-was-never-applied",
+    file: "server/session/seat.ts",
+    find: "const isUnsent = released !== null && released.index > appliedAtMost;",
+    replace: "const isUnsent = released !== null && released.index < 0;",
+    why: "a node that fell before it applied a client's acknowledgement, or that it was found, has sent nothing by that",
+  },
+  {
+    name: "found-node-sends-nothing",
+    file: "server/session/seat.ts",
+    find: "return this.hasJoined ? this.#release(index) : [];",
+    replace: "return this.hasJoined && this.#release(index) ? [] : [];",
+    why: "what a node held back while it was missing is never sent",
   },
 ];
