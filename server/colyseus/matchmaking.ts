@@ -8,9 +8,10 @@ import {
 } from "@colyseus/core";
 import { SessionError } from "../session/session-error.ts";
 import type { Sessions } from "../session/sessions.ts";
-import { serverError } from "./attach-socket.ts";
+import { serverError, unavailable } from "./attach-socket.ts";
 import { isReplicated } from "./replicated.ts";
 import type { TestudoDriver } from "./testudo-driver.ts";
+import { WayOut } from "./way-out.ts";
 
 type Options = Record<string, unknown>;
 
@@ -21,6 +22,9 @@ interface SeatReservation {
   readonly processId: string;
   readonly publicAddress?: string;
 }
+
+/** Those that would make a plain room here, or look for one that is about to end. */
+const seekingMethods: readonly string[] = ["create", "join", "joinOrCreate"];
 
 type Act = (nameOrId: string, options: Options, context?: AuthContext) => Promise<SeatReservation>;
 
@@ -38,10 +42,13 @@ const full = (roomId: string) =>
 export class Matchmaking {
   readonly #sessions: Sessions;
   readonly #driver: TestudoDriver;
+  readonly #wayOut: WayOut;
 
-  constructor(sessions: Sessions, driver: TestudoDriver) {
+  /** @param wayOut by default this node never drains */
+  constructor(sessions: Sessions, driver: TestudoDriver, wayOut: WayOut = new WayOut({ door: "open", elsewhere: () => [] })) {
     this.#sessions = sessions;
     this.#driver = driver;
+    this.#wayOut = wayOut;
     driver.freshenBy(async (roomId) => {
       // A room that stands still is not listed here, and will not be.
       if (!sessions.standsStill(roomId)) await sessions.freshRoom(roomId);
@@ -58,7 +65,11 @@ export class Matchmaking {
         method === "joinById" || method === "reconnect"
           ? await this.#knows(name)
           : isReplicated(matchMaker.getRoomClass(name));
-      if (act === undefined || !isOurs) return await stock.call(controller, method, name, options, auth);
+      if (act === undefined || !isOurs) {
+        if (seekingMethods.includes(method) && this.#wayOut.isDraining)
+          throw new ServerError(unavailable, `this node stops, and takes no new "${name}": ask another one`);
+        return await stock.call(controller, method, name, options, auth);
+      }
       if (typeof options !== "object" || options === null || Array.isArray(options))
         throw new ServerError(ErrorCode.MATCHMAKE_UNHANDLED, "join options must be an object");
       try {
@@ -106,7 +117,7 @@ export class Matchmaking {
       const sessionId = await this.#sessionOf(roomId, token);
       if (sessionId === undefined)
         throw new ServerError(ErrorCode.MATCHMAKE_EXPIRED, "reconnection token invalid or expired.");
-      return reservation(listing, sessionId);
+      return this.#reservation(listing, sessionId);
     },
   };
 
@@ -188,7 +199,7 @@ export class Matchmaking {
         auth,
         seconds: seconds ?? 15,
       });
-      return reserved ? reservation(listing, sessionId) : null;
+      return reserved ? this.#reservation(listing, sessionId) : null;
     } catch (error) {
       if (
         error instanceof SessionError &&
@@ -200,6 +211,13 @@ export class Matchmaking {
         return null;
       throw error;
     }
+  }
+
+  /** The seat can be taken on any node: as a rule the client goes on talking to the one that it asked. */
+  #reservation(listing: IRoomCache, sessionId: string): SeatReservation {
+    const publicAddress = this.#wayOut.next() ?? matchMaker.publicAddress;
+    const own = { name: listing.name, sessionId, roomId: listing.roomId, processId: matchMaker.processId };
+    return publicAddress ? { ...own, publicAddress } : own;
   }
 
   async #knows(roomId: string): Promise<boolean> {
@@ -231,13 +249,6 @@ export class Matchmaking {
     await this.#sessions.freshRoom(roomId);
     return find();
   }
-}
-
-function reservation(listing: IRoomCache, sessionId: string): SeatReservation {
-  // The seat can be taken on any node; the client goes on talking to the one that it asked.
-  const { publicAddress, processId } = matchMaker;
-  const own = { name: listing.name, sessionId, roomId: listing.roomId, processId };
-  return publicAddress ? { ...own, publicAddress } : own;
 }
 
 /** The static onAuth, as the stock matchmaker calls it: on the node that was asked, before anything is proposed. */

@@ -12,6 +12,8 @@ export interface TestudoTransportOptions {
   /** Null until the groups run. */
   readonly sessions: () => Sessions | null;
   readonly isServing: (group: number) => boolean;
+  /** Whoever comes back is to come back elsewhere. */
+  readonly isDraining: () => boolean;
   /** The port cannot be had, or the like. */
   readonly failed: (error: Error) => void;
 }
@@ -64,7 +66,7 @@ const later = (why: string) => new Response(why, { status: 503, headers: { "retr
 
 async function gate(
   request: Request,
-  { sessions, isServing }: TestudoTransportOptions,
+  { sessions, isServing, isDraining }: TestudoTransportOptions,
 ): Promise<Response | undefined> {
   const url = new URL(request.url);
   const roomId = roomPath.exec(url.pathname)?.[1];
@@ -77,6 +79,8 @@ async function gate(
   if (here.standsStill(roomId)) return later(here.notServed(roomId).message);
   const sessionId = url.searchParams.get("sessionId") ?? "";
   const token = url.searchParams.get("reconnectionToken");
+  // A seat that was reserved here before is taken here: a client that joins has no second try.
+  if (token !== null && isDraining()) return later("this node stops: go on elsewhere");
   if (isKnown(here, roomId, sessionId, token)) return undefined;
   const caughtUp = await Promise.race([here.caughtUp(group).then(() => true), timeout(waitMsMax)]).catch(
     () => false,
