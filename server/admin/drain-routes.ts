@@ -69,7 +69,8 @@ function checkQuorum(node: Drained["node"]): void {
       ({ members: { configuration } }) => !isQuorum(configuration, ({ nodeId }) => others.includes(nodeId)),
     );
   if (lost.length === 0) return;
-  const there = others.length === 0 ? "no other node takes clients" : `only ${others.join(", ")} would be left`;
+  const there =
+    others.length === 0 ? "no other node takes clients" : `only ${others.join(", ")} would be left`;
   throw new OperatorError(
     409,
     "QUORUM_LOST",

@@ -43,9 +43,7 @@ export class Doors {
     const { self, gossip, isMember, isLinked } = this.#parts;
     return gossip
       .endpoints()
-      .filter(
-        ({ node }) => node !== self && isMember(node) && isLinked(node) && this.of(node) === "open",
-      );
+      .filter(({ node }) => node !== self && isMember(node) && isLinked(node) && this.of(node) === "open");
   }
 
   /** This node first, then members that are linked, then those heard of before; behind all of them those that drain. */

@@ -161,11 +161,7 @@ const ends: Readonly<Record<Exclude<DrainEnd, "empty">, string>> = {
 };
 
 function describeLeft({ clients, plainRooms, leads }: DrainLeft): string {
-  return [
-    counted(clients, "client"),
-    counted(plainRooms, "plain room"),
-    counted(leads, "lead"),
-  ].join(", ");
+  return [counted(clients, "client"), counted(plainRooms, "plain room"), counted(leads, "lead")].join(", ");
 }
 
 function counted(count: number, what: string): string {

@@ -333,7 +333,10 @@ export class TestudoNode {
     const { engine } = this;
     while (this.life.state === "serving") {
       const caughtUp = this.groups().map(({ id }) => engine.barrier(id));
-      const isCaughtUp = await Promise.all(caughtUp).then(() => true, () => false);
+      const isCaughtUp = await Promise.all(caughtUp).then(
+        () => true,
+        () => false,
+      );
       if (this.life.state !== "serving") return;
       if (isCaughtUp) return this.#open.doors.set("open");
       await new Promise<void>((resolve) => void this.#parts.clock.setTimer(resolve, catchUpRetryMs));

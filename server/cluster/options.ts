@@ -165,7 +165,8 @@ const sharedTable = {
   drainTimeoutMs: {
     kind: wholeNumber({ min: 0, max: drainTimeoutMsMax }),
     fallback: nodeDefaults.drainTimeoutMs,
-    summary: "ms that a stop may wait for clients to go to other nodes, and for plain rooms to end; 0: not at all",
+    summary:
+      "ms that a stop may wait for clients to go to other nodes, and for plain rooms to end; 0: not at all",
   },
   stopTimeoutMs: {
     kind: wholeNumber({ min: 100, max: 600_000 }),

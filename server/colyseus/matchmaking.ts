@@ -45,7 +45,11 @@ export class Matchmaking {
   readonly #wayOut: WayOut;
 
   /** @param wayOut by default this node never drains */
-  constructor(sessions: Sessions, driver: TestudoDriver, wayOut: WayOut = new WayOut({ door: "open", elsewhere: () => [] })) {
+  constructor(
+    sessions: Sessions,
+    driver: TestudoDriver,
+    wayOut: WayOut = new WayOut({ door: "open", elsewhere: () => [] }),
+  ) {
     this.#sessions = sessions;
     this.#driver = driver;
     this.#wayOut = wayOut;

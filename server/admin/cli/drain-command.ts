@@ -33,7 +33,10 @@ export function drainCommand(context: CliContext): Command {
       "empty a node and end it, as SIGTERM does: leads are handed over, clients go to other nodes one by one, its process ends with 0",
     )
     .argument("<node>", "its id")
-    .option("--timeout-ms <ms>", "how long it may wait for clients and plain rooms; by default as it was started")
+    .option(
+      "--timeout-ms <ms>",
+      "how long it may wait for clients and plain rooms; by default as it was started",
+    )
     .option("--force", "also if the nodes that are left have no majority");
   withExample(withNode(command), "drain n2 --secret-file data/secret");
   return command.action(async (word: string, flags: DrainFlags) => {
@@ -132,7 +135,10 @@ class Witnesses {
     while (this.#urls.length > 0) {
       if (await this.#isGone(bootId)) return;
       if (performance.now() >= untilMs)
-        throw new CliError("NOT_ENDED", `${node} answers no more, but the other nodes have a link to it still`);
+        throw new CliError(
+          "NOT_ENDED",
+          `${node} answers no more, but the other nodes have a link to it still`,
+        );
       await pause();
     }
   }
