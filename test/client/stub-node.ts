@@ -13,6 +13,7 @@ import {
   decodeSequenced,
   ENDPOINTS_PATH,
   encodeAck,
+  encodeMoveOn,
   encodeResumption,
 } from "../../shared/wrapper-protocol.ts";
 
@@ -92,11 +93,18 @@ export class StubNode {
   dropsAfterJoin = false;
   /** Does not tell where the room's messages stand. */
   tells = true;
+  /** Is about to end, says so, and takes nobody back. */
+  draining = false;
+  /** An attachment waits for this, then is agreed. */
+  attachesAfter: Promise<void> | null = null;
+  /** A seat that is attached elsewhere is closed here: only after the other node has told its client. */
+  noticesLate = false;
   readonly #cluster: StubCluster;
   readonly #http: Server;
   readonly #sockets = new Set<Socket>();
   readonly #webSockets = new WebSocketServer({ noServer: true });
   readonly #clients = new Set<WebSocket>();
+  readonly #seatOf = new WeakMap<WebSocket, Seat>();
   /** Those that have acknowledged their join. */
   readonly #listening = new Set<WebSocket>();
   #port = 0;
@@ -111,7 +119,11 @@ export class StubNode {
     });
     this.#http.on("upgrade", (request, socket, head) => {
       if (this.frozen) return;
-      this.#webSockets.handleUpgrade(request, socket, head, (client) => this.#attach(client, request));
+      if (this.draining && request.url?.includes("reconnectionToken") === true) {
+        socket.end("HTTP/1.1 503 Service Unavailable\r\n\r\n");
+        return;
+      }
+      this.#webSockets.handleUpgrade(request, socket, head, (client) => void this.#attach(client, request));
     });
   }
 
@@ -145,6 +157,19 @@ export class StubNode {
     for (const client of this.#listening) if (this.delivers && !this.frozen) client.send(frame);
   }
 
+  askToMoveOn(): void {
+    for (const client of this.#clients) client.send(encodeMoveOn());
+  }
+
+  /** The seat is attached elsewhere. */
+  detach(seat: Seat): void {
+    for (const client of this.#clients) {
+      if (this.#seatOf.get(client) !== seat) continue;
+      if (this.noticesLate) setTimeout(() => client.close(4010), 20);
+      else client.close(4010);
+    }
+  }
+
   sendStates(): void {
     for (const client of this.#clients) this.#sendState(client);
   }
@@ -158,7 +183,8 @@ export class StubNode {
     };
     if (request.url === ENDPOINTS_PATH) {
       const nodes = this.#cluster.nodes;
-      json(200, { endpoints: nodes.map(({ id, url }) => ({ node: id, region: "here", url })) });
+      const told = nodes.map(({ id, url, draining }) => ({ node: id, region: "here", url, draining }));
+      json(200, { endpoints: told });
       return;
     }
     if (this.refuseWith !== null) {
@@ -186,7 +212,7 @@ export class StubNode {
     });
   }
 
-  #attach(client: WebSocket, request: IncomingMessage): void {
+  async #attach(client: WebSocket, request: IncomingMessage): Promise<void> {
     const query = new URL(request.url ?? "", "http://any").searchParams;
     if (!query.has("sessionId")) {
       // Colyseus's own way to measure the latency to a server.
@@ -206,7 +232,10 @@ export class StubNode {
       client.close(4003);
       return;
     }
+    await this.attachesAfter;
+    for (const node of this.#cluster.nodes) node.detach(seat);
     this.#clients.add(client);
+    this.#seatOf.set(client, seat);
     client.on("close", () => {
       this.#clients.delete(client);
       this.#listening.delete(client);
