@@ -3,6 +3,7 @@ import { decode, type Iterator } from "@colyseus/schema";
 import { CloseCode, type InputHandle, type InputOptions, Protocol, Room } from "@colyseus/sdk";
 import { decodeResumption, decodeSequenced, isMoveOn } from "../shared/wrapper-protocol.ts";
 import type { Endpoint } from "./endpoints.ts";
+import { codeOf, commandCodes, goneCodes, messageCodes, stateCodes } from "./frame-codes.ts";
 import { MessageCount } from "./message-count.ts";
 import { Outbox } from "./outbox.ts";
 import { Reattachment, stableMs } from "./reattachment.ts";
@@ -48,18 +49,6 @@ type InputOf<T> = (T extends abstract new (...args: never[]) => infer R ? R : T)
   ? I
   : // biome-ignore lint/suspicious/noExplicitAny: the SDK's own default
     any;
-
-const protocolMask = 0x1f;
-/** The close codes after which the SDK, too, reconnects: the server is gone, the player did not leave. */
-const goneCodes: readonly number[] = [
-  CloseCode.GOING_AWAY,
-  CloseCode.NO_STATUS_RECEIVED,
-  CloseCode.ABNORMAL_CLOSURE,
-  CloseCode.MAY_TRY_RECONNECT,
-];
-const messageCodes: readonly number[] = [Protocol.ROOM_DATA, Protocol.ROOM_DATA_BYTES];
-const commandCodes: readonly number[] = [...messageCodes, Protocol.ROOM_REQUEST];
-const stateCodes: readonly number[] = [Protocol.ROOM_STATE, Protocol.ROOM_STATE_PATCH];
 
 /**
  * The SDK's room, with a connection that moves. It hooks in between the room and its `connection`: the SDK
@@ -182,7 +171,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
   }
 
   #send(frame: Uint8Array): void {
-    const code = (frame[0] ?? 0) & protocolMask;
+    const code = codeOf(frame);
     if (code === Protocol.LEAVE_ROOM) this.#leaving = true;
     if (!commandCodes.includes(code)) {
       if (this.connection.transport.isOpen) this.connection.transport.send(frame);
@@ -216,7 +205,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
       if (this.#joinedHere && this.#phase.type !== "attached") this.#attached();
       return;
     }
-    const code = (frame[0] ?? 0) & protocolMask;
+    const code = codeOf(frame);
     if (code === Protocol.ROOM_RESPONSE) this.#outbox.answered(decode.number(frame, { offset: 1 }));
     if (code === Protocol.JOIN_ROOM) this.#joined();
     // Before the game hears of it: whatever it does then, this one has come.

@@ -1,5 +1,6 @@
 import { Protocol, type Room } from "@colyseus/sdk";
 import type { Endpoint } from "./endpoints.ts";
+import { codeOf } from "./frame-codes.ts";
 import type { Reattachment } from "./reattachment.ts";
 
 type Connection = Room["connection"];
@@ -28,8 +29,6 @@ interface RelocationParts {
 }
 
 type Events = Connection["events"];
-
-const protocolMask = 0x1f;
 
 /** From now on what happens to it is told there; the SDK's transport looks it up each time. */
 export function redirect(transport: Transport, events: Events): void {
@@ -91,9 +90,8 @@ export class Relocation {
     };
     events.onclose = failed;
     events.onmessage = (message: Message) => {
-      const code = (new Uint8Array(message.data)[0] ?? 0) & protocolMask;
       // A refusal is an error frame, and a close behind it.
-      if (code !== Protocol.JOIN_ROOM) return;
+      if (codeOf(new Uint8Array(message.data)) !== Protocol.JOIN_ROOM) return;
       this.#transport = null;
       this.stop();
       joined(to, transport, message);
