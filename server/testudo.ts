@@ -142,7 +142,9 @@ export class Testudo {
 
   /** Hands over the lead, and waits until clients are at other nodes and plain rooms have ended. By then all is served. */
   async drain(timeoutMs = this.roomNode.node.options.drainTimeoutMs): Promise<void> {
-    const plainRoomsMsMin = this.roomNode.node.options.stopTimeoutMs / 2;
+    const { life, options } = this.roomNode.node;
+    if (!life.serves) return;
+    const plainRoomsMsMin = options.stopTimeoutMs / 2;
     this.#draining ??= this.#drain.run({ timeoutMs, plainRoomsMsMin });
     await this.#draining;
   }

@@ -12,6 +12,10 @@ export const drainDefaults = Object.freeze({
   moveMsMax: 5_000,
   /** The stock SDK comes back only to a room that it has been in for 5 s, by its own clock. */
   stockUptimeMs: 5_250,
+  /** A client that is closed loses the answers that it waits for: so long a moment without any is waited for. */
+  busyMsMax: 1_000,
+  /** Clients that this node has given a seat may be on their way to it, and a balancer looks only now and then. */
+  lingerMs: 1_000,
   /** No other node has taken clients for so long: a link may fail for a moment. */
   nowhereMsMax: 300,
 });
@@ -61,6 +65,8 @@ export class Drain {
   readonly #parts: DrainParts;
   /** When each was sent on. */
   readonly #sentMs = new Map<AttachedClient, number>();
+  /** Since when each could have been closed, and was busy. */
+  readonly #busyMs = new Map<AttachedClient, number>();
   #isHurried = false;
   #somewhereElseMs: number;
 
@@ -108,9 +114,12 @@ export class Drain {
   /** Null: it goes on. */
   #over(tookMs: number, { timeoutMs, plainRoomsMsMin }: DrainLimits): DrainEnd | null {
     const { clients, plainRooms } = this.left;
-    if (clients + plainRooms === 0) return "empty";
+    const isSomewhereElse = this.#parts.isSomewhereElse();
+    const lingers =
+      isSomewhereElse && !this.#isHurried && tookMs < Math.min(drainDefaults.lingerMs, timeoutMs);
+    if (clients + plainRooms === 0 && !lingers) return "empty";
     if (this.#isHurried) return "hurried";
-    if (this.#parts.isSomewhereElse()) this.#somewhereElseMs = this.#nowMs;
+    if (isSomewhereElse) this.#somewhereElseMs = this.#nowMs;
     const isNowhere = this.#nowMs - this.#somewhereElseMs >= drainDefaults.nowhereMsMax;
     if (plainRooms > 0 && tookMs < plainRoomsMsMin) return null;
     if (tookMs >= timeoutMs) return "late";
@@ -124,13 +133,23 @@ export class Drain {
     let sent = 0;
     for (const [client, sinceMs] of clients.all) {
       if (sent >= atOnceMax || this.#sentMs.size >= drainDefaults.movesUnderWayMax) return;
-      const wouldComeBack = client.cameBack || this.#nowMs - sinceMs >= drainDefaults.stockUptimeMs;
-      if (this.#sentMs.has(client) || (!client.movesItself && !wouldComeBack)) continue;
+      if (this.#sentMs.has(client)) continue;
+      if (!client.movesItself && !this.#mayBeClosed(client, sinceMs)) continue;
+      this.#busyMs.delete(client);
       this.#sentMs.set(client, this.#nowMs);
       sent += 1;
       if (client.movesItself) client.ask();
       else client.close(why);
     }
+  }
+
+  #mayBeClosed(client: AttachedClient, sinceMs: number): boolean {
+    const nowMs = this.#nowMs;
+    if (!client.cameBack && nowMs - sinceMs < drainDefaults.stockUptimeMs) return false;
+    if (!client.isBusy) return true;
+    const busyMs = this.#busyMs.get(client) ?? nowMs;
+    this.#busyMs.set(client, busyMs);
+    return nowMs - busyMs >= drainDefaults.busyMsMax;
   }
 
   /** Those that do not know the request, or found no node. */

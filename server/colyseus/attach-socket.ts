@@ -143,10 +143,14 @@ export async function attachSocket(
   }
   if (closeCode !== null) attached.closed(closeCode);
   else {
+    const here = attached;
     const gone = sessions.clients.add({
       movesItself: wrapped.has(client.ref),
       // Only a room object of the stock SDK that has shaken hands before asks for none.
       cameBack: presentedToken !== null && connection.skipHandshake === true,
+      get isBusy() {
+        return here.isBusy;
+      },
       ask: () => socket.send(encodeMoveOn()),
       close: (reason) => socket.close(mayTryReconnect, reason),
     });

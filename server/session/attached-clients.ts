@@ -4,6 +4,8 @@ export interface AttachedClient {
   readonly movesItself: boolean;
   /** The stock SDK has come back with this room before; from then on it always does. */
   readonly cameBack: boolean;
+  /** It waits for what it has just asked. */
+  readonly isBusy: boolean;
   /** Only to one that moves itself. */
   ask(): void;
   close(reason: string): void;

@@ -61,4 +61,3 @@ export async function checkShots(cluster: Cluster, load: Load): Promise<void> {
   }
   await load.order("resume");
 }
-
