@@ -1,5 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { OperatorClient } from "../../server/admin/cli/operator-client.ts";
 import { eventually } from "../cluster/spawned.ts";
 import { type Operated, withOperator } from "./operated.ts";
 
@@ -110,6 +111,14 @@ test(
         /^2 testudo: OPTION_WRONG: --timeout-ms .*86400000$/,
       );
     assert.match(await refused(), /^2 /);
+    const { url, secret } = {
+      url: operated.world.node("n3").options.publicUrl,
+      secret: operated.world.secret,
+    };
+    const told = await new OperatorClient({ url, secret })
+      .ask("POST", "drain", { node: "n2", timeoutMs: null, force: false })
+      .catch((error: unknown) => error);
+    assert.match(String(told), /this is n3, not n2: give n2's own address/);
     assert.equal(operated.drains, []);
     const help = await operated.testudo("n1", "drain", "--help");
     assert.match(help.out, /Example:\n {2}\$ testudo drain n2 --secret-file data\/secret/);
