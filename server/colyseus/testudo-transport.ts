@@ -1,6 +1,7 @@
 import { WebSocketTransport } from "@colyseus/ws-transport";
 import { RECEIVED_QUERY, WRAPPER_QUERY } from "../../shared/wrapper-protocol.ts";
 import { sessionLimits } from "../session/limits.ts";
+import { mayTryReconnect } from "../session/live-socket.ts";
 import { groupOfRoom } from "../session/room-id.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { markWrapper } from "./attach-socket.ts";
@@ -17,6 +18,9 @@ export interface TestudoTransportOptions {
   /** The port cannot be had, or the like. */
   readonly failed: (error: Error) => void;
 }
+
+/** By Colyseus's WebSocketServer, which is all that a connection is told of. */
+const optionsOf = new WeakMap<object, TestudoTransportOptions>();
 
 /** How long an upgrade for a room that is not here yet is held. */
 const waitMsMax = 2_000;
@@ -38,6 +42,7 @@ export class TestudoTransport extends WebSocketTransport {
       beforeUpgrade: (request) => gate(request, options),
     });
     this.#options = options;
+    optionsOf.set(this.wss, options);
   }
 
   /** `this` is Colyseus's WebSocketServer here: the base class hands the method over as a listener. */
@@ -46,6 +51,13 @@ export class TestudoTransport extends WebSocketTransport {
   ): Promise<void> {
     const url = new URL(request.url ?? "/", "ws://node");
     const query = url.searchParams;
+    // A seat that was reserved before is taken here: who joins has no second try.
+    if (query.has("reconnectionToken") && optionsOf.get(this)?.isDraining() === true && !isPlain(url)) {
+      // A refused upgrade would be an error to the game; after this the SDK tries again.
+      socket.on("error", () => {});
+      socket.close(mayTryReconnect, "this node stops: go on elsewhere");
+      return Promise.resolve();
+    }
     if (query.has(WRAPPER_QUERY)) markWrapper(socket, count(query.get(RECEIVED_QUERY)));
     return super.onConnection.call(this, socket, request, upgrade);
   }
@@ -57,6 +69,11 @@ export class TestudoTransport extends WebSocketTransport {
   }
 }
 
+function isPlain({ pathname }: URL): boolean {
+  const roomId = roomPath.exec(pathname)?.[1];
+  return roomId !== undefined && plainRoom(roomId) !== undefined;
+}
+
 /** Null: what is no count says nothing. */
 function count(text: string | null): number | null {
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
@@ -66,7 +83,7 @@ const later = (why: string) => new Response(why, { status: 503, headers: { "retr
 
 async function gate(
   request: Request,
-  { sessions, isServing, isDraining }: TestudoTransportOptions,
+  { sessions, isServing }: TestudoTransportOptions,
 ): Promise<Response | undefined> {
   const url = new URL(request.url);
   const roomId = roomPath.exec(url.pathname)?.[1];
@@ -79,8 +96,6 @@ async function gate(
   if (here.standsStill(roomId)) return later(here.notServed(roomId).message);
   const sessionId = url.searchParams.get("sessionId") ?? "";
   const token = url.searchParams.get("reconnectionToken");
-  // A seat that was reserved here before is taken here: a client that joins has no second try.
-  if (token !== null && isDraining()) return later("this node stops: go on elsewhere");
   if (isKnown(here, roomId, sessionId, token)) return undefined;
   const caughtUp = await Promise.race([here.caughtUp(group).then(() => true), timeout(waitMsMax)]).catch(
     () => false,

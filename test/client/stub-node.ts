@@ -119,10 +119,6 @@ export class StubNode {
     });
     this.#http.on("upgrade", (request, socket, head) => {
       if (this.frozen) return;
-      if (this.draining && request.url?.includes("reconnectionToken") === true) {
-        socket.end("HTTP/1.1 503 Service Unavailable\r\n\r\n");
-        return;
-      }
       this.#webSockets.handleUpgrade(request, socket, head, (client) => void this.#attach(client, request));
     });
   }
@@ -222,11 +218,12 @@ export class StubNode {
     this.attachments.push(query);
     const seat = this.#cluster.seats.get(query.get("sessionId") ?? "");
     client.on("error", () => {});
-    if (this.closeWith !== null || seat === undefined) {
-      client.close(this.closeWith ?? 4002);
+    const token = query.get("reconnectionToken");
+    const sentOn = this.draining && token !== null ? 4010 : null;
+    if (this.closeWith !== null || sentOn !== null || seat === undefined) {
+      client.close(this.closeWith ?? sentOn ?? 4002);
       return;
     }
-    const token = query.get("reconnectionToken");
     if (token !== null && token !== seat.token) {
       client.send(getMessageBytes[Protocol.ERROR](524, "the token is not this seat's"));
       client.close(4003);
