@@ -3,9 +3,9 @@ import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 
 export const drainDefaults = Object.freeze({
-  lookMs: 25,
+  lookMs: 50,
   /** Clients are sent on one by one, so that all are under way after about so long. */
-  spreadMs: 2_000,
+  spreadMs: 3_000,
   /** Clients that were sent on and are still here. */
   movesUnderWayMax: 64,
   /** A client that was asked to go and is still here by then is closed. */

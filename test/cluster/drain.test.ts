@@ -104,7 +104,7 @@ test("[C50] many clients are spread over a while, and so many at most are under 
   await pass(lookMs);
   const atOnceMax = Math.ceil(((many + 200) * lookMs) / spreadMs);
   assert.is(told.length - before, Math.min(atOnceMax, movesUnderWayMax));
-  await pass(spreadMs * 2);
+  await pass(spreadMs * 3);
   assert.is(end(), "empty");
 });
 
