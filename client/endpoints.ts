@@ -7,6 +7,8 @@ export interface Endpoint {
   /** The node's id and region, once the cluster told them. */
   readonly node?: string;
   readonly region?: string;
+  /** It is about to end, and takes no clients. */
+  readonly draining?: true;
 }
 
 /** What is kept of a cluster's list; the rest is left out. */
@@ -41,12 +43,13 @@ export function readEndpoints(answer: unknown): Endpoint[] | null {
   const endpoints: Endpoint[] = [];
   for (const entry of (answer.endpoints as unknown[]).slice(0, endpointsMax)) {
     if (typeof entry !== "object" || entry === null) continue;
-    const { url, node, region } = entry as Record<string, unknown>;
+    const { url, node, region, draining } = entry as Record<string, unknown>;
     if (typeof url !== "string" || !URL.canParse(url)) continue;
     endpoints.push({
       url: endpointUrl(url),
       ...(typeof node === "string" ? { node } : {}),
       ...(typeof region === "string" ? { region } : {}),
+      ...(draining === true ? { draining } : {}),
     });
   }
   return endpoints;
@@ -78,10 +81,11 @@ export class EndpointList {
     const learned = new Map(this.#learned.map((endpoint) => [endpoint.url, endpoint]));
     const given = this.#given.map(({ url }) => learned.get(url) ?? { url });
     const rest = this.#learned.filter(({ url }) => !this.#given.some((one) => one.url === url));
-    const all = [...given, ...rest];
-    if (this.#latenciesMs.size === 0) return all;
     const latencyMs = ({ url }: Endpoint): number => this.#latenciesMs.get(url) ?? Number.MAX_VALUE;
-    return all.sort((a, b) => latencyMs(a) - latencyMs(b));
+    const lastIfDraining = ({ draining }: Endpoint): number => (draining === true ? 1 : 0);
+    return [...given, ...rest].sort(
+      (a, b) => lastIfDraining(a) - lastIfDraining(b) || latencyMs(a) - latencyMs(b),
+    );
   }
 
   /** The nearest first, the one that just failed last. */

@@ -1,11 +1,21 @@
 import type { InferState } from "@colyseus/core";
 import { decode, type Iterator } from "@colyseus/schema";
 import { CloseCode, type InputHandle, type InputOptions, Protocol, Room } from "@colyseus/sdk";
-import { decodeResumption, decodeSequenced } from "../shared/wrapper-protocol.ts";
-import type { FailoverOptions } from "./client-options.ts";
+import { decodeResumption, decodeSequenced, isMoveOn } from "../shared/wrapper-protocol.ts";
 import type { Endpoint } from "./endpoints.ts";
+import { codeOf, commandCodes, goneCodes, messageCodes, stateCodes } from "./frame-codes.ts";
+import { MessageCount } from "./message-count.ts";
 import { Outbox } from "./outbox.ts";
 import { Reattachment, stableMs } from "./reattachment.ts";
+import {
+  type Closed,
+  discardSocket,
+  type Message,
+  Relocation,
+  redirect,
+  type Transport,
+} from "./relocation.ts";
+import type { AttachedSeat, RoomNodes } from "./room-nodes.ts";
 import { Vigil } from "./vigil.ts";
 
 /** A room went on at another node (or, with one node, at the same one). */
@@ -16,42 +26,17 @@ export interface Failover {
   readonly gapMs: number;
   /** What the room sent meanwhile comes right behind that state, but for so many messages: the nodes had to forget them. */
   readonly messagesLost: number;
-}
-
-/** What a room needs of its client. */
-export interface RoomNodes {
-  readonly options: FailoverOptions;
-  /** Where the room's first socket goes. */
-  readonly first: Endpoint;
-  /** Every endpoint to try, nearest first, the one that failed last. */
-  after(failed: Endpoint): Endpoint[];
-  socketUrl(to: Endpoint, seat: AttachedSeat): string;
-  /** The room is attached elsewhere: the list of nodes may have changed. */
-  moved(to: Endpoint): void;
-}
-
-export interface AttachedSeat {
-  readonly roomId: string;
-  readonly sessionId: string;
-  /** The room's messages up to this one have come; null: the node did not tell where they stand. */
-  readonly received: number | null;
+  /** The node said that it was about to end, and served until the next one had taken over. */
+  readonly planned: boolean;
 }
 
 type Phase =
   | { readonly type: "joining" }
   /** The node told what it has applied: commands flow. */
   | { readonly type: "attached"; readonly sinceMs: number; readonly after: Reattachment | null }
-  | { readonly type: "moving"; readonly reattachment: Reattachment }
+  /** `planned`: the next connection is there already, or about to be, and the game has heard of nothing. */
+  | { readonly type: "moving"; readonly reattachment: Reattachment; readonly planned: boolean }
   | { readonly type: "left" };
-
-interface Closed {
-  readonly code: number;
-  readonly reason?: string;
-}
-
-interface Message {
-  readonly data: ArrayBuffer;
-}
 
 type Connection = Room["connection"];
 /** What the SDK had where this hooks in. */
@@ -64,18 +49,6 @@ type InputOf<T> = (T extends abstract new (...args: never[]) => infer R ? R : T)
   ? I
   : // biome-ignore lint/suspicious/noExplicitAny: the SDK's own default
     any;
-
-const protocolMask = 0x1f;
-/** The close codes after which the SDK, too, reconnects: the server is gone, the player did not leave. */
-const goneCodes: readonly number[] = [
-  CloseCode.GOING_AWAY,
-  CloseCode.NO_STATUS_RECEIVED,
-  CloseCode.ABNORMAL_CLOSURE,
-  CloseCode.MAY_TRY_RECONNECT,
-];
-const messageCodes: readonly number[] = [Protocol.ROOM_DATA, Protocol.ROOM_DATA_BYTES];
-const commandCodes: readonly number[] = [...messageCodes, Protocol.ROOM_REQUEST];
-const stateCodes: readonly number[] = [Protocol.ROOM_STATE, Protocol.ROOM_STATE_PATCH];
 
 /**
  * The SDK's room, with a connection that moves. It hooks in between the room and its `connection`: the SDK
@@ -95,13 +68,14 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
   #endpoint: Endpoint | null;
   #target: { readonly to: Endpoint; readonly delayMs: number } | null = null;
   #heardMs = 0;
-  #messagesReceived: number | null = null;
-  #messagesLost = 0;
+  readonly #messages = new MessageCount();
   #socketLives = false;
   #joinedHere = false;
   #leaving = false;
   /** A move that is complete but for the first state. */
-  #failover: { readonly from: Endpoint; readonly to: Endpoint; readonly heardMs: number } | null = null;
+  #failover: (Pick<Failover, "from" | "to" | "planned"> & { readonly heardMs: number }) | null = null;
+  #relocation: Relocation | null = null;
+  #inputs: { reset(): void } | null = null;
   #vigil: Vigil | null = null;
   #attachTimer: ReturnType<typeof setTimeout> | undefined;
   #stock: Stock = { reconnect: () => {} };
@@ -157,6 +131,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
    */
   override input<I = InputOf<T>>(options?: InputOptions<I>): InputHandle<I> {
     const handle = super.input<I>(options);
+    this.#inputs = handle;
     if (this.#nodes !== null && !Object.hasOwn(handle, "send")) {
       const { send } = handle;
       handle.send = () => (this.#joinedHere ? send.call(handle) : 0);
@@ -196,7 +171,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
   }
 
   #send(frame: Uint8Array): void {
-    const code = (frame[0] ?? 0) & protocolMask;
+    const code = codeOf(frame);
     if (code === Protocol.LEAVE_ROOM) this.#leaving = true;
     if (!commandCodes.includes(code)) {
       if (this.connection.transport.isOpen) this.connection.transport.send(frame);
@@ -208,7 +183,8 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     const type = decode.stringCheck(frame, it) ? decode.string(frame, it) : decode.number(frame, it);
     if (requestId === null && this.#latest.has(type)) {
       if (attached) this.connection.transport.send(frame);
-      else this.#latestWaiting.set(type, frame.slice());
+      // Beside a relocation nobody can tell whether it was in time.
+      if (!attached || this.#relocation !== null) this.#latestWaiting.set(type, frame.slice());
       return;
     }
     const command = this.#outbox.add(frame, requestId);
@@ -219,37 +195,30 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     const frame = new Uint8Array(event.data);
     const heardMs = performance.now();
     this.#vigil?.heard();
+    if (isMoveOn(frame)) return void this.#relocate();
     const sequenced = decodeSequenced(frame);
     if (sequenced !== null) {
       this.#heardMs = heardMs;
       this.#outbox.acknowledge(sequenced.sequence);
-      this.#resumed(sequenced.frame);
+      const resumption = decodeResumption(sequenced.frame);
+      if (resumption !== null) this.#messages.resumed(resumption);
       if (this.#joinedHere && this.#phase.type !== "attached") this.#attached();
       return;
     }
-    const code = (frame[0] ?? 0) & protocolMask;
+    const code = codeOf(frame);
     if (code === Protocol.ROOM_RESPONSE) this.#outbox.answered(decode.number(frame, { offset: 1 }));
     if (code === Protocol.JOIN_ROOM) this.#joined();
     // Before the game hears of it: whatever it does then, this one has come.
-    if (messageCodes.includes(code) && this.#messagesReceived !== null) this.#messagesReceived += 1;
+    if (messageCodes.includes(code) && !this.#messages.take()) return;
     this.#stock.onmessage?.(event);
     if (this.#failover !== null && (stateCodes.includes(code) || this.serializerId === "none")) {
-      const { from, to, heardMs: lastHeardMs } = this.#failover;
-      const messagesLost = this.#messagesLost;
+      const { heardMs: lastHeardMs, ...move } = this.#failover;
+      const messagesLost = this.#messages.takeLost();
       this.#failover = null;
-      this.#messagesLost = 0;
-      const failover = { from, to, gapMs: heardMs - lastHeardMs, messagesLost };
+      const failover = { ...move, gapMs: heardMs - lastHeardMs, messagesLost };
       for (const callback of this.#failoverCallbacks) callback(failover);
     }
     this.#heardMs = heardMs;
-  }
-
-  /** From here on messages are counted: only their order tells their numbers. */
-  #resumed(frame: Uint8Array): void {
-    const resumption = decodeResumption(frame);
-    if (resumption === null) return;
-    this.#messagesReceived = resumption.received;
-    this.#messagesLost += resumption.lost;
   }
 
   #joined(): void {
@@ -262,9 +231,10 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
       silent: () => this.#abandon(),
     });
     if (this.#phase.type === "moving") {
-      const { from, heardMs } = this.#phase.reattachment;
-      this.#failover = { from, to: this.#endpoint, heardMs };
-      nodes.moved(this.#endpoint);
+      const { planned, reattachment } = this.#phase;
+      const { from, heardMs } = reattachment;
+      this.#failover = { from, to: this.#endpoint, planned, heardMs };
+      void nodes.refresh(this.#endpoint);
     }
   }
 
@@ -287,23 +257,76 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     clearTimeout(this.#attachTimer);
     this.#vigil?.stop();
     const joined = this.joinedAtTime !== 0;
-    if (joined && this.reconnection.enabled && goneCodes.includes(event.code)) this.#move(event);
-    else this.#end(event);
+    if (!joined || !this.reconnection.enabled || !goneCodes.includes(event.code)) return this.#end(event);
+    if (this.#relocation === null) return this.#move(event);
+    this.#planMove(this.#relocation.reattachment);
+    this.#relocation.oldClosed(event);
+  }
+
+  /** The node is about to end, and serves until the next one has taken over. */
+  async #relocate(): Promise<void> {
+    const nodes = this.#nodes;
+    const from = this.#endpoint;
+    if (nodes === null || from === null) return;
+    await nodes.refresh(from);
+    const stays = this.#leaving || !this.reconnection.enabled || this.#endpoint !== from;
+    if (stays || this.#phase.type !== "attached" || this.#relocation !== null) return;
+    this.#relocation = new Relocation({
+      connection: this.connection,
+      reattachment: this.#newReattachment({ from, heardMs: this.#heardMs }, nodes),
+      attachMs: nodes.options.attachMs,
+      nodes: () => nodes.after(from),
+      socketUrl: (to) => {
+        const url = new URL(nodes.socketUrl(to, this.#seat));
+        url.searchParams.set("reconnectionToken", this.reconnectionToken.split(":")[1] ?? "");
+        url.searchParams.set("skipHandshake", "true");
+        return url.toString();
+      },
+      joined: (to, transport, first) => this.#takeOver(to, transport, first),
+      failed: (closed) => {
+        this.#relocation = null;
+        this.#move(closed);
+      },
+    });
+  }
+
+  #planMove(reattachment: Reattachment): void {
+    const { from } = reattachment;
+    const begun = reattachment.again({ from, heardMs: this.#heardMs });
+    this.#phase = { type: "moving", reattachment: begun, planned: true };
+  }
+
+  #takeOver(to: Endpoint, transport: Transport, first: Message): void {
+    const { connection } = this;
+    if (this.#nodes === null || this.#relocation === null) return;
+    if (this.#phase.type === "attached") this.#planMove(this.#relocation.reattachment);
+    this.#relocation = null;
+    discardSocket(connection.transport as object);
+    this.#endpoint = to;
+    connection.transport = transport;
+    redirect(transport, connection.events);
+    // As the SDK does when it reconnects by itself: the room takes the inputs of a new attachment from 1 on.
+    this.#inputs?.reset();
+    this.#awaitAttachment(this.#nodes);
+    this.#received(first);
+  }
+
+  #newReattachment(begun: { from: Endpoint; heardMs: number }, { options }: RoomNodes): Reattachment {
+    const { moveMsMax } = options;
+    return new Reattachment({ ...begun, nowMs: performance.now(), moveMsMax, random: Math.random });
   }
 
   #move({ code, reason }: Closed): void {
     const nodes = this.#nodes;
     if (nodes === null || this.#endpoint === null || this.#phase.type === "left") return;
     const nowMs = performance.now();
-    if (this.#phase.type !== "moving") {
+    if (this.#phase.type !== "moving" || this.#phase.planned) {
       const begun = { from: this.#endpoint, heardMs: this.#heardMs };
       // A node that takes the seat and drops it at once must not be asked again at full speed.
       const again =
         this.#phase.type === "attached" && nowMs - this.#phase.sinceMs < stableMs ? this.#phase.after : null;
-      const reattachment =
-        again?.again(begun) ??
-        new Reattachment({ ...begun, nowMs, moveMsMax: nodes.options.moveMsMax, random: Math.random });
-      this.#phase = { type: "moving", reattachment };
+      const reattachment = again?.again(begun) ?? this.#newReattachment(begun, nodes);
+      this.#phase = { type: "moving", reattachment, planned: false };
       this.#failover = null;
       this.onDrop.invoke(code, reason);
     }
@@ -339,7 +362,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
   }
 
   get #seat(): AttachedSeat {
-    return { roomId: this.roomId, sessionId: this.sessionId, received: this.#messagesReceived };
+    return { roomId: this.roomId, sessionId: this.sessionId, received: this.#messages.received };
   }
 
   #awaitAttachment(nodes: RoomNodes): void {
@@ -365,6 +388,8 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#socketLives = false;
     clearTimeout(this.#attachTimer);
     this.#vigil?.stop();
+    this.#relocation?.stop();
+    this.#relocation = null;
     this.#outbox.clear();
     this.#latestWaiting.clear();
     this.#failoverCallbacks.clear();

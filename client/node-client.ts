@@ -2,7 +2,7 @@ import type { SDKTypes } from "@colyseus/core";
 import { type ClientOptions, ColyseusSDK, type Room, type SeatReservation } from "@colyseus/sdk";
 import { ENDPOINTS_PATH, RECEIVED_QUERY, WRAPPER_QUERY } from "../shared/wrapper-protocol.ts";
 import { type Endpoint, readEndpoints } from "./endpoints.ts";
-import type { AttachedSeat } from "./failover-room.ts";
+import type { AttachedSeat } from "./room-nodes.ts";
 
 /** No answer came: not a refusal, another node may well answer. */
 class UnansweredError extends Error {

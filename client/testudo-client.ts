@@ -274,15 +274,15 @@ export class Client<ServerType extends SDKTypes = Untyped, UserData = Untyped> e
       first: this.#list.find(at.url),
       after: (failed) => this.#list.from(failed),
       socketUrl: (to, seat) => this.#node(to).socketUrl(seat),
-      moved: (to) => {
-        // If it fails, what is known stays good enough until the next move.
-        this.#node(to)
+      refresh: (at) =>
+        this.#node(at)
           .discover()
           .then(
-            (discovery) => discovery.type === "testudo" && this.#list.learn(discovery.endpoints),
+            (discovery) => {
+              if (discovery.type === "testudo") this.#list.learn(discovery.endpoints);
+            },
             () => {},
-          );
-      },
+          ),
     });
   }
 }

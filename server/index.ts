@@ -46,7 +46,15 @@ export function startTestudo(): Testudo {
   started = testudo;
   const fail = failHard({ node: options.id, log: testudo.log });
   const { stopTimeoutMs } = options;
-  stopWithProcess({ stop: () => testudo.stop(), stopTimeoutMs, log: testudo.log, fail });
+  const end = stopWithProcess({
+    drain: (timeoutMs) => testudo.drain(timeoutMs),
+    hurry: () => testudo.hurry(),
+    stop: () => testudo.stop(),
+    stopTimeoutMs,
+    log: testudo.log,
+    fail,
+  });
+  testudo.onAskedToEnd((timeoutMs) => end("testudo drain", timeoutMs ?? undefined));
   return testudo;
 }
 

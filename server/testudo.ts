@@ -1,8 +1,11 @@
 import { matchMaker, type ServerOptions, subscribeIPC } from "@colyseus/core";
 import { type AdminHandler, makeAdminHandler } from "./admin/admin-handler.ts";
+import { drainRoutes } from "./admin/drain-routes.ts";
 import { makeOperatorHandler } from "./admin/operator-handler.ts";
 import { operatorRoutes } from "./admin/operator-routes.ts";
 import { roomsRoutes } from "./admin/rooms-routes.ts";
+import { realClock } from "./cluster/clock.ts";
+import { Drain } from "./cluster/drain.ts";
 import { failHard, type Log, makeLog } from "./cluster/log.ts";
 import { NodeError } from "./cluster/node-error.ts";
 import type { NodeOptions } from "./cluster/options.ts";
@@ -12,7 +15,7 @@ import { KeyedMatchmaking } from "./colyseus/keyed-matchmaking.ts";
 import { creatorId, Matchmaking } from "./colyseus/matchmaking.ts";
 import { NewsKeeper } from "./colyseus/news-keeper.ts";
 import { NodeCounts } from "./colyseus/node-counts.ts";
-import { endPlainRooms } from "./colyseus/plain-rooms.ts";
+import { PlainRooms } from "./colyseus/plain-rooms.ts";
 import { RealtimeListing } from "./colyseus/realtime-listing.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
 import { requirePreload } from "./colyseus/require-preload.ts";
@@ -24,6 +27,7 @@ import { isShared } from "./colyseus/shared-presence.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoPresence } from "./colyseus/testudo-presence.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
+import { WayOut } from "./colyseus/way-out.ts";
 import type { Kv } from "./menu/kv.ts";
 import type { Locks } from "./menu/locks.ts";
 import type { Sessions } from "./session/sessions.ts";
@@ -35,10 +39,14 @@ export class Testudo {
   readonly #transport: TestudoTransport;
   readonly #presence: TestudoPresence;
   readonly #driver: TestudoDriver;
+  readonly #plainRooms: PlainRooms;
+  readonly #drain: Drain;
   readonly #handlers: AdminHandler[] = [];
   #counts: NodeCounts | null = null;
   #news: NewsKeeper | null = null;
+  #draining: Promise<unknown> | null = null;
   #stopping: Promise<void> | null = null;
+  #askedToEnd: (timeoutMs: number | null) => void = () => void this.leave();
 
   /** @throws Error if the preload is missing */
   constructor(options: NodeOptions) {
@@ -48,26 +56,36 @@ export class Testudo {
     const fail = failHard({ node: options.id, log: this.log });
     this.roomNode = new RoomNode({ options, log: this.log, fail });
     const { roomNode } = this;
+    const { node } = roomNode;
     const { listings } = roomNode.programs;
     this.#driver = new TestudoDriver(listings);
     this.#presence = new TestudoPresence({
       keys: roomNode.keeper.presence,
       otherCounts: () => this.#counts?.others() ?? {},
       otherChannels: () => this.#counts?.otherChannels() ?? [],
-      stop: () => this.stop(),
+      stop: () => this.leave(),
       warn: (message, error) => this.log.warn({ error: String(error) }, message),
     });
+    this.#plainRooms = new PlainRooms(listings, (error) =>
+      this.log.warn({ error: String(error) }, "a plain room failed while it was ended"),
+    );
+    this.#drain = this.#makeDrain();
     new RealtimeListing(listings, (message) => this.#presence.publish(lobbyChannel, message));
     this.#transport = new TestudoTransport({
       host: options.host,
       port: options.port,
       sessions: () => roomNode.servingSessions,
       isServing: (group) => roomNode.node.engine.isServing(group),
+      isDraining: () => node.door === "closing" && node.elsewhere().length > 0,
       failed: (error) => fail(portError(error, options)),
     });
     this.#ask();
-    const { node } = roomNode;
-    const routes = [...operatorRoutes(node), ...roomsRoutes(roomNode)];
+    const draining = {
+      node,
+      left: () => this.#drain.left,
+      begin: (timeoutMs: number | null) => this.#askedToEnd(timeoutMs),
+    };
+    const routes = [...operatorRoutes(node), ...roomsRoutes(roomNode), ...drainRoutes(draining)];
     this.handleFirst(makeOperatorHandler({ secret: options.secret, routes }));
     this.handleFirst(
       makeAdminHandler({
@@ -122,7 +140,7 @@ export class Testudo {
     this.#counts.begin();
     // Other processes are this node's peers: whether they live is the cluster's business.
     matchMaker.setHealthChecksEnabled(false);
-    const matchmaking = new Matchmaking(sessions, this.#driver);
+    const matchmaking = new Matchmaking(sessions, this.#driver, new WayOut(this.roomNode.node));
     matchmaking.intercept();
     const { programs, node } = this.roomNode;
     const { secret } = node.options;
@@ -159,7 +177,45 @@ export class Testudo {
     this.#news = news;
   }
 
-  /** Ends the plain rooms, sends the clients of the others to other nodes, hands over the lead, closes everything. */
+  #makeDrain(): Drain {
+    const { node } = this.roomNode;
+    return new Drain({
+      clock: realClock,
+      log: this.log.child({ part: "drain" }),
+      clients: () => this.roomNode.sessions?.clients ?? null,
+      begin: () => node.drain(),
+      isSomewhereElse: () => node.elsewhere().length > 0,
+      plainRooms: this.#plainRooms,
+      leads: () => node.groups().filter(({ role }) => role === "leader").length,
+    });
+  }
+
+  /** How an operator's command ends the process; by default only this node ends. */
+  onAskedToEnd(end: (timeoutMs: number | null) => void): void {
+    this.#askedToEnd = end;
+  }
+
+  /** Hands over the lead, and waits until clients are at other nodes and plain rooms have ended. By then all is served. */
+  async drain(timeoutMs = this.roomNode.node.options.drainTimeoutMs): Promise<void> {
+    const { life, options } = this.roomNode.node;
+    if (!life.serves) return;
+    const plainRoomsMsMin = options.stopTimeoutMs / 2;
+    this.#draining ??= this.#drain.run({ timeoutMs, plainRoomsMsMin });
+    await this.#draining;
+  }
+
+  /** A drain that is under way ends now. */
+  hurry(): void {
+    this.#drain.hurry();
+  }
+
+  /** Drains, then stops. */
+  async leave(): Promise<void> {
+    await this.drain();
+    await this.stop();
+  }
+
+  /** Sends the clients that are left to other nodes, hands over the lead, closes everything. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -167,9 +223,6 @@ export class Testudo {
 
   async #stop(): Promise<void> {
     const { roomNode } = this;
-    const { stopTimeoutMs } = roomNode.node.options;
-    for (const error of await endPlainRooms(roomNode.programs.listings, stopTimeoutMs / 2))
-      this.log.warn({ error: String(error) }, "a plain room failed while it was ended");
     this.#news?.stop();
     await roomNode.stop(() => this.#transport.shutdown());
     // The rooms go on elsewhere; Colyseus here has them no more.

@@ -63,6 +63,20 @@ export function decodeResumption(frame: Uint8Array): { received: number; lost: n
   return { received: numbers.getFloat64(0, true), lost: numbers.getFloat64(8, true) };
 }
 
+const moveOn = 1;
+
+/**
+ * Server to client: `[30][1]`: go on at another node, this one is about to end; until then it serves. Too short for an
+ * acknowledgement: wrappers that do not know it take it for nothing.
+ */
+export function encodeMoveOn(): Uint8Array {
+  return new Uint8Array([TESTUDO_CODE, moveOn]);
+}
+
+export function isMoveOn(bytes: Uint8Array): boolean {
+  return bytes.length === 2 && bytes[0] === TESTUDO_CODE && bytes[1] === moveOn;
+}
+
 /** The inverse of encodeCommand and encodeAck; null if it is not such a frame. */
 export function decodeSequenced(bytes: Uint8Array): { sequence: number; frame: Uint8Array } | null {
   if (bytes.length < headerBytes || bytes[0] !== TESTUDO_CODE) return null;

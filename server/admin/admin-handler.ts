@@ -29,8 +29,8 @@ interface Answer {
 }
 
 /**
- * GET /testudo/status, /testudo/endpoints, /testudo/ready (200, or 503 until every group has a leader), and, in
- * development, POST /testudo/kill. Any page may read; only the cluster's own pages may kill.
+ * GET /testudo/status, /testudo/endpoints, /testudo/ready (200, or 503 until every group has a leader), /testudo/open (200
+ * while new clients may come, else 404, by which HAProxy's disable-on-404 keeps those that are here), and, in development, POST /testudo/kill. Any page may read; only the cluster's own pages may kill.
  */
 export function makeAdminHandler(options: AdminHandlerOptions): AdminHandler {
   return (request, response) => {
@@ -66,6 +66,8 @@ function answerTo(options: AdminHandlerOptions, request: IncomingMessage, path: 
       return reads ? { status: 200, body: { endpoints: node.endpoints() } } : methodRefused("GET");
     case `${prefix}ready`:
       return reads ? readiness(node) : methodRefused("GET");
+    case `${prefix}open`:
+      return reads ? openness(node) : methodRefused("GET");
     case `${prefix}kill`:
       return method === "POST" ? kill(node, request) : methodRefused("POST");
     default:
@@ -80,6 +82,10 @@ function readiness(node: TestudoNode): Answer {
     .map(({ id }) => id);
   const ready = node.life.state === "serving" && leaderless.length === 0;
   return { status: ready ? 200 : 503, body: { ready, state: node.life.state, leaderless } };
+}
+
+function openness({ door }: TestudoNode): Answer {
+  return { status: door === "open" ? 200 : 404, body: { door } };
 }
 
 function kill(node: TestudoNode, request: IncomingMessage): Answer {

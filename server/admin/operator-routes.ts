@@ -24,7 +24,7 @@ export function operatorRoutes(node: TestudoNode): readonly OperatorRoute[] {
 
 /** As fast as the operator takes it: nothing of it waits here. What fails in the middle cuts the answer off. */
 async function sendBackup(node: TestudoNode, response: ServerResponse): Promise<undefined> {
-  if (node.life.state !== "serving")
+  if (!node.life.serves)
     throw new OperatorError(
       503,
       "NOT_SERVING",

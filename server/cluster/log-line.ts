@@ -10,7 +10,7 @@ const lineSchema = z.looseObject({
 
 const warnLevel = 40;
 /** What an operator of a whole cluster wants to see of a healthy node. */
-const shownEvents: ReadonlySet<string> = new Set(["serving", "stopping", "stopped", "failed"]);
+const shownEvents: ReadonlySet<string> = new Set(["serving", "draining", "stopping", "stopped", "failed"]);
 const levelNames: Readonly<Record<number, string>> = { 40: "warning: ", 50: "error: ", 60: "fatal: " };
 
 /**

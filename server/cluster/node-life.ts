@@ -8,6 +8,7 @@ export type NodeLifeEvent =
   | { readonly type: "founded" }
   /** Every group has a leader that this node knows. */
   | { readonly type: "led" }
+  | { readonly type: "drain" }
   | { readonly type: "stop" }
   | { readonly type: "closed" }
   | { readonly type: "fail" };
@@ -15,7 +16,8 @@ export type NodeLifeEvent =
 /**
  * The life of a node (design 4.2). `starting`: nothing is open. `recovering`: the disk is read. `founding`: blank, until
  * the cluster is founded. `joining`: until every group has a leader. `serving`; once there it stays, leaders may come
- * and go. `draining`: hands over what it leads and closes. `stopped`, `failed`: the end.
+ * and go. `draining`: hands over what it leads, and clients go elsewhere while it serves on. `stopping`: closes. `stopped`,
+ * `failed`: the end.
  */
 export const nodeLifeMachine = setup({
   types: { events: {} as NodeLifeEvent },
@@ -28,14 +30,15 @@ export const nodeLifeMachine = setup({
     recovering: {
       on: {
         recovered: [{ guard: "founded", target: "joining" }, { target: "founding" }],
-        stop: "draining",
+        stop: "stopping",
         fail: "failed",
       },
     },
-    founding: { on: { founded: "joining", stop: "draining", fail: "failed" } },
-    joining: { on: { led: "serving", stop: "draining", fail: "failed" } },
-    serving: { on: { stop: "draining", fail: "failed" } },
-    draining: { on: { closed: "stopped", fail: "failed" } },
+    founding: { on: { founded: "joining", stop: "stopping", fail: "failed" } },
+    joining: { on: { led: "serving", stop: "stopping", fail: "failed" } },
+    serving: { on: { drain: "draining", stop: "stopping", fail: "failed" } },
+    draining: { on: { stop: "stopping", fail: "failed" } },
+    stopping: { on: { closed: "stopped", fail: "failed" } },
     stopped: { type: "final" },
     failed: { type: "final" },
   },
@@ -48,6 +51,7 @@ export type NodeLifeState =
   | "joining"
   | "serving"
   | "draining"
+  | "stopping"
   | "stopped"
   | "failed";
 
@@ -72,6 +76,11 @@ export class NodeLife {
     return this.#actor.getSnapshot().value;
   }
 
+  /** Clients that are here are served. */
+  get serves(): boolean {
+    return this.state === "serving" || this.state === "draining";
+  }
+
   /** An event that the state has no use for changes nothing. */
   send(event: NodeLifeEvent): void {
     this.#actor.send(event);
@@ -88,7 +97,7 @@ export class NodeLife {
       const look = (): boolean => {
         const { state } = this;
         if (state === "serving") resolve();
-        else if (state === "draining" || state === "stopped" || state === "failed")
+        else if (["draining", "stopping", "stopped", "failed"].includes(state))
           reject(new NodeError("NODE_STOPPED", `the node is ${state}`));
         else return false;
         return true;

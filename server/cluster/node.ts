@@ -7,6 +7,7 @@ import type { Identity, StorageContents } from "../storage/storage.ts";
 import type { BackupRecord } from "./backup/backup-record.ts";
 import { liveSource } from "./backup/backup-sources.ts";
 import { takeBackup } from "./backup/take-backup.ts";
+import type { ClientEndpoint, Door } from "./doors.ts";
 import type { Endpoint, Gossip } from "./gossip.ts";
 import { Handover } from "./handover.ts";
 import type { Fail, Log } from "./log.ts";
@@ -44,6 +45,8 @@ export interface PeerStatus {
 
 const bootIdBytes = 8;
 const clusterIdBytes = 8;
+/** How soon it is looked again whether this replica has caught up, when no leader could say so. */
+const catchUpRetryMs = 100;
 
 /** One node of a cluster: its disk, its links, its part in the founding, and its groups. Starts once, stops once. */
 export class TestudoNode {
@@ -194,6 +197,14 @@ export class TestudoNode {
     return this.life.serving();
   }
 
+  /** From now on clients go elsewhere, and so does what this node leads; who is here is served. Resolves with the latter. */
+  async drain(): Promise<void> {
+    this.life.send({ type: "drain" });
+    if (this.life.state !== "draining") return;
+    this.#open.doors.set("closing");
+    await this.#handOver();
+  }
+
   /** Hands over what it leads, then closes everything. What was acknowledged is on disk, whatever happens here. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -222,11 +233,19 @@ export class TestudoNode {
     }));
   }
 
-  /** Where clients find the members: this one first, then those that are linked, then those heard of before. */
-  endpoints(): readonly Endpoint[] {
-    const all = this.#opened?.gossip.endpoints() ?? [];
-    const isServing = (node: string) => node === this.options.id || this.membership.roster.isMember(node);
-    return all.filter(({ node }) => isServing(node));
+  /** Where clients find the members, the best first. */
+  endpoints(): readonly ClientEndpoint[] {
+    return this.#opened?.doors.endpoints() ?? [];
+  }
+
+  /** Whether this node takes clients. */
+  get door(): Door {
+    return this.#opened?.doors.of(this.options.id) ?? "closed";
+  }
+
+  /** Other nodes that take clients now. */
+  elsewhere(): readonly Endpoint[] {
+    return this.#opened?.doors.others() ?? [];
   }
 
   /** Calls back for each peer that had no link for `nodeLostMs`, or is back as another process. */
@@ -308,7 +327,25 @@ export class TestudoNode {
     const { roster } = this.membership;
     if (roster.standing !== "member" || !roster.isWholeMember) return;
     const groups = this.groups();
-    if (groups.length > 0 && groups.every(({ leader }) => leader !== null)) this.life.send({ type: "led" });
+    if (groups.length === 0 || groups.some(({ leader }) => leader === null)) return;
+    const wasServing = this.life.state === "serving";
+    this.life.send({ type: "led" });
+    if (!wasServing) void this.#openDoor();
+  }
+
+  /** Clients may come once everything that was committed before is applied here. */
+  async #openDoor(): Promise<void> {
+    const { engine } = this;
+    while (this.life.state === "serving") {
+      const caughtUp = this.groups().map(({ id }) => engine.barrier(id));
+      const isCaughtUp = await Promise.all(caughtUp).then(
+        () => true,
+        () => false,
+      );
+      if (this.life.state !== "serving") return;
+      if (isCaughtUp) return this.#open.doors.set("open");
+      await new Promise<void>((resolve) => void this.#parts.clock.setTimer(resolve, catchUpRetryMs));
+    }
   }
 
   #leaderChanged({ group, term, leaderId }: LeaderChange): void {
@@ -325,18 +362,18 @@ export class TestudoNode {
     this.life.send({ type: "stop" });
     // What is being opened cannot be closed yet. Whether it opened is the business of whoever started it.
     await this.#starting?.catch(() => undefined);
-    if (this.#engine !== null) {
-      this.#engine.retire();
-      const { clock } = this.#parts;
-      await new Handover({
-        engine: this.#engine,
-        clock,
-        nodeId: this.options.id,
-        isLinked: () => this.#open.admission.admitted.length > 0,
-      }).run();
-    }
+    await this.#handOver();
     await this.#closeAll();
     this.life.send({ type: "closed" });
+  }
+
+  async #handOver(): Promise<void> {
+    const engine = this.#engine;
+    if (engine === null) return;
+    engine.retire();
+    const { clock } = this.#parts;
+    const isLinked = () => this.#open.admission.admitted.length > 0;
+    await new Handover({ engine, clock, nodeId: this.options.id, isLinked }).run();
   }
 
   async #closeAll(): Promise<void> {

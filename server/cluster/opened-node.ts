@@ -4,6 +4,7 @@ import type { PeerMessage } from "../network/peer-message.ts";
 import type { Address } from "../raft/configuration.ts";
 import type { Founding } from "../raft/founding.ts";
 import type { GroupContents, Identity, StorageContents } from "../storage/storage.ts";
+import { type Door, Doors, doorKey } from "./doors.ts";
 import { FoundingProtocol } from "./founding.ts";
 import { Gossip } from "./gossip.ts";
 import { leadRank } from "./lead-rank.ts";
@@ -42,6 +43,7 @@ export class OpenedNode {
   readonly admission: PeerAdmission;
   readonly membership: Membership;
   readonly gossip: Gossip;
+  readonly doors: Doors;
   readonly #parts: OpenedNodeParts;
 
   constructor({ identity, groups, seen }: StorageContents, parts: OpenedNodeParts) {
@@ -60,11 +62,18 @@ export class OpenedNode {
       clientUrl: options.publicUrl,
       pid: process.pid,
       startedAtMs: startedAtWallMs,
+      [doorKey]: "closed" satisfies Door,
     };
     this.gossip = new Gossip({ own, ...this.#shared });
     this.founding = this.#makeFounding();
     this.admission = this.#makeAdmission(seen);
     this.membership = this.#makeMembership();
+    this.doors = new Doors({
+      self: nodeId,
+      gossip: this.gossip,
+      isMember: (id) => this.membership.roster.isMember(id),
+      isLinked: (id) => this.membership.linked(id) !== null,
+    });
   }
 
   get #shared() {

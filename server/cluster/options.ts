@@ -18,6 +18,8 @@ import { describeOptions, type OptionInputs, type OptionSpec, readOptions } from
 
 /** Nodes of one cluster, this one included. */
 export const nodesMax = 16;
+/** A plain room may be a match of hours. */
+export const drainTimeoutMsMax = 86_400_000;
 export const secretLengthMin = 16;
 export const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -39,6 +41,7 @@ export const nodeDefaults = Object.freeze({
   fastFailover: true,
   nodeLostMs: 1000,
   leaderlessMs: 1000,
+  drainTimeoutMs: 20_000,
   stopTimeoutMs: 5000,
   applyLimitMs: 5000,
   roomLogBytesMax: 64 << 20,
@@ -88,6 +91,8 @@ export interface NodeOptions {
   readonly nodeLostMs: number;
   /** A group without a leader for so long: its clients are sent elsewhere. */
   readonly leaderlessMs: number;
+  /** A node that is to end waits so long for its clients, and its plain rooms, to be gone. */
+  readonly drainTimeoutMs: number;
   readonly stopTimeoutMs: number;
   /** Room code that has not come back by then ends the node; its room is closed everywhere. */
   readonly applyLimitMs: number;
@@ -160,10 +165,16 @@ const sharedTable = {
     fallback: nodeDefaults.leaderlessMs,
     summary: "ms without a leader after which a group's clients are sent elsewhere",
   },
+  drainTimeoutMs: {
+    kind: wholeNumber({ min: 0, max: drainTimeoutMsMax }),
+    fallback: nodeDefaults.drainTimeoutMs,
+    summary:
+      "ms that a stop may wait for clients to go to other nodes, and for plain rooms to end; 0: not at all",
+  },
   stopTimeoutMs: {
     kind: wholeNumber({ min: 100, max: 600_000 }),
     fallback: nodeDefaults.stopTimeoutMs,
-    summary: "ms that a clean stop may take",
+    summary: "ms that a clean stop may take after that",
   },
   applyLimitMs: {
     kind: wholeNumber({ min: 200, max: 600_000 }),

@@ -1,4 +1,5 @@
 import { type Client, ErrorCode, getMessageBytes, Protocol, ServerError } from "@colyseus/core";
+import { encodeMoveOn } from "../../shared/wrapper-protocol.ts";
 import { type AuthOutcome, unasked } from "../session/auth-outcome.ts";
 import { sessionLimits } from "../session/limits.ts";
 import { type LiveSocket, mayTryReconnect } from "../session/live-socket.ts";
@@ -86,7 +87,7 @@ const colyseusCodes: Partial<Record<SessionError["code"], number>> = {
 };
 
 /** HTTP's own "not now": another node may answer. */
-const unavailable = 503;
+export const unavailable = 503;
 
 /** A refusal in the form that Colyseus sends to its clients. */
 export function serverError(error: unknown): unknown {
@@ -141,5 +142,19 @@ export async function attachSocket(
     throw serverError(error);
   }
   if (closeCode !== null) attached.closed(closeCode);
+  else {
+    const here = attached;
+    const gone = sessions.clients.add({
+      movesItself: wrapped.has(client.ref),
+      // Only a room object of the stock SDK that has shaken hands before asks for none.
+      cameBack: presentedToken !== null && connection.skipHandshake === true,
+      get isBusy() {
+        return here.isBusy;
+      },
+      ask: () => socket.send(encodeMoveOn()),
+      close: (reason) => socket.close(mayTryReconnect, reason),
+    });
+    client.ref.once("close", gone);
+  }
   for (const frame of early.all) attached.receive(frame);
 }

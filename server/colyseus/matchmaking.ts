@@ -8,9 +8,10 @@ import {
 } from "@colyseus/core";
 import { isTransient, SessionError } from "../session/session-error.ts";
 import type { Sessions } from "../session/sessions.ts";
-import { serverError } from "./attach-socket.ts";
+import { serverError, unavailable } from "./attach-socket.ts";
 import { isReplicated } from "./replicated.ts";
 import type { TestudoDriver } from "./testudo-driver.ts";
+import { WayOut } from "./way-out.ts";
 
 export type Options = Record<string, unknown>;
 
@@ -36,6 +37,9 @@ interface Asker {
 
 type Act = (nameOrId: string, options: Options, asker: Asker) => Promise<SeatReservation>;
 
+/** Those that would make a plain room here, or look for one that is about to end. */
+const seekingMethods: readonly string[] = ["create", "join", "joinOrCreate"];
+
 /** Rounds of looking for a room with a free seat before the client is told to try again. */
 const roundsMax = 8;
 /** How long server code waits for a room. */
@@ -50,10 +54,17 @@ const full = (roomId: string) =>
 export class Matchmaking {
   readonly #sessions: Sessions;
   readonly #driver: TestudoDriver;
+  readonly #wayOut: WayOut;
 
-  constructor(sessions: Sessions, driver: TestudoDriver) {
+  /** @param wayOut by default this node never drains */
+  constructor(
+    sessions: Sessions,
+    driver: TestudoDriver,
+    wayOut: WayOut = new WayOut({ door: "open", elsewhere: () => [] }),
+  ) {
     this.#sessions = sessions;
     this.#driver = driver;
+    this.#wayOut = wayOut;
     driver.freshenBy(async (roomId) => {
       // A room that stands still is not listed here, and will not be.
       if (!sessions.standsStill(roomId)) await sessions.freshRoom(roomId);
@@ -70,7 +81,11 @@ export class Matchmaking {
         method === "joinById" || method === "reconnect"
           ? await this.knows(name)
           : isReplicated(matchMaker.getRoomClass(name));
-      if (act === undefined || !isOurs) return await stock.call(controller, method, name, options, auth);
+      if (act === undefined || !isOurs) {
+        if (seekingMethods.includes(method) && this.#wayOut.isDraining)
+          throw new ServerError(unavailable, `this node stops, and takes no new "${name}": ask another one`);
+        return await stock.call(controller, method, name, options, auth);
+      }
       if (typeof options !== "object" || options === null || Array.isArray(options))
         throw new ServerError(ErrorCode.MATCHMAKE_UNHANDLED, "join options must be an object");
       try {
@@ -116,7 +131,7 @@ export class Matchmaking {
       const sessionId = await this.#sessionOf(roomId, token);
       if (sessionId === undefined)
         throw new ServerError(ErrorCode.MATCHMAKE_EXPIRED, "reconnection token invalid or expired.");
-      return reservation(listing, { sessionId, isOfRoom: false });
+      return this.#reservation(listing, { sessionId, isOfRoom: false });
     },
   };
 
@@ -232,7 +247,7 @@ export class Matchmaking {
     await Promise.all(this.#sessions.machines.map((_, group) => this.#sessions.caughtUp(group)));
     for (const { roomId, birth, seats, program } of this.#sessions.rooms.values())
       if (birth.roomName === name && (seats.has(sessionId) || program.hasReservation(sessionId)))
-        return reservation(await this.#listing(roomId), { sessionId, isOfRoom: true });
+        return this.#reservation(await this.#listing(roomId), { sessionId, isOfRoom: true });
     return null;
   }
 
@@ -256,7 +271,7 @@ export class Matchmaking {
         seconds: seconds ?? 15,
         mayRepeat: ids !== undefined,
       });
-      return reserved ? reservation(listing, { sessionId, isOfRoom: ids !== undefined }) : null;
+      return reserved ? this.#reservation(listing, { sessionId, isOfRoom: ids !== undefined }) : null;
     } catch (error) {
       if (
         error instanceof SessionError &&
@@ -268,6 +283,17 @@ export class Matchmaking {
         return null;
       throw error;
     }
+  }
+
+  /** The seat can be taken on any node: as a rule the client goes on talking to the one that it asked. */
+  #reservation(
+    listing: IRoomCache,
+    { sessionId, isOfRoom }: { readonly sessionId: string; readonly isOfRoom: boolean },
+  ): SeatReservation {
+    // What a room gives away comes from its leader, and its client is elsewhere.
+    const publicAddress = isOfRoom ? null : (this.#wayOut.next() ?? matchMaker.publicAddress);
+    const own = { name: listing.name, sessionId, roomId: listing.roomId, processId: matchMaker.processId };
+    return publicAddress ? { ...own, publicAddress } : own;
   }
 
   /** It is a replicated room's, whether this node has it or not. */
@@ -300,17 +326,6 @@ export class Matchmaking {
     await this.#sessions.freshRoom(roomId);
     return find();
   }
-}
-
-function reservation(
-  listing: IRoomCache,
-  { sessionId, isOfRoom }: { readonly sessionId: string; readonly isOfRoom: boolean },
-): SeatReservation {
-  // The seat can be taken on any node; the client goes on talking to the one that it asked. What a room gives away comes
-  // from its leader, and its client is elsewhere.
-  const { publicAddress, processId } = matchMaker;
-  const own = { name: listing.name, sessionId, roomId: listing.roomId, processId };
-  return publicAddress && !isOfRoom ? { ...own, publicAddress } : own;
 }
 
 /** As the stock matchmaker would say it. */

@@ -69,7 +69,7 @@ export class NodeCounts {
   }
 
   #led(): number {
-    if (this.#node.life.state !== "serving") return 0;
+    if (!this.#node.life.serves) return 0;
     let led = 0;
     for (const [group, { rooms }] of this.#sessions.machines.entries())
       if (this.#node.engine.isLeader(group)) led += rooms.size;

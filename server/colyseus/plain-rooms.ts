@@ -9,29 +9,49 @@ export function plainRoom(roomId: string): Room | undefined {
   return room === undefined || isReplicated(room.constructor) ? undefined : room;
 }
 
-/**
- * They end with their process, as Colyseus ends them when it shuts down: locked, told by `onBeforeShutdown`, disposed.
- * @returns what a room's code threw
- */
-export async function endPlainRooms(listings: RoomListings, msMax: number): Promise<readonly unknown[]> {
-  const failures: unknown[] = [];
-  const ended = listings.query({}).map(async ({ roomId }) => {
-    const room = plainRoom(roomId);
-    if (room === undefined) return;
-    const gone = new Promise<void>((resolve) => partsOf(room)._events.once("disconnect", resolve));
-    try {
-      await room.lock();
-      room.onBeforeShutdown();
-      await gone;
-    } catch (error) {
-      failures.push(error);
+/** Those of this process; they end with it, as Colyseus ends them when it shuts down. */
+export class PlainRooms {
+  readonly #listings: RoomListings;
+  readonly #failed: (error: unknown) => void;
+  /** Once they are told to end: those that have not. */
+  #ending: Set<Room> | null = null;
+
+  /** @param failed is told what a room's code throws while it is ended */
+  constructor(listings: RoomListings, failed: (error: unknown) => void) {
+    this.#listings = listings;
+    this.#failed = failed;
+  }
+
+  /** No new ones are to be made. */
+  get areEnding(): boolean {
+    return this.#ending !== null;
+  }
+
+  get count(): number {
+    return this.#ending?.size ?? this.#listed().length;
+  }
+
+  /** Each is locked, and told by `onBeforeShutdown`; it ends when it likes. */
+  end(): void {
+    if (this.#ending !== null) return;
+    const ending = new Set(this.#listed());
+    this.#ending = ending;
+    for (const room of ending) {
+      // Once all is done, its onDispose too.
+      partsOf(room)._events.once("disconnect", () => ending.delete(room));
+      tellToEnd(room).catch((error: unknown) => {
+        ending.delete(room);
+        this.#failed(error);
+      });
     }
-  });
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, msMax);
-  });
-  await Promise.race([Promise.all(ended), late]);
-  clearTimeout(timer);
-  return failures;
+  }
+
+  #listed(): Room[] {
+    return this.#listings.query({}).flatMap(({ roomId }) => plainRoom(roomId) ?? []);
+  }
+}
+
+async function tellToEnd(room: Room): Promise<void> {
+  await room.lock();
+  room.onBeforeShutdown();
 }

@@ -75,7 +75,7 @@ export class RoomNode {
 
   /** Clients may be served: null before, and once the node stops. */
   get servingSessions(): Sessions | null {
-    return this.node.life.state === "serving" ? this.#sessions : null;
+    return this.node.life.serves ? this.#sessions : null;
   }
 
   /** Opens disk and links, and waits until the cluster is founded and every group has a leader. */

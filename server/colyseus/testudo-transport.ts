@@ -1,6 +1,7 @@
 import { WebSocketTransport } from "@colyseus/ws-transport";
 import { RECEIVED_QUERY, WRAPPER_QUERY } from "../../shared/wrapper-protocol.ts";
 import { sessionLimits } from "../session/limits.ts";
+import { mayTryReconnect } from "../session/live-socket.ts";
 import { groupOfRoom } from "../session/room-id.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { markWrapper } from "./attach-socket.ts";
@@ -12,9 +13,14 @@ export interface TestudoTransportOptions {
   /** Null until the groups run. */
   readonly sessions: () => Sessions | null;
   readonly isServing: (group: number) => boolean;
+  /** Whoever comes back is to come back elsewhere. */
+  readonly isDraining: () => boolean;
   /** The port cannot be had, or the like. */
   readonly failed: (error: Error) => void;
 }
+
+/** By Colyseus's WebSocketServer, which is all that a connection is told of. */
+const optionsOf = new WeakMap<object, TestudoTransportOptions>();
 
 /** How long an upgrade for a room that is not here yet is held. */
 const waitMsMax = 2_000;
@@ -36,6 +42,7 @@ export class TestudoTransport extends WebSocketTransport {
       beforeUpgrade: (request) => gate(request, options),
     });
     this.#options = options;
+    optionsOf.set(this.wss, options);
   }
 
   /** `this` is Colyseus's WebSocketServer here: the base class hands the method over as a listener. */
@@ -44,6 +51,13 @@ export class TestudoTransport extends WebSocketTransport {
   ): Promise<void> {
     const url = new URL(request.url ?? "/", "ws://node");
     const query = url.searchParams;
+    // A seat that was reserved before is taken here: who joins has no second try.
+    if (query.has("reconnectionToken") && optionsOf.get(this)?.isDraining() === true && !isPlain(url)) {
+      // A refused upgrade would be an error to the game; after this the SDK tries again.
+      socket.on("error", () => {});
+      socket.close(mayTryReconnect, "this node stops: go on elsewhere");
+      return Promise.resolve();
+    }
     if (query.has(WRAPPER_QUERY)) markWrapper(socket, count(query.get(RECEIVED_QUERY)));
     return super.onConnection.call(this, socket, request, upgrade);
   }
@@ -53,6 +67,11 @@ export class TestudoTransport extends WebSocketTransport {
     this.server?.on("error", this.#options.failed);
     return super.listen(port ?? this.#options.port, hostname ?? this.#options.host, backlog, listening);
   }
+}
+
+function isPlain({ pathname }: URL): boolean {
+  const roomId = roomPath.exec(pathname)?.[1];
+  return roomId !== undefined && plainRoom(roomId) !== undefined;
 }
 
 /** Null: what is no count says nothing. */

@@ -50,6 +50,11 @@ export class Attached {
       (route.room(attached.roomId)?.seats.get(attached.sessionId)?.clientSequence ?? 0) + 1;
   }
 
+  /** Something of it is on its way through the log. */
+  get isBusy(): boolean {
+    return this.#inFlight > 0;
+  }
+
   /** A frame from the client, Colyseus's own or the wrapper's. */
   receive(bytes: Uint8Array): void {
     if (this.#closed || this.#ended) return;

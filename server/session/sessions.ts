@@ -1,5 +1,6 @@
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
 import { Attached } from "./attached.ts";
+import { AttachedClients } from "./attached-clients.ts";
 import type { AuthOutcome } from "./auth-outcome.ts";
 import { DivergenceWatches } from "./divergence/divergence-watches.ts";
 import { EffectRunner } from "./effect-runner.ts";
@@ -31,6 +32,8 @@ export class Sessions {
   readonly machines: readonly SessionMachine[];
   /** Compares this node's replicas with the others'. */
   readonly divergences: DivergenceWatches;
+  /** Those of this node. */
+  readonly clients: AttachedClients;
   readonly #options: SessionsOptions;
   readonly #rooms = new Map<string, RoomReplica>();
   readonly #waitingSockets = new Map<number, LiveSocket>();
@@ -48,6 +51,7 @@ export class Sessions {
   constructor(options: SessionsOptions) {
     this.#options = options;
     this.nodeId = options.nodeId;
+    this.clients = new AttachedClients(() => options.clock.now().monotonicMs);
     this.#marks = options.marks ?? new RoomMarks();
     this.machines = Array.from({ length: options.groups }, (_, group) => this.#machine(group));
     this.#sweeper = this.#makeSweeper();

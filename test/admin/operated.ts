@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:http";
 import * as assert from "uvu/assert";
 import { runCli } from "../../server/admin/cli/testudo-cli.ts";
+import { drainRoutes } from "../../server/admin/drain-routes.ts";
 import { makeOperatorHandler } from "../../server/admin/operator-handler.ts";
 import { operatorRoutes } from "../../server/admin/operator-routes.ts";
 import type { MembersList } from "../../server/cluster/members-list.ts";
@@ -10,6 +11,10 @@ import { type MembersWorld, withWorld } from "../cluster/members-world.ts";
 export class Operated {
   readonly world: MembersWorld;
   readonly #doors: Server[] = [];
+  /** What each drain that was begun was given. */
+  readonly drains: { readonly id: string; readonly timeoutMs: number | null }[] = [];
+  /** A drain that was begun goes on once this is so. */
+  emptied: Promise<void> = Promise.resolve();
 
   constructor(world: MembersWorld) {
     this.world = world;
@@ -18,11 +23,25 @@ export class Operated {
   async open(...ids: readonly string[]): Promise<void> {
     for (const id of ids) {
       const node = this.world.node(id);
-      const handler = makeOperatorHandler({ secret: this.world.secret, routes: operatorRoutes(node) });
+      const left = () => ({ clients: 2, plainRooms: 0, leads: 0 });
+      const begin = (timeoutMs: number | null) => {
+        this.drains.push({ id, timeoutMs });
+        void this.#drain(id, door);
+      };
+      const routes = [...operatorRoutes(node), ...drainRoutes({ node, left, begin })];
+      const handler = makeOperatorHandler({ secret: this.world.secret, routes });
       const door = createServer((request, response) => void handler(request, response));
       this.#doors.push(door);
       await new Promise<void>((resolve) => door.listen(node.options.port, "127.0.0.1", resolve));
     }
+  }
+
+  async #drain(id: string, door: Server): Promise<void> {
+    await this.world.node(id).drain();
+    await this.emptied;
+    door.close();
+    door.closeAllConnections();
+    await this.world.stop(id);
   }
 
   async testudo(at: string, ...args: string[]): Promise<{ code: number; out: string; err: string }> {

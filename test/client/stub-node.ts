@@ -13,6 +13,7 @@ import {
   decodeSequenced,
   ENDPOINTS_PATH,
   encodeAck,
+  encodeMoveOn,
   encodeResumption,
 } from "../../shared/wrapper-protocol.ts";
 
@@ -92,11 +93,18 @@ export class StubNode {
   dropsAfterJoin = false;
   /** Does not tell where the room's messages stand. */
   tells = true;
+  /** Is about to end, says so, and takes nobody back. */
+  draining = false;
+  /** An attachment waits for this, then is agreed. */
+  attachesAfter: Promise<void> | null = null;
+  /** A seat that is attached elsewhere is closed here: only after the other node has told its client. */
+  noticesLate = false;
   readonly #cluster: StubCluster;
   readonly #http: Server;
   readonly #sockets = new Set<Socket>();
   readonly #webSockets = new WebSocketServer({ noServer: true });
   readonly #clients = new Set<WebSocket>();
+  readonly #seatOf = new WeakMap<WebSocket, Seat>();
   /** Those that have acknowledged their join. */
   readonly #listening = new Set<WebSocket>();
   #port = 0;
@@ -111,7 +119,7 @@ export class StubNode {
     });
     this.#http.on("upgrade", (request, socket, head) => {
       if (this.frozen) return;
-      this.#webSockets.handleUpgrade(request, socket, head, (client) => this.#attach(client, request));
+      this.#webSockets.handleUpgrade(request, socket, head, (client) => void this.#attach(client, request));
     });
   }
 
@@ -145,6 +153,19 @@ export class StubNode {
     for (const client of this.#listening) if (this.delivers && !this.frozen) client.send(frame);
   }
 
+  askToMoveOn(): void {
+    for (const client of this.#clients) client.send(encodeMoveOn());
+  }
+
+  /** The seat is attached elsewhere. */
+  detach(seat: Seat): void {
+    for (const client of this.#clients) {
+      if (this.#seatOf.get(client) !== seat) continue;
+      if (this.noticesLate) setTimeout(() => client.close(4010), 20);
+      else client.close(4010);
+    }
+  }
+
   sendStates(): void {
     for (const client of this.#clients) this.#sendState(client);
   }
@@ -158,7 +179,8 @@ export class StubNode {
     };
     if (request.url === ENDPOINTS_PATH) {
       const nodes = this.#cluster.nodes;
-      json(200, { endpoints: nodes.map(({ id, url }) => ({ node: id, region: "here", url })) });
+      const told = nodes.map(({ id, url, draining }) => ({ node: id, region: "here", url, draining }));
+      json(200, { endpoints: told });
       return;
     }
     if (this.refuseWith !== null) {
@@ -186,7 +208,7 @@ export class StubNode {
     });
   }
 
-  #attach(client: WebSocket, request: IncomingMessage): void {
+  async #attach(client: WebSocket, request: IncomingMessage): Promise<void> {
     const query = new URL(request.url ?? "", "http://any").searchParams;
     if (!query.has("sessionId")) {
       // Colyseus's own way to measure the latency to a server.
@@ -196,17 +218,21 @@ export class StubNode {
     this.attachments.push(query);
     const seat = this.#cluster.seats.get(query.get("sessionId") ?? "");
     client.on("error", () => {});
-    if (this.closeWith !== null || seat === undefined) {
-      client.close(this.closeWith ?? 4002);
+    const token = query.get("reconnectionToken");
+    const sentOn = this.draining && token !== null ? 4010 : null;
+    if (this.closeWith !== null || sentOn !== null || seat === undefined) {
+      client.close(this.closeWith ?? sentOn ?? 4002);
       return;
     }
-    const token = query.get("reconnectionToken");
     if (token !== null && token !== seat.token) {
       client.send(getMessageBytes[Protocol.ERROR](524, "the token is not this seat's"));
       client.close(4003);
       return;
     }
+    await this.attachesAfter;
+    for (const node of this.#cluster.nodes) node.detach(seat);
     this.#clients.add(client);
+    this.#seatOf.set(client, seat);
     client.on("close", () => {
       this.#clients.delete(client);
       this.#listening.delete(client);

@@ -12,18 +12,31 @@ function lived(...events: NodeLifeEvent[]): string[] {
 
 const open = { type: "open" } as const;
 const led = { type: "led" } as const;
+const drain = { type: "drain" } as const;
 const stop = { type: "stop" } as const;
 const closed = { type: "closed" } as const;
 
 test("[C8] a blank node founds, joins, serves, drains and stops", () => {
-  assert.equal(lived(open, { type: "recovered", founded: false }, { type: "founded" }, led, stop, closed), [
+  const founded: NodeLifeEvent[] = [open, { type: "recovered", founded: false }, { type: "founded" }];
+  assert.equal(lived(...founded, led, drain, stop, closed), [
     "starting",
     "recovering",
     "founding",
     "joining",
     "serving",
     "draining",
+    "stopping",
     "stopped",
+  ]);
+});
+
+test("[C8] only a node that serves drains; any stops without", () => {
+  assert.equal(lived(open, { type: "recovered", founded: true }, drain, led, stop), [
+    "starting",
+    "recovering",
+    "joining",
+    "serving",
+    "stopping",
   ]);
 });
 
@@ -37,7 +50,7 @@ test("[C8] a founded node joins at once", () => {
 });
 
 test("[C8] it can be stopped, and can fail, wherever it is; after that nothing changes", () => {
-  const way: NodeLifeEvent[] = [open, { type: "recovered", founded: false }, { type: "founded" }, led];
+  const way: NodeLifeEvent[] = [open, { type: "recovered", founded: false }, { type: "founded" }, led, drain];
   for (let at = 0; at <= way.length; at++) {
     const before = way.slice(0, at);
     assert.is(lived(...before, stop, closed).at(-1), "stopped");

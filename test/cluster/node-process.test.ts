@@ -116,6 +116,33 @@ test("[C11] a node whose starter is gone stops by itself", async () => {
   assert.ok(node.stdout.some((line) => line.includes("the starter has ended")));
 });
 
+test("[C57] a second signal cuts the drain short, a third one the stop; those of one Ctrl-C count once", async () => {
+  for (const hangs of [false, true]) {
+    const spawned = new Spawned("ending-main.ts", hangs ? ["hangs"] : []);
+    running.push(spawned);
+    const events = () =>
+      spawned.stdout.flatMap((line) => (line.startsWith("{") ? (JSON.parse(line).event as string) : []));
+    await spawned.line(/"runs"/);
+    spawned.child.kill("SIGINT");
+    await spawned.line(/"drains"/);
+    spawned.child.kill("SIGTERM");
+    await sleep(600);
+    assert.equal(events(), ["runs", "stopping", "drains"]);
+    spawned.child.kill("SIGTERM");
+    await spawned.line(/"stops"/);
+    if (hangs) {
+      await sleep(600);
+      assert.is(spawned.isOver, false);
+      spawned.child.kill("SIGTERM");
+    }
+    assert.equal(await spawned.ended, { code: 0, signal: null });
+    const last = hangs ? ["stop-cut-short"] : [];
+    assert.equal(events(), ["runs", "stopping", "drains", "hurries", "stops", ...last]);
+  }
+});
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
 test("[C11] what nobody caught ends the process at once with 70 and one last line", async () => {
   const { spawn, port } = await world(["n1"]);
   const node = spawn("n1");

@@ -192,7 +192,7 @@ test("[C10] ready is refused by a node that stops before it serves, and a stop b
   assert.is(lonely.life.state, "founding");
   assert.throws(() => lonely.engine, /only once the cluster is founded; the node is founding/);
   await stop(lonely);
-  assert.match(await ready, /the node is (draining|stopped)/);
+  assert.match(await ready, /the node is (stopping|stopped)/);
   await stop(make("n2"));
 });
 

@@ -5,9 +5,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
 import { Matchmaking } from "../../server/colyseus/matchmaking.ts";
-import { endPlainRooms } from "../../server/colyseus/plain-rooms.ts";
+import { PlainRooms } from "../../server/colyseus/plain-rooms.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
+import { WayOut } from "../../server/colyseus/way-out.ts";
 import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import { unasked } from "../../server/session/auth-outcome.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
@@ -139,6 +140,7 @@ matchmaking.intercept();
 interface Reservation {
   roomId: string;
   sessionId: string;
+  publicAddress?: string;
 }
 const ask = async (method: string, name: string, options: object = {}): Promise<Reservation> => {
   const context = { token: "a token", headers: new Headers(), ip: "" };
@@ -378,7 +380,7 @@ test("[Y57] a plain room is joined without a word to the cluster, even where its
   await matchMaker.getLocalRoomById("plainRooA").disconnect();
 });
 
-test("[Y61] plain rooms end with their node: asked as Colyseus asks, and not waited for without end", async () => {
+test("[Y61] plain rooms end with their node: asked as Colyseus asks, once, and each is counted until it has", async () => {
   const [willing, unwilling, cursed] = await Promise.all(
     ["plainRoo1", "plainRoo2", "plainRoo3"].map(async (id) => {
       await matchMaker.handleCreateRoom("plain", {}, undefined, id);
@@ -393,9 +395,13 @@ test("[Y61] plain rooms end with their node: asked as Colyseus asks, and not wai
       throw new Error("cursed in onBeforeShutdown");
     },
   });
-  const startMs = performance.now();
-  const failures = await endPlainRooms(programs.listings, 100);
-  assert.ok(performance.now() - startMs >= 99);
+  const failures: unknown[] = [];
+  const plainRooms = new PlainRooms(programs.listings, (error) => failures.push(error));
+  assert.equal([plainRooms.count, plainRooms.areEnding], [3, false]);
+  plainRooms.end();
+  plainRooms.end();
+  for (let tries = 0; plainRooms.count > 1 && tries < 500; tries++) await new Promise(setImmediate);
+  assert.equal([plainRooms.count, plainRooms.areEnding], [1, true]);
   assert.equal(asked, [true]);
   assert.match(String(failures), "cursed in onBeforeShutdown");
   assert.equal(
@@ -406,7 +412,35 @@ test("[Y61] plain rooms end with their node: asked as Colyseus asks, and not wai
   );
   assert.is(willing?.locked, true);
   await Promise.all([unwilling?.disconnect(), cursed?.disconnect()]);
-  assert.equal(await endPlainRooms(programs.listings, 60_000), []);
+  assert.is(plainRooms.count, 0);
+  assert.is(failures.length, 1);
 });
+
+test("[C55] a node that drains gives seats that are taken at the others, each in its turn, and makes no plain rooms", async () => {
+  const at = { door: "closing", elsewhere: () => [endpoint("B"), endpoint("C")] } as const;
+  const restore = new Matchmaking(sessions, driver, new WayOut(at)).intercept();
+  try {
+    const mode = newMode();
+    const { roomId, publicAddress } = await ask("joinOrCreate", "lobby", { mode });
+    assert.is(publicAddress, "B.example/game");
+    assert.is((await ask("joinById", roomId)).publicAddress, "C.example/game");
+    for (const method of ["create", "join", "joinOrCreate"]) {
+      const refused = await ask(method, "plain").catch((error: unknown) => error);
+      assert.is((refused as { code: number }).code, 503);
+      assert.match(String(refused), /this node stops, and takes no new "plain": ask another one/);
+    }
+    // One that is here is left in peace.
+    await matchMaker.handleCreateRoom("plain", {}, undefined, "plainRoo9");
+    assert.is((await ask("joinById", "plainRoo9")).publicAddress, undefined);
+    await matchMaker.getLocalRoomById("plainRoo9").disconnect();
+  } finally {
+    restore();
+  }
+  const alone = new WayOut({ door: "closing", elsewhere: () => [] });
+  assert.equal([alone.isDraining, alone.next()], [true, null]);
+  assert.is((await ask("joinOrCreate", "lobby", { mode: newMode() })).publicAddress, undefined);
+});
+
+const endpoint = (node: string) => ({ node, region: "here", url: `https://${node}.example/game` });
 
 test.run();

@@ -32,7 +32,18 @@ export type Line =
       readonly after: number;
     }
   /** The player is attached again after a drop. */
-  | { readonly type: "moved"; readonly player: string; readonly atMs: number; readonly url: string }
+  | {
+      readonly type: "moved";
+      readonly player: string;
+      readonly atMs: number;
+      readonly url: string;
+      /** From the last frame before to the first state behind. */
+      readonly gapMs: number;
+      /** Asked to by its node, which served meanwhile. */
+      readonly planned: boolean;
+    }
+  /** The game was told of an error. */
+  | { readonly type: "error"; readonly player: string; readonly what: string }
   /** The player has lost its seat for good. */
   | { readonly type: "left"; readonly player: string; readonly code: number; readonly reason: string };
 

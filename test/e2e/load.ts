@@ -38,6 +38,8 @@ class Player {
   #clockMs = 0;
   #lastError = "";
   #shots = 0;
+  /** When the last state came. */
+  stateMs = 0;
 
   constructor(name: string, kind: "stock" | "wrapper", room: Room<unknown, ArenaView>) {
     this.name = name;
@@ -47,6 +49,7 @@ class Player {
     room.onStateChange((state) => this.#look(state));
     room.onError((code, message) => {
       this.#lastError = `${code} ${message}`;
+      write({ type: "error", player: name, what: this.#lastError });
     });
     room.onLeave((code, reason) =>
       write({ type: "left", player: name, code, reason: reason || this.#lastError }),
@@ -79,6 +82,7 @@ class Player {
   }
 
   #look(state: ArenaView): void {
+    this.stateMs = performance.now();
     if (state.clockMs < this.#clockMs)
       write({
         type: "lower",
@@ -114,9 +118,14 @@ async function stock(k: number): Promise<Player> {
     room.connection.url = url.toString();
   });
   const player = new Player(`stock ${k}`, "stock", room);
-  room.onReconnect(() =>
-    write({ type: "moved", player: player.name, atMs: Date.now(), url: urls[at % urls.length] ?? "" }),
-  );
+  room.onReconnect(() => {
+    const lastMs = player.stateMs;
+    room.onStateChange.once(() => {
+      const gapMs = performance.now() - lastMs;
+      const url = urls[at % urls.length] ?? "";
+      write({ type: "moved", player: player.name, atMs: Date.now(), url, gapMs, planned: false });
+    });
+  });
   return player;
 }
 
@@ -129,7 +138,9 @@ async function wrapper(k: number): Promise<Player> {
   });
   const room = await client.joinOrCreate("arena", { name: `wrapper ${k}` });
   const player = new Player(`wrapper ${k}`, "wrapper", room as unknown as Room<unknown, ArenaView>);
-  room.onFailover(({ to }) => write({ type: "moved", player: player.name, atMs: Date.now(), url: to.url }));
+  room.onFailover(({ to: { url }, gapMs, planned }) =>
+    write({ type: "moved", player: player.name, atMs: Date.now(), url, gapMs, planned }),
+  );
   return player;
 }
 

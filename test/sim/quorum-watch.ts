@@ -69,7 +69,7 @@ export class QuorumWatch {
     this.#parts.schedule.in(lookMs, process, () => {
       const still = new Map<string, number>();
       // Its groups are stopped, and know nothing of time any more.
-      if (process.node.life.state === "draining") return;
+      if (process.node.life.state === "stopping") return;
       for (const status of process.node.groups()) {
         for (const [law, what, looksMax] of this.#wrongs(process.nodeId, status)) {
           const looks = (wrong.get(what) ?? 0) + 1;

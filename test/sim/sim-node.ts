@@ -183,7 +183,7 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
       },
       (error: unknown) => {
         const { state } = this.node.life;
-        if (this.isAlive && state !== "stopped" && state !== "draining") this.#parts.failed(this, error);
+        if (this.isAlive && state !== "stopped" && state !== "stopping") this.#parts.failed(this, error);
       },
     );
   }

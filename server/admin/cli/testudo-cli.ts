@@ -3,6 +3,7 @@ import { backupCommand } from "./backup-command.ts";
 import { checkCommand } from "./check-command.ts";
 import type { CliContext } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
+import { drainCommand } from "./drain-command.ts";
 import { groupsCommand } from "./groups-command.ts";
 import { membersCommand } from "./members-command.ts";
 import { recoverCommand } from "./recover-command.ts";
@@ -19,6 +20,7 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   membersCommand,
   roomsCommand,
   transferCommand,
+  drainCommand,
   checkCommand,
 ];
 

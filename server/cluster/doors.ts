@@ -1,0 +1,57 @@
+import type { Endpoint, Gossip } from "./gossip.ts";
+
+/** `closed`: it has not caught up yet. `open`: clients may come. `closing`: it drains, and who is there goes elsewhere. */
+export type Door = "closed" | "open" | "closing";
+
+/** A node where clients may be, and whether they should rather go elsewhere. */
+export interface ClientEndpoint extends Endpoint {
+  readonly draining?: true;
+}
+
+/** What each node says of its door, under this key of its gossip. */
+export const doorKey = "door";
+
+interface DoorsParts {
+  readonly self: string;
+  readonly gossip: Pick<Gossip, "of" | "set" | "endpoints">;
+  readonly isMember: (nodeId: string) => boolean;
+  readonly isLinked: (nodeId: string) => boolean;
+}
+
+/** Where clients may go: each node tells the others whether it takes them. */
+export class Doors {
+  readonly #parts: DoorsParts;
+
+  constructor(parts: DoorsParts) {
+    this.#parts = parts;
+  }
+
+  set(door: Door): void {
+    this.#parts.gossip.set(doorKey, door);
+  }
+
+  of(nodeId: string): Door {
+    const body = this.#parts.gossip.of(nodeId);
+    if (body === null) return "closed";
+    const door = body[doorKey];
+    // Nodes of earlier versions say nothing of it.
+    return door === "closed" || door === "closing" ? door : "open";
+  }
+
+  /** Other members that take clients. */
+  others(): readonly Endpoint[] {
+    const { self, gossip, isMember, isLinked } = this.#parts;
+    return gossip
+      .endpoints()
+      .filter(({ node }) => node !== self && isMember(node) && isLinked(node) && this.of(node) === "open");
+  }
+
+  /** This node first, then members that are linked, then those heard of before; behind all of them those that drain. */
+  endpoints(): readonly ClientEndpoint[] {
+    const { self, gossip, isMember } = this.#parts;
+    const all = gossip.endpoints().filter(({ node }) => node === self || isMember(node));
+    const draining = all.filter(({ node }) => this.of(node) === "closing");
+    const rest = all.filter((endpoint) => !draining.includes(endpoint));
+    return [...rest, ...draining.map((endpoint) => ({ ...endpoint, draining: true }) as const)];
+  }
+}
