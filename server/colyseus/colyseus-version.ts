@@ -5,23 +5,25 @@ import { SessionError } from "../session/session-error.ts";
 /** The version of @colyseus/core that the seam was made for: test/colyseus/contract.test.ts looks at each of its parts. */
 export const testedVersion = "0.18.17";
 
+/** Methods of the stock room that change it: inside an apply they are the stock ones, outside they are errors. */
+export const changingMethods = [
+  ...["broadcast", "broadcastBytes", "broadcastPatch", "lock", "unlock", "setMetadata", "setPrivate"],
+  ...["setMatchmaking", "setState", "disconnect", "kickClient"],
+] as const;
+
+/** What a room registers of its own: once it is made, only from within. */
+export const registeringMethods = [
+  ...["onMessage", "onMessageBytes", "defineInput", "allowRewindState"],
+  ...["setTimestep", "setFixedTimestep", "setSimulationInterval", "setPatchRate"],
+] as const;
+
 /** Methods of the stock Room, private ones among them, that the seam puts itself around or calls. */
 export const stockMethods: readonly string[] = [
+  ...changingMethods,
+  ...registeringMethods,
   ...["_reserveSeat", "_reserveMultipleSeats", "_onJoin", "_onMessage", "_onLeave", "__init"],
   ...["allowReconnection", "checkReconnectionToken", "hasReservedSeat", "resetAutoDisposeTimeout"],
-  ...["sendFullState", "setSerializer", "onBeforeShutdown", "broadcast", "broadcastBytes", "broadcastPatch"],
-  ...[
-    "lock",
-    "unlock",
-    "setMetadata",
-    "setPrivate",
-    "setMatchmaking",
-    "setState",
-    "disconnect",
-    "kickClient",
-  ],
-  ...["onMessage", "onMessageBytes", "setTimestep", "setSimulationInterval", "setFixedTimestep"],
-  ...["allowRewindState", "defineInput", "broadcastMessageType"],
+  ...["sendFullState", "setSerializer", "onBeforeShutdown", "broadcastMessageType"],
   ...["_flushPendingClientFrames", "_flushAfterPatchBroadcasts"],
 ];
 
