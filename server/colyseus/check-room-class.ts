@@ -63,6 +63,12 @@ function checkCacheHooks(roomClass: new (...args: never[]) => Room): void {
  */
 export function checkRoomClass(roomClass: new (...args: never[]) => Room, options: ReplicatedOptions): void {
   const { name } = roomClass;
+  if (!(roomClass.prototype instanceof Room))
+    refuse(
+      name,
+      `it extends the Room of another copy of @colyseus/core than ${import.meta.resolve("@colyseus/core")}`,
+      "Two copies are two servers: leave one of them (npm ls @colyseus/core, npm dedupe).",
+    );
   for (const option of Object.keys(options)) {
     if (!optionNames.includes(option))
       refuse(name, `there is no option "${option}"`, `Options are ${optionNames.join(", ")}.`);

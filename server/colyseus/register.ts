@@ -5,6 +5,7 @@
  */
 import nodeCrypto from "node:crypto";
 import { registerHooks, syncBuiltinESMExports } from "node:module";
+import { extname } from "node:path";
 import { guardOutside } from "./outside-guard.ts";
 import { replaceChance } from "./room-chance.ts";
 import { printOnce } from "./room-lines.ts";
@@ -12,16 +13,21 @@ import { replaceMicrotasks } from "./room-microtasks.ts";
 import { replaceTime } from "./room-time.ts";
 import { replaceTimers } from "./room-timer-functions.ts";
 
+/** `@colyseus/schema` has a copy of its own for `require()`, whose classes are no schemas to the rooms of the other one. */
+const colyseus = /^(?:@colyseus\/|colyseus(?:\/|$))/;
+/** What `import` resolves with: Node requires such modules, too. */
+const importing = ["node", "import", "module-sync", "node-addons"];
+
 const registered = Symbol.for("testudo.registered");
 
 if ((globalThis as Record<symbol, unknown>)[registered] !== true) {
   (globalThis as Record<symbol, unknown>)[registered] = true;
-  const nanoidUrl = new URL("./nanoid.ts", import.meta.url).href;
+  const nanoidUrl = new URL(`./nanoid${extname(import.meta.filename)}`, import.meta.url).href;
   registerHooks({
     resolve(specifier, context, nextResolve) {
-      return specifier === "nanoid"
-        ? { url: nanoidUrl, format: "module-typescript", shortCircuit: true }
-        : nextResolve(specifier, context);
+      if (specifier === "nanoid") return { url: nanoidUrl, shortCircuit: true };
+      if (colyseus.test(specifier)) return nextResolve(specifier, { ...context, conditions: importing });
+      return nextResolve(specifier, context);
     },
   });
   replaceTime();
