@@ -22,6 +22,7 @@ interface Manifest {
 let scratch: Scratch;
 let typed: string;
 let commonJs: string;
+let typedCommonJs: string;
 let manifest: Manifest;
 
 test.before(async () => {
@@ -32,6 +33,7 @@ test.before(async () => {
   });
   typed = scratch.project("typed", projects.typed);
   commonJs = scratch.project("common", projects.commonJs);
+  typedCommonJs = scratch.project("typed-common", projects.typedCommonJs);
   manifest = JSON.parse(readFileSync(installed("package.json"), "utf8")) as Manifest;
 });
 test.after(() => scratch?.remove());
@@ -122,6 +124,11 @@ test("[P3] a CommonJS project: a room on three nodes, and the match outlives one
   await withCluster({ main: "server.js", place, args: unhurried }, playMatch);
 });
 
+test("[P3] tsx and decorators in a CommonJS project: a room on three nodes, and the match outlives one", async () => {
+  const place = { cwd: typedCommonJs, imports: ["tsx", "testudo/register"] };
+  await withCluster({ main: "server.ts", place, args: unhurried }, playMatch);
+});
+
 test("[P2] its types are right for the studio's compiler", async () => {
   const tsc = join(import.meta.dirname, "../../node_modules/typescript/bin/tsc");
   const types = join(import.meta.dirname, "../../node_modules/@types");
@@ -146,14 +153,29 @@ test("[P4] without the preload no node starts, and one is told how to", async ()
   }
 });
 
-test("[P5] a room of another copy of Colyseus is refused, with both places", async () => {
-  const folder = scratch.project("twice", projects.commonJs);
-  cpSync(join(scratch.folder, "node_modules/@colyseus/core"), join(folder, "node_modules/@colyseus/core"), {
-    recursive: true,
-  });
-  const { code, err } = await node(folder, "--import", "testudo/register", "server.js");
-  assert.is.not(code, 0);
-  assert.match(err, /TallyRoom cannot be replicated: it extends the Room of another copy of @colyseus\/core/);
+test("[P5] what is of another copy of Colyseus is refused, with what to do", async () => {
+  for (const [name, words] of [
+    [
+      "core",
+      /TallyRoom cannot be replicated: it extends the Room of another copy of @colyseus\/core than .*npm ls/,
+    ],
+    ["schema", /TallyState is not a schema class: .*another copy of @colyseus\/schema.*npm ls/],
+  ] as const) {
+    const cwd = scratch.project(`another-${name}`, projects.commonJs);
+    const copied = join("node_modules/@colyseus", name);
+    cpSync(join(scratch.folder, copied), join(cwd, copied), { recursive: true });
+    if (name === "core") {
+      const { code, err } = await node(cwd, "--import", "testudo/register", "server.js");
+      assert.is(code, 1);
+      assert.match(err, words);
+      continue;
+    }
+    const place = { cwd, imports: ["testudo/register"] };
+    await withCluster({ nodes: 1, main: "server.js", place }, async (cluster) => {
+      const refused = await new Client(cluster.url("n1")).create("tally", { name: "one" }).catch(String);
+      assert.match(String(refused), words);
+    });
+  }
 });
 
 test("[P6] `testudo` of the package: its help, and a check of the studio's rooms", async () => {

@@ -55,7 +55,7 @@ const server = defineServer({
 await server.listen(undefined as never);
 
 // @ts-expect-error: the compiler knows what the package's types say
-replicated(TallyRoom, { classes: 7 });
+export const wrong = () => replicated(TallyRoom, { classes: 7 });
 export const told = (room: InstanceType<typeof TallyRoom> & ReplicatedRoom): Promise<unknown> => room.propose("add", 1);
 `,
   "tally.test.ts": `
@@ -119,4 +119,12 @@ server.listen();
 `,
 };
 
-export const projects = { typed, commonJs } as const;
+/** The same as `typed`, as tsx runs it where nothing is said of modules. */
+const { "player.ts": _, ...server } = typed;
+const typedCommonJs = {
+  ...server,
+  "package.json": JSON.stringify({ name: "typed-common", private: true }),
+  "server.ts": typed["server.ts"].replace("await server.listen", "server.listen"),
+};
+
+export const projects = { typed, commonJs, typedCommonJs } as const;

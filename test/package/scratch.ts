@@ -43,6 +43,25 @@ interface Manifest {
   readonly version: string;
 }
 
+/** @returns what the tarball has */
+async function installInto(folder: string): Promise<string[]> {
+  const told = await must("npm", ["pack", "--json", "--pack-destination", folder], root);
+  const json = JSON.parse(/^\[\n.*/ms.exec(told)?.[0] ?? "[]") as {
+    filename: string;
+    files: { path: string }[];
+  }[];
+  const tarball = json[0];
+  if (tarball === undefined) throw new Error(`npm pack gave nothing: ${told}`);
+  const versions = beside.map((name) => {
+    const manifest = readFileSync(join(root, "node_modules", name, "package.json"), "utf8");
+    return `${name}@${(JSON.parse(manifest) as Manifest).version}`;
+  });
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "scratch", private: true }));
+  const quiet = ["--prefer-offline", "--no-audit", "--no-fund"];
+  await must("npm", ["install", ...quiet, `./${tarball.filename}`, ...versions], folder);
+  return tarball.files.map(({ path }) => path);
+}
+
 export class Scratch {
   readonly folder: string;
   /** Of the tarball, below `package/`. */
@@ -56,24 +75,12 @@ export class Scratch {
   /** `npm pack`, and `npm install` of what that gave. */
   static async install(): Promise<Scratch> {
     const folder = mkdtempSync(join(tmpdir(), "testudo-package-"));
-    const told = await must("npm", ["pack", "--json", "--pack-destination", folder], root);
-    const json = JSON.parse(/^\[\n.*/ms.exec(told)?.[0] ?? "[]") as {
-      filename: string;
-      files: { path: string }[];
-    }[];
-    const tarball = json[0];
-    if (tarball === undefined) throw new Error(`npm pack gave nothing: ${told}`);
-    const versions = beside.map((name) => {
-      const manifest = readFileSync(join(root, "node_modules", name, "package.json"), "utf8");
-      return `${name}@${(JSON.parse(manifest) as Manifest).version}`;
-    });
-    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "scratch", private: true }));
-    const quiet = ["--prefer-offline", "--no-audit", "--no-fund"];
-    await must("npm", ["install", ...quiet, `./${tarball.filename}`, ...versions], folder);
-    return new Scratch(
-      folder,
-      tarball.files.map(({ path }) => path),
-    );
+    try {
+      return new Scratch(folder, await installInto(folder));
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   /** @returns its folder */
