@@ -1,9 +1,12 @@
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { Room } from "@colyseus/core";
 import { SessionError } from "../session/session-error.ts";
 
-/** The version of @colyseus/core that the seam was made for: test/colyseus/contract.test.ts looks at each of its parts. */
-export const testedVersion = "0.18.17";
+/** The versions that the seam was made for: test/colyseus/contract.test.ts looks at each of its parts. */
+export const testedVersions = { "@colyseus/core": "0.18.17", "@colyseus/schema": "5.0.34" } as const;
+type Package = keyof typeof testedVersions;
 
 /** Methods of the stock room that change it: inside an apply they are the stock ones, outside they are errors. */
 export const changingMethods = [
@@ -27,9 +30,10 @@ export const stockMethods: readonly string[] = [
   ...["_flushPendingClientFrames", "_flushAfterPatchBroadcasts"],
 ];
 
-export function installedVersion(): string {
-  const manifest = createRequire(import.meta.url)("@colyseus/core/package.json") as { version: string };
-  return manifest.version;
+export function installedVersion(name: Package): string {
+  // Not every package lets its package.json be required.
+  const built = dirname(createRequire(import.meta.url).resolve(name));
+  return (JSON.parse(readFileSync(join(built, "../package.json"), "utf8")) as { version: string }).version;
 }
 
 /**
@@ -40,18 +44,17 @@ export function installedVersion(): string {
  */
 export function checkColyseus(
   warn: (fields: object, message: string) => void,
-  { version = installedVersion(), methods = Room.prototype as object } = {},
+  { versions = {} as Partial<Record<Package, string>>, methods = Room.prototype as object } = {},
 ): void {
   const missing = stockMethods.filter((name) => typeof Reflect.get(methods, name) !== "function");
-  const remedy = `install @colyseus/core ${testedVersion}, with which Testudo was tried`;
-  if (missing.length > 0)
-    throw new SessionError(
-      "NOT_SUPPORTED",
-      `@colyseus/core ${version} has no Room.${missing.join(", Room.")}: ${remedy}`,
-    );
-  if (version !== testedVersion)
-    warn(
-      { installed: version, tested: testedVersion },
-      `nobody has tried @colyseus/core ${version}: ${remedy}`,
-    );
+  for (const [name, tested] of Object.entries(testedVersions) as [Package, string][]) {
+    const installed = versions[name] ?? installedVersion(name);
+    const remedy = `install ${name} ${tested}, with which Testudo was tried`;
+    if (name === "@colyseus/core" && missing.length > 0)
+      throw new SessionError(
+        "NOT_SUPPORTED",
+        `${name} ${installed} has no Room.${missing.join(", Room.")}: ${remedy}`,
+      );
+    if (installed !== tested) warn({ installed, tested }, `nobody has tried ${name} ${installed}: ${remedy}`);
+  }
 }
