@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import inspector from "node:inspector";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { RoomMark } from "../session/room-mark.ts";
 import type { RoomActing, RoomWatch } from "../session/room-watch.ts";
@@ -128,7 +128,8 @@ export class Watchdog implements NodeWatchdog {
       journal: join(this.#marks.path, "acting.json"),
     };
     // Without the preload, which is for the thread of the rooms.
-    const thread = new Worker(new URL("./watchdog-thread.ts", import.meta.url), { workerData, execArgv: [] });
+    const file = new URL(`./watchdog-thread${extname(import.meta.filename)}`, import.meta.url);
+    const thread = new Worker(file, { workerData, execArgv: [] });
     this.#thread = thread;
     await once(thread, "message");
     thread.unref();

@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { LobbyRoom, QueueRoom, RelayRoom, Room, RoomPlugin } from "@colyseus/core";
 import { firstPrivateName } from "../session/graph/private-name.ts";
 import { SessionError } from "../session/session-error.ts";
@@ -62,6 +63,12 @@ function checkCacheHooks(roomClass: new (...args: never[]) => Room): void {
  */
 export function checkRoomClass(roomClass: new (...args: never[]) => Room, options: ReplicatedOptions): void {
   const { name } = roomClass;
+  if (!(roomClass.prototype instanceof Room))
+    refuse(
+      name,
+      `it extends the Room of another copy of @colyseus/core than ${createRequire(import.meta.url).resolve("@colyseus/core")}`,
+      "Two copies are two servers: leave one of them (npm ls @colyseus/core, npm dedupe).",
+    );
   for (const option of Object.keys(options)) {
     if (!optionNames.includes(option))
       refuse(name, `there is no option "${option}"`, `Options are ${optionNames.join(", ")}.`);

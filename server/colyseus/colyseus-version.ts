@@ -1,34 +1,40 @@
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { matchMaker, Room } from "@colyseus/core";
 import * as stock from "@colyseus/core/MatchMaker";
 import { SessionError } from "../session/session-error.ts";
 
-/** The version of @colyseus/core that the seam was made for: test/colyseus/contract.test.ts looks at each of its parts. */
-export const testedVersion = "0.18.17";
+/** The versions that the seam was made for: test/colyseus/contract.test.ts looks at each of its parts. */
+export const testedVersions = { "@colyseus/core": "0.18.17", "@colyseus/schema": "5.0.34" } as const;
+type Package = keyof typeof testedVersions;
+
+/** Methods of the stock room that change it: inside an apply they are the stock ones, outside they are errors. */
+export const changingMethods = [
+  ...["broadcast", "broadcastBytes", "broadcastPatch", "lock", "unlock", "setMetadata", "setPrivate"],
+  ...["setMatchmaking", "setState", "disconnect", "kickClient"],
+] as const;
+
+/** What a room registers of its own: once it is made, only from within. */
+export const registeringMethods = [
+  ...["onMessage", "onMessageBytes", "defineInput", "allowRewindState"],
+  ...["setTimestep", "setFixedTimestep", "setSimulationInterval", "setPatchRate"],
+] as const;
 
 /** Methods of the stock Room, private ones among them, that the seam puts itself around or calls. */
 export const stockMethods: readonly string[] = [
+  ...changingMethods,
+  ...registeringMethods,
   ...["_reserveSeat", "_reserveMultipleSeats", "_onJoin", "_onMessage", "_onLeave", "__init"],
   ...["allowReconnection", "checkReconnectionToken", "hasReservedSeat", "resetAutoDisposeTimeout"],
-  ...["sendFullState", "setSerializer", "onBeforeShutdown", "broadcast", "broadcastBytes", "broadcastPatch"],
-  ...[
-    "lock",
-    "unlock",
-    "setMetadata",
-    "setPrivate",
-    "setMatchmaking",
-    "setState",
-    "disconnect",
-    "kickClient",
-  ],
-  ...["onMessage", "onMessageBytes", "setTimestep", "setSimulationInterval", "setFixedTimestep"],
-  ...["allowRewindState", "defineInput", "broadcastMessageType"],
+  ...["sendFullState", "setSerializer", "onBeforeShutdown", "broadcastMessageType"],
   ...["_flushPendingClientFrames", "_flushAfterPatchBroadcasts"],
 ];
 
-export function installedVersion(): string {
-  const manifest = createRequire(import.meta.url)("@colyseus/core/package.json") as { version: string };
-  return manifest.version;
+export function installedVersion(name: Package): string {
+  // Not every package lets its package.json be required.
+  const built = dirname(createRequire(import.meta.url).resolve(name));
+  return (JSON.parse(readFileSync(join(built, "../package.json"), "utf8")) as { version: string }).version;
 }
 
 /**
@@ -39,24 +45,22 @@ export function installedVersion(): string {
  */
 export function checkColyseus(
   warn: (fields: object, message: string) => void,
-  { version = installedVersion(), methods = Room.prototype as object, given = matchMaker as object } = {},
+  {
+    versions = {} as Partial<Record<Package, string>>,
+    methods = Room.prototype as object,
+    given = matchMaker as object,
+  } = {},
 ): void {
   const missing = stockMethods.filter((name) => typeof Reflect.get(methods, name) !== "function");
-  const remedy = `install @colyseus/core ${testedVersion}, with which Testudo was tried`;
-  if (missing.length > 0)
-    throw new SessionError(
-      "NOT_SUPPORTED",
-      `@colyseus/core ${version} has no Room.${missing.join(", Room.")}: ${remedy}`,
-    );
-  // Room code would have the stock one, and ask it once a replica.
-  if (Reflect.get(given, "createRoom") === stock.createRoom)
-    throw new SessionError(
-      "NOT_SUPPORTED",
-      `@colyseus/core ${version} gives out its matchMaker in a way that the preload does not know: ${remedy}`,
-    );
-  if (version !== testedVersion)
-    warn(
-      { installed: version, tested: testedVersion },
-      `nobody has tried @colyseus/core ${version}: ${remedy}`,
-    );
+  for (const [name, tested] of Object.entries(testedVersions) as [Package, string][]) {
+    const installed = versions[name] ?? installedVersion(name);
+    const remedy = `install ${name} ${tested}, with which Testudo was tried`;
+    const refused = (what: string) => new SessionError("NOT_SUPPORTED", `${name} ${installed} ${what}: ${remedy}`);
+    if (name === "@colyseus/core" && missing.length > 0)
+      throw refused(`has no Room.${missing.join(", Room.")}`);
+    // Room code would have the stock one, and ask it once a replica.
+    if (name === "@colyseus/core" && Reflect.get(given, "createRoom") === stock.createRoom)
+      throw refused("gives out its matchMaker in a way that the preload does not know");
+    if (installed !== tested) warn({ installed, tested }, `nobody has tried ${name} ${installed}: ${remedy}`);
+  }
 }

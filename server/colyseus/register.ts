@@ -5,6 +5,7 @@
  */
 import nodeCrypto from "node:crypto";
 import { registerHooks, syncBuiltinESMExports } from "node:module";
+import { extname } from "node:path";
 import { guardOutside } from "./outside-guard.ts";
 import { replaceChance } from "./room-chance.ts";
 import { printOnce } from "./room-lines.ts";
@@ -13,19 +14,24 @@ import { replaceTime } from "./room-time.ts";
 import { replaceTimers } from "./room-timer-functions.ts";
 
 const coreIndex = /\/@colyseus\/core\/build\/index\.mjs$/;
+/** `@colyseus/schema` has a copy of its own for `require()`, whose classes are no schemas to the rooms of the other one. */
+const colyseus = /^(?:@colyseus\/|colyseus(?:\/|$))/;
+/** What `import` resolves with: Node requires such modules, too. */
+const importing = ["node", "import", "module-sync", "node-addons"];
+
 const registered = Symbol.for("testudo.registered");
 
 if ((globalThis as Record<symbol, unknown>)[registered] !== true) {
   (globalThis as Record<symbol, unknown>)[registered] = true;
-  const nanoidUrl = new URL("./nanoid.ts", import.meta.url).href;
-  const matchMakerUrl = new URL("./room-matchmaker.ts", import.meta.url).href;
+  const own = (name: string) => new URL(`./${name}${extname(import.meta.filename)}`, import.meta.url).href;
+  const [nanoidUrl, matchMakerUrl] = [own("nanoid"), own("room-matchmaker")];
   registerHooks({
     resolve(specifier, context, nextResolve) {
-      const own = (url: string) => ({ url, format: "module-typescript", shortCircuit: true });
-      if (specifier === "nanoid") return own(nanoidUrl);
+      if (specifier === "nanoid") return { url: nanoidUrl, shortCircuit: true };
       // What Colyseus gives to user code; its own modules go on with the stock one.
       if (specifier === "./MatchMaker.mjs" && coreIndex.test(context.parentURL ?? ""))
-        return own(matchMakerUrl);
+        return { url: matchMakerUrl, shortCircuit: true };
+      if (colyseus.test(specifier)) return nextResolve(specifier, { ...context, conditions: importing });
       return nextResolve(specifier, context);
     },
   });

@@ -13,6 +13,7 @@ import { afterPatchMethods } from "./after-patch.ts";
 import { attachSocket } from "./attach-socket.ts";
 import { checkRoomClass } from "./check-room-class.ts";
 import { ownClock, patchClock, unwrapClock } from "./clock-patch.ts";
+import { changingMethods, registeringMethods } from "./colyseus-version.ts";
 import { type EffectMethod, effectMethods, takeEffects } from "./effects.ts";
 import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
 import { advertiseSteps, defineInputs, type InputClass, inputsOf } from "./input-definition.ts";
@@ -112,39 +113,12 @@ function outside(room: string, what: string): SessionError {
   return outsideLog(`${room} ${what}`);
 }
 
-/** Methods of the stock room that change it: inside an apply they are the stock ones, outside they are errors. */
-const changing = [
-  "broadcast",
-  "broadcastBytes",
-  "broadcastPatch",
-  "lock",
-  "unlock",
-  "setMetadata",
-  "setPrivate",
-  "setMatchmaking",
-  "setState",
-  "disconnect",
-  "kickClient",
-];
-
-/** What a room registers of its own: once it is made, only from within. */
-const registering = [
-  "onMessage",
-  "onMessageBytes",
-  "defineInput",
-  "allowRewindState",
-  "setTimestep",
-  "setFixedTimestep",
-  "setSimulationInterval",
-  "setPatchRate",
-];
-
 /** The stock room's own. */
 const tickRateDefault = 60;
 
 function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass): void {
   const stock = base.prototype as unknown as Record<string, Callback>;
-  for (const name of changing) {
+  for (const name of changingMethods) {
     prototype[name] = function (this: Room, ...args: unknown[]) {
       if (applying(this) !== null) return stock[name]?.apply(this, args);
       const called = remotely(this, name, args);
@@ -166,7 +140,7 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
     afterPatchMethods(stock),
     effectMethods(),
   );
-  for (const name of registering) {
+  for (const name of registeringMethods) {
     const method = prototype[name];
     prototype[name] = function (this: Room, ...args: unknown[]) {
       if (seamOfRoom(this) !== undefined && applying(this) === null)

@@ -1,3 +1,4 @@
+import { processWide } from "../session/process-wide.ts";
 import type { EffectCall, RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld, type World } from "../session/sandbox.ts";
 import type { Sessions } from "../session/sessions.ts";
@@ -54,7 +55,8 @@ export interface Seam {
 }
 
 const seamOf = new WeakMap<object, Seam>();
-const seamOfWorld = new WeakMap<World, Seam>();
+/** The preload asks, too. */
+const seamOfWorld = processWide("seams", () => new WeakMap<World, Seam>());
 
 let next: Seam | null = null;
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { processWide } from "./process-wide.ts";
 
 /** What room code sees of the world while it is applied: the log's time, the log's chance (design 5.4). */
 export interface World {
@@ -25,14 +26,18 @@ export interface World {
   report(error: unknown, where: string): void;
 }
 
-// One variable is enough: an apply and the draining of its microtasks are one synchronous stretch.
-let current: World | null = null;
-/** What waits for the end of the apply that is under way. */
-let afterApply: (() => void)[] = [];
+interface Sandbox {
+  // One variable is enough: an apply and the draining of its microtasks are one synchronous stretch.
+  current: World | null;
+  /** What waits for the end of the apply that is under way. */
+  afterApply: (() => void)[];
+}
+
+const sandbox = processWide<Sandbox>("sandbox", () => ({ current: null, afterApply: [] }));
 
 /** The world of the room that is being applied now, or null outside every apply. */
 export function currentWorld(): World | null {
-  return current;
+  return sandbox.current;
 }
 
 // Node's own drain of nextTicks and microtasks, callable from a macrotask: the same log drained per 1, 2 and 7
@@ -52,9 +57,9 @@ export function drainMicrotasks(): void {
 
 /** Runs `apply` in a room's world, and every microtask that it leaves behind. Foreign microtasks run before, outside. */
 export function runInWorld<T>(world: World, apply: () => T): T {
-  assert(current === null, `an apply of ${world.label} inside an apply of ${current?.label}`);
+  assert(sandbox.current === null, `an apply of ${world.label} inside an apply of ${sandbox.current?.label}`);
   drainMicrotasks();
-  current = world;
+  sandbox.current = world;
   try {
     const result = apply();
     drainMicrotasks();
@@ -63,17 +68,17 @@ export function runInWorld<T>(world: World, apply: () => T): T {
     drainMicrotasks();
     throw error;
   } finally {
-    current = null;
-    const waiting = afterApply;
-    afterApply = [];
+    sandbox.current = null;
+    const waiting = sandbox.afterApply;
+    sandbox.afterApply = [];
     for (const act of waiting) act();
   }
 }
 
 /** Calls `act`, which must not throw, in the node's world: now, or as soon as the apply that is under way has ended. */
 export function onceApplied(act: () => void): void {
-  if (current === null) act();
-  else afterApply.push(act);
+  if (sandbox.current === null) act();
+  else sandbox.afterApply.push(act);
 }
 
 /**
@@ -97,8 +102,8 @@ export function settledOutside<T>(promise: Promise<T>): Promise<T> {
  * False: it is the node's own, and a reason to end the process.
  */
 export function reportInWorld(error: unknown): boolean {
-  current?.report(error, "unhandled rejection");
-  return current !== null;
+  sandbox.current?.report(error, "unhandled rejection");
+  return sandbox.current !== null;
 }
 
 /** Leaves the room's world for a moment: for what the node itself must do in the middle of an apply (sockets, logs). */
@@ -108,11 +113,11 @@ export function outsideWorld<T>(act: () => T): T {
 
 /** For a look that changes nothing and leaves nothing behind: nothing is drained. An apply is `runInWorld`. */
 export function inWorld<T>(world: World | null, act: () => T): T {
-  const outer = current;
-  current = world;
+  const outer = sandbox.current;
+  sandbox.current = world;
   try {
     return act();
   } finally {
-    current = outer;
+    sandbox.current = outer;
   }
 }

@@ -26,7 +26,7 @@ import {
   checkColyseus,
   installedVersion,
   stockMethods,
-  testedVersion,
+  testedVersions,
 } from "../../server/colyseus/colyseus-version.ts";
 import type { InputController } from "../../server/colyseus/input-definition.ts";
 import { partsOf } from "../../server/colyseus/room-parts.ts";
@@ -57,11 +57,12 @@ test("[Y24] the versions that the seam was made for are the ones that are instal
     string,
     Record<string, string>
   >;
-  assert.is(version("@colyseus/core"), testedVersion);
-  assert.is(installedVersion(), testedVersion);
-  assert.is(version("@colyseus/core"), manifest["devDependencies"]?.["@colyseus/core"]);
-  assert.is(version("@colyseus/schema"), manifest["dependencies"]?.["@colyseus/schema"]);
-  assert.is(version("@colyseus/ws-transport"), manifest["dependencies"]?.["@colyseus/ws-transport"]);
+  for (const name of ["@colyseus/core", "@colyseus/schema"] as const) {
+    assert.is(version(name), testedVersions[name]);
+    assert.is(installedVersion(name), testedVersions[name]);
+  }
+  for (const name of ["@colyseus/core", "@colyseus/schema", "@colyseus/ws-transport"])
+    assert.is(version(name), manifest["devDependencies"]?.[name]);
   const lock = JSON.parse(readFileSync(new URL("../../package-lock.json", import.meta.url), "utf8")) as {
     packages: Record<string, unknown>;
   };
@@ -76,15 +77,19 @@ test("[Y24] a version that lacks what the seam needs is refused at the start, an
   const warn = (fields: object, message: string) => told.push(fields, message);
   checkColyseus(warn);
   assert.equal(told, []);
-  checkColyseus(warn, { version: "0.18.99" });
-  assert.equal(told, [
-    { installed: "0.18.99", tested: testedVersion },
-    `nobody has tried @colyseus/core 0.18.99: install @colyseus/core ${testedVersion}, with which Testudo was tried`,
-  ]);
+  for (const [name, installed] of [
+    ["@colyseus/core", "0.18.99"],
+    ["@colyseus/schema", "5.0.99"],
+  ] as const) {
+    const tested = testedVersions[name];
+    checkColyseus(warn, { versions: { [name]: installed } });
+    const remedy = `install ${name} ${tested}, with which Testudo was tried`;
+    assert.equal(told.splice(0), [{ installed, tested }, `nobody has tried ${name} ${installed}: ${remedy}`]);
+  }
   const methods = Object.create(Room.prototype) as object;
   Object.defineProperty(methods, "_onJoin", { value: undefined });
   assert.throws(
-    () => checkColyseus(warn, { version: "0.19.0", methods }),
+    () => checkColyseus(warn, { versions: { "@colyseus/core": "0.19.0" }, methods }),
     /^@colyseus\/core 0\.19\.0 has no Room\._onJoin: install @colyseus\/core 0\.18\.17/,
   );
 });

@@ -1,17 +1,19 @@
 // test-run: seconds=60 node=--import=./server/colyseus/register.ts
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { BallsRoom, CratesRoom, HerdRoom } from "./game-rooms.ts";
+import { BallsRoom, BricksRoom, CratesRoom, HerdRoom } from "./game-rooms.ts";
 import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 await defineTestRoom("balls", BallsRoom, { transient: ["world"] });
+await defineTestRoom("bricks", BricksRoom, { transient: ["world"] });
 await defineTestRoom("crates", CratesRoom);
 await defineTestRoom("herd", HerdRoom, { transient: ["world", "moving"] });
 
 for (const [what, roomName] of [
   ["a physics world in wasm, saved by its own snapshot,", "balls"],
   ["a matter.js world in a field", "crates"],
+  ["a cannon-es world, saved as what its bodies do,", "bricks"],
   ["an entity world, saved as its entities,", "herd"],
 ] as const) {
   test(`[Y75] ${what} goes through checkpoints, and goes on to the bit`, async () => {

@@ -3,6 +3,7 @@
 import { type Client, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import RAPIER from "@dimforge/rapier2d-compat";
+import { Body, Box, World as CannonWorld, Plane, Vec3 } from "cannon-es";
 import Matter from "matter-js";
 import { World } from "miniplex";
 
@@ -96,6 +97,66 @@ export class CratesRoom extends GameRoom {
 
   own(): Matter.IChamferableBodyDefinition {
     return { id: ++this.lastId, render: { fillStyle: "#999" } };
+  }
+}
+
+/**
+ * cannon-es keeps listeners, tables and scratch in its world: saved is what its bodies do, and the world is built again. Ids of
+ * bodies and shapes are counted in its module, and pairs of them are packed into 16 bits each: the room gives its own.
+ */
+export class BricksRoom extends GameRoom {
+  world = new CannonWorld({ gravity: new Vec3(0, -9.81, 0) });
+
+  override onCreate(): void {
+    super.onCreate();
+    const floor = this.put(new Body({ mass: 0, shape: new Plane() }));
+    floor.quaternion.setFromEuler(-Math.PI / 2, 0, 0);
+  }
+
+  get bricks(): Body[] {
+    return this.world.bodies.slice(1);
+  }
+
+  override add(): void {
+    const brick = this.brick();
+    brick.position.set(Math.random(), 2 + this.world.bodies.length, Math.random());
+    brick.angularVelocity.set(Math.random(), Math.random(), 3);
+  }
+
+  override step(ms: number): number {
+    this.world.step(ms / 1_000);
+    return this.bricks.reduce(
+      (sum, { position, quaternion }) => sum + position.x * 7 + position.y + quaternion.w,
+      0,
+    );
+  }
+
+  override onCacheRoom(): number[][][] {
+    return this.bricks.map((brick) => this.moves(brick).map((each) => each.toArray()));
+  }
+
+  override onRestoreRoom(bricks: [number, number, number, number][][]): void {
+    for (const moves of bricks) {
+      const brick = this.brick();
+      for (const [at, each] of this.moves(brick).entries())
+        each.set(...(moves[at] as [number, number, number, number]));
+      brick.updateInertiaWorld(true);
+    }
+  }
+
+  moves({ position, quaternion, velocity, angularVelocity }: Body) {
+    return [position, quaternion, velocity, angularVelocity];
+  }
+
+  brick(): Body {
+    return this.put(new Body({ mass: 2, shape: new Box(new Vec3(0.5, 0.2, 0.3)) }));
+  }
+
+  put(body: Body): Body {
+    body.id = this.world.bodies.length;
+    for (const shape of body.shapes) shape.id = body.id;
+    this.world.addBody(body);
+    return body;
   }
 }
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -13,13 +13,22 @@ import type { RoomStatus } from "../../server/colyseus/room-status.ts";
 import { freePort } from "../cluster/spawned.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const preload = pathToFileURL(join(root, "server/colyseus/register.ts")).href;
+/** Where nodes run, and what Node loads before their code. */
+const checkout: Place = {
+  cwd: root,
+  imports: [pathToFileURL(join(root, "server/colyseus/register.ts")).href],
+};
 /** Far beyond what anything here takes: only so that a hanging test says what it waited for. */
 const patienceMs = 90_000;
 const statusAnswerMs = 2_000;
 /** What a failing test shows of each node. */
 const linesShown = 25;
 const lineLengthShown = 300;
+
+interface Place {
+  readonly cwd: string;
+  readonly imports: readonly string[];
+}
 
 /** How a node's process ended. */
 export interface End {
@@ -34,12 +43,17 @@ export class NodeProcess {
   readonly #child: ChildProcess;
 
   /** @param fileKiBMax a quota: no file of the process can grow beyond it */
-  constructor(main: string, args: readonly string[], fileKiBMax: number | null = null) {
-    const command = [process.execPath, "--import", preload, main, ...args];
+  constructor(
+    main: string,
+    args: readonly string[],
+    { fileKiBMax = null, place = checkout }: { fileKiBMax?: number | null; place?: Place } = {},
+  ) {
+    const imports = place.imports.flatMap((each) => ["--import", each]);
+    const command = [process.execPath, ...imports, main, ...args];
     const limited = ["bash", "-c", `ulimit -f ${fileKiBMax}; exec "$@"`, "bash", ...command];
     const [file = "", ...rest] = fileKiBMax === null ? command : limited;
     this.#child = spawn(file, rest, {
-      cwd: root,
+      cwd: place.cwd,
       stdio: ["ignore", "pipe", "pipe"],
       env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("TESTUDO_"))),
     });
@@ -80,8 +94,10 @@ export const unhurried = ["--election-timeout-base-ms=400", "--leaderless-ms=100
 
 export interface ClusterOptions {
   readonly nodes?: number;
-  /** What every node runs, from the root of the repository. */
+  /** What every node runs, from the root of the repository or its `place`. */
   readonly main?: string;
+  /** Another project than this one. */
+  readonly place?: Place;
   /** For every node, after the usual ones. */
   readonly args?: readonly string[];
   /** Ports that the test needs beside the nodes' own, counted from the first node's: kept free at the planning. */
@@ -94,6 +110,7 @@ export class Cluster {
   readonly data: string;
   readonly #main: string;
   readonly #extra: readonly string[];
+  readonly #place: Place;
   /** Every process that was ever started, the last one of each node last. */
   readonly #started: { readonly id: string; readonly process: NodeProcess }[] = [];
 
@@ -102,11 +119,13 @@ export class Cluster {
     data: string;
     main: string;
     extra: readonly string[];
+    place: Place;
   }) {
     this.plans = given.plans;
     this.data = given.data;
     this.#main = given.main;
     this.#extra = given.extra;
+    this.#place = given.place;
   }
 
   /** Plans it; nothing runs yet. */
@@ -115,6 +134,7 @@ export class Cluster {
     main = "server/main.ts",
     args = [],
     spareOffsets = [],
+    place = checkout,
   }: ClusterOptions): Promise<Cluster> {
     const offsets = Array.from({ length: nodes }, (_, k) => [k, k + 100]).flat();
     const port = await freePort([...offsets, ...spareOffsets]);
@@ -123,7 +143,7 @@ export class Cluster {
     const parsed = readStarterOptions({ argv, env: {}, cwd: root });
     if (parsed.type === "help") throw new Error("no help was asked for");
     const plans = planNodes(parsed.options, prepareFolder(parsed.options));
-    return new Cluster({ plans, data, main: join(root, main), extra: args });
+    return new Cluster({ plans, data, main: resolve(place.cwd, main), extra: args, place });
   }
 
   get ids(): readonly string[] {
@@ -157,7 +177,7 @@ export class Cluster {
       this.#main,
       // A room that its checkpoint would not bring back shows where a test looks for it, not before.
       [...this.planOf(id).args, "--no-shadow-restore", ...this.#extra, ...args],
-      fileKiBMax,
+      { fileKiBMax, place: this.#place },
     );
     this.#started.push({ id, process });
     return process;

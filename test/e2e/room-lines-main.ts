@@ -1,8 +1,9 @@
 /** One node with a room for each thing that games do in their rooms; what each is for says its test. */
+import { Command, Dispatcher } from "@colyseus/command";
 import { type Client, type Delayed, defineRoom, defineServer, matchMaker, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { type ReplicatedRoom, replicated, startTestudo } from "../../server/index.ts";
-import { BallsRoom, CratesRoom, HerdRoom } from "../colyseus/game-rooms.ts";
+import { BallsRoom, BricksRoom, CratesRoom, HerdRoom } from "../colyseus/game-rooms.ts";
 
 // Libraries read these when they are loaded.
 const { random } = Math;
@@ -123,11 +124,10 @@ class FieldsRoom extends LineRoom {
   private readonly alias = this.list;
   private readonly byClient = new Map<Client, string>();
   private readonly deck = new Deck();
-  /** As of @colyseus/command: made anew by onCreate. */
-  dispatcher = { room: this, run: (act: () => void) => act() };
+  dispatcher = new Dispatcher(this as FieldsRoom);
   override messages = {
-    play: (client: Client, points: number) => {
-      this.dispatcher.run(() => this.play(client, points));
+    play: async (client: Client, points: number) => {
+      await this.dispatcher.dispatch(new Play(), { client, points });
       return this.look();
     },
     look: () => this.look(),
@@ -158,6 +158,12 @@ class FieldsRoom extends LineRoom {
       players: [...this.byClient].map(([client, name]) => [name, this.clients.includes(client)]),
       deck: [this.deck instanceof Deck, this.deck.cards],
     };
+  }
+}
+
+class Play extends Command<FieldsRoom, { client: Client; points: number }> {
+  override execute({ client, points }: { client: Client; points: number }): void {
+    this.room.play(client, points);
   }
 }
 
@@ -294,6 +300,7 @@ const server = defineServer({
     steered: defineRoom(replicated(SteeredRoom, { messages: { steer: "latest" } })),
     chance: defineRoom(replicated(ChanceRoom)),
     balls: defineRoom(replicated(BallsRoom, { transient: ["world"] })),
+    bricks: defineRoom(replicated(BricksRoom, { transient: ["world"] })),
     crates: defineRoom(replicated(CratesRoom)),
     herd: defineRoom(replicated(HerdRoom, { transient: ["world", "moving"] })),
   },

@@ -346,6 +346,7 @@ line("[Y78] time and chance that a library has read before are the log's", "chan
 for (const [roomName, what] of [
   ["balls", "physics in wasm"],
   ["crates", "physics in JavaScript"],
+  ["bricks", "physics in JavaScript with hooks"],
   ["herd", "an entity world"],
 ] as const) {
   line(`[Y75, Y78] ${what} is the same on every node`, roomName, async (players) => {
@@ -366,7 +367,7 @@ shown("[Y78] the node that comes back has every room as the others have it", asy
   for (const { roomName } of lines.filter((each) => each.roomName !== "hooks")) {
     const { players } = (await begun.get(roomName)) as { players: Players };
     const late = alone(await new Client(cluster.url("n1")).joinById(players.other.roomId, { name: "late" }));
-    if (["balls", "crates", "herd"].includes(roomName))
+    if (["balls", "crates", "bricks", "herd"].includes(roomName))
       assert.is(await late.request("stop"), players.other.state.sum, roomName);
     if (roomName === "chance") {
       const last = (await late.request("roll")) as string[];

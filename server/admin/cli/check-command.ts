@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { join, relative, resolve } from "node:path";
+import { extname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { CheckError } from "../../check/check-error.ts";
@@ -19,9 +19,11 @@ interface CheckFlags {
   readonly json?: boolean;
 }
 
-const main = join(import.meta.dirname, "../../check/check-main.ts");
+/** Code of ours is .ts in a checkout, and .js in the package. */
+const ending = extname(import.meta.filename);
+const main = join(import.meta.dirname, `../../check/check-main${ending}`);
 /** Time and chance must be replaced before any other module can take hold of them (design 5.4). */
-const preload = join(import.meta.dirname, "../../colyseus/register.ts");
+const preload = join(import.meta.dirname, `../../colyseus/register${ending}`);
 /** A room's scripts take seconds. */
 const limitMsDefault = 120_000;
 const limitMsMax = 3_600_000;

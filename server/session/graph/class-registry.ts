@@ -146,8 +146,11 @@ export class ClassRegistry {
 
   #addSchemaClasses(schemaClass: ClassLike): void {
     if (!isSchemaClass(schemaClass)) {
-      throw new GraphError("GRAPH_CLASS_NAME", `stateClasses: ${schemaClass.name} is not a schema class`, {
-        name: schemaClass.name,
+      const { name } = schemaClass;
+      const remedy =
+        "if it is one of another copy of @colyseus/schema, leave one of them (npm ls @colyseus/schema)";
+      throw new GraphError("GRAPH_CLASS_NAME", `stateClasses: ${name} is not a schema class: ${remedy}`, {
+        name,
       });
     }
     // Not the cached context: the Encoder's must not be made before all subclasses are known to it.
