@@ -4,6 +4,7 @@ import { PartsDirt } from "./dirt.ts";
 import type { EndedReplica, Healed, OddRooms } from "./divergence/odd-rooms.ts";
 import type { Verdicts } from "./divergence/verdict.ts";
 import type { EffectDone } from "./effect-outcome.ts";
+import { actOnRun, type BeginRun, type StepPiece } from "./led-program.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import { MachineRooms, type MachineRoomsHost } from "./machine-rooms.ts";
 import { describeQuarantine, type Quarantine, type QuarantinedRoom, quarantinedCode } from "./quarantine.ts";
@@ -271,6 +272,18 @@ export class SessionMachine implements Machine, SessionCommands {
 
   effectDone(argument: EffectDone, context: SessionContext): ApplyResult {
     return this.#rooms.withRoom(argument, context, (replica) => replica.effectDone(argument, context));
+  }
+
+  // A run and its steps are numbered by themselves.
+  beginRun(argument: BeginRun, context: SessionContext): ApplyResult {
+    const act = (replica: RoomReplica) =>
+      actOnRun(replica, context, (led) => led.beginRun(argument, context));
+    return this.#rooms.withRoom({ roomId: argument.roomId }, context, act);
+  }
+
+  step(argument: StepPiece, context: SessionContext): ApplyResult {
+    const act = (replica: RoomReplica) => actOnRun(replica, context, (led) => led.step(argument, context));
+    return this.#rooms.withRoom({ roomId: argument.roomId }, context, act);
   }
 
   nodeLost(argument: NodeLost, context: SessionContext): ApplyResult {

@@ -4,6 +4,7 @@ import { type CommandContext, command, defineMenu } from "../menu/menu.ts";
 import { authOutcome, unasked } from "./auth-outcome.ts";
 import { type Verdicts, verdictsSchema } from "./divergence/verdict.ts";
 import { type EffectDone, effectDoneSchema } from "./effect-outcome.ts";
+import { type BeginRun, beginRunSchema, type StepPiece, stepSchema } from "./led-program.ts";
 import { type Message, messageCodec } from "./message-codec.ts";
 import type { Origin } from "./origins.ts";
 import { type Quarantine, quarantineSchema } from "./quarantine.ts";
@@ -22,6 +23,8 @@ export interface SessionCommands {
   quarantine(argument: Quarantine, context: SessionContext): ApplyResult;
   verdicts(argument: Verdicts, context: SessionContext): ApplyResult;
   effectDone(argument: EffectDone, context: SessionContext): ApplyResult;
+  beginRun(argument: BeginRun, context: SessionContext): ApplyResult;
+  step(argument: StepPiece, context: SessionContext): ApplyResult;
 }
 
 /** The place in the log, and who proposed it. */
@@ -141,6 +144,12 @@ export const sessionMenu = defineMenu({
     ),
     effectDone: command(effectDoneSchema, (machine: SessionCommands, argument, context) =>
       machine.effectDone(argument, context as SessionContext),
+    ),
+    beginRun: command(beginRunSchema, (machine: SessionCommands, argument, context) =>
+      machine.beginRun(argument, context as SessionContext),
+    ),
+    step: command(stepSchema, (machine: SessionCommands, argument, context) =>
+      machine.step(argument, context as SessionContext),
     ),
   },
 });

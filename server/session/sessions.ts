@@ -3,13 +3,21 @@ import { Attached } from "./attached.ts";
 import type { AuthOutcome } from "./auth-outcome.ts";
 import { DivergenceWatches } from "./divergence/divergence-watches.ts";
 import { EffectRunner } from "./effect-runner.ts";
+import { LeadRunner } from "./lead-runner.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { checkPlainData } from "./plain-data.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import { RoomMarks } from "./room-mark.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { noRoomWatch } from "./room-watch.ts";
-import { foreignRoom, isRefusal, refuseInside, SessionError, unlessRefused } from "./session-error.ts";
+import {
+  foreignRoom,
+  isRefusal,
+  type Refusal,
+  refuseInside,
+  SessionError,
+  unlessRefused,
+} from "./session-error.ts";
 import type { SessionGroups } from "./session-groups.ts";
 import { SessionMachine } from "./session-machine.ts";
 import { sessionMenu } from "./session-menu.ts";
@@ -37,6 +45,7 @@ export class Sessions {
   readonly #marks: RoomMarks;
   readonly #sweeper: Sweeper;
   readonly #effects: EffectRunner;
+  readonly #leads: LeadRunner;
   #groups: SessionGroups | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
@@ -55,6 +64,12 @@ export class Sessions {
       soon: (act) => this.later(act, 0),
       propose: (roomId, done) =>
         this.#proposeToRoom(roomId, "effectDone", (sequence) => ({ ...done, sequence, roomId })),
+    });
+    this.#leads = new LeadRunner({
+      ...{ nodeId, log, machines: this.machines, groups },
+      soon: (act) => this.later(act, 0),
+      beginRun: (group, run) => this.#outcome(group, "beginRun", run),
+      step: (group, piece) => this.#outcome(group, "step", piece),
     });
     this.divergences = new DivergenceWatches({
       ...{ nodeId, log, machines: this.machines },
@@ -231,6 +246,7 @@ export class Sessions {
     this.#timers.clear();
     this.#stopped = true;
     this.#effects.stop();
+    this.#leads.stop();
   }
 
   /** Calls `act` once, `ms` from now, unless this node stops before. */
@@ -247,6 +263,7 @@ export class Sessions {
   sweep(): void {
     this.#sweeper.sweep();
     this.#effects.sweep();
+    this.#leads.sweep();
     this.divergences.tick();
   }
 
@@ -302,6 +319,7 @@ export class Sessions {
       drained: () => {
         this.divergences.drained(group);
         this.#effects.drained(group);
+        this.#leads.drained(group);
       },
       heard: (from, body) => this.divergences.heard(group, from, body),
       roomAdded: (replica) => this.#roomAdded(replica),
@@ -372,8 +390,13 @@ export class Sessions {
 
   /** What nobody waits for and the rooms need in order to go on: taken also where nothing else is just now. */
   async #propose<N extends Name>(group: number, name: N, argument: ArgumentOf<N>): Promise<void> {
+    unlessRefused(await this.#outcome(group, name, argument));
+  }
+
+  /** Null, or as a rule a refusal. */
+  async #outcome<N extends Name>(group: number, name: N, argument: ArgumentOf<N>): Promise<Refusal | null> {
     const command = sessionMenu.encode(name, argument as never);
-    unlessRefused(await this.#bound.propose(group, command, { urgent: true }));
+    return (await this.#bound.propose(group, command, { urgent: true })) as Refusal | null;
   }
 }
 
