@@ -277,9 +277,13 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
 
   /** One after the other, each with all that it leaves behind, as if it came from a socket of its own. */
   #work(): void {
+    let dropped: string | null = null;
     for (const [number, input] of this.#data.inputs) {
-      if (this.isHeld || this.#draft.hasEnd) return;
       if (number <= this.#told) continue;
+      // Who comes again by the same command was never away: nothing is said in between.
+      const isBack = input.type === "join" && input.sessionId === dropped;
+      if ((this.isHeld && !isBack) || this.#isOver || this.#draft.hasEnd) return;
+      dropped = input.type === "drop" ? input.sessionId : null;
       this.#told = number;
       this.#pending = [];
       try {
@@ -289,7 +293,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
       }
       const pending = this.#pending;
       this.#pending = null;
-      if (!("answered" in input)) this.#doneBehind(number, input, pending);
+      this.#doneBehind(number, input, pending);
       drainMicrotasks();
     }
   }

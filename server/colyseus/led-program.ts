@@ -1,12 +1,11 @@
 import { CloseCode, matchMaker, Protocol, type Room, ServerError } from "@colyseus/core";
 import { decode } from "@colyseus/schema";
 import { decodeGraph, encodeGraph, hashGraph } from "../session/graph/graph.ts";
-import type { BeginRun, Lead, LedSide, StepPiece } from "../session/led-program.ts";
+import type { BeginRun, Lead, LedSide, Runner, StepPiece } from "../session/led-program.ts";
 import { sessionLimits } from "../session/limits.ts";
 import type { RoomEnvironment, RoomProgram } from "../session/room-program.ts";
 import type { Seat } from "../session/seat.ts";
 import { type Refusal, refusal, SessionError } from "../session/session-error.ts";
-import type { SessionContext } from "../session/session-menu.ts";
 import { discardStockRoom } from "./colyseus-room.ts";
 import {
   inputBytes,
@@ -210,15 +209,14 @@ export class LedProgram implements RoomProgram, LedSide, LedReplica {
 
   // ---- runs and steps ---------------------------------------------------------------------------------------------
 
-  beginRun({ run }: BeginRun, { origin }: SessionContext): Refusal | null {
+  beginRun({ run }: BeginRun, { nodeId, bootCount }: Runner): Refusal | null {
     const { data } = this;
     if (run !== data.run + 1) return refusal("RUN_PAST", `run ${run} cannot follow run ${data.run}`);
-    const { nodeId, bootCount } = origin;
     Object.assign(data, { run, runner: { nodeId, bootCount }, number: 0, pieces: [] });
     return null;
   }
 
-  step({ run, number, bytes, isLast }: StepPiece, { origin }: SessionContext): Refusal | null {
+  step({ run, number, bytes, isLast }: StepPiece, origin: Runner): Refusal | null {
     const { data } = this;
     const isRunner = data.runner?.nodeId === origin.nodeId && data.runner.bootCount === origin.bootCount;
     if (run !== data.run || number !== data.number + 1 || !isRunner)

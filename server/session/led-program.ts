@@ -1,8 +1,6 @@
 import { z } from "zod";
-import type { ApplyResult } from "../group/machine.ts";
-import type { RoomReplica } from "./room-replica.ts";
-import { type Refusal, refusal, roomFrozen, roomGone } from "./session-error.ts";
-import type { SessionContext } from "./session-menu.ts";
+import type { Origin } from "./origins.ts";
+import type { Refusal } from "./session-error.ts";
 
 const roomId = z.string().min(1).max(128);
 const count = z.number().int().positive();
@@ -22,6 +20,9 @@ export const stepSchema = z.object({
 export type BeginRun = z.infer<typeof beginRunSchema>;
 export type StepPiece = z.infer<typeof stepSchema>;
 
+/** The node that runs a room, in one of its starts. */
+export type Runner = Pick<Origin, "nodeId" | "bootCount">;
+
 /** This node leads the room's group, and has since the term began. */
 export interface Lead {
   readonly term: number;
@@ -36,33 +37,12 @@ export interface Lead {
  * clients ask waits here until a step that is committed has worked it off.
  */
 export interface LedSide {
-  beginRun(run: BeginRun, context: SessionContext): Refusal | null;
-  step(piece: StepPiece, context: SessionContext): Refusal | null;
+  beginRun(run: BeginRun, from: Runner): Refusal | null;
+  step(piece: StepPiece, from: Runner): Refusal | null;
   /** Why so much more may not wait for the room's code now. */
   busy(bytes: number): Refusal | null;
   /** Outside of applies. This node leads, and has applied what was committed before; told again and again. */
   lead(lead: Lead): void;
   /** It does not, or no longer: what was not committed of the room's code is gone. */
   stepDown(): void;
-}
-
-/** A command of the room's run. @param act what it is to the room's agreed side */
-export function actOnRun(
-  replica: RoomReplica,
-  context: SessionContext,
-  act: (led: LedSide) => Refusal | null,
-): ApplyResult {
-  const done = (value: unknown): ApplyResult => ({ type: "done", value });
-  if (replica.witness.frozen !== null) return done(roomFrozen(replica.roomId));
-  replica.tick(context);
-  if (replica.disposed) return done(roomGone(replica.roomId));
-  const { led } = replica.program;
-  if (led === undefined)
-    return done(refusal("RUN_PAST", `room ${replica.roomId} runs on every replica: it has no steps`));
-  let refused: Refusal | null = null;
-  replica.world.run(() => {
-    refused = act(led);
-  }, "step");
-  replica.tick(context);
-  return done(refused);
 }
