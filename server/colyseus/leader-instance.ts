@@ -1,16 +1,8 @@
-import {
-  ClientState,
-  ErrorCode,
-  matchMaker,
-  type Room,
-  RoomInternalState,
-  ServerError,
-} from "@colyseus/core";
+import { matchMaker, type Room, RoomInternalState } from "@colyseus/core";
 import { failureCode, failureWords } from "../session/failure.ts";
 import { captureSchema } from "../session/graph/schema-restore.ts";
 import type { Lead } from "../session/led-program.ts";
 import { sessionLimits } from "../session/limits.ts";
-import { checkPlainData } from "../session/plain-data.ts";
 import { drainMicrotasks, outsideWorld } from "../session/sandbox.ts";
 import { runEffect, takeEffects } from "./effects.ts";
 import { checkLedRoom } from "./led-check.ts";
@@ -18,16 +10,16 @@ import { keptSeconds, restoreLed, unpackedPerson } from "./led-restore.ts";
 import { ledBase } from "./led-room.ts";
 import type { LedInstance, LedReplica, LedRoomData } from "./led-room-data.ts";
 import { type Connection, type LedInput, packed, piecesOf, unpacked } from "./led-step.ts";
-import { isKept, LiveClients } from "./live-clients.ts";
-import { guardClock, type LiveRoomHost, newLiveRoom } from "./live-room.ts";
+import { LiveClients } from "./live-clients.ts";
+import { LiveInputs } from "./live-inputs.ts";
+import { guardClock, type LiveRoomHost, newLiveRoom, stopRoom } from "./live-room.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
-import { nextIndexesOf } from "./state-handover.ts";
 import { StepDraft } from "./step-draft.ts";
+import { StepNews } from "./step-news.ts";
 import { StepSender } from "./step-sender.ts";
 
 const cacheEveryMsDefault = 1_000;
-const joinContext = { token: undefined, headers: new Headers(), ip: undefined };
 
 /**
  * The room itself, on the leader's node and there alone: an ordinary Colyseus room, run outside of applies. What comes of it
@@ -49,22 +41,17 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
   #pending: PromiseLike<unknown>[] | null = null;
   #isWorkDue = false;
   #isCutDue = false;
-  /** Patches behind the full state, in bytes. */
-  #patchBytes = 0;
-  #needsFull: boolean;
+  #news: StepNews;
   #effects = 0;
   #cacheTimer: NodeJS.Timeout | undefined;
-  #cached: Uint8Array | null = null;
-  #flags: Uint8Array | null = null;
 
   constructor(program: LedReplica, lead: Lead) {
     this.#program = program;
     this.#lead = lead;
     const { data, environment } = program;
-    this.#needsFull = data.state === null;
-    for (const patch of data.state?.patches ?? []) this.#patchBytes += patch.length;
+    this.#news = new StepNews(data);
     this.#clients = new LiveClients({
-      frame: (client, frame) => this.#said(client, frame),
+      frame: this.said,
       leave: (client, code, reason) => {
         const { sessionId, epoch } = client;
         this.#draft.left({ sessionId, epoch, code, reason });
@@ -125,6 +112,11 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     return this.#program.data;
   }
 
+  get #asking(): LiveInputs {
+    const { said } = this;
+    return new LiveInputs({ room: this.#room as Room, data: this.#data, clients: this.#clients, said });
+  }
+
   get #parts(): RoomParts {
     return partsOf(this.#room as Room);
   }
@@ -133,6 +125,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
 
   async #make(): Promise<void> {
     if (this.#isOver) return;
+    this.#news = new StepNews(this.#data);
     const { birth } = this.#program.environment;
     try {
       const room = this.#newRoom();
@@ -154,7 +147,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
       this.#cacheTimer = setInterval(() => this.#cache(), cacheEveryMs);
     }
     // The room is open, whatever has come of it so far.
-    this.#takeFlags();
+    this.#news.takeFlags(this.#parts, this.#draft);
     this.changed();
     this.#work();
   }
@@ -200,7 +193,6 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     }
     const { cached } = this.#data;
     if (room.onRestoreRoom !== undefined && cached !== null) {
-      this.#cached = cached;
       await room.onRestoreRoom(unpacked(cached));
     }
   }
@@ -223,7 +215,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
   patch(bytes: Uint8Array): void {
     if (!this.#isReady) return;
     this.#draft.patch(bytes);
-    this.#patchBytes += bytes.length;
+    this.#news.patched(bytes.length);
   }
 
   changed(): void {
@@ -267,11 +259,11 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     return await runEffect(this.#room as Room, name, argument, { key, signal });
   }
 
-  #said(client: LoggedClient, frame: Uint8Array): void {
+  readonly said = (client: LoggedClient, frame: Uint8Array): void => {
     if (this.restoring !== null || this.#isOver) return;
     this.#draft.frame(client, frame);
     this.changed();
-  }
+  };
 
   // ---- inputs -----------------------------------------------------------------------------------------------------
 
@@ -314,11 +306,11 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     const isSpoken = "epoch" in input && client?.epoch === input.epoch;
     switch (input.type) {
       case "reserve":
-        return this.#answer(number, this.#reserve(input.sessionId));
+        return this.#answer(number, this.#asking.reserve(input.sessionId));
       case "join":
-        return this.#answer(number, this.#join(input));
+        return this.#answer(number, this.#asking.join(input));
       case "call":
-        return this.#answer(number, this.#call(input.method, unpacked(input.data) as unknown[]));
+        return this.#answer(number, this.#asking.call(input.method, unpacked(input.data) as unknown[]));
       case "sync":
         if (isSpoken) this.#draft.synced({ sessionId: input.sessionId, epoch: input.epoch });
         return;
@@ -342,52 +334,6 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
         done({ error: { message: failureWords(error), code } });
       },
     );
-  }
-
-  async #reserve(sessionId: string): Promise<boolean> {
-    const person = this.#data.people.get(sessionId);
-    if (person === undefined || this.#parts.locked) return false;
-    const { options, auth, reservation } = person;
-    const isReserved = await this.#parts._reserveSeat(
-      sessionId,
-      unpacked(options),
-      unpacked(auth),
-      reservation.seconds,
-    );
-    if (isReserved) this.#clients.reserved(sessionId);
-    return isReserved;
-  }
-
-  async #join(input: Connection & { isReconnecting: boolean; skipHandshake: boolean }): Promise<void> {
-    const { sessionId, isReconnecting, skipHandshake } = input;
-    const before = this.#clients.get(sessionId);
-    const expired = (why: string) => new ServerError(ErrorCode.MATCHMAKE_EXPIRED, why);
-    if (isReconnecting && (before === undefined || !isKept(this.#parts, before)))
-      throw expired("the room did not keep the seat: it did not call allowReconnection()");
-    if (!isReconnecting && this.#parts._reservedSeats[sessionId] === undefined) {
-      if (!(await this.#reserve(sessionId))) throw expired("seat reservation expired: the room is full");
-    }
-    const client = this.#clients.add(input);
-    const connection = isReconnecting
-      ? { reconnectionToken: before?.reconnectionToken ?? "", skipHandshake }
-      : { skipHandshake };
-    await this.#clients.joins(client, this.#parts._onJoin(client, joinContext, connection));
-    if (client.state !== ClientState.JOINING) return;
-    // That its client has heard of it is the matter of where that is.
-    client.state = ClientState.JOINED;
-    client._joinedAt = this.#parts.clock.elapsedTime;
-    const waiting = client._enqueuedMessages ?? [];
-    delete client._enqueuedMessages;
-    for (const message of waiting) this.#said(client, message);
-  }
-
-  async #call(method: string, data: unknown[]): Promise<unknown> {
-    const called = (this.#room as unknown as Record<string, unknown>)[method];
-    if (typeof called !== "function")
-      throw new Error(`room "${this.#parts.roomName}" has no method "${method}" to propose`);
-    const value: unknown = await called.apply(this.#room, data);
-    checkPlainData(value, `what ${method}() returns`);
-    return value;
   }
 
   // ---- steps ------------------------------------------------------------------------------------------------------
@@ -426,64 +372,16 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
       nowMs: this.#sender.nowMs(),
       failed: (error) => this.failed(error, "client.auth or client.userData"),
     });
-    this.#takeFlags();
-    this.#takeFull();
-  }
-
-  #takeFull(): void {
-    const serializer = this.#parts._serializer as { encoder?: never; getFullState?: () => Uint8Array };
-    const { encoder } = this.#parts._serializer;
-    if (encoder === undefined) return;
-    const { full } = this.#data.state ?? {};
-    const most = Math.max(full?.frame.length ?? 0, sessionLimits.patchBytesKeptMin);
-    if (!this.#needsFull && !this.#draft.needsFull && this.#patchBytes <= most) return;
-    Object.assign(serializer, { needFullEncode: true });
-    const frame = Uint8Array.from(serializer.getFullState?.() ?? []);
-    this.#draft.full({ frame, nextIndexes: nextIndexesOf(encoder) });
-    this.#patchBytes = 0;
-    this.#needsFull = false;
-  }
-
-  #takeFlags(): void {
-    const parts = this.#parts;
-    const { processId: _, publicAddress: __, roomId: ___, name: ____, ...listing } = parts._listing;
-    const { locked, maxClients, autoDispose, seatReservationTimeout, maxMessagesPerSecond } = parts;
-    const flags = {
-      ...{ listing, locked, lockedExplicitly: parts._lockedExplicitly, maxClients, autoDispose },
-      ...{ seatReservationTimeout, maxMessagesPerSecond },
-    };
-    const bytes = packed(flags);
-    if (this.#flags !== null && Buffer.compare(this.#flags, bytes) === 0) return;
-    this.#flags = bytes;
-    this.#draft.flags(flags);
+    this.#news.takeFlags(this.#parts, this.#draft);
+    this.#news.takeFull(this.#parts, this.#draft);
   }
 
   /** What its fields are, for whoever leads next. */
   #cache(): void {
     try {
-      const value: unknown = this.#room?.onCacheRoom?.();
-      checkPlainData(value, "what onCacheRoom returns");
-      const bytes = packed(value);
-      if (this.#cached !== null && Buffer.compare(this.#cached, bytes) === 0) return;
-      this.#cached = bytes;
-      this.#draft.cached(unpacked(bytes));
-      this.changed();
+      if (this.#news.takeCached(this.#room as Room, this.#draft)) this.changed();
     } catch (error) {
       this.failed(error, "onCacheRoom");
     }
   }
-}
-
-/** Its timers and Colyseus's; what its code has set up by itself goes on without effect. */
-function stopRoom(room: Room): void {
-  const parts = partsOf(room);
-  const timers = room as unknown as { _simulationInterval: unknown };
-  clearInterval(timers._simulationInterval as NodeJS.Timeout);
-  // A room without patches would tick by an interval of its own.
-  timers._simulationInterval = true;
-  parts.patchRate = null;
-  clearTimeout(parts._autoDisposeTimeout as NodeJS.Timeout);
-  for (const timer of Object.values(parts._reservedSeatTimeouts)) clearTimeout(timer as NodeJS.Timeout);
-  parts.clock.clear();
-  parts.clock.stop();
 }

@@ -3,21 +3,20 @@ import { decode } from "@colyseus/schema";
 import { decodeGraph, encodeGraph, hashGraph } from "../session/graph/graph.ts";
 import type { BeginRun, Lead, LedSide, Runner, StepPiece } from "../session/led-program.ts";
 import { sessionLimits } from "../session/limits.ts";
-import type { RoomEnvironment, RoomProgram } from "../session/room-program.ts";
+import type { RoomProgram } from "../session/room-program.ts";
 import type { Seat } from "../session/seat.ts";
 import { type Refusal, refusal, SessionError } from "../session/session-error.ts";
 import { discardStockRoom } from "./colyseus-room.ts";
+import { LedDelivery, type LedEnvironment } from "./led-delivery.ts";
 import {
   inputBytes,
   type LedInstance,
-  type LedPerson,
   type LedReplica,
   type LedRoomData,
   type NewLedInstance,
   newRoomData,
 } from "./led-room-data.ts";
 import { type LedFlags, type LedInput, packed, type SeatEpoch, type Step, unpacked } from "./led-step.ts";
-import { isMessage } from "./logged-client.ts";
 import { latestType } from "./message-consistency.ts";
 import { partsOf } from "./room-parts.ts";
 import type { Seam } from "./seam.ts";
@@ -35,12 +34,10 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-type Environment = RoomEnvironment & { readonly seats: ReadonlyMap<string, Seat> };
-
 interface LedProgramParts {
   readonly room: Room;
   readonly seam: Seam;
-  readonly environment: Environment;
+  readonly environment: LedEnvironment;
   readonly newInstance: NewLedInstance;
 }
 
@@ -53,7 +50,7 @@ export class LedProgram implements RoomProgram, LedSide, LedReplica {
   /** What Colyseus's matchmaking and transport see of the room on this node. */
   readonly room: Room;
   readonly seam: Seam;
-  readonly environment: Environment;
+  readonly environment: LedEnvironment;
   readonly data: LedRoomData;
   /** Of commands that this node may have proposed. */
   readonly #waiting = new Map<number, Waiting>();
@@ -62,6 +59,7 @@ export class LedProgram implements RoomProgram, LedSide, LedReplica {
   #vacated: Seat[] = [];
   #instance: LedInstance | null = null;
   readonly #newInstance: NewLedInstance;
+  readonly #delivery: LedDelivery;
   #discarded = false;
 
   constructor(
@@ -74,6 +72,7 @@ export class LedProgram implements RoomProgram, LedSide, LedReplica {
     this.seam = seam;
     this.environment = environment;
     this.data = saved === null ? newRoomData() : (decodeGraph(saved, graphOptions) as LedRoomData);
+    this.#delivery = new LedDelivery(environment, this.data);
     for (const input of this.data.inputs.values()) this.#inputBytes += inputBytes(input);
     if (this.data.flags !== null) this.#show(unpacked(this.data.flags) as LedFlags);
   }
@@ -257,7 +256,7 @@ export class LedProgram implements RoomProgram, LedSide, LedReplica {
       this.#show(step.flags);
     }
     this.#settle(step);
-    this.#send(step);
+    this.#delivery.send(step);
     for (const { sessionId, ms } of step.kept) {
       const person = data.people.get(sessionId);
       const atMs = ms === null ? null : this.environment.world.nowMs() + ms;
@@ -322,57 +321,6 @@ export class LedProgram implements RoomProgram, LedSide, LedReplica {
     }
     this.data.people.delete(sessionId);
     if (seat !== undefined) this.#vacated.push(seat);
-  }
-
-  #send({ frames, connections, full, synced }: Step): void {
-    const { data, environment } = this;
-    for (const { bytes, to } of frames) {
-      if (to === null) this.#patch(bytes);
-      for (const at of to ?? []) this.#tell(connections[at] as SeatEpoch, bytes);
-    }
-    if (full !== null) {
-      const nextIndexes = full.nextIndexes.map(([refId, next]) => [refId, next] as const);
-      data.state = { full: { frame: Uint8Array.from(full.frame), nextIndexes }, patches: [] };
-    }
-    for (const { sessionId, epoch } of synced) {
-      const person = data.people.get(sessionId);
-      const seat = environment.seats.get(sessionId);
-      if (person === undefined || seat?.epoch !== epoch || person.isSynced) continue;
-      if (data.state !== null) environment.deliver(seat, epoch, data.state.full.frame);
-      for (const frame of person.held) environment.deliver(seat, epoch, frame);
-      person.held = [];
-      person.isSynced = true;
-    }
-  }
-
-  #patch(bytes: Uint8Array): void {
-    this.data.state?.patches.push(Uint8Array.from(bytes));
-    for (const [sessionId, { isSynced }] of this.data.people) {
-      const seat = this.environment.seats.get(sessionId);
-      if (isSynced && seat !== undefined) this.environment.deliver(seat, seat.epoch, bytes);
-    }
-  }
-
-  #tell({ sessionId, epoch }: SeatEpoch, bytes: Uint8Array): void {
-    const { environment } = this;
-    const seat = environment.seats.get(sessionId);
-    const person = this.data.people.get(sessionId);
-    if (seat === undefined || person === undefined) return;
-    if (isMessage(bytes)) this.#message(seat, person, bytes);
-    else if (bytes[0] === Protocol.ROOM_RESPONSE && seat.wrapper) {
-      // It gets the reply wherever it is by then.
-      seat.rememberReply(decode.number(bytes, { offset: 1 }), Uint8Array.from(bytes));
-      environment.deliver(seat, seat.epoch, bytes);
-    } else environment.deliver(seat, epoch, bytes);
-  }
-
-  /** The room's code may not have heard yet that the player has moved: it is for the player all the same. */
-  #message(seat: Seat, person: LedPerson, bytes: Uint8Array): void {
-    if (seat.attachment === null) return;
-    const { environment } = this;
-    const kept = environment.keep(seat, seat.epoch, bytes);
-    if (person.isSynced) environment.deliver(seat, seat.epoch, kept);
-    else person.held.push(Uint8Array.from(kept));
   }
 
   #show({ listing, seatReservationTimeout }: LedFlags): void {

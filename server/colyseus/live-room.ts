@@ -3,6 +3,7 @@ import type { Encoder } from "@colyseus/schema";
 import { afterPatchMethods } from "./after-patch.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { isThenable } from "./room-hooks.ts";
+import { partsOf } from "./room-parts.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: methods of the stock room are replaced by name, whatever they take
 type Callback = (this: any, ...args: any[]) => any;
@@ -232,4 +233,18 @@ function outsideMethods(): Record<string, Callback> {
       return hostOf(this).runEffect(name, argument);
     },
   };
+}
+
+/** Its timers and Colyseus's; what its code has set up by itself goes on without effect. */
+export function stopRoom(room: Room): void {
+  const parts = partsOf(room);
+  const timers = room as unknown as { _simulationInterval: unknown };
+  clearInterval(timers._simulationInterval as NodeJS.Timeout);
+  // A room without patches would tick by an interval of its own.
+  timers._simulationInterval = true;
+  parts.patchRate = null;
+  clearTimeout(parts._autoDisposeTimeout as NodeJS.Timeout);
+  for (const timer of Object.values(parts._reservedSeatTimeouts)) clearTimeout(timer as NodeJS.Timeout);
+  parts.clock.clear();
+  parts.clock.stop();
 }

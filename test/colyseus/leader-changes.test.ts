@@ -134,12 +134,13 @@ class Relay {
     await scene.lead(this.pick([null, "A", "B", "C"]));
     if (this.chance(2) === 0) await this.say();
     scene.fate = (each) => (late.includes(each) ? "keep" : "commit");
-    if (this.chance(3) === 0) await scene.restore(this.pick(["A", "B", "C"].filter((id) => id !== scene.leader)));
+    if (this.chance(3) === 0)
+      await scene.restore(this.pick(["A", "B", "C"].filter((id) => id !== scene.leader)));
     await scene.lead(this.pick(["A", "B", "C"]));
-    for (const each of late.slice(before))
-      if (this.chance(2) === 0) await scene.commit(each);
+    for (const each of late.slice(before)) if (this.chance(2) === 0) await scene.commit(each);
     scene.fate = () => "commit";
-    for (const each of [...scene.proposals]) if (late.includes(each)) scene.proposals.splice(scene.proposals.indexOf(each), 1);
+    for (const each of [...scene.proposals])
+      if (late.includes(each)) scene.proposals.splice(scene.proposals.indexOf(each), 1);
     await scene.tend();
     for (const each of players) if (!scene.player(each).socket.isOpen) await this.move(each);
   }
@@ -178,7 +179,11 @@ async function played(seed: number): Promise<void> {
       relay.hear(each);
       const { state, decoder, warnings } = relay.followers.get(each) as StateFollower<RelayState>;
       assert.equal(state.toJSON(), room.state.toJSON(), `seed ${seed}: ${each} sees the state`);
-      assert.equal([...decoder.root.refs.keys()].sort((a, b) => a - b), first, `seed ${seed}: refIds of ${each}`);
+      assert.equal(
+        [...decoder.root.refs.keys()].sort((a, b) => a - b),
+        first,
+        `seed ${seed}: refIds of ${each}`,
+      );
       assert.equal(warnings, [], `seed ${seed}`);
       const heard = relay.heard.get(each);
       if (each !== "p3") assert.equal(heard, relay.taken, `seed ${seed}: ${each} hears each once`);
