@@ -149,7 +149,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     // The room is open, whatever has come of it so far.
     this.#news.takeFlags(this.#parts, this.#draft);
     this.changed();
-    this.#work();
+    this.wake();
   }
 
   #newRoom(): Room {

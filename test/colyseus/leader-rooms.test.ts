@@ -95,4 +95,17 @@ test("[Y90] a room that its leader runs: join, message, state, leave", async () 
   assert.is(new Set(scene.hashes()).size, 1);
 });
 
+test("[Y90] a room that everybody has left ends, also with a leader that has not made it", async () => {
+  for (const changes of [false, true]) {
+    const scene = await duel();
+    await scene.join("one", "A");
+    await scene.join("two", "B");
+    if (changes) await scene.lead("C");
+    await scene.frame("one", Uint8Array.of(12));
+    await scene.frame("two", Uint8Array.of(12));
+    await scene.passes(50);
+    assert.ok(scene.isGone);
+  }
+});
+
 test.run();
