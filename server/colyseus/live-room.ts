@@ -1,5 +1,6 @@
 import { type Client, type Room, SchemaSerializer } from "@colyseus/core";
 import type { Encoder } from "@colyseus/schema";
+import { SessionError } from "../session/session-error.ts";
 import { afterPatchMethods } from "./after-patch.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { isThenable } from "./room-hooks.ts";
@@ -186,6 +187,12 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
       const safe = guarded(this, "timestep", step);
       const unlessHeld: Callback = (...args) => (hostOf(this).isHeld ? undefined : safe(...args));
       return stock["setTimestep"]?.call(this, unlessHeld, ...rest);
+    },
+    defineInput(this: Room) {
+      throw new SessionError(
+        "NOT_SUPPORTED",
+        `${this.constructor.name} cannot be run by its leader: defineInput() counts what each replica has taken. Use messages.`,
+      );
     },
     setFixedTimestep(this: Room, step: Callback, ...rest: unknown[]) {
       return stock["setFixedTimestep"]?.call(this, guarded(this, "timestep", step), ...rest);
