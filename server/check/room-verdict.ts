@@ -1,6 +1,6 @@
 import type { Room } from "@colyseus/core";
 import { Room as StockRoom } from "@colyseus/core";
-import { isReplicated } from "../colyseus/replicated.ts";
+import { isReplicated, replicatedOptions } from "../colyseus/replicated.ts";
 import type { ClassLike } from "../session/graph/graph-options.ts";
 import { SessionError } from "../session/session-error.ts";
 import type { CheckProblem, CheckReport } from "./check-report.ts";
@@ -68,6 +68,12 @@ export async function judgeRoom(
   if (!(roomClass.prototype instanceof StockRoom)) {
     const what = "it extends another copy of @colyseus/core than Testudo uses";
     verdict.add({ what, remedy: "let both find the same one: npm ls @colyseus/core", at: null });
+    return { verdict: verdict.done(), trails: [] };
+  }
+  if (replicatedOptions(roomClass).run === "leader") {
+    verdict.warn(
+      "its leader alone runs it: it need not be deterministic, and is not tried out. Fields that another leader would lack are refused as it is made",
+    );
     return { verdict: verdict.done(), trails: [] };
   }
   const leftOut: string[] = [];

@@ -3,6 +3,7 @@ import { type Client, definePlugins, Room, RoomPlugin } from "@colyseus/core";
 import { Encoder, schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { judgeRoom } from "../../server/check/room-verdict.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
@@ -324,6 +325,81 @@ test("[Y102] propose and calls from any node reach the room's code, and come bac
     (await scene.call("subtract", 1).catch((error: Error) => error.message)) as string,
     /no method "subtract"/,
   );
+});
+
+const Everything = schema(
+  {
+    n: t.number(),
+    f: t.float64(),
+    item: t.ref(Item),
+    map: t.map("string"),
+    list: t.array("number"),
+    set: t.set("string"),
+    bag: t.collection("number"),
+    items: t.array(Item),
+  },
+  "Everything",
+);
+
+class EverythingRoom extends Room<{ state: InstanceType<typeof Everything> }> {
+  static newest: EverythingRoom | null = null;
+  override state = new Everything();
+  override autoDispose = false;
+  override onCreate(): void {
+    EverythingRoom.newest = this;
+  }
+  fill(): void {
+    const { state } = this;
+    const item = Object.assign(new Item(), { text: "one" });
+    Object.assign(state, { n: 1 / 3, f: 1 / 3, item });
+    for (const key of ["a", "b", "c"]) state.map.set(key, key.toUpperCase());
+    state.list.push(1, 2, 3);
+    for (const each of ["x", "y"]) state.set.add(each);
+    state.bag.add(7);
+    state.bag.add(7);
+    state.items.push(item as never, Object.assign(new Item(), { text: "two" }) as never);
+  }
+  change(): void {
+    const { state } = this;
+    state.map.delete("b");
+    state.map.set("d", "D");
+    state.list.shift();
+    state.set.delete("x");
+    state.set.add("z");
+    state.items.splice(0, 1);
+    state.items.push(Object.assign(new Item(), { text: "three" }) as never);
+  }
+}
+
+await defineTestRoom("everything-led", EverythingRoom, { run: "leader" });
+
+test("[Y104] every kind of state goes on with the next leader as clients have it", async () => {
+  const scene = await sceneOf("everything-led");
+  const one = await scene.join("one", "C");
+  const follower = new StateFollower(Everything).follow(one.socket);
+  await scene.call("fill");
+  for (const leader of ["B", "A", "C", "B"]) {
+    await scene.lead(leader);
+    await scene.call("change");
+    const { state } = EverythingRoom.newest as EverythingRoom;
+    assert.equal(
+      follower.follow(one.socket).seen,
+      new StateFollower(Everything).follow((await scene.join(leader, "A")).socket).seen,
+    );
+    assert.equal(JSON.stringify(follower.state.toJSON()), JSON.stringify(state.toJSON()));
+    assert.is(state.f, 1 / 3);
+    assert.is(state.n, Math.fround(1 / 3));
+    assert.equal(follower.warnings, []);
+  }
+});
+
+test("[Y103] testudo check says that its leader runs it, and does not try it out", async () => {
+  const roomClass = replicated(StoreRoom, { run: "leader" });
+  const made = StoreRoom.made;
+  const { verdict } = await judgeRoom({ roomName: "store", roomClass, defaultOptions: {} } as never, null);
+  assert.is(verdict.verdict, "works");
+  assert.match(verdict.warnings[0] ?? "", /its leader alone runs it/);
+  assert.is(StoreRoom.made, made);
 });
 
 test.run();
