@@ -39,6 +39,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
   #told = 0;
   /** What goes on behind the input that the room is told of just now. */
   #pending: PromiseLike<unknown>[] | null = null;
+  #isWatched = false;
   #isWorkDue = false;
   #isCutDue = false;
   #news: StepNews;
@@ -128,9 +129,10 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     this.#news = new StepNews(this.#data);
     const { birth } = this.#program.environment;
     try {
-      const room = this.#newRoom();
+      const room = this.watched(() => this.#newRoom());
       const handler = matchMaker.getHandler(birth.roomName);
-      await room.onCreate?.({ ...(structuredClone(birth.options ?? {}) as object), ...handler.options });
+      const options = { ...(structuredClone(birth.options ?? {}) as object), ...handler.options };
+      await this.watched(() => room.onCreate?.(options));
       this.#parts._internalState = RoomInternalState.CREATED;
       checkLedRoom(room, this.#program.seam);
       if (this.#data.isOpen && !this.#isOver) await this.#restore(room);
@@ -252,6 +254,16 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     outsideWorld(() => this.#program.environment.report(error, where));
   }
 
+  watched<T>(act: () => T): T {
+    if (this.#isWatched) return act();
+    this.#isWatched = true;
+    try {
+      return this.#lead.watched(act);
+    } finally {
+      this.#isWatched = false;
+    }
+  }
+
   async runEffect(name: string, argument: unknown): Promise<unknown> {
     const { signal } = new AbortController();
     const { roomId } = this.#program.environment.birth;
@@ -279,14 +291,16 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
       this.#told = number;
       this.#pending = [];
       try {
-        this.#tell(number, input);
+        this.watched(() => {
+          this.#tell(number, input);
+          drainMicrotasks();
+        });
       } catch (error) {
         this.failed(error, input.type);
       }
       const pending = this.#pending;
       this.#pending = null;
       this.#doneBehind(number, input, pending);
-      drainMicrotasks();
     }
   }
 

@@ -26,6 +26,8 @@ export interface LiveRoomHost {
   /** @returns for how long the seat is kept, in seconds */
   keeps(client: LoggedClient, seconds: number | "manual"): number | "manual";
   failed(error: unknown, where: string): void;
+  /** Runs the room's code under the eyes of whoever ends a process that it never comes back to. */
+  watched<T>(act: () => T): T;
   runEffect(name: string, argument: unknown): Promise<unknown>;
 }
 
@@ -103,7 +105,7 @@ function patchMethods(stock: Record<string, Callback>): Record<string, Callback>
       const host = hostOf(this);
       if (host.isHeld) return false;
       host.changed();
-      return stock["broadcastPatch"]?.call(this);
+      return host.watched(() => stock["broadcastPatch"]?.call(this) as unknown);
     },
     setSerializer(this: Room, serializer: unknown) {
       if (serializer instanceof SchemaSerializer) patchForAll(serializer, hostOf(this));
@@ -151,10 +153,12 @@ function guarded(room: Room, where: string, callback: Callback): Callback {
   };
 }
 
-/** Timers of the room's clock that fail do not end its node. */
+/** Timers of the room's clock that fail, or never come back, are its own matter. */
 export function guardClock(room: Room): void {
-  if (room.onUncaughtException !== undefined) return;
   const clock = room.clock as unknown as Record<string, Callback>;
+  const tick = clock["tick"] as Callback;
+  clock["tick"] = (...args) => hostOf(room).watched(() => tick.apply(clock, args) as unknown);
+  if (room.onUncaughtException !== undefined) return;
   for (const name of ["setTimeout", "setInterval"]) {
     const make = clock[name] as Callback;
     clock[name] = function (this: unknown, handler: Callback, ...rest: unknown[]) {
@@ -185,7 +189,10 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
     setTimestep(this: Room, step: Callback | undefined, ...rest: unknown[]) {
       if (step === undefined) return stock["setTimestep"]?.call(this, step, ...rest);
       const safe = guarded(this, "timestep", step);
-      const unlessHeld: Callback = (...args) => (hostOf(this).isHeld ? undefined : safe(...args));
+      const unlessHeld: Callback = (...args) => {
+        const host = hostOf(this);
+        return host.isHeld ? undefined : host.watched(() => safe(...args) as unknown);
+      };
       return stock["setTimestep"]?.call(this, unlessHeld, ...rest);
     },
     defineInput(this: Room) {
@@ -195,7 +202,9 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
       );
     },
     setFixedTimestep(this: Room, step: Callback, ...rest: unknown[]) {
-      return stock["setFixedTimestep"]?.call(this, guarded(this, "timestep", step), ...rest);
+      const safe = guarded(this, "timestep", step);
+      const watched: Callback = (...args) => hostOf(this).watched(() => safe(...args) as unknown);
+      return stock["setFixedTimestep"]?.call(this, watched, ...rest);
     },
   };
 }

@@ -1,4 +1,6 @@
 import type { BeginRun, Lead, StepPiece } from "./led-program.ts";
+import type { RoomReplica } from "./room-replica.ts";
+import type { RoomWatch } from "./room-watch.ts";
 import type { Refusal } from "./session-error.ts";
 import type { SessionGroups } from "./session-groups.ts";
 import type { SessionMachine } from "./session-machine.ts";
@@ -10,6 +12,7 @@ interface LeadRunnerParts {
   readonly beginRun: (group: number, run: BeginRun) => Promise<Refusal | null>;
   readonly step: (group: number, piece: StepPiece) => Promise<Refusal | null>;
   readonly soon: (act: () => void) => void;
+  readonly watch: RoomWatch;
   readonly log: { warn(fields: object, message: string): void };
 }
 
@@ -61,16 +64,25 @@ export class LeadRunner {
     const isReady = leads && this.#caughtUp.get(group) === term;
     if (leads && !isReady) this.#catchUp(group, term);
     const machine = machines[group];
-    for (const { roomId, program } of machine?.rooms.values() ?? []) {
-      if (isReady && machine?.standing(roomId) === undefined) program.led?.lead(this.#lead(group, term));
+    for (const replica of machine?.rooms.values() ?? []) {
+      const { roomId, program } = replica;
+      if (isReady && machine?.standing(roomId) === undefined)
+        program.led?.lead({ term, ...this.#lead(group, replica) });
       else program.led?.stepDown();
     }
   }
 
-  #lead(group: number, term: number): Lead {
-    const { beginRun, step, soon } = this.#parts;
+  #lead(group: number, replica: RoomReplica): Omit<Lead, "term"> {
+    const { beginRun, step, soon, watch } = this.#parts;
     return {
-      term,
+      watched: (act) => {
+        watch.begin({ group, roomId: replica.roomId, act: "run", index: replica.index });
+        try {
+          return act();
+        } finally {
+          watch.end();
+        }
+      },
       beginRun: (run) => beginRun(group, run),
       step: (piece) => step(group, piece),
       soon,

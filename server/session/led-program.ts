@@ -30,6 +30,8 @@ export interface Lead {
   step(piece: StepPiece): Promise<Refusal | null>;
   /** Calls `act` soon, from a macrotask, unless this node stops before. */
   soon(act: () => void): void;
+  /** Runs the room's code under the eyes of whoever looks on: see RoomWatch. */
+  watched<T>(act: () => T): T;
 }
 
 /**

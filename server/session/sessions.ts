@@ -68,6 +68,7 @@ export class Sessions {
     this.#leads = new LeadRunner({
       ...{ nodeId, log, machines: this.machines, groups },
       soon: (act) => this.later(act, 0),
+      watch: options.watch ?? noRoomWatch,
       beginRun: (group, run) => this.#outcome(group, "beginRun", run),
       step: (group, piece) => this.#outcome(group, "step", piece),
     });

@@ -6,9 +6,11 @@ import * as assert from "uvu/assert";
 import { judgeRoom } from "../../server/check/room-verdict.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
+import { RoomMarks } from "../../server/session/room-mark.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
+import type { Checkpoint } from "../../server/storage/storage.ts";
 import { LedScene } from "./led-scene.ts";
-import { defineTestRoom, messageFrame } from "./machine-harness.ts";
+import { defineTestRoom, inMacrotask, messageFrame, Replica } from "./machine-harness.ts";
 import { StateFollower } from "./state-follower.ts";
 
 // A big state is told of otherwise.
@@ -254,6 +256,59 @@ test("[Y98] what the room's code throws is an answer, or a line in the log", asy
   for (const why of ["sync", "async", "timer"]) assert.match(lines, `"error":"${why}"`);
   assert.equal((await scene.request("one", "fail"))?.status, 2);
   assert.equal(await scene.request("one", "put", ["a", 1]), { status: 0, payload: "a" });
+});
+
+const watchedAt: [string, boolean][] = [];
+let watchedScene: LedScene | null = null;
+
+class EyesRoom extends Room {
+  override autoDispose = false;
+  override messages = { look: () => this.look("message") };
+
+  override onCreate(): void {
+    this.look("onCreate");
+    this.setSimulationInterval(() => this.look("timestep"), 10);
+    this.clock.setTimeout(() => this.look("clock"), 10);
+  }
+  override onJoin(): void {
+    this.look("onJoin");
+  }
+  override onBeforePatch(): void {
+    this.look("onBeforePatch");
+  }
+  look(where: string): void {
+    watchedAt.push([where, watchedScene?.isWatched === true]);
+  }
+}
+
+await defineTestRoom("eyes", EyesRoom, { run: "leader" });
+
+test("[Y98] its code is watched wherever Colyseus calls it; a node that did not come back from it passes the room over", async () => {
+  const scene = new LedScene();
+  played.push(scene);
+  watchedScene = scene;
+  await scene.create("eyes");
+  await scene.join("one", "A");
+  await scene.send("one", "look");
+  await scene.passes(60);
+  const places = ["onCreate", "onJoin", "message", "timestep", "clock", "onBeforePatch"];
+  assert.equal([...new Set(watchedAt.map(([where]) => where))].sort(), places.sort());
+  assert.ok(watchedAt.every(([, isWatched]) => isWatched));
+  const saved = await inMacrotask(() => scene.first.save());
+  const mark = {
+    roomId: scene.roomId,
+    group: 0,
+    act: "run",
+    index: 3,
+    why: "it did not come back",
+    deaths: 1,
+  } as const;
+  const again = new Replica("A", 2, { marks: new RoomMarks([mark]) });
+  scene.kill("A");
+  await inMacrotask(() => again.restore(saved as Map<string, Checkpoint>));
+  const standing = again.machine.standing(scene.roomId);
+  assert.is(standing?.type, "marked");
+  assert.is(again.machine.rooms.get(scene.roomId), undefined);
 });
 
 test("[Y99] what had not finished when the lead moved begins again; what had is not done twice", async () => {

@@ -19,6 +19,8 @@ export class LedScene extends Scene {
   /** What becomes of the next proposal. */
   fate: (proposal: LeadProposal) => "commit" | "lose" | "keep" = () => "commit";
   #soon = 0;
+  /** The leader's room code is at work. */
+  isWatched = false;
 
   override async apply(command: LoggedCommand): Promise<ApplyResult[]> {
     const results = await super.apply(command);
@@ -43,6 +45,14 @@ export class LedScene extends Scene {
         led?.lead({
           term,
           beginRun: (argument) => this.#propose(nodeId, "beginRun", argument),
+          watched: (act) => {
+            this.isWatched = true;
+            try {
+              return act();
+            } finally {
+              this.isWatched = false;
+            }
+          },
           step: (argument) => this.#propose(nodeId, "step", argument),
           soon: (act) => {
             this.#soon++;
