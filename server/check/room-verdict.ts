@@ -1,6 +1,6 @@
 import { LocalPresence, matchMaker, type Presence, type Room, Room as StockRoom } from "@colyseus/core";
 import { usesPresence } from "../colyseus/check-room-class.ts";
-import { isReplicated } from "../colyseus/replicated.ts";
+import { isReplicated, replicatedOptions } from "../colyseus/replicated.ts";
 import { unsharedPresence } from "../colyseus/room-presence.ts";
 import { isShared } from "../colyseus/shared-presence.ts";
 import { TestudoPresence } from "../colyseus/testudo-presence.ts";
@@ -71,6 +71,12 @@ export async function judgeRoom(
   if (!(roomClass.prototype instanceof StockRoom)) {
     const what = "it extends another copy of @colyseus/core than Testudo uses";
     verdict.add({ what, remedy: "let both find the same one: npm ls @colyseus/core", at: null });
+    return { verdict: verdict.done(), trails: [] };
+  }
+  if (replicatedOptions(roomClass).run === "leader") {
+    verdict.warn(
+      "its leader alone runs it: it need not be deterministic, and is not tried out. Fields that another leader would lack are refused as it is made",
+    );
     return { verdict: verdict.done(), trails: [] };
   }
   if (usesPresence(roomClass) && !sharesPresence())

@@ -6,7 +6,8 @@ import { checkConsistencies } from "./message-consistency.ts";
 import { cacheHooksOf } from "./room-cache.ts";
 import type { ReplicatedOptions } from "./seam.ts";
 
-const optionNames = ["classes", "transient", "messages"];
+const optionNames = ["classes", "transient", "messages", "run", "cacheEveryMs"];
+const runs: readonly unknown[] = ["everywhere", "leader"];
 
 function refuse(name: string, what: string, remedy: string): never {
   throw new SessionError("NOT_SUPPORTED", `${name} cannot be replicated: ${what}. ${remedy}`);
@@ -74,6 +75,11 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
       refuse(name, `there is no option "${option}"`, `Options are ${optionNames.join(", ")}.`);
   }
   checkConsistencies(name, options.messages);
+  const { run = "everywhere", cacheEveryMs } = options;
+  if (!runs.includes(run))
+    refuse(name, `run is ${JSON.stringify(run)}`, 'Allowed are "everywhere" and "leader".');
+  if (cacheEveryMs !== undefined && !(run === "leader" && cacheEveryMs >= 1))
+    refuse(name, `cacheEveryMs is ${cacheEveryMs}`, 'It is a number of milliseconds, with run: "leader".');
   for (const stock of [LobbyRoom, QueueRoom, RelayRoom]) {
     if (roomClass.prototype instanceof stock || (roomClass as unknown) === stock) {
       refuse(name, `it is a ${stock.name}, which talks to other rooms`, "Leave it a plain room.");

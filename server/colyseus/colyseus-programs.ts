@@ -3,9 +3,14 @@ import { type IRoomCache, type LocalDriver, matchMaker, type Room } from "@colys
 import type { RoomEnvironment, RoomProgram, RoomPrograms } from "../session/room-program.ts";
 import type { RoomTimers } from "../session/room-timers.ts";
 import { currentWorld, outsideWorld } from "../session/sandbox.ts";
+import type { RoomWorld } from "../session/room-world.ts";
 import type { Seat } from "../session/seat.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { ColyseusRoom, discardStockRoom } from "./colyseus-room.ts";
+import { LeaderInstance } from "./leader-instance.ts";
+import { LedProgram } from "./led-program.ts";
+import { ledBase } from "./led-room.ts";
+import type { NewLedInstance } from "./led-room-data.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { checkMessageTypes } from "./message-consistency.ts";
 import { wrapOwnRemoteCalls } from "./remote-room-call.ts";
@@ -21,6 +26,7 @@ import { offerSeam, type Seam, seamIn } from "./seam.ts";
 /** A replica, as the programs need it. */
 type Environment = RoomEnvironment & {
   readonly timers: RoomTimers;
+  readonly world: RoomWorld;
   readonly seats: ReadonlyMap<string, Seat>;
 };
 
@@ -51,7 +57,10 @@ export class ColyseusPrograms implements RoomPrograms {
   }
 
   async create(environment: RoomEnvironment): Promise<RoomProgram> {
-    const { program, seam } = await this.#birth(environment as Environment, { isRestored: false });
+    const { room, seam } = await this.#birth(environment as Environment, { isRestored: false });
+    if (ledBase(room) !== undefined)
+      return this.#led(environment as Environment, { room, seam, saved: null });
+    const program = new ColyseusRoom(room, seam, environment as Environment);
     this.#created(environment, seam, program.room);
     try {
       checkPlugins(program.room);
@@ -70,7 +79,9 @@ export class ColyseusPrograms implements RoomPrograms {
     saved: Uint8Array,
     seats: ReadonlyMap<string, Seat>,
   ): Promise<RoomProgram> {
-    const { program, seam } = await this.#birth(environment as Environment, { isRestored: true });
+    const { room, seam } = await this.#birth(environment as Environment, { isRestored: true });
+    if (ledBase(room) !== undefined) return this.#led(environment as Environment, { room, seam, saved });
+    const program = new ColyseusRoom(room, seam, environment as Environment);
     this.#created(environment, seam, program.room);
     const { timers } = environment as Environment;
     await restoreRoom(
@@ -78,6 +89,18 @@ export class ColyseusPrograms implements RoomPrograms {
       saved,
     );
     return program;
+  }
+
+  /** None of its own code runs here, nor has it timers here. */
+  #led(
+    environment: Environment,
+    { room, seam, saved }: { room: Room; seam: Seam; saved: Uint8Array | null },
+  ): RoomProgram {
+    environment.timers.clearAll();
+    environment.world.isLed = true;
+    environment.created();
+    const newInstance: NewLedInstance = (replica, lead) => new LeaderInstance(replica, lead);
+    return new LedProgram({ room, seam, environment, newInstance }, saved);
   }
 
   #created(environment: RoomEnvironment, seam: Seam, room: Room): void {
@@ -92,7 +115,7 @@ export class ColyseusPrograms implements RoomPrograms {
   async #birth(
     environment: Environment,
     { isRestored }: { isRestored: boolean },
-  ): Promise<{ program: ColyseusRoom; seam: Seam }> {
+  ): Promise<{ room: Room; seam: Seam }> {
     const { birth } = environment;
     const seam: Seam = {
       environment,
@@ -143,7 +166,7 @@ export class ColyseusPrograms implements RoomPrograms {
     leaveCounting(room, seam);
     // However it ends, also without a word to its code.
     partsOf(room)._events.once("dispose", () => this.listings.remove(birth.roomId));
-    return { program: new ColyseusRoom(room, seam, environment), seam };
+    return { room, seam };
   }
 }
 

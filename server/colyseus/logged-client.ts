@@ -23,7 +23,7 @@ const readyStateClosed = 3;
 const codeMask = 0x1f;
 
 /** What the room says to its client, be it by `send`, `sendBytes` or `broadcast`. */
-function isMessage(frame: Uint8Array): boolean {
+export function isMessage(frame: Uint8Array): boolean {
   const code = (frame[0] ?? 0) & codeMask;
   return code === Protocol.ROOM_DATA || code === Protocol.ROOM_DATA_BYTES;
 }

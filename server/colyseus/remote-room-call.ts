@@ -46,9 +46,18 @@ export function remotely(room: Room, name: string, args: unknown[]): Promise<unk
 
 /** The user's own methods, of the class and of those that it extends, up to the stock Room; hooks are nobody's to call. */
 export function wrapRemoteCalls(prototype: Record<string, Method>, stock: object): void {
-  for (let at = stock; at !== StockRoom.prototype && at !== null; at = Object.getPrototypeOf(at) as object)
+  for (const [name, method] of ownMethods(stock))
+    if (!Object.hasOwn(prototype, name)) prototype[name] = standIn(name, method);
+}
+
+export function* ownMethods(prototype: object): Iterable<[name: string, method: Method]> {
+  for (
+    let at = prototype;
+    at !== StockRoom.prototype && at !== null;
+    at = Object.getPrototypeOf(at) as object
+  )
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at)))
-      if (isOwn(name, value) && !Object.hasOwn(prototype, name)) prototype[name] = standIn(name, value);
+      if (isOwn(name, value)) yield [name, value];
 }
 
 /** A method may be an arrow function in a field; and what is in a field may be a class, or have fields of its own. */

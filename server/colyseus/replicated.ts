@@ -18,6 +18,7 @@ import { type EffectMethod, effectMethods, takeEffects } from "./effects.ts";
 import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
 import { advertiseSteps, defineInputs, type InputClass, inputsOf } from "./input-definition.ts";
 import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
+import { ledClass } from "./led-room.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { guardMutations } from "./mutation-guard.ts";
 import { remotely, wrapRemoteCalls } from "./remote-room-call.ts";
@@ -77,13 +78,14 @@ export function replicated<Base extends RoomClass>(
   options: ReplicatedOptions = {},
 ): Base & Proposing {
   checkRoomClass(base, options);
+  const stock = options.run === "leader" ? ledClass(base) : base;
   patchClock();
   patchHandlers(isReplicated);
   patchHistories();
   guardMutations();
   patchStateViews();
 
-  const Replicated = class extends base {
+  const Replicated = class extends stock {
     // biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for this signature of a mixin
     constructor(...args: any[]) {
       super(...args);
@@ -104,7 +106,7 @@ export function replicated<Base extends RoomClass>(
     }
   };
   Object.defineProperty(Replicated, "name", { value: base.name });
-  defineSeamMethods(Replicated.prototype as unknown as Record<string, Callback>, base);
+  defineSeamMethods(Replicated.prototype as unknown as Record<string, Callback>, stock);
   replicatedClasses.set(Replicated, options);
   return Replicated as unknown as Base & Proposing; // `propose` is put on the prototype by name
 }

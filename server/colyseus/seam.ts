@@ -15,6 +15,14 @@ export interface ReplicatedOptions {
   readonly transient?: readonly string[];
   /** Messages that need not all be agreed; see MessageConsistency. */
   readonly messages?: MessageConsistencies;
+  /**
+   * Where its code runs: on every replica (the default), or on the leader's node alone: a room that cannot be deterministic.
+   * What its clients see and say is agreed all the same, and another leader goes on with its state; its other fields are as old
+   * as the last `onCacheRoom`.
+   */
+  readonly run?: "everywhere" | "leader";
+  /** With `run: "leader"`: how often `onCacheRoom` is asked; 1000. */
+  readonly cacheEveryMs?: number;
 }
 
 /** While a room is restored, its hooks do only what puts the stock room's own records back. */

@@ -41,6 +41,16 @@ export const sessionLimits = Object.freeze({
   newsBytesMax: 48 * 1024,
   newsWaitingMax: 256,
   newsWaitingBytesMax: 256 * 1024,
+  /** What clients may have asked of a room that its leader runs and that is not worked off yet: so many things, so many bytes. */
+  inputsWaitingMax: 1_024,
+  inputsWaitingBytesMax: 256 * 1024,
+  /** One step of such a room: all that came of its code since the step before, in pieces of so many bytes. */
+  stepBytesMax: 2 * 1024 * 1024,
+  stepPieceBytesMax: 48 * 1024,
+  /** Pieces of steps of one room that are on their way through the log; past it the room waits. */
+  stepPiecesInFlightMax: 8,
+  /** Patches behind a full state that may be kept in its place, in bytes, if it is smaller than that itself. */
+  patchBytesKeptMin: 64 * 1024,
   /** Rooms of one group. */
   roomsPerGroupMax: 10_000,
   /** Quarantined rooms of one group that are remembered, the newest ones. */

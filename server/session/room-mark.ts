@@ -1,5 +1,5 @@
-/** What a node does with a room's code: makes the room, applies an entry to it, brings it back to life, saves it. */
-export const roomActs = ["create", "apply", "restore", "save"] as const;
+/** What a node does with a room's code: makes the room, applies an entry to it, brings it back to life, saves it, runs it as its leader. */
+export const roomActs = ["create", "apply", "restore", "save", "run"] as const;
 export type RoomAct = (typeof roomActs)[number];
 
 /** What of a room this node could not get past, in an earlier start: its process was ended there, or ended by itself. */
@@ -17,6 +17,8 @@ export interface RoomMark {
 
 /** Somebody got past what the mark names, and this is what the room was afterwards. */
 export function isPast(mark: RoomMark, checkpointIndex: number): boolean {
+  // What it was at is not worked off: it waits for the next leader, in the room's checkpoint, too.
+  if (mark.act === "run") return false;
   return mark.act === "restore" ? checkpointIndex > mark.index : checkpointIndex >= mark.index;
 }
 
@@ -25,6 +27,7 @@ const acts: Readonly<Record<RoomAct, string>> = {
   apply: "entry",
   restore: "restoring of its checkpoint of entry",
   save: "saving as of entry",
+  run: "run by its leader as of entry",
 };
 
 /** Goes behind "did not come back from" and the like. */

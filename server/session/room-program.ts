@@ -1,4 +1,5 @@
 import type { AuthOutcome } from "./auth-outcome.ts";
+import type { LedSide } from "./led-program.ts";
 import type { RoomEffects } from "./room-effects.ts";
 import type { World } from "./sandbox.ts";
 import type { Seat } from "./seat.ts";
@@ -108,6 +109,8 @@ export interface RoomProgram {
   /** @throws an Error that names path and remedy for what cannot be saved */
   save(): Uint8Array;
   hash(): string;
+  /** Only where the room's code runs on the leader's node alone: see LedSide. */
+  readonly led?: LedSide;
   /** The replica is thrown away, without a word to room code: let go of what is held outside the log. */
   discard(): void;
 }

@@ -224,7 +224,7 @@ export class RoomReplica implements RoomEnvironment {
       }
       const reserved = this.world.settle(() => this.program.reserve(argument));
       if (reserved.state === "failed") return failureRefusal("APPLICATION", reserved.error);
-      return reserved.state === "done" && reserved.value;
+      return reserved.state === "done" ? reserved.value : settledOutside(reserved.promise);
     });
   }
 
@@ -284,6 +284,9 @@ export class RoomReplica implements RoomEnvironment {
     if (this.witness.frozen !== null) return done(roomFrozen(this.roomId));
     const seat = speaker(this.seats, argument);
     if (!(seat instanceof Seat)) return done(seat);
+    // Not counted as taken: it can be sent again.
+    const busy = this.program.led?.busy(frame.length) ?? null;
+    if (busy !== null) return done(busy);
     const verdict = seat.take(stream, sequence);
     if (verdict === "gap") return { type: "gap" };
     this.#begin(context);

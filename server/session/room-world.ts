@@ -37,6 +37,8 @@ export class RoomWorld implements World {
   readonly timers = new RoomTimers(sessionLimits.timersMax);
   readonly effects: RoomEffects;
   lastError: string | null = null;
+  /** The room's code runs elsewhere: what is open here are answers to who asked, which no checkpoint needs. */
+  isLed = false;
   readonly #birth: RoomBirth;
   readonly #host: WorldHost;
   readonly #random: RoomRandom;
@@ -147,6 +149,7 @@ export class RoomWorld implements World {
 
   /** The first effect or promise that is still open, in words; null: none. */
   get openPromise(): string | null {
+    if (this.isLed) return null;
     for (const { name } of this.effects.open()) return `effect "${name}"`;
     for (const what of this.#open.values()) return what;
     return null;

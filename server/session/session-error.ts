@@ -28,6 +28,8 @@ export type SessionErrorCode =
   | "NOT_PLAIN_DATA"
   | "NOT_IN_ROOM"
   | "INSIDE_ROOM"
+  | "ROOM_BUSY"
+  | "RUN_PAST"
   | "EFFECT_UNKNOWN"
   | "EFFECT_IN_CREATE"
   | "EFFECTS_TOO_MANY"
@@ -72,7 +74,7 @@ export function foreignRoom(roomId: string): SessionError {
 
 const transient = new Set<unknown>([
   ...["NO_LEADER", "OVERLOADED", "APPLIED_RESULT_FORGOTTEN", "SESSION_EXPIRED", "ROOM_STANDS_STILL"],
-  ...["ROOM_NOT_SERVED_HERE", "ROOM_FROZEN"],
+  ...["ROOM_NOT_SERVED_HERE", "ROOM_FROZEN", "ROOM_BUSY"],
   // The groups' own: see ProposalError.
   ...["TIMEOUT", "STOPPED"],
 ]);

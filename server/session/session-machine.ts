@@ -5,12 +5,14 @@ import { AbsentNodes } from "./absent-nodes.ts";
 import type { EndedReplica, Healed, OddRooms } from "./divergence/odd-rooms.ts";
 import type { Verdicts } from "./divergence/verdict.ts";
 import type { EffectDone } from "./effect-outcome.ts";
+import type { BeginRun, StepPiece } from "./led-program.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import { MachineRooms, type MachineRoomsHost } from "./machine-rooms.ts";
 import { describeQuarantine, type Quarantine, type QuarantinedRoom } from "./quarantine.ts";
 import { RoomDirectory } from "./room-directory.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { type RoomStanding, standingRefusal } from "./room-standing.ts";
+import { actOnRun } from "./run-command.ts";
 import { type Refusal, refusal, roomGone } from "./session-error.ts";
 import type {
   Allocate,
@@ -277,6 +279,19 @@ export class SessionMachine implements Machine, SessionCommands {
 
   effectDone(argument: EffectDone, context: SessionContext): ApplyResult {
     return this.#rooms.withRoom(argument, context, (replica) => replica.effectDone(argument, context));
+  }
+
+  // A run and its steps are numbered by themselves.
+  beginRun(argument: BeginRun, context: SessionContext): ApplyResult {
+    const act = (replica: RoomReplica) =>
+      actOnRun(replica, context, (led) => led.beginRun(argument, context.origin));
+    return this.#rooms.withRoom({ roomId: argument.roomId }, context, act);
+  }
+
+  step(argument: StepPiece, context: SessionContext): ApplyResult {
+    const act = (replica: RoomReplica) =>
+      actOnRun(replica, context, (led) => led.step(argument, context.origin));
+    return this.#rooms.withRoom({ roomId: argument.roomId }, context, act);
   }
 
   nodeLost(argument: NodeLost, context: SessionContext): ApplyResult {

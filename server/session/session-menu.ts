@@ -5,6 +5,7 @@ import { type CommandContext, command, defineMenu } from "../menu/menu.ts";
 import { authOutcome, unasked } from "./auth-outcome.ts";
 import { type Verdicts, verdictsSchema } from "./divergence/verdict.ts";
 import { type EffectDone, effectDoneSchema } from "./effect-outcome.ts";
+import { type BeginRun, beginRunSchema, type StepPiece, stepSchema } from "./led-program.ts";
 import { type Message, messageCodec } from "./message-codec.ts";
 import { type Quarantine, quarantineSchema } from "./quarantine.ts";
 
@@ -24,6 +25,8 @@ export interface SessionCommands {
   effectDone(argument: EffectDone, context: SessionContext): ApplyResult;
   nodeMissing(argument: NodeMissing, context: SessionContext): ApplyResult;
   nodeFound(argument: NodeFound, context: SessionContext): ApplyResult;
+  beginRun(argument: BeginRun, context: SessionContext): ApplyResult;
+  step(argument: StepPiece, context: SessionContext): ApplyResult;
 }
 
 /** The place in the log, and who proposed it. */
@@ -165,6 +168,12 @@ export const sessionMenu = defineMenu({
     ),
     nodeFound: command(nodeFound, (machine: SessionCommands, argument, context) =>
       machine.nodeFound(argument, context as SessionContext),
+    ),
+    beginRun: command(beginRunSchema, (machine: SessionCommands, argument, context) =>
+      machine.beginRun(argument, context as SessionContext),
+    ),
+    step: command(stepSchema, (machine: SessionCommands, argument, context) =>
+      machine.step(argument, context as SessionContext),
     ),
   },
 });

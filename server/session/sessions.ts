@@ -4,6 +4,7 @@ import { AttachedClients } from "./attached-clients.ts";
 import type { AuthOutcome } from "./auth-outcome.ts";
 import { DivergenceWatches } from "./divergence/divergence-watches.ts";
 import { EffectRunner } from "./effect-runner.ts";
+import { LeadRunner } from "./lead-runner.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { checkPlainData } from "./plain-data.ts";
 import { RestWatch } from "./rest-watch.ts";
@@ -11,7 +12,14 @@ import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import { RoomMarks } from "./room-mark.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { noRoomWatch } from "./room-watch.ts";
-import { foreignRoom, isRefusal, refuseInside, SessionError, unlessRefused } from "./session-error.ts";
+import {
+  foreignRoom,
+  isRefusal,
+  type Refusal,
+  refuseInside,
+  SessionError,
+  unlessRefused,
+} from "./session-error.ts";
 import type { SessionGroups } from "./session-groups.ts";
 import { SessionMachine } from "./session-machine.ts";
 import { sessionMenu } from "./session-menu.ts";
@@ -43,6 +51,7 @@ export class Sessions {
   readonly #sweeper: Sweeper;
   readonly #effects: EffectRunner;
   readonly #restWatch: RestWatch;
+  readonly #leads: LeadRunner;
   #groups: SessionGroups | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
@@ -65,6 +74,13 @@ export class Sessions {
     });
     const nowMs = () => clock.now().monotonicMs;
     this.#restWatch = new RestWatch({ nowMs, log, rooms: () => this.#rooms.values() });
+    this.#leads = new LeadRunner({
+      ...{ nodeId, log, machines: this.machines, groups },
+      soon: (act) => this.later(act, 0),
+      watch: options.watch ?? noRoomWatch,
+      beginRun: (group, run) => this.#outcome(group, "beginRun", run),
+      step: (group, piece) => this.#outcome(group, "step", piece),
+    });
     this.divergences = new DivergenceWatches({
       ...{ nodeId, log, machines: this.machines, nowMs, groups },
     });
@@ -238,6 +254,7 @@ export class Sessions {
     this.#timers.clear();
     this.#stopped = true;
     this.#effects.stop();
+    this.#leads.stop();
   }
 
   /** Calls `act` once, `ms` from now, unless this node stops before. */
@@ -254,6 +271,7 @@ export class Sessions {
   sweep(): void {
     this.#sweeper.sweep();
     this.#effects.sweep();
+    this.#leads.sweep();
     this.divergences.tick();
     this.#restWatch.tick();
   }
@@ -312,6 +330,7 @@ export class Sessions {
       drained: () => {
         this.divergences.drained(group);
         this.#effects.drained(group);
+        this.#leads.drained(group);
       },
       heard: (from, body) => this.divergences.heard(group, from, body),
       roomAdded: (replica) => this.#roomAdded(replica),
@@ -379,8 +398,13 @@ export class Sessions {
 
   /** What nobody waits for and the rooms need in order to go on: taken also where nothing else is just now. */
   async #propose<N extends Name>(group: number, name: N, argument: ArgumentOf<N>): Promise<void> {
+    unlessRefused(await this.#outcome(group, name, argument));
+  }
+
+  /** Null, or as a rule a refusal. */
+  async #outcome<N extends Name>(group: number, name: N, argument: ArgumentOf<N>): Promise<Refusal | null> {
     const command = sessionMenu.encode(name, argument as never);
-    unlessRefused(await this.#bound.propose(group, command, { urgent: true }));
+    return (await this.#bound.propose(group, command, { urgent: true })) as Refusal | null;
   }
 }
 
