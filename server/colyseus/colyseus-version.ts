@@ -55,7 +55,8 @@ export function checkColyseus(
   for (const [name, tested] of Object.entries(testedVersions) as [Package, string][]) {
     const installed = versions[name] ?? installedVersion(name);
     const remedy = `install ${name} ${tested}, with which Testudo was tried`;
-    const refused = (what: string) => new SessionError("NOT_SUPPORTED", `${name} ${installed} ${what}: ${remedy}`);
+    const refused = (what: string) =>
+      new SessionError("NOT_SUPPORTED", `${name} ${installed} ${what}: ${remedy}`);
     if (name === "@colyseus/core" && missing.length > 0)
       throw refused(`has no Room.${missing.join(", Room.")}`);
     // Room code would have the stock one, and ask it once a replica.

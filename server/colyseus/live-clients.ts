@@ -42,6 +42,7 @@ export class LiveClients {
       world: null,
       keep: (_seat: Seat, _epoch: number, frame: Uint8Array) => frame,
       deliver: (_seat: Seat, _epoch: number, frame: Uint8Array) => this.#host.frame(client, frame),
+      say: (_seat: Seat, _epoch: number, frame: Uint8Array) => this.#host.frame(client, frame),
     } as unknown as RoomEnvironment;
     const client = new LoggedClient(
       { environment, leave: (left, code, reason) => this.#host.leave(left, code, reason) },

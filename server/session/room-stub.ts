@@ -1,6 +1,6 @@
 import { pack, unpack } from "msgpackr";
-import type { HashPoint } from "./divergence/room-witness.ts";
 import type { OriginsState } from "../group/origins.ts";
+import type { HashPoint } from "./divergence/room-witness.ts";
 
 /** What a node's disk has of a pinned room: what it must go on counting, and nothing of what the room is. */
 export interface RoomStub {

@@ -286,7 +286,13 @@ test("[Y115] a node that reads that it is missing has agreed that it is there, a
   const { machine, marks } = scene.node("A");
   const sweeper = new Sweeper({
     ...{ nodeId: "A", bootCount: 1, machines: [machine], marks, leaderlessMsMax: 1_000 },
-    ...{ isLost: () => false, isLeader: () => false, leaderlessMs: () => null, ended: () => [], lost: () => [] },
+    ...{
+      isLost: () => false,
+      isLeader: () => false,
+      leaderlessMs: () => null,
+      ended: () => [],
+      lost: () => [],
+    },
     ...{ forget: nothing, nodeLost: nothing, caughtUp: nothing, propose: nothing },
     log: { info: () => {}, warn: () => {} },
     nodeFound: (group, found) => {
