@@ -31,6 +31,9 @@ class TavernRoom extends Room<{ state: InstanceType<typeof TavernState> }> {
       return { at: process.pid, time: Date.now() };
     },
     won: () => ({ won: this.#won, opened: this.#opened, at: process.pid, elapsed: this.clock.elapsedTime }),
+    hang: () => {
+      for (;;);
+    },
     fail: () => {
       throw new Error("the wine is off");
     },

@@ -11,9 +11,13 @@ const test = suite("leader rooms");
 
 let cluster: Cluster;
 
-const leading = shareCluster(test, { main: "test/e2e/leader-rooms-main.ts", args: unhurried }, (shared) => {
-  cluster = shared;
-});
+const leading = shareCluster(
+  test,
+  { main: "test/e2e/leader-rooms-main.ts", args: [...unhurried, "--apply-limit-ms=1500"] },
+  (shared) => {
+    cluster = shared;
+  },
+);
 
 interface Tavern {
   readonly total: number;
@@ -34,22 +38,35 @@ function alone(room: Room): TavernRoom {
   return room as TavernRoom;
 }
 
-async function leaderOf(roomId: string): Promise<string> {
-  const { group } = (await cluster.room("n1", roomId)) ?? {};
-  return await until("the room's group has a leader", async () => {
-    const status = await cluster.status("n1");
-    return status?.groups.find(({ id }) => id === group)?.leader ?? null;
+interface Won {
+  readonly won: number;
+  readonly opened: number;
+  readonly at: number;
+  readonly elapsed: number;
+}
+
+/** The node that runs the room, once the lead of its group has come to rest: right after a start it is brought home. */
+async function runnerOf(room: TavernRoom): Promise<string> {
+  let last = 0;
+  let sinceMs = 0;
+  const runner = await until("the lead has come to rest", async () => {
+    const { at } = (await room.request("won")) as Won;
+    if (at !== last) sinceMs = Date.now();
+    last = at;
+    const found = cluster.ids.find((id) => cluster.process(id).pid === at);
+    return Date.now() - sinceMs > 3_000 ? (found ?? null) : null;
   });
+  return runner ?? "";
 }
 
 leading(
   "[Y97] the leader is killed under play: another one goes on, and nothing is lost or done twice",
   async () => {
-    const one = alone(await clientOf("n1").create("tavern", { name: "Livia" }));
-    const leader = await leaderOf(one.roomId);
+    const host = alone(await clientOf("n1").create("tavern", { name: "Livia" }));
+    const leader = await runnerOf(host);
     const [left = "", right = ""] = cluster.ids.filter((id) => id !== leader);
-    await one.leave();
-    const onLeader = alone(await clientOf(leader).joinOrCreate("tavern", { name: "of the leader" }));
+    const onLeader = alone(await clientOf(leader).joinById(host.roomId, { name: "of the leader" }));
+    await host.leave();
     const other = alone(await clientOf(left).joinById(onLeader.roomId, { name: `of ${left}` }));
     const wrapper = await new WrapperClient([cluster.url(leader), cluster.url(right)]).joinById(
       onLeader.roomId,
@@ -99,7 +116,7 @@ leading(
     );
     const told = await answer;
     assert.is.not(told.at, dead, "what had not finished began again");
-    const after = (await other.request("won")) as typeof before;
+    const after = (await other.request("won")) as Won;
     assert.is(after.opened, before.opened);
     assert.ok(after.won >= before.won && after.elapsed > before.elapsed);
     const { throws } = other.state;
@@ -132,5 +149,32 @@ leading("[Y92] fields that would be lost are refused as the room is made, by nam
     );
   }
 });
+
+leading(
+  "[Y98] code that never comes back ends its node; then the room is closed everywhere, and others go on",
+  async () => {
+    const safe = alone(await clientOf("n2").create("tavern", { name: "safe" }));
+    const doomed = alone(await clientOf("n1").create("tavern", { name: "doomed" }));
+    const { roomId } = doomed;
+    doomed.send("hang");
+    const revive = () => {
+      for (const id of cluster.ids) if (cluster.process(id).isOver) cluster.launch(id);
+    };
+    await until("the room is closed on every node", async () => {
+      revive();
+      const all = await Promise.all(cluster.ids.map((id) => cluster.status(id).catch(() => null)));
+      return all.every((status) => status?.roomFailures.quarantined.some((room) => room.roomId === roomId));
+    });
+    await cluster.ready();
+    const back = alone(await goOn(safe));
+    assert.is(await back.request("earn", 2), 2);
+    await back.leave();
+  },
+);
+
+async function goOn(room: TavernRoom): Promise<Room> {
+  if (room.connection.isOpen) return room;
+  return await clientOf("n3").reconnect(room.reconnectionToken);
+}
 
 test.run();
