@@ -64,7 +64,7 @@ function checkCacheHooks(roomClass: new (...args: never[]) => Room): void {
  */
 export function checkRoomClass(roomClass: new (...args: never[]) => Room, options: ReplicatedOptions): void {
   const { name } = roomClass;
-  if (!(roomClass.prototype instanceof Room))
+  if ((roomClass as unknown) !== Room && !(roomClass.prototype instanceof Room))
     refuse(
       name,
       `it extends the Room of another copy of @colyseus/core than ${createRequire(import.meta.url).resolve("@colyseus/core")}`,

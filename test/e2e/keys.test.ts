@@ -212,10 +212,13 @@ feature(
 feature(
   "[T17, T18] a lock goes on to who waits for it when its holder's node is killed, or stands still for longer than its lease",
   async () => {
-    const first = await ask<number>("n1", "acquire", "door", { leaseMs: 1_500 });
+    const first = await ask<number>("n1", "acquire", "door", { leaseMs: 4_000 });
     assert.is(await ask("n2", "acquire", "door", { waitMs: 200 }), null);
-    const waiting = ask<number>("n2", "acquire", "door", { leaseMs: 1_500 });
-    const behind = ask<number>("n3", "acquire", "door", { leaseMs: 1_500 });
+    const waiting = ask<number>("n2", "acquire", "door", { leaseMs: 4_000 });
+    // So that it comes second.
+    await sleep(2_000);
+    const behind = ask<number>("n3", "acquire", "door", { leaseMs: 4_000 });
+    await sleep(2_000);
     await cluster.kill("n1");
     const second = await waiting;
     assert.ok(second > first);
