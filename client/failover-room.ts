@@ -2,6 +2,7 @@ import type { InferState } from "@colyseus/core";
 import { decode, type Iterator } from "@colyseus/schema";
 import { CloseCode, type InputHandle, type InputOptions, Protocol, Room } from "@colyseus/sdk";
 import { decodeResumption, decodeSequenced, isMoveOn } from "../shared/wrapper-protocol.ts";
+import type { FailoverOptions } from "./client-options.ts";
 import type { Endpoint } from "./endpoints.ts";
 import { codeOf, commandCodes, goneCodes, messageCodes, stateCodes } from "./frame-codes.ts";
 import { MessageCount } from "./message-count.ts";
@@ -273,7 +274,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     if (stays || this.#phase.type !== "attached" || this.#relocation !== null) return;
     this.#relocation = new Relocation({
       connection: this.connection,
-      reattachment: this.#newReattachment({ from, heardMs: this.#heardMs }, nodes),
+      reattachment: this.#newReattachment(from, performance.now(), nodes.options),
       attachMs: nodes.options.attachMs,
       nodes: () => nodes.after(from),
       socketUrl: (to) => {
@@ -311,9 +312,8 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#received(first);
   }
 
-  #newReattachment(begun: { from: Endpoint; heardMs: number }, { options }: RoomNodes): Reattachment {
-    const { moveMsMax } = options;
-    return new Reattachment({ ...begun, nowMs: performance.now(), moveMsMax, random: Math.random });
+  #newReattachment(from: Endpoint, nowMs: number, { moveMsMax }: FailoverOptions): Reattachment {
+    return new Reattachment({ from, heardMs: this.#heardMs, nowMs, moveMsMax, random: Math.random });
   }
 
   #move({ code, reason }: Closed): void {
@@ -325,7 +325,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
       // A node that takes the seat and drops it at once must not be asked again at full speed.
       const again =
         this.#phase.type === "attached" && nowMs - this.#phase.sinceMs < stableMs ? this.#phase.after : null;
-      const reattachment = again?.again(begun) ?? this.#newReattachment(begun, nodes);
+      const reattachment = again?.again(begun) ?? this.#newReattachment(begun.from, nowMs, nodes.options);
       this.#phase = { type: "moving", reattachment, planned: false };
       this.#failover = null;
       this.onDrop.invoke(code, reason);

@@ -55,6 +55,8 @@ export class Relocation {
   #transport: Transport | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed: Closed | null = null;
+  /** Its time is over. */
+  #hasGivenUp = false;
 
   constructor(parts: RelocationParts) {
     this.#parts = parts;
@@ -65,6 +67,7 @@ export class Relocation {
   /** The old connection has ended: if the try at hand fails, too, the room goes on in the usual way. */
   oldClosed(closed: Closed): void {
     this.#closed = closed;
+    if (this.#hasGivenUp) this.#failed();
   }
 
   stop(): void {
@@ -76,7 +79,8 @@ export class Relocation {
   #next(): void {
     const { nodes } = this.#parts;
     const target = this.reattachment.next(nodes(), performance.now());
-    if (target !== null) this.#timer = setTimeout(() => this.#try(target.to), target.delayMs);
+    if (target === null) this.#hasGivenUp = true;
+    else this.#timer = setTimeout(() => this.#try(target.to), target.delayMs);
   }
 
   #try(to: Endpoint): void {

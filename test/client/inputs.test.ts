@@ -36,4 +36,26 @@ for (const mode of ["reliable", "unreliable"] as const) {
   });
 }
 
+test("[W26, Y80] inputs go on until the next connection takes over, and begin anew there", async () => {
+  await scene(async ({ nodes, room, failovers, cluster }) => {
+    const stick = room.input({ type: Stick });
+    stick.data.thrust = 1;
+    assert.is(stick.send(), 1);
+    let open = () => {};
+    nodes[1].attachesAfter = new Promise((resolve) => (open = resolve));
+    nodes[0].draining = true;
+    nodes[0].askToMoveOn();
+    await until(() => nodes[1].attachments.length === 1, "the next connection");
+    stick.data.thrust = 2;
+    assert.is(stick.send(), 2);
+    const { epoch } = stick;
+    open();
+    await until(() => failovers.length === 1, "the move");
+    assert.is(stick.epoch, epoch + 1);
+    assert.is(stick.send(), 1);
+    await until(() => cluster.inputs.length === 3, "all inputs");
+    assert.is(cluster.inputs[2]?.length, cluster.inputs[0]?.length);
+  });
+});
+
 test.run();

@@ -154,6 +154,22 @@ test("[W28] as long as no other node takes the seat the room stays where it is; 
   });
 });
 
+test("[W28] a move that has no time comes to nothing, and the end of the old connection is a drop as ever", async () => {
+  await scene(
+    async (given) => {
+      const { nodes, room } = given;
+      const told = heard(room);
+      await drain(given);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      assert.equal(await room.request("fire", { n: 1 }), { shots: 1 });
+      nodes[0].closeClients(4010);
+      await until(() => told.left === 1, "the end of the room");
+      assert.is(told.drops, 1);
+    },
+    { moveMsMax: 0 },
+  );
+});
+
 test("[W28] a room that is left on the way is left", async () => {
   await scene(async (given) => {
     const { nodes, room } = given;
