@@ -1,7 +1,7 @@
 import type { InferState } from "@colyseus/core";
 import { decode, type Iterator } from "@colyseus/schema";
 import { CloseCode, type InputHandle, type InputOptions, Protocol, Room } from "@colyseus/sdk";
-import { decodeResumption, decodeSequenced } from "../shared/wrapper-protocol.ts";
+import { decodeResumption, decodeSequenced, decodeUnnumbered } from "../shared/wrapper-protocol.ts";
 import type { FailoverOptions } from "./client-options.ts";
 import type { Endpoint } from "./endpoints.ts";
 import { Outbox } from "./outbox.ts";
@@ -91,6 +91,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
   /** The newest message of each `latest` type, while the room is moving. */
   readonly #latestWaiting = new Map<string | number, Uint8Array>();
   readonly #latest: ReadonlySet<string | number>;
+  readonly #eventual: ReadonlySet<string | number>;
   #phase: Phase = { type: "joining" };
   #endpoint: Endpoint | null;
   #target: { readonly to: Endpoint; readonly delayMs: number } | null = null;
@@ -111,6 +112,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#nodes = nodes;
     this.#endpoint = nodes?.first ?? null;
     this.#latest = new Set(nodes?.options.latest[name] ?? []);
+    this.#eventual = new Set(nodes?.options.eventual[name] ?? []);
     this.#outbox = new Outbox({
       commandsMax: nodes?.options.outboxCommandsMax ?? 1,
       bytesMax: nodes?.options.outboxBytesMax ?? 1,
@@ -206,6 +208,10 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     const it: Iterator = { offset: 1 };
     const requestId = code === Protocol.ROOM_REQUEST ? decode.number(frame, it) : null;
     const type = decode.stringCheck(frame, it) ? decode.string(frame, it) : decode.number(frame, it);
+    if (requestId === null && this.#eventual.has(type)) {
+      if (attached) this.connection.transport.send(frame);
+      return;
+    }
     if (requestId === null && this.#latest.has(type)) {
       if (attached) this.connection.transport.send(frame);
       else this.#latestWaiting.set(type, frame.slice());
@@ -225,6 +231,12 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
       this.#outbox.acknowledge(sequenced.sequence);
       this.#resumed(sequenced.frame);
       if (this.#joinedHere && this.#phase.type !== "attached") this.#attached();
+      return;
+    }
+    const unnumbered = decodeUnnumbered(frame);
+    if (unnumbered !== null) {
+      this.#heardMs = heardMs;
+      this.#stock.onmessage?.({ ...event, data: unnumbered.slice().buffer });
       return;
     }
     const code = (frame[0] ?? 0) & protocolMask;

@@ -65,6 +65,7 @@ export class CheckMachine {
       programs: this.#watchedPrograms(),
       encodeAck,
       log: { warn: told, error: told },
+      comparesEventual: true,
       // What a room does on the leader's node only is not for a check to do.
       leads: () => false,
       takeSocket: (attachId) => this.#socket(attachId),

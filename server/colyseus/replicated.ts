@@ -18,6 +18,7 @@ import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
 import { advertiseSteps, defineInputs, type InputClass, inputsOf } from "./input-definition.ts";
 import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
 import type { LoggedClient } from "./logged-client.ts";
+import { messageHandler } from "./message-handler.ts";
 import { guardMutations } from "./mutation-guard.ts";
 import { remotely, wrapRemoteCalls } from "./remote-room-call.ts";
 import { patchHandlers } from "./room-handlers.ts";
@@ -27,7 +28,7 @@ import { installPlugins } from "./room-plugins.ts";
 import { presenceAccessor } from "./room-presence.ts";
 import { allowRewind, patchHistories } from "./room-rewind.ts";
 import { viewMethods } from "./room-views.ts";
-import { applying, type ReplicatedOptions, seamOfRoom, takeSeam } from "./seam.ts";
+import { applying, hearing, type ReplicatedOptions, seamOfRoom, takeSeam } from "./seam.ts";
 import { patchStateViews } from "./state-views.ts";
 import { WatchedReconnection } from "./watched-reconnection.ts";
 
@@ -127,6 +128,9 @@ const changing = [
   "kickClient",
 ];
 
+/** What changes nothing but the log's numbers: allowed where there are none. */
+const speaking = new Set(["broadcast", "broadcastBytes"]);
+
 /** What a room registers of its own: once it is made, only from within. */
 const registering = [
   "onMessage",
@@ -146,7 +150,8 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
   const stock = base.prototype as unknown as Record<string, Callback>;
   for (const name of changing) {
     prototype[name] = function (this: Room, ...args: unknown[]) {
-      if (applying(this) !== null) return stock[name]?.apply(this, args);
+      const speaks = speaking.has(name) && hearing(this) !== null;
+      if (speaks || applying(this) !== null) return stock[name]?.apply(this, args);
       const called = remotely(this, name, args);
       if (called !== null) return called;
       const error = outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
@@ -338,13 +343,7 @@ function letRejoin(client: LoggedClient): void {
 function codeMethods(stock: Record<string, Callback>): Record<string, Callback> {
   const registering = (name: "onMessage" | "onMessageBytes"): Callback =>
     function (this: Room, type: string | number, ...rest: unknown[]) {
-      const handler = rest.at(-1) as Callback;
-      const seam = seamOfRoom(this);
-      const tracked: Callback = (...args) => {
-        const result = handler(...args);
-        if (isThenable(result)) seam?.environment.track(result, `the handler of "${type}"`);
-        return result;
-      };
+      const tracked = messageHandler(this, type, rest.at(-1) as Callback);
       return stock[name]?.call(this, type, ...rest.slice(0, -1), tracked);
     };
   return {

@@ -5,6 +5,7 @@ import type { NodeOptions } from "../cluster/options.ts";
 import type { Machine } from "../group/machine.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 import type { Verdict } from "../session/divergence/verdict.ts";
+import type { EventualCounts } from "../session/eventuals.ts";
 import { mayTryReconnect } from "../session/live-socket.ts";
 import { RoomMarks } from "../session/room-mark.ts";
 import { noRoomWatch } from "../session/room-watch.ts";
@@ -104,6 +105,11 @@ export class RoomNode {
     return await this.#session().divergences.thaw(roomId, holder);
   }
 
+  /** Messages that are in no log. */
+  eventuals(): EventualCounts {
+    return this.#sessions?.eventuals.counts ?? { run: 0, dropped: 0 };
+  }
+
   roomFailures(): RoomFailures {
     return roomFailures(this.#sessions?.machines ?? []);
   }
@@ -124,6 +130,7 @@ export class RoomNode {
     const sessions = new Sessions({
       nodeId: options.id,
       checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
+      comparesEventual: options.shadowRestore,
       bootCount: node.identity.bootCount,
       groups: node.founding?.groups ?? options.groups,
       programs: this.programs,

@@ -5,14 +5,16 @@ import type { RoomCommand } from "./divergence/odd-replica.ts";
 import { type EndedReplica, type Healed, OddRooms, type RoomNotice } from "./divergence/odd-rooms.ts";
 import { endedHash } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
+import { runEventual } from "./eventual-run.ts";
 import { mayTryReconnect } from "./live-socket.ts";
+import type { Message } from "./message-codec.ts";
 import type { RoomHost } from "./room-host.ts";
 import type { RoomMarks } from "./room-mark.ts";
 import type { RoomBirth } from "./room-program.ts";
 import { RoomReplica } from "./room-replica.ts";
 import { type RoomStanding, RoomStandings } from "./room-standing.ts";
 import type { RoomActing, RoomWatch } from "./room-watch.ts";
-import { isRefusal, type Refusal, refusal } from "./session-error.ts";
+import { isRefusal, type Refusal, refusal, type SessionError } from "./session-error.ts";
 import type { SessionContext } from "./session-menu.ts";
 
 export interface MachineRoomsHost extends RoomHost {
@@ -259,6 +261,17 @@ export class MachineRooms {
     if (isCompared) this.#host.noticed({ type: "pointTaken", replica });
     if (replica.disposed) this.#end(replica, context.index);
     return result;
+  }
+
+  /** A message that is in no log. @returns why the room does not take it; null: it ran, or is not for this replica */
+  runEventual(message: Message, { isEcho }: { readonly isEcho: boolean }): SessionError | null {
+    const { roomId } = message;
+    const replica = this.all.get(roomId);
+    if (replica === undefined || this.standing(roomId) !== undefined) return null;
+    const compares = this.#host.comparesEventual === true;
+    return this.#watched({ roomId, act: "apply", index: this.#appliedIndex }, () =>
+      runEventual({ replica, message, isEcho, compares }),
+    );
   }
 
   #replace(roomId: string, checkpoint: Checkpoint): void {

@@ -2,6 +2,7 @@ import type { ApplyResult } from "../group/machine.ts";
 import { type Judgement, RoomWitness } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
 import type { EffectDone } from "./effect-outcome.ts";
+import { runEventual } from "./eventual-run.ts";
 import { sessionLimits } from "./limits.ts";
 import { abnormalClosure, mayTryReconnect } from "./live-socket.ts";
 import { Origins } from "./origins.ts";
@@ -272,11 +273,21 @@ export class RoomReplica implements RoomEnvironment {
     if (verdict === "gap") return { type: "gap" };
     this.#begin(context);
     if (this.disposed) return done(roomGone(this.roomId));
-    const act = verdict === "new" ? this.program.message : this.program.repeat;
-    this.world.run(() => act.call(this.program, seat, frame), "message");
+    if (verdict !== "new" || !this.#hasRunEventual(argument)) {
+      const act = verdict === "new" ? this.program.message : this.program.repeat;
+      this.world.run(() => act.call(this.program, seat, frame), "message");
+    }
     if (stream === "client") this.#sockets.acknowledge(seat);
     this.#settleLeaves();
     return done(null);
+  }
+
+  /** One that its client numbers must be counted, so it is in the log; it may do no more than others. */
+  #hasRunEventual(message: Message): boolean {
+    if (this.program.eventualType(message.frame) === null) return false;
+    const how = { isEcho: !this.#host.isPrimary(), compares: this.#host.comparesEventual === true };
+    // What the room does not take the stock room sends away.
+    return runEventual({ replica: this, message, ...how }) === null;
   }
 
   call(argument: Call, context: SessionContext): ApplyResult {

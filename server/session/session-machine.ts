@@ -10,7 +10,7 @@ import { describeQuarantine, type Quarantine, type QuarantinedRoom, quarantinedC
 import { RoomDirectory } from "./room-directory.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { type RoomStanding, standingRefusal } from "./room-standing.ts";
-import { type Refusal, refusal, roomGone } from "./session-error.ts";
+import { type Refusal, refusal, roomGone, type SessionError } from "./session-error.ts";
 import type {
   Allocate,
   Attach,
@@ -263,6 +263,11 @@ export class SessionMachine implements Machine, SessionCommands {
     // Its number is the client's, or counts within one epoch: not the node's.
     const { roomId } = argument;
     return this.#rooms.withRoom({ roomId }, context, (replica) => replica.message(argument, context));
+  }
+
+  /** A message that is in no log: see Eventuals. */
+  runEventual(message: Message, how: { readonly isEcho: boolean }): SessionError | null {
+    return this.#rooms.runEventual(message, how);
   }
 
   call(argument: Call, context: SessionContext): ApplyResult {

@@ -22,5 +22,7 @@ export interface SessionsOptions {
   readonly random: (bytes: number) => Uint8Array;
   /** By default nobody looks at checkpoints. */
   readonly checkpointTaken?: ((replica: RoomReplica, bytes: Uint8Array) => void) | undefined;
+  /** By default nobody looks whether an eventual message has left its room as it was. */
+  readonly comparesEventual?: boolean;
   readonly clock: Pick<EngineClock, "setTimer" | "now">;
 }

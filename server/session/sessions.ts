@@ -3,6 +3,7 @@ import { Attached } from "./attached.ts";
 import type { AuthOutcome } from "./auth-outcome.ts";
 import { DivergenceWatches } from "./divergence/divergence-watches.ts";
 import { EffectRunner } from "./effect-runner.ts";
+import { Eventuals } from "./eventuals.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { checkPlainData } from "./plain-data.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
@@ -29,6 +30,7 @@ export class Sessions {
   readonly machines: readonly SessionMachine[];
   /** Compares this node's replicas with the others'. */
   readonly divergences: DivergenceWatches;
+  readonly eventuals: Eventuals;
   readonly #options: SessionsOptions;
   readonly #rooms = new Map<string, RoomReplica>();
   readonly #waitingSockets = new Map<number, LiveSocket>();
@@ -48,8 +50,12 @@ export class Sessions {
     this.#marks = options.marks ?? new RoomMarks();
     this.machines = Array.from({ length: options.groups }, (_, group) => this.#machine(group));
     this.#sweeper = this.#makeSweeper();
-    const { nodeId, log, clock } = options;
+    const { nodeId, log } = options;
     const groups = () => this.#bound;
+    this.eventuals = new Eventuals({
+      ...{ nodeId, log, machines: this.machines, groups },
+      soon: (act) => this.later(act, 0),
+    });
     this.#effects = new EffectRunner({
       ...{ nodeId, log, machines: this.machines, groups },
       soon: (act) => this.later(act, 0),
@@ -58,7 +64,7 @@ export class Sessions {
     });
     this.divergences = new DivergenceWatches({
       ...{ nodeId, log, machines: this.machines },
-      nowMs: () => clock.now().monotonicMs,
+      nowMs: () => this.nowMs(),
       groups,
     });
   }
@@ -220,6 +226,10 @@ export class Sessions {
     return this.#bound.propose(group, command);
   }
 
+  nowMs(): number {
+    return this.#options.clock.now().monotonicMs;
+  }
+
   /** From now on this node takes care of what nobody asks for: its earlier starts' seats, lost nodes' seats, gone rooms. */
   begin(): void {
     this.#sweepIn(0);
@@ -273,10 +283,11 @@ export class Sessions {
   }
 
   #machine(group: number): SessionMachine {
-    const { nodeId, bootCount, programs, log, watch, checkpointTaken } = this.#options;
+    const { nodeId, bootCount, programs, log, watch, checkpointTaken, comparesEventual } = this.#options;
     return new SessionMachine({
       group,
       checkpointTaken,
+      comparesEventual,
       watch: watch ?? noRoomWatch,
       marks: this.#marks,
       nodeId,
@@ -303,7 +314,9 @@ export class Sessions {
         this.divergences.drained(group);
         this.#effects.drained(group);
       },
-      heard: (from, body) => this.divergences.heard(group, from, body),
+      heard: (from, body) => {
+        if (!this.eventuals.heard(group, from, body)) this.divergences.heard(group, from, body);
+      },
       roomAdded: (replica) => this.#roomAdded(replica),
       roomRemoved: (replica) => {
         this.#rooms.delete(replica.roomId);
