@@ -4,6 +4,7 @@ import { type NodeParts, realNodeParts } from "../cluster/node-parts.ts";
 import type { NodeOptions } from "../cluster/options.ts";
 import type { Machine } from "../group/machine.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
+import { savedDifference } from "../session/divergence/room-difference.ts";
 import type { Verdict } from "../session/divergence/verdict.ts";
 import type { EventualCounts } from "../session/eventuals.ts";
 import { mayTryReconnect } from "../session/live-socket.ts";
@@ -130,7 +131,7 @@ export class RoomNode {
     const sessions = new Sessions({
       nodeId: options.id,
       checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
-      comparesEventual: options.shadowRestore,
+      pictureDifference: options.shadowRestore ? savedDifference : undefined,
       bootCount: node.identity.bootCount,
       groups: node.founding?.groups ?? options.groups,
       programs: this.programs,

@@ -1,19 +1,30 @@
-import { savedDifference } from "./divergence/room-difference.ts";
 import { EventualWorld } from "./eventual-world.ts";
 import { GraphError } from "./graph/graph-error.ts";
 import type { Message } from "./message-codec.ts";
-import type { RoomReplica } from "./room-replica.ts";
-import { runInWorld } from "./sandbox.ts";
+import type { RoomBirth, RoomProgram } from "./room-program.ts";
+import { runInWorld, type World } from "./sandbox.ts";
 import { Seat, speaker } from "./seat.ts";
-import { outsideLog, SessionError } from "./session-error.ts";
+import { SessionError } from "./session-error.ts";
+
+/** What of a replica is needed here. */
+interface Hearing {
+  readonly birth: RoomBirth;
+  readonly program: RoomProgram;
+  readonly world: World;
+  readonly seats: ReadonlyMap<string, Seat>;
+  readonly witness: { readonly frozen: unknown };
+  readonly disposed: boolean;
+  picture(): Uint8Array;
+  report(error: unknown, where: string): void;
+}
 
 export interface EventualRun {
-  readonly replica: RoomReplica;
+  readonly replica: Hearing;
   readonly message: Message;
   /** Another node prints what room code prints. */
   readonly isEcho: boolean;
-  /** Looks whether the room is the same afterwards: it costs two pictures of the whole room. */
-  readonly compares: boolean;
+  /** The first difference of two pictures of a room; undefined: nobody looks whether the room is the same afterwards. */
+  readonly difference: ((own: Uint8Array, other: Uint8Array) => string | null) | undefined;
 }
 
 /**
@@ -21,7 +32,7 @@ export interface EventualRun {
  * speak. What it throws is the room's failure.
  * @returns why the room does not take the message, whichever node asks it; null: it ran, or is not for this replica
  */
-export function runEventual({ replica, message, isEcho, compares }: EventualRun): SessionError | null {
+export function runEventual({ replica, message, isEcho, difference }: EventualRun): SessionError | null {
   const { program, birth, world, witness, seats } = replica;
   const type = program.eventualType(message.frame);
   if (type === null)
@@ -29,7 +40,7 @@ export function runEventual({ replica, message, isEcho, compares }: EventualRun)
   if (witness.frozen !== null || replica.disposed) return null;
   const seat = speaker(seats, message);
   if (!(seat instanceof Seat)) return null;
-  const before = compares ? pictureOf(replica) : null;
+  const before = difference === undefined ? null : pictureOf(replica);
   const eventual = new EventualWorld(world, birth, { type, message, isEcho });
   const where = `message "${type}"`;
   try {
@@ -39,16 +50,14 @@ export function runEventual({ replica, message, isEcho, compares }: EventualRun)
     replica.report(error, where);
   }
   const after = before === null ? null : pictureOf(replica);
-  const difference = before === null || after === null ? null : savedDifference(after, before);
-  if (difference !== null) {
-    const what = `${difference} (before): the handler changed the room outside of its log`;
-    replica.report(outsideLog(`${what}; ${eventual.forbids}`), where);
-  }
+  const changed = before === null || after === null ? null : (difference?.(after, before) ?? null);
+  if (changed !== null)
+    replica.report(new SessionError("MUTATION_OUTSIDE_LOG", `${changed} before; ${eventual.forbids}`), where);
   return null;
 }
 
 /** Null: the room holds what cannot be saved, which others tell of. */
-function pictureOf(replica: RoomReplica): Uint8Array | null {
+function pictureOf(replica: Hearing): Uint8Array | null {
   try {
     return replica.picture();
   } catch (error) {

@@ -1,6 +1,5 @@
 import { sessionLimits } from "./limits.ts";
 import { type Message, messageCodec } from "./message-codec.ts";
-import { groupOfRoom } from "./room-id.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import type { Seat } from "./seat.ts";
 import type { SessionError } from "./session-error.ts";
@@ -20,6 +19,7 @@ export interface EventualsParts {
 }
 
 interface Waiting {
+  readonly group: number;
   readonly message: Message;
   /** Null: it is this node's own client's; else who told of it. */
   readonly from: string | null;
@@ -57,16 +57,17 @@ export class Eventuals {
 
   /** From a client of this node. `refuse` is called if the room does not take it. */
   say(message: Message, refuse: (reason: string) => void): void {
-    this.#add({ message, from: null, refuse });
+    const group = this.#parts.machines.findIndex(({ rooms }) => rooms.has(message.roomId));
+    if (group !== -1) this.#add({ group, message, from: null, refuse });
   }
 
   /** @returns false: it is another word of that node's */
   heard(group: number, from: string, body: Uint8Array): boolean {
     if (body[0] !== eventualByte) return false;
     const message = decodeEventual(body);
-    if (message === null || this.#groupOf(message.roomId) !== group)
+    if (message === null)
       this.#parts.log.warn({ from, bytes: body.length }, "an eventual message that a node tells is garbled");
-    else this.#add({ message, from, refuse: () => {} });
+    else this.#add({ group, message, from, refuse: () => {} });
     return true;
   }
 
@@ -89,30 +90,25 @@ export class Eventuals {
   #turn(): void {
     this.#isAwaited = false;
     const told = new Map<string, number>();
-    for (const { message, from, refuse } of this.#waiting.splice(0, sessionLimits.eventualPerTurnMax)) {
-      const refused = this.#runHere(message, from);
+    for (const waiting of this.#waiting.splice(0, sessionLimits.eventualPerTurnMax)) {
+      const { message, from, refuse } = waiting;
+      const refused = this.#runHere(waiting);
       if (refused === null) {
-        if (from === null) this.#tellOthers(message, told);
+        if (from === null) this.#tellOthers(waiting, told);
         continue;
       }
       refuse(refused.message);
-      if (from !== null)
-        this.#parts.log.warn({ from, roomId: message.roomId, why: refused.message }, "an eventual message");
+      if (from !== null) {
+        const why = refused.message;
+        this.#parts.log.warn({ from, roomId: message.roomId, why }, "a node tells an eventual message");
+      }
     }
     if (this.#waiting.length > 0) this.#await();
   }
 
-  #groupOf(roomId: string): number | null {
-    return groupOfRoom(roomId, this.#parts.machines.length);
-  }
-
-  #machineOf(roomId: string): SessionMachine | undefined {
-    return this.#parts.machines[this.#groupOf(roomId) ?? -1];
-  }
-
-  #runHere(message: Message, from: string | null): SessionError | null {
+  #runHere({ group, message, from }: Waiting): SessionError | null {
     const { roomId, sessionId, epoch, sequence } = message;
-    const machine = this.#machineOf(roomId);
+    const machine = this.#parts.machines[group];
     const seat = machine?.rooms.get(roomId)?.seats.get(sessionId);
     if (machine === undefined || seat === undefined) return null;
     // Only who has the client speaks for it.
@@ -125,12 +121,9 @@ export class Eventuals {
     return refused;
   }
 
-  #tellOthers(message: Message, told: Map<string, number>): void {
-    const { roomId } = message;
-    const machine = this.#machineOf(roomId);
-    const replica = machine?.rooms.get(roomId);
-    const group = this.#groupOf(roomId);
-    if (replica === undefined || group === null) return;
+  #tellOthers({ group, message }: Waiting, told: Map<string, number>): void {
+    const replica = this.#parts.machines[group]?.rooms.get(message.roomId);
+    if (replica === undefined) return;
     const groups = this.#parts.groups();
     let body: Uint8Array | null = null;
     for (const nodeId of nodesOf(replica)) {

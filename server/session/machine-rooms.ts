@@ -268,9 +268,9 @@ export class MachineRooms {
     const { roomId } = message;
     const replica = this.all.get(roomId);
     if (replica === undefined || this.standing(roomId) !== undefined) return null;
-    const compares = this.#host.comparesEventual === true;
+    const difference = this.#host.pictureDifference;
     return this.#watched({ roomId, act: "apply", index: this.#appliedIndex }, () =>
-      runEventual({ replica, message, isEcho, compares }),
+      runEventual({ replica, message, isEcho, difference }),
     );
   }
 

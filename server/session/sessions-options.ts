@@ -1,4 +1,5 @@
 import type { EngineClock } from "../group/engine-construction.ts";
+import type { RoomHost } from "./room-host.ts";
 import type { RoomMarks } from "./room-mark.ts";
 import type { RoomPrograms } from "./room-program.ts";
 import type { RoomReplica } from "./room-replica.ts";
@@ -23,6 +24,6 @@ export interface SessionsOptions {
   /** By default nobody looks at checkpoints. */
   readonly checkpointTaken?: ((replica: RoomReplica, bytes: Uint8Array) => void) | undefined;
   /** By default nobody looks whether an eventual message has left its room as it was. */
-  readonly comparesEventual?: boolean;
+  readonly pictureDifference?: RoomHost["pictureDifference"];
   readonly clock: Pick<EngineClock, "setTimer" | "now">;
 }

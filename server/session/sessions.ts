@@ -283,11 +283,11 @@ export class Sessions {
   }
 
   #machine(group: number): SessionMachine {
-    const { nodeId, bootCount, programs, log, watch, checkpointTaken, comparesEventual } = this.#options;
+    const { nodeId, bootCount, programs, log, watch, checkpointTaken, pictureDifference } = this.#options;
     return new SessionMachine({
       group,
       checkpointTaken,
-      comparesEventual,
+      pictureDifference,
       watch: watch ?? noRoomWatch,
       marks: this.#marks,
       nodeId,
