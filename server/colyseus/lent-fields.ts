@@ -32,6 +32,8 @@ export function whileLent(room: Room, seam: Seam, act: () => void): void {
   ];
   for (const [owner] of owners) lendItself(owner);
   lendItself(room.clock);
+  // What the state's own guard looks at.
+  lendItself(seam.environment.world);
   for (const client of room.clients as Iterable<object>) lendItself(client);
   const before = owners.map(([owner]) => Object.keys(owner));
   const fields = owners.flatMap(([owner, path]) => fieldsOf(owner, path, seam));

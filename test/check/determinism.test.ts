@@ -56,6 +56,43 @@ abstract class GoRoom extends Room<{ state: State }> {
   abstract go(client: Client): unknown;
 }
 
+test("[Y121, Y126] what an eventual message would change is found in a script, whatever has hidden it", async () => {
+  const hidden = { n: 0 };
+  class StageRoom extends GoRoom {
+    list: number[] = [];
+    #inner = hidden;
+    override go(): void {}
+    override onCreate(): void {
+      super.onCreate();
+      this.#inner = hidden;
+      this.onMessage("emote", (client, how: string) => {
+        if (how === "slips") this.list.push(1);
+        if (how === "hides") Reflect.apply(Array.prototype.push, behindOf(this), [1]);
+        this.broadcast("emote", [client.sessionId, how, this.list.length]);
+      });
+    }
+    onCacheRoom(): number {
+      return this.#inner.n;
+    }
+    onRestoreRoom(): void {}
+  }
+  const behindOf = (_room: StageRoom): number[] => {
+    hidden.n++;
+    return [];
+  };
+  const emote = (how: string) => ({ steps: [join("ann"), join("ben"), say("ann", "emote", how), tick(100)] });
+  const options = { messages: { emote: "eventual" } } as const;
+  const fine = await checkDeterminism(StageRoom, emote("waves"), options);
+  assert.equal([fine.equal, fine.problems, fine.warnings], [true, [], []]);
+  const slips = await checkDeterminism(StageRoom, emote("slips"), options);
+  assert.match(
+    slips.problems[0]?.what ?? "",
+    /message "emote": room\.list\[0\] was changed \(assigned\); .*eventual/,
+  );
+  const hides = await checkDeterminism(StageRoom, emote("hides"), options);
+  assert.match(hides.problems[0]?.what ?? "", /message "emote": .*before; .*outside of its log/);
+});
+
 test("[Y64] a room that is fine stays equal through everything, and says over how many steps and checkpoints", async () => {
   class FineRoom extends GoRoom {
     turns = new Map<Client, number>();

@@ -55,10 +55,10 @@ test("[Y20] an unknown option is refused with the known ones", () => {
 });
 
 test("[Y87] a message that is given no known consistency is refused with those that there are", () => {
-  for (const given of ["eventual", 3, null])
+  for (const given of ["eventually", 3, null])
     assert.throws(
       () => replicated(PlainRoom, { messages: { steer: given } } as never),
-      /PlainRoom .*messages: "steer" is ("eventual"|3|null)\. Allowed are "strong" and "latest"/,
+      /PlainRoom .*messages: "steer" is ("eventually"|3|null)\. Allowed are "strong", "latest" and "eventual"/,
     );
 });
 
