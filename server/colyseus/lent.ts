@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { currentWorld, type World } from "../session/sandbox.ts";
+import { currentWorld } from "../session/sandbox.ts";
 import { outsideLog } from "../session/session-error.ts";
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
@@ -8,8 +8,8 @@ type Method = (this: unknown, ...args: unknown[]) => unknown;
 const behind = new WeakMap<object, object>();
 /** What is guarded by itself, and is lent as it is: rooms, clients, clocks. */
 const lendsItself = new WeakSet<object>();
-/** One proxy an object and run: what is the same stays the same, and a path is told as it was come by. */
-const lentIn = new WeakMap<World, WeakMap<object, object>>();
+/** One proxy an object: what is the same stays the same. */
+const loans = new WeakMap<object, Loan>();
 
 /** It looks after its own changes. */
 export function lendItself(object: object): void {
@@ -20,19 +20,16 @@ export function lendItself(object: object): void {
 export function lent<T>(value: T, path: string): T {
   const world = currentWorld();
   if (world?.forbids === undefined) return value;
-  if (typeof value !== "object" || value === null || behind.has(value) || isLentAsItIs(value)) return value;
-  let known = lentIn.get(world);
-  if (known === undefined) {
-    known = new WeakMap();
-    lentIn.set(world, known);
+  if (!isObject(value) || behind.has(value) || isLentAsItIs(value)) return value;
+  let loan = loans.get(value);
+  if (loan === undefined || loan.wasFrozen !== Object.isFrozen(value)) {
+    loan = new Loan(value);
+    loans.set(value, loan);
+    behind.set(loan.proxy, value);
   }
-  let proxy = known.get(value);
-  if (proxy === undefined) {
-    proxy = new Proxy(targetOf(value), handlerOf(value, path));
-    known.set(value, proxy);
-    behind.set(proxy, value);
-  }
-  return proxy as T;
+  // As it was come by last.
+  loan.path = path;
+  return loan.proxy as T;
 }
 
 /** @throws SessionError MUTATION_OUTSIDE_LOG while a message runs that is in no log */
@@ -113,31 +110,59 @@ function memberPath(path: string, key: PropertyKey): string {
   return /^\d+$/.test(String(key)) ? `${path}[${String(key)}]` : `${path}.${String(key)}`;
 }
 
-function handlerOf(value: object, path: string): ProxyHandler<object> {
-  const at = (key: PropertyKey) => memberPath(path, key);
-  const slots = hasSlots(value);
-  return {
-    get(target, key, receiver) {
-      if (slots) return slotMember(target, key, path, receiver as object);
-      const member: unknown = Reflect.get(target, key, receiver);
-      return lent(member, at(key));
-    },
-    getOwnPropertyDescriptor(target, key) {
-      const descriptor = Reflect.getOwnPropertyDescriptor(target, key);
-      if (descriptor?.configurable === true && "value" in descriptor)
-        descriptor.value = lent(descriptor.value, at(key));
-      return descriptor;
-    },
-    set: (_target, key) => refuse(at(key), "assigned"),
-    deleteProperty: (_target, key) => refuse(at(key), "deleted"),
-    defineProperty: (_target, key) => refuse(at(key), "defined"),
-    setPrototypeOf: () => refuse(path, "its prototype"),
-    preventExtensions: () => refuse(path, "frozen"),
-  };
+/** Something that is lent, and where room code has it from. */
+class Loan implements ProxyHandler<object> {
+  path = "";
+  readonly proxy: object;
+  readonly wasFrozen: boolean;
+  readonly #hasSlots: boolean;
+
+  constructor(value: object) {
+    this.#hasSlots = hasSlots(value);
+    this.wasFrozen = Object.isFrozen(value);
+    this.proxy = new Proxy(targetOf(value), this);
+  }
+
+  get(target: object, key: PropertyKey, receiver: unknown): unknown {
+    if (this.#hasSlots) return slotMember(target, key, this);
+    const member: unknown = Reflect.get(target, key, receiver);
+    return isObject(member) ? lent(member, memberPath(this.path, key)) : member;
+  }
+
+  getOwnPropertyDescriptor(target: object, key: PropertyKey): PropertyDescriptor | undefined {
+    const descriptor = Reflect.getOwnPropertyDescriptor(target, key);
+    if (descriptor?.configurable === true && "value" in descriptor)
+      descriptor.value = lent(descriptor.value as unknown, memberPath(this.path, key));
+    return descriptor;
+  }
+
+  set(_target: object, key: PropertyKey): never {
+    return refuse(memberPath(this.path, key), "assigned");
+  }
+
+  deleteProperty(_target: object, key: PropertyKey): never {
+    return refuse(memberPath(this.path, key), "deleted");
+  }
+
+  defineProperty(_target: object, key: PropertyKey): never {
+    return refuse(memberPath(this.path, key), "defined");
+  }
+
+  setPrototypeOf(): never {
+    return refuse(this.path, "its prototype");
+  }
+
+  preventExtensions(): never {
+    return refuse(this.path, "frozen");
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
 }
 
 /** Of a Map, Set, Date, typed array: what is built in is asked of the object itself. */
-function slotMember(target: object, key: PropertyKey, path: string, proxy: object): unknown {
+function slotMember(target: object, key: PropertyKey, { path, proxy }: Loan): unknown {
   const member: unknown = Reflect.get(target, key, target);
   if (typeof member !== "function" || key === "constructor") return lent(member, memberPath(path, key));
   if (!builtIns.has(member)) return member;
@@ -184,9 +209,7 @@ function visiting(callback: Method, inside: (value: unknown) => unknown, proxy: 
 }
 
 function isIterator(value: unknown): value is Iterable<unknown> {
-  return (
-    typeof value === "object" && value !== null && typeof (value as { next?: unknown }).next === "function"
-  );
+  return isObject(value) && typeof (value as { next?: unknown }).next === "function";
 }
 
 function* lentEach(values: unknown, inside: (value: unknown) => unknown): Generator<unknown> {

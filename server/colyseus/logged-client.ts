@@ -17,7 +17,7 @@ import type { RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import { outsideLog } from "../session/session-error.ts";
-import { checkLent, lent, returned } from "./lent.ts";
+import { checkLent, lendItself, lent, returned } from "./lent.ts";
 
 /** WebSocket's own readyState: the stock Room asks for OPEN in the middle of a reconnection. */
 const readyStateOpen = 1;
@@ -92,6 +92,7 @@ export class LoggedClient {
     this.node = seat.attachment?.nodeId ?? "";
     this.#token = seat.token;
     this.#isWrapper = seat.wrapper;
+    lendItself(this);
   }
 
   get auth(): unknown {
