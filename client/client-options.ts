@@ -23,6 +23,11 @@ export interface FailoverOptions {
    * number, are not sent again, and while the room is moving only the newest of each type waits.
    */
   readonly latest: Readonly<Record<string, readonly string[]>>;
+  /**
+   * Message types that are in no log (`"eventual"` on the server), by room name: they carry no number, are not sent again,
+   * and while the room is moving they are dropped. One that is not named here takes a number, and so a place in the log.
+   */
+  readonly eventual: Readonly<Record<string, readonly string[]>>;
 }
 
 /** The stock SDK's options (WebSockets only) and `FailoverOptions`. */
@@ -38,6 +43,7 @@ export const failoverDefaults: FailoverOptions = Object.freeze({
   outboxCommandsMax: 256,
   outboxBytesMax: 256 * 1024,
   latest: Object.freeze({}),
+  eventual: Object.freeze({}),
 });
 
 type Bounds = Readonly<Record<string, readonly [min: number, max: number]>>;

@@ -1,10 +1,11 @@
 import type { InferState } from "@colyseus/core";
 import { decode, type Iterator } from "@colyseus/schema";
 import { CloseCode, type InputHandle, type InputOptions, Protocol, Room } from "@colyseus/sdk";
-import { decodeResumption, decodeSequenced, isMoveOn } from "../shared/wrapper-protocol.ts";
+import { decodeResumption, decodeSequenced, decodeUnnumbered, isMoveOn } from "../shared/wrapper-protocol.ts";
 import type { FailoverOptions } from "./client-options.ts";
 import type { Endpoint } from "./endpoints.ts";
 import { codeOf, commandCodes, goneCodes, messageCodes, stateCodes } from "./frame-codes.ts";
+import type { InputOf } from "./input-of.ts";
 import { MessageCount } from "./message-count.ts";
 import { Outbox } from "./outbox.ts";
 import { Reattachment, stableMs } from "./reattachment.ts";
@@ -43,14 +44,6 @@ type Connection = Room["connection"];
 /** What the SDK had where this hooks in. */
 type Stock = Pick<Connection["events"], "onopen" | "onmessage" | "onclose"> & Pick<Connection, "reconnect">;
 
-/** As the SDK has it, which keeps the name to itself. */
-type InputOf<T> = (T extends abstract new (...args: never[]) => infer R ? R : T) extends {
-  input?: new () => infer I;
-}
-  ? I
-  : // biome-ignore lint/suspicious/noExplicitAny: the SDK's own default
-    any;
-
 /**
  * The SDK's room, with a connection that moves. It hooks in between the room and its `connection`: the SDK
  * itself does the reconnecting, with its token, into the same state; this decides where and when, keeps the
@@ -65,6 +58,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
   /** The newest message of each `latest` type, while the room is moving. */
   readonly #latestWaiting = new Map<string | number, Uint8Array>();
   readonly #latest: ReadonlySet<string | number>;
+  readonly #eventual: ReadonlySet<string | number>;
   #phase: Phase = { type: "joining" };
   #endpoint: Endpoint | null;
   #target: { readonly to: Endpoint; readonly delayMs: number } | null = null;
@@ -86,6 +80,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#nodes = nodes;
     this.#endpoint = nodes?.first ?? null;
     this.#latest = new Set(nodes?.options.latest[name] ?? []);
+    this.#eventual = new Set(nodes?.options.eventual[name] ?? []);
     this.#outbox = new Outbox({
       commandsMax: nodes?.options.outboxCommandsMax ?? 1,
       bytesMax: nodes?.options.outboxBytesMax ?? 1,
@@ -182,10 +177,11 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     const it: Iterator = { offset: 1 };
     const requestId = code === Protocol.ROOM_REQUEST ? decode.number(frame, it) : null;
     const type = decode.stringCheck(frame, it) ? decode.string(frame, it) : decode.number(frame, it);
-    if (requestId === null && this.#latest.has(type)) {
+    const isLatest = this.#latest.has(type);
+    if (requestId === null && (isLatest || this.#eventual.has(type))) {
       if (attached) this.connection.transport.send(frame);
       // Beside a relocation nobody can tell whether it was in time.
-      if (!attached || this.#relocation !== null) this.#latestWaiting.set(type, frame.slice());
+      if (isLatest && (!attached || this.#relocation !== null)) this.#latestWaiting.set(type, frame.slice());
       return;
     }
     const command = this.#outbox.add(frame, requestId);
@@ -204,6 +200,12 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
       const resumption = decodeResumption(sequenced.frame);
       if (resumption !== null) this.#messages.resumed(resumption);
       if (this.#joinedHere && this.#phase.type !== "attached") this.#attached();
+      return;
+    }
+    const unnumbered = decodeUnnumbered(frame);
+    if (unnumbered !== null) {
+      this.#heardMs = heardMs;
+      this.#stock.onmessage?.({ ...event, data: unnumbered.slice().buffer });
       return;
     }
     const code = codeOf(frame);

@@ -92,6 +92,7 @@ export class Testudo {
         node,
         rooms: () => roomNode.rooms(),
         divergences: () => roomNode.divergences(),
+        eventuals: () => roomNode.eventuals(),
         roomFailures: () => roomNode.roomFailures(),
       }),
     );

@@ -77,6 +77,22 @@ export function isMoveOn(bytes: Uint8Array): boolean {
   return bytes.length === 2 && bytes[0] === TESTUDO_CODE && bytes[1] === moveOn;
 }
 
+/** Colyseus's modifiers of a code are the bits above it. */
+const UNNUMBERED_CODE = TESTUDO_CODE | 0x20;
+
+/** Server to client: `[30 | 32][a stock frame]`: a message of the room that is not one of the numbered ones. */
+export function encodeUnnumbered(frame: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(1 + frame.length);
+  bytes[0] = UNNUMBERED_CODE;
+  bytes.set(frame, 1);
+  return bytes;
+}
+
+/** The stock frame in it; null: it is not such a frame. */
+export function decodeUnnumbered(bytes: Uint8Array): Uint8Array | null {
+  return bytes[0] === UNNUMBERED_CODE ? bytes.subarray(1) : null;
+}
+
 /** The inverse of encodeCommand and encodeAck; null if it is not such a frame. */
 export function decodeSequenced(bytes: Uint8Array): { sequence: number; frame: Uint8Array } | null {
   if (bytes.length < headerBytes || bytes[0] !== TESTUDO_CODE) return null;

@@ -4,6 +4,7 @@ import type { TestudoNode } from "../cluster/node.ts";
 import type { RoomFailures } from "../colyseus/room-failures.ts";
 import type { RoomStatus } from "../colyseus/room-status.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
+import type { EventualCounts } from "../session/eventuals.ts";
 import { buildStatus } from "./status.ts";
 
 export interface AdminHandlerOptions {
@@ -13,6 +14,7 @@ export interface AdminHandlerOptions {
   /** By default none. */
   readonly divergences?: () => DivergenceCounts;
   /** By default none. */
+  readonly eventuals?: () => EventualCounts;
   readonly roomFailures?: () => RoomFailures;
 }
 

@@ -2,6 +2,7 @@ import type { TestudoNode } from "../cluster/node.ts";
 import type { RoomFailures } from "../colyseus/room-failures.ts";
 import type { RoomStatus } from "../colyseus/room-status.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
+import type { EventualCounts } from "../session/eventuals.ts";
 
 export interface GroupStatusJson {
   readonly id: number;
@@ -41,6 +42,8 @@ export interface StatusJson {
   readonly peers: readonly PeerStatusJson[];
   /** How often a replica of this node was found to differ from the others', since its start. */
   readonly divergences: DivergenceCounts;
+  /** Messages that are in no log, since this node's start: run here, and dropped because too much waited. */
+  readonly eventuals: EventualCounts;
 }
 
 const noDivergences: DivergenceCounts = { count: 0, healed: 0, newest: [] };
@@ -50,11 +53,13 @@ export function buildStatus({
   node,
   rooms,
   divergences,
+  eventuals,
   roomFailures,
 }: {
   readonly node: TestudoNode;
   readonly rooms: () => readonly RoomStatus[];
   readonly divergences?: () => DivergenceCounts;
+  readonly eventuals?: () => EventualCounts;
   readonly roomFailures?: () => RoomFailures;
 }): StatusJson {
   return {
@@ -80,5 +85,6 @@ export function buildStatus({
     roomFailures: roomFailures?.() ?? noFailures,
     peers: node.peers(),
     divergences: divergences?.() ?? noDivergences,
+    eventuals: eventuals?.() ?? { run: 0, dropped: 0 },
   };
 }

@@ -1,6 +1,7 @@
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
 import { ColyseusPrograms } from "../colyseus/colyseus-programs.ts";
 import type { AppliedCommand } from "../group/machine.ts";
+import { savedDifference } from "../session/divergence/room-difference.ts";
 import { hashSaved } from "../session/graph/graph.ts";
 import { GraphError, type GraphProblem } from "../session/graph/graph-error.ts";
 import type { LiveSocket } from "../session/live-socket.ts";
@@ -67,6 +68,7 @@ export class CheckMachine {
       programs: this.#watchedPrograms(),
       encodeAck,
       log: { warn: told, error: told },
+      pictureDifference: savedDifference,
       // What a room does on the leader's node only is not for a check to do.
       leads: () => false,
       takeSocket: (attachId) => this.#socket(attachId),

@@ -1,7 +1,9 @@
 import { getMessageBytes, Protocol, type Room } from "@colyseus/core";
+import { outsideLog } from "../session/session-error.ts";
+import { returned } from "./lent.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { partsOf } from "./room-parts.ts";
-import { seamOfRoom } from "./seam.ts";
+import { hearing, seamOfRoom } from "./seam.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: methods of the stock room are replaced by name, whatever they take
 type Callback = (this: any, ...args: any[]) => any;
@@ -24,6 +26,10 @@ export function afterPatchMethods(stock: Record<string, Callback>): Record<strin
       options: BroadcastOptions = {},
     ) {
       const seam = seamOfRoom(this);
+      if (hearing(this) !== null) {
+        if (options.afterNextPatch === true) throw outsideLog("a message is to wait for the next patch");
+        return stock["broadcastMessageType"]?.call(this, type, returned(message), options);
+      }
       if (options.afterNextPatch !== true || seam === undefined)
         return stock["broadcastMessageType"]?.call(this, type, message, options);
       const bytes =

@@ -78,6 +78,15 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
   const { run = "everywhere", cacheEveryMs } = options;
   if (!runs.includes(run))
     refuse(name, `run is ${JSON.stringify(run)}`, 'Allowed are "everywhere" and "leader".');
+  const eventual = Object.entries(options.messages ?? {}).find(
+    ([, consistency]) => consistency === "eventual",
+  );
+  if (run === "leader" && eventual !== undefined)
+    refuse(
+      name,
+      `messages: "${eventual[0]}" is "eventual", and one node alone runs the room`,
+      'Make it "strong" or "latest".',
+    );
   if (cacheEveryMs !== undefined && !(run === "leader" && cacheEveryMs >= 1))
     refuse(name, `cacheEveryMs is ${cacheEveryMs}`, 'It is a number of milliseconds, with run: "leader".');
   for (const stock of [LobbyRoom, QueueRoom, RelayRoom]) {

@@ -9,8 +9,9 @@ import { outsideWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import { originOf } from "./clock-patch.ts";
 import { runEffect } from "./effects.ts";
+import { hearEventual } from "./eventual-messages.ts";
 import { LoggedClient } from "./logged-client.ts";
-import { latestType } from "./message-consistency.ts";
+import { typeOf } from "./message-consistency.ts";
 import { cachedPart } from "./room-cache.ts";
 import { isCall } from "./room-calls.ts";
 import { graphOf, graphOptions, keptClients, type RoomGraph, type RoomGraphOptions } from "./room-graph.ts";
@@ -146,7 +147,20 @@ export class ColyseusRoom implements RoomProgram {
   }
 
   latestType(frame: Uint8Array): string | null {
-    return latestType(frame, this.#seam.options.messages);
+    return typeOf(frame, this.#seam.options.messages, "latest");
+  }
+
+  eventualType(frame: Uint8Array): string | null {
+    return typeOf(frame, this.#seam.options.messages, "eventual");
+  }
+
+  hearEventual(seat: Seat, frame: Uint8Array): void {
+    const client = this.#clients.get(seat.sessionId);
+    if (client !== undefined) hearEventual(this.room, this.#seam, client, frame);
+  }
+
+  get messagesPerSecondMax(): number {
+    return this.#parts.maxMessagesPerSecond;
   }
 
   repeat(seat: Seat, frame: Uint8Array): void {

@@ -343,10 +343,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     };
     promise.then(
       (value) => done({ value }),
-      (error: unknown) => {
-        const code = failureCode(error) ?? null;
-        done({ error: { message: failureWords(error), code } });
-      },
+      (error: unknown) => done({ error: { message: failureWords(error), code: failureCode(error) ?? null } }),
     );
   }
 

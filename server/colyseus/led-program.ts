@@ -17,7 +17,7 @@ import {
   newRoomData,
 } from "./led-room-data.ts";
 import { type LedFlags, type LedInput, packed, type SeatEpoch, type Step, unpacked } from "./led-step.ts";
-import { latestType } from "./message-consistency.ts";
+import { typeOf } from "./message-consistency.ts";
 import { partsOf } from "./room-parts.ts";
 import type { Seam } from "./seam.ts";
 
@@ -160,7 +160,18 @@ export class LedProgram implements RoomProgram, LedSide, LedReplica {
   }
 
   latestType(frame: Uint8Array): string | null {
-    return latestType(frame, this.seam.options.messages);
+    return typeOf(frame, this.seam.options.messages, "latest");
+  }
+
+  /** Refused at the definition: there is no replica whose handler could read the room. */
+  eventualType(): null {
+    return null;
+  }
+
+  hearEventual(): void {}
+
+  get messagesPerSecondMax(): number {
+    return Number.POSITIVE_INFINITY;
   }
 
   repeat(seat: Seat, frame: Uint8Array): void {

@@ -10,11 +10,14 @@ import {
 } from "@colyseus/core";
 import { decode, type Schema, type StateView } from "@colyseus/schema";
 import type { InputDecoder } from "@colyseus/schema/input";
+import { encodeUnnumbered } from "../../shared/wrapper-protocol.ts";
 import { type AuthOutcome, unasked } from "../session/auth-outcome.ts";
+import { EventualWorld } from "../session/eventual-world.ts";
 import type { RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import { outsideLog } from "../session/session-error.ts";
+import { checkLent, lendItself, lent, returned } from "./lent.ts";
 
 /** WebSocket's own readyState: the stock Room asks for OPEN in the middle of a reconnection. */
 const readyStateOpen = 1;
@@ -49,8 +52,8 @@ export class LoggedClient {
   ref: EventEmitter & Record<string, unknown> = new EventEmitter() as EventEmitter & Record<string, unknown>;
   readyState = readyStateOpen;
   state: ClientState = ClientState.JOINING;
-  auth?: unknown;
-  userData?: unknown;
+  #auth: unknown;
+  #userData: unknown;
   view?: StateView | undefined;
   _enqueuedMessages?: Uint8Array[] = [];
   _joinedAt = 0;
@@ -89,6 +92,25 @@ export class LoggedClient {
     this.node = seat.attachment?.nodeId ?? "";
     this.#token = seat.token;
     this.#isWrapper = seat.wrapper;
+    lendItself(this);
+  }
+
+  get auth(): unknown {
+    return lent(this.#auth, `the client ${this.sessionId}'s auth`);
+  }
+
+  set auth(auth: unknown) {
+    checkLent(`the client ${this.sessionId}'s auth`);
+    this.#auth = auth;
+  }
+
+  get userData(): unknown {
+    return lent(this.#userData, `the client ${this.sessionId}'s userData`);
+  }
+
+  set userData(userData: unknown) {
+    checkLent(`the client ${this.sessionId}'s userData`);
+    this.#userData = userData;
   }
 
   get reconnectionToken(): string {
@@ -110,7 +132,8 @@ export class LoggedClient {
   /** A message is numbered where it is sent, or where it begins to wait for the client to have joined. */
   raw(data: Uint8Array): void {
     const { environment } = this.#room;
-    if (!isMessage(data)) environment.deliver(this.seat, this.epoch, data);
+    if (this.#isHearing) this.#sayUnnumbered(data);
+    else if (!isMessage(data)) environment.deliver(this.seat, this.epoch, data);
     else if (this._enqueuedMessages === undefined)
       environment.say(this.seat, this.epoch, environment.keep(this.seat, this.epoch, data));
     else if (this.state === ClientState.JOINED) environment.say(this.seat, this.epoch, data);
@@ -122,7 +145,24 @@ export class LoggedClient {
     this._enqueuedMessages?.push(this.#room.environment.keep(this.seat, this.epoch, message));
   }
 
+  get #isHearing(): boolean {
+    const world = currentWorld();
+    return world instanceof EventualWorld && world.of === this.#room.environment.world;
+  }
+
+  /** In no log, so no number is to be counted for it, and nobody keeps it. */
+  #sayUnnumbered(data: Uint8Array): void {
+    if (this.state !== ClientState.JOINED) return;
+    const frame = this.seat.wrapper ? encodeUnnumbered(data) : data;
+    this.#room.environment.deliver(this.seat, this.epoch, frame);
+  }
+
   enqueueRaw(data: Uint8Array, options?: ISendOptions): void {
+    if (this.#isHearing) {
+      if (options?.afterNextPatch === true) throw outsideLog("a message is to wait for the next patch");
+      this.#sayUnnumbered(data);
+      return;
+    }
     if (this.#isWrapper && data[0] === Protocol.ROOM_RESPONSE) {
       // A reply outlives the attachment that asked: the wrapper gets it wherever it is by then. A client that numbers
       // its requests otherwise may have the seat meanwhile.
@@ -136,13 +176,14 @@ export class LoggedClient {
   }
 
   send(type: string | number, message?: unknown, options?: ISendOptions): void {
-    this.#checkInside("send");
-    this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA, type, message), options);
+    if (!this.#isHearing) this.#checkInside("send");
+    this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA, type, returned(message)), options);
   }
 
   sendBytes(type: string | number, bytes: Uint8Array, options?: ISendOptions): void {
-    this.#checkInside("sendBytes");
-    this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA_BYTES, type, undefined, bytes), options);
+    if (!this.#isHearing) this.#checkInside("sendBytes");
+    const given = returned(bytes) as Uint8Array;
+    this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA_BYTES, type, undefined, given), options);
   }
 
   error(code: number, message = ""): void {

@@ -10,7 +10,7 @@ import {
   schema,
 } from "@colyseus/schema";
 import { currentWorld, type World } from "../session/sandbox.ts";
-import { SessionError } from "../session/session-error.ts";
+import { outsideLog, SessionError } from "../session/session-error.ts";
 
 const owner = Symbol("the replicated room that a state belongs to");
 
@@ -31,6 +31,7 @@ export function isOwned(root: object | undefined): boolean {
 export function checkOwner(root: object | undefined): void {
   const world = (root as Owned | undefined)?.[owner];
   if (world !== undefined && currentWorld() !== world) {
+    if (currentWorld()?.forbids !== undefined) throw outsideLog(`the state of ${world.label} was changed`);
     throw new SessionError(
       "MUTATION_OUTSIDE_LOG",
       `the state of ${world.label} was changed outside of its log: this change would exist on one replica only; use await room.propose("method", ...data)`,

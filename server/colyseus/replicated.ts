@@ -20,6 +20,7 @@ import { advertiseSteps, defineInputs, type InputClass, inputsOf } from "./input
 import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
 import { ledClass } from "./led-room.ts";
 import type { LoggedClient } from "./logged-client.ts";
+import { messageHandler } from "./message-handler.ts";
 import { guardMutations } from "./mutation-guard.ts";
 import { remotely, wrapRemoteCalls } from "./remote-room-call.ts";
 import { patchHandlers } from "./room-handlers.ts";
@@ -29,7 +30,7 @@ import { installPlugins } from "./room-plugins.ts";
 import { presenceAccessor } from "./room-presence.ts";
 import { allowRewind, patchHistories } from "./room-rewind.ts";
 import { viewMethods } from "./room-views.ts";
-import { applying, type ReplicatedOptions, seamOfRoom, takeSeam } from "./seam.ts";
+import { applying, hearing, type ReplicatedOptions, seamOfRoom, takeSeam } from "./seam.ts";
 import { patchStateViews } from "./state-views.ts";
 import { WatchedReconnection } from "./watched-reconnection.ts";
 
@@ -115,6 +116,9 @@ function outside(room: string, what: string): SessionError {
   return outsideLog(`${room} ${what}`);
 }
 
+/** What changes nothing but the log's numbers: allowed where there are none. */
+const speaking: ReadonlySet<string> = new Set(["broadcast", "broadcastBytes"]);
+
 /** The stock room's own. */
 const tickRateDefault = 60;
 
@@ -122,7 +126,8 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
   const stock = base.prototype as unknown as Record<string, Callback>;
   for (const name of changingMethods) {
     prototype[name] = function (this: Room, ...args: unknown[]) {
-      if (applying(this) !== null) return stock[name]?.apply(this, args);
+      const speaks = speaking.has(name) && hearing(this) !== null;
+      if (speaks || applying(this) !== null) return stock[name]?.apply(this, args);
       const called = remotely(this, name, args);
       if (called !== null) return called;
       const error = outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
@@ -314,13 +319,7 @@ function letRejoin(client: LoggedClient): void {
 function codeMethods(stock: Record<string, Callback>): Record<string, Callback> {
   const registering = (name: "onMessage" | "onMessageBytes"): Callback =>
     function (this: Room, type: string | number, ...rest: unknown[]) {
-      const handler = rest.at(-1) as Callback;
-      const seam = seamOfRoom(this);
-      const tracked: Callback = (...args) => {
-        const result = handler(...args);
-        if (isThenable(result)) seam?.environment.track(result, `the handler of "${type}"`);
-        return result;
-      };
+      const tracked = messageHandler(this, type, rest.at(-1) as Callback);
       return stock[name]?.call(this, type, ...rest.slice(0, -1), tracked);
     };
   return {

@@ -107,7 +107,7 @@ export interface RoomGraph extends Record<string, unknown>, InputsPart, RewindPa
 }
 
 /** What an instance of the stock Room has by itself, or gets later: never the user's. */
-const stockFields = new Set<string>([
+export const stockFields: ReadonlySet<string> = new Set<string>([
   ...Object.keys(new StockRoom()),
   ...["_autoDisposeTimeout", "_simulationInterval", "_listing", "_inputController", "_autoPlugins"],
   ...[

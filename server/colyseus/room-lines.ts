@@ -7,7 +7,9 @@ const terminals: readonly unknown[] = [1, 2];
 
 /** A room is applied here whose leader is elsewhere, or that was applied before: what it prints was printed there and then. */
 function isHeardElsewhere(): boolean {
-  const seam = seamIn(currentWorld());
+  const world = currentWorld();
+  if (world?.isEcho !== undefined) return world.isEcho;
+  const seam = seamIn(world);
   return seam !== undefined && !seam.environment.isPrimary();
 }
 

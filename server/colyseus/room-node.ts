@@ -6,7 +6,9 @@ import type { Machine } from "../group/machine.ts";
 import { Keeper } from "../menu/keeper.ts";
 import type { KeeperMachine } from "../menu/keeper-machine.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
+import { savedDifference } from "../session/divergence/room-difference.ts";
 import type { Verdict } from "../session/divergence/verdict.ts";
+import type { EventualCounts } from "../session/eventuals.ts";
 import { mayTryReconnect } from "../session/live-socket.ts";
 import { RoomMarks } from "../session/room-mark.ts";
 import { noRoomWatch } from "../session/room-watch.ts";
@@ -96,7 +98,7 @@ export class RoomNode {
   async stop(closing: () => void = () => {}): Promise<void> {
     this.#sessions?.stop();
     for (const replica of this.#sessions?.rooms.values() ?? [])
-      replica.closeSockets(mayTryReconnect, "this node stops");
+      replica.sockets.closeAll(mayTryReconnect, "this node stops");
     closing();
     await this.node.stop();
   }
@@ -122,6 +124,11 @@ export class RoomNode {
     return await this.#session().divergences.thaw(roomId, holder);
   }
 
+  /** Messages that are in no log. */
+  eventuals(): EventualCounts {
+    return this.#sessions?.eventuals.counts ?? { run: 0, dropped: 0 };
+  }
+
   roomFailures(): RoomFailures {
     return roomFailures(this.#sessions?.machines ?? []);
   }
@@ -145,6 +152,7 @@ export class RoomNode {
     const sessions = new Sessions({
       nodeId: options.id,
       checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
+      pictureDifference: options.shadowRestore ? savedDifference : undefined,
       bootCount: node.identity.bootCount,
       groups: node.founding === null ? options.groups : node.founding.groups - keeperGroups,
       programs: this.programs,

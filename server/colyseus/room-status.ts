@@ -40,7 +40,7 @@ export function roomStatus(
     atRest: restlessBecause === null,
     restlessBecause,
     pinned: replica.isPinned,
-    lastError: replica.lastError,
+    lastError: replica.world.lastError,
     standing: standing ?? null,
   };
 }

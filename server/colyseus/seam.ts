@@ -1,3 +1,4 @@
+import { EventualWorld } from "../session/eventual-world.ts";
 import { processWide } from "../session/process-wide.ts";
 import type { EffectCall, RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld, type World } from "../session/sandbox.ts";
@@ -93,6 +94,13 @@ export function seamOfRoom(room: object): Seam | undefined {
 export function applying(room: object): Seam | null {
   const seam = seamOf.get(room);
   return seam !== undefined && currentWorld() === seam.environment.world ? seam : null;
+}
+
+/** The seam if a message of its room that is in no log runs right now, else null: room code may look and speak. */
+export function hearing(room: object): Seam | null {
+  const seam = seamOf.get(room);
+  const world = currentWorld();
+  return world instanceof EventualWorld && world.of === seam?.environment.world ? seam : null;
 }
 
 export function seamIn(world: World | null): Seam | undefined {

@@ -4,9 +4,10 @@ import type { Consistency } from "../group/reads.ts";
 import { KeeperError } from "../menu/keeper-error.ts";
 import { keeperLimits } from "../menu/keeper-limits.ts";
 import type { PresenceKeys } from "../menu/presence-keys.ts";
-import type { PresenceMethod, ReadMethod, WriteMethod } from "../menu/presence-state.ts";
+import type { ReadMethod, WriteMethod } from "../menu/presence-state.ts";
 import { refuseInside } from "../session/session-error.ts";
 import { channelKind, countsKey, globTest, isOwnKey, ProcessPresence } from "./presence-channels.ts";
+import { presenceMethods } from "./shared-presence.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: as Colyseus types them
 type Callback = (...args: any[]) => void;
@@ -359,23 +360,7 @@ export class TestudoPresence implements Presence {
   }
 }
 
-const callable: ReadonlySet<string> = new Set<Exclude<PresenceMethod, "rpopFirst"> | "brpop" | "channels">([
-  ...([
-    "get",
-    "exists",
-    "smembers",
-    "sismember",
-    "scard",
-    "sinter",
-    "hget",
-    "hgetall",
-    "hlen",
-    "llen",
-  ] as const),
-  ...(["set", "setex", "expire", "del", "sadd", "srem", "hset", "hdel", "hincrby", "hincrbyex"] as const),
-  ...(["incr", "decr", "rpush", "lpush", "rpop", "lpop", "publish"] as const),
-  ...(["brpop", "channels"] as const),
-]);
+const callable: ReadonlySet<string> = new Set(presenceMethods);
 
 async function ownCall<T>(own: ProcessPresence, method: ReadMethod, args: unknown[]): Promise<T> {
   return (await (own as unknown as Record<string, (...args: unknown[]) => unknown>)[method]?.(...args)) as T;

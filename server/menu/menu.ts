@@ -62,6 +62,8 @@ export interface Menu<Commands extends Record<string, AnyCommand>, Queries exten
   encode<Name extends keyof Commands & string>(name: Name, argument: ArgumentOf<Commands[Name]>): Uint8Array;
   /** @throws MenuError MENU_GARBLED, MENU_UNKNOWN_COMMAND */
   decode(bytes: Uint8Array): { readonly name: keyof Commands & string; readonly argument: unknown };
+  /** What an encoded command begins with. */
+  numberOf(name: keyof Commands & string): number;
   /** Applies one encoded command; what it returns is the proposer's result. */
   apply(state: StateOf<Commands>, bytes: Uint8Array, context: CommandContext): unknown;
 }
@@ -117,17 +119,21 @@ export function defineMenu<
     }
   }
 
+  function numberOf(name: keyof Commands & string): number {
+    const number = numbers.get(name);
+    if (number !== undefined) return number;
+    throw new MenuError(
+      "MENU_UNKNOWN_COMMAND",
+      `menu "${definition.name}" has no command "${name}": it has ${names.join(", ")}`,
+    );
+  }
+
   return {
     name: definition.name,
     commands: definition.commands,
     queries: definition.queries ?? ({} as Queries),
     encode(name, argument) {
-      const number = numbers.get(name);
-      if (number === undefined)
-        throw new MenuError(
-          "MENU_UNKNOWN_COMMAND",
-          `menu "${definition.name}" has no command "${name}": it has ${names.join(", ")}`,
-        );
+      const number = numberOf(name);
       const one = definition.commands[name] as AnyCommand;
       const bytes =
         one.codec?.encode(argument, 1) ??
@@ -142,6 +148,7 @@ export function defineMenu<
       return bytes;
     },
     decode,
+    numberOf,
     apply(state, bytes, context) {
       const { name, argument } = decode(bytes);
       return (definition.commands[name] as AnyCommand).apply(state, argument, context);

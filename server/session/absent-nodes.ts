@@ -28,8 +28,7 @@ interface Held {
   readonly to: number;
 }
 
-const anyMissing = { nodeId: "any", bootCountMax: 0, appliedAtMost: 0, term: 0 };
-const missingNumber = sessionMenu.encode("nodeMissing", anyMissing)[0];
+const missingNumber = sessionMenu.numberOf("nodeMissing");
 const nothing: ApplyResult = { type: "done", value: null };
 
 /**

@@ -1,4 +1,5 @@
 import { decodeSequenced, TESTUDO_CODE } from "../../shared/wrapper-protocol.ts";
+import type { Eventuals } from "./eventuals.ts";
 import { sessionLimits } from "./limits.ts";
 import { type LiveSocket, mayTryReconnect } from "./live-socket.ts";
 import type { RoomReplica } from "./room-replica.ts";
@@ -17,6 +18,8 @@ interface MessageRoute {
     sequence: number;
     frame: Uint8Array;
   }): Promise<unknown> | null;
+  readonly eventuals: Pick<Eventuals, "say">;
+  nowMs(): number;
   detachSurely(roomId: string, sessionId: string, epoch: number, code: number): void;
 }
 
@@ -31,6 +34,8 @@ export class Attached {
   /** The next number that a wrapper client may use: it cannot leave one out. */
   #clientSequenceMax: number;
   #inFlight = 0;
+  #eventualSequence = 0;
+  #eventualSecond = { endsMs: 0, count: 0 };
   /** By type, of messages of which only the newest counts: what waits while one is on its way; null: nothing. */
   readonly #latest = new Map<string, Uint8Array | null>();
   #closed = false;
@@ -81,11 +86,16 @@ export class Attached {
       this.#refuse(`command ${sequence} is out of order: the next one is ${this.#clientSequenceMax}`);
       return;
     }
+    if (this.#isEventual(frame) && !this.#takesEventual()) return;
     this.#sendWaiting();
     void this.#send("client", sequence, frame);
   }
 
   #receiveUnnumbered(frame: Uint8Array): void {
+    if (this.#isEventual(frame)) {
+      if (this.#takesEventual()) this.#sendEventual(frame);
+      return;
+    }
     const type = this.#route.room(this.#roomId)?.program.latestType(frame) ?? null;
     if (type !== null && this.#latest.has(type)) {
       this.#latest.set(type, Uint8Array.from(frame));
@@ -94,6 +104,31 @@ export class Attached {
     this.#sendWaiting();
     if (type === null) void this.#send("epoch", this.#epochSequence + 1, frame);
     else this.#sendLatest(type, frame);
+  }
+
+  #isEventual(frame: Uint8Array): boolean {
+    return (this.#route.room(this.#roomId)?.program.eventualType(frame) ?? null) !== null;
+  }
+
+  /** Counted here: the room's own count is in the log. */
+  #takesEventual(): boolean {
+    const perSecondMax = this.#route.room(this.#roomId)?.program.messagesPerSecondMax ?? 0;
+    const nowMs = this.#route.nowMs();
+    if (nowMs >= this.#eventualSecond.endsMs) this.#eventualSecond = { endsMs: nowMs + 1_000, count: 0 };
+    this.#eventualSecond.count++;
+    const takes = this.#eventualSecond.count <= perSecondMax;
+    if (!takes) this.#refuse(`more than ${perSecondMax} messages a second: send more slowly`);
+    return takes;
+  }
+
+  #sendEventual(frame: Uint8Array): void {
+    const from = { roomId: this.#roomId, sessionId: this.#sessionId, epoch: this.epoch };
+    const sequence = ++this.#eventualSequence;
+    // The socket uses its buffer again.
+    const message = { ...from, stream: "epoch", sequence, frame: Uint8Array.from(frame) } as const;
+    this.#route.eventuals.say(message, (reason) => {
+      if (!this.#closed) this.#refuse(reason);
+    });
   }
 
   /** What a client says goes in as it was said: nothing overtakes what waits. */

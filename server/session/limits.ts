@@ -10,6 +10,11 @@ export const sessionLimits = Object.freeze({
   frameBytesMax: 48 * 1024,
   /** Frames of one attachment that are on their way through the log. */
   framesInFlightMax: 512,
+  /** Eventual messages that wait on a node to be run; so many are run in one turn of the event loop. */
+  eventualWaitingMax: 1_024,
+  eventualPerTurnMax: 64,
+  /** Bytes of them that are told to one other node in one turn. */
+  eventualBytesPerTurnMax: 64 * 1024,
   /** Frames that may wait on a socket while its attach is being agreed. */
   framesBeforeAttachMax: 16,
   /** Inputs that may wait there besides: four seconds of 60 a second. */

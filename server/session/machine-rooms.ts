@@ -5,7 +5,9 @@ import type { RoomCommand } from "./divergence/odd-replica.ts";
 import { type EndedReplica, type Healed, OddRooms, type RoomNotice } from "./divergence/odd-rooms.ts";
 import { endedHash } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
+import { runEventual } from "./eventual-run.ts";
 import { mayTryReconnect } from "./live-socket.ts";
+import type { Message } from "./message-codec.ts";
 import { PinnedRooms } from "./pinned-rooms.ts";
 import { quarantinedCode } from "./quarantine.ts";
 import type { RoomHost } from "./room-host.ts";
@@ -15,7 +17,7 @@ import { RoomReplica } from "./room-replica.ts";
 import { type RoomStanding, RoomStandings } from "./room-standing.ts";
 import { unpackStub } from "./room-stub.ts";
 import type { RoomActing, RoomWatch } from "./room-watch.ts";
-import { isRefusal, type Refusal, refusal } from "./session-error.ts";
+import { isRefusal, type Refusal, refusal, type SessionError } from "./session-error.ts";
 import type { SessionContext } from "./session-menu.ts";
 
 export interface MachineRoomsHost extends RoomHost {
@@ -96,7 +98,7 @@ export class MachineRooms {
   /** Everything is replaced; `bringBack` follows for each room, over several turns, then `endRestore`. */
   beginRestore(): void {
     for (const [roomId, replica] of this.all) {
-      replica.closeSockets(mayTryReconnect, "this replica is replaced: go on elsewhere");
+      replica.sockets.closeAll(mayTryReconnect, "this replica is replaced: go on elsewhere");
       this.#replaced.set(roomId, replica);
     }
     this.all.clear();
@@ -179,7 +181,7 @@ export class MachineRooms {
   }
 
   drained(): void {
-    for (const replica of this.#spoken) replica.flushAcks(this.#host.encodeAck);
+    for (const replica of this.#spoken) replica.sockets.flushAcks(this.#host.encodeAck);
     this.#spoken.clear();
   }
 
@@ -289,6 +291,17 @@ export class MachineRooms {
     return result;
   }
 
+  /** A message that is in no log. @returns why the room does not take it; null: it ran, or is not for this replica */
+  runEventual(message: Message, { isEcho }: { readonly isEcho: boolean }): SessionError | null {
+    const { roomId } = message;
+    const replica = this.all.get(roomId);
+    if (replica === undefined || this.standing(roomId) !== undefined) return null;
+    const difference = this.#host.pictureDifference;
+    return this.#watched({ roomId, act: "apply", index: this.#appliedIndex }, () =>
+      runEventual({ replica, message, isEcho, difference }),
+    );
+  }
+
   #replace(roomId: string, checkpoint: Checkpoint): void {
     const replaced = this.all.get(roomId);
     if (replaced !== undefined) {
@@ -337,7 +350,7 @@ export class MachineRooms {
     this.ended.delete(roomId);
     const replica = this.all.get(roomId);
     if (replica !== undefined) {
-      replica.closeSockets(mayTryReconnect, "the room has ended");
+      replica.sockets.closeAll(mayTryReconnect, "the room has ended");
       this.remove(replica);
     }
     this.#dirt.touch(roomId, index);
@@ -350,7 +363,7 @@ export class MachineRooms {
     const replica = this.all.get(roomId);
     if (wasOdd || replica !== undefined) this.#dirt.touch(roomId, index);
     if (replica === undefined) return;
-    replica.closeSockets(quarantinedCode, why);
+    replica.sockets.closeAll(quarantinedCode, why);
     this.remove(replica);
   }
 

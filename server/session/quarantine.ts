@@ -39,3 +39,11 @@ export function describeQuarantine({ roomId, act, index, why }: Quarantine): str
   }
   return `room ${roomId} was closed: its code did not get past ${describeAct({ act, index })}: ${why}`;
 }
+
+export function tellOfQuarantine(
+  quarantined: QuarantinedRoom,
+  { group, log }: { readonly group: number; readonly log: { error(fields: object, message: string): void } },
+): void {
+  const facts = { event: "room-quarantined", group, ...quarantined };
+  log.error(facts, `${describeQuarantine(quarantined)} (said ${quarantined.nodeId})`);
+}

@@ -17,5 +17,7 @@ export interface RoomHost {
   effectOpened(roomId: string, effect: OpenEffect): void;
   /** This node's client had given up before its attach was applied. */
   orphaned(roomId: string, sessionId: string, epoch: number): void;
+  /** The first difference of two pictures of a room: where it is worth its cost to look for one after each eventual message. */
+  readonly pictureDifference?: ((own: Uint8Array, other: Uint8Array) => string | null) | undefined;
   log: { warn(fields: object, message: string): void; error(fields: object, message: string): void };
 }

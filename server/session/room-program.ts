@@ -96,6 +96,15 @@ export interface RoomProgram {
    * where the client is.
    */
   latestType(frame: Uint8Array): string | null;
+  /** The type of a client's frame that is in no log; null: it is another frame. Outside of the room's world. */
+  eventualType(frame: Uint8Array): string | null;
+  /**
+   * A frame that is in no log, in a world of its own: its handler may look and speak to the clients that are attached here.
+   * @throws SessionError MESSAGE_INVALID: the room does not take it; else what its handler throws
+   */
+  hearEventual(seat: Seat, frame: Uint8Array): void;
+  /** What a client may say within a second. */
+  readonly messagesPerSecondMax: number;
   /** A frame that was applied before: its remembered reply goes out again. */
   repeat(seat: Seat, frame: Uint8Array): void;
   call(method: string, data: readonly unknown[]): unknown;

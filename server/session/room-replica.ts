@@ -3,12 +3,12 @@ import { Origins } from "../group/origins.ts";
 import { type Judgement, RoomWitness } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
 import type { EffectDone } from "./effect-outcome.ts";
+import { runEventual } from "./eventual-run.ts";
 import { sessionLimits } from "./limits.ts";
 import { abnormalClosure, mayTryReconnect } from "./live-socket.ts";
 import type { RoomHost } from "./room-host.ts";
 import { RoomOutbox } from "./room-outbox.ts";
 import type { RoomBirth, RoomEnvironment, RoomProgram } from "./room-program.ts";
-import type { RoomTimers } from "./room-timers.ts";
 import { RoomWorld } from "./room-world.ts";
 import { settledOutside } from "./sandbox.ts";
 import { SaveTrial } from "./save-trial.ts";
@@ -32,12 +32,13 @@ export class RoomReplica implements RoomEnvironment {
   readonly world: RoomWorld;
   readonly origins: Origins;
   readonly witness: RoomWitness;
+  /** Of its clients that are attached to this node. */
+  readonly sockets = new SeatSockets();
   /** The last command that touched this room. */
   index: number;
   /** This node's disk has a stub of the room instead of a checkpoint: no restart brings it back here. */
   isPinned = false;
   readonly #host: RoomHost;
-  readonly #sockets = new SeatSockets();
   readonly #outbox = new RoomOutbox();
   #program: RoomProgram | null = null;
   readonly #saving = new SaveTrial((error) => this.report(error, "checkpoint"));
@@ -97,14 +98,6 @@ export class RoomReplica implements RoomEnvironment {
     return this.program.disposed;
   }
 
-  get timers(): RoomTimers {
-    return this.world.timers;
-  }
-
-  get lastError(): string | null {
-    return this.world.lastError;
-  }
-
   restlessBecause(): string | null {
     const open = this.world.openPromise;
     if (open !== null) return `${open} has not finished`;
@@ -155,7 +148,7 @@ export class RoomReplica implements RoomEnvironment {
 
   #freeze(logTimeMs: number): void {
     this.world.stop(logTimeMs);
-    this.closeSockets(mayTryReconnect, "ROOM_FROZEN: its replicas differ, and none has a majority");
+    this.sockets.closeAll(mayTryReconnect, "ROOM_FROZEN: its replicas differ, and none has a majority");
   }
 
   /** What was agreed about the room's hashes. */
@@ -170,7 +163,7 @@ export class RoomReplica implements RoomEnvironment {
   // ---- for the program --------------------------------------------------------------------------------------------
 
   created(): void {
-    this.timers.creating = false;
+    this.world.timers.creating = false;
   }
 
   track(promise: PromiseLike<unknown>, what: string): void {
@@ -186,7 +179,7 @@ export class RoomReplica implements RoomEnvironment {
   }
 
   deliver(seat: Seat, epoch: number, frame: Uint8Array): void {
-    this.#sockets.deliver(seat, epoch, frame);
+    this.sockets.deliver(seat, epoch, frame);
   }
 
   say(seat: Seat, epoch: number, message: Uint8Array): void {
@@ -209,7 +202,7 @@ export class RoomReplica implements RoomEnvironment {
   }
 
   isHere(seat: Seat): boolean {
-    return this.#sockets.has(seat);
+    return this.sockets.has(seat);
   }
 
   // ---- commands ---------------------------------------------------------------------------------------------------
@@ -235,7 +228,7 @@ export class RoomReplica implements RoomEnvironment {
       const seat = reconnecting ? this.#keptSeat(sessionId, presentedToken) : this.#newSeat(sessionId);
       if (!(seat instanceof Seat)) return seat;
       const { nodeId, bootCount } = context.origin;
-      this.#sockets.close(seat, mayTryReconnect, "attached elsewhere");
+      this.sockets.close(seat, mayTryReconnect, "attached elsewhere");
       seat.attach({ nodeId, bootCount, attachId }, { token, presentedToken });
       const resumption = seat.resume({ wrapper, received });
       this.seats.set(seat.sessionId, seat);
@@ -243,11 +236,11 @@ export class RoomReplica implements RoomEnvironment {
       const how = { skipHandshake, reconnecting, auth, missed: resumption.missed };
       const joined = this.world.settle(() => this.program.join(seat, how));
       if (joined.state === "failed") {
-        this.#sockets.forget(seat);
+        this.sockets.forget(seat);
         return failureRefusal("APPLICATION", joined.error);
       }
-      if (joined.state === "done") this.#sockets.resume(seat, resumption);
-      else joined.promise.then(() => this.#sockets.resume(seat, resumption)).catch(() => {});
+      if (joined.state === "done") this.sockets.resume(seat, resumption);
+      else joined.promise.then(() => this.sockets.resume(seat, resumption)).catch(() => {});
       const { epoch } = resumption;
       return { epoch, joined: joined.state === "pending" ? settledOutside(joined.promise) : null };
     });
@@ -291,11 +284,21 @@ export class RoomReplica implements RoomEnvironment {
     if (verdict === "gap") return { type: "gap" };
     this.#begin(context);
     if (this.disposed) return done(roomGone(this.roomId));
-    const act = verdict === "new" ? this.program.message : this.program.repeat;
-    this.world.run(() => act.call(this.program, seat, frame), "message");
-    if (stream === "client") this.#sockets.acknowledge(seat);
+    if (verdict !== "new" || !this.#hasRunEventual(argument)) {
+      const act = verdict === "new" ? this.program.message : this.program.repeat;
+      this.world.run(() => act.call(this.program, seat, frame), "message");
+    }
+    if (stream === "client") this.sockets.acknowledge(seat);
     this.#settleLeaves();
     return done(null);
+  }
+
+  /** One that its client numbers must be counted, so it is in the log; it may do no more than others. */
+  #hasRunEventual(message: Message): boolean {
+    if (this.program.eventualType(message.frame) === null) return false;
+    const how = { isEcho: !this.#host.isPrimary(), difference: this.#host.pictureDifference };
+    // What the room does not take the stock room sends away.
+    return runEventual({ replica: this, message, ...how }) === null;
   }
 
   call(argument: Call, context: SessionContext): ApplyResult {
@@ -316,18 +319,9 @@ export class RoomReplica implements RoomEnvironment {
     this.#settleLeaves();
   }
 
-  flushAcks(encode: (sequence: number) => Uint8Array): void {
-    this.#sockets.flushAcks(encode);
-  }
-
-  /** Closes every client of this node, so that they go on elsewhere (4010) or learn that the room is gone. */
-  closeSockets(code: number, reason: string): void {
-    this.#sockets.closeAll(code, reason);
-  }
-
   /** The replica is replaced by a snapshot, is disposed, or could not be created. */
   discard(): void {
-    this.closeSockets(mayTryReconnect, "this replica was replaced");
+    this.sockets.closeAll(mayTryReconnect, "this replica was replaced");
     this.#program?.discard();
     this.world.end();
   }
@@ -360,7 +354,7 @@ export class RoomReplica implements RoomEnvironment {
   #settleLeaves(): void {
     for (let leaves = this.program.takeLeaves(); leaves.length > 0; leaves = this.program.takeLeaves()) {
       for (const { seat, code, reason } of leaves) {
-        this.#sockets.close(seat, code, reason);
+        this.sockets.close(seat, code, reason);
         this.#detach(seat, code);
       }
     }
@@ -374,12 +368,12 @@ export class RoomReplica implements RoomEnvironment {
   #bind(seat: Seat, attachId: number): void {
     const socket = this.#host.takeSocket(attachId);
     if (socket === null) this.#host.orphaned(this.roomId, seat.sessionId, seat.epoch);
-    else this.#sockets.set(seat, socket);
+    else this.sockets.set(seat, socket);
   }
 
   #detach(seat: Seat, code: number): void {
     seat.attachment = null;
-    this.#sockets.close(seat, mayTryReconnect, "detached by the log");
+    this.sockets.close(seat, mayTryReconnect, "detached by the log");
     this.world.run(() => this.program.drop(seat, code), "leave");
   }
 

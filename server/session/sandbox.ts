@@ -24,6 +24,10 @@ export interface World {
   clearTimer(timer: unknown): void;
   /** A failure in room code that nobody caught. */
   report(error: unknown, where: string): void;
+  /** Room code may only look here: why, and what to do instead. */
+  readonly forbids?: string;
+  /** What room code prints here is printed by another node. */
+  readonly isEcho?: boolean;
 }
 
 interface Sandbox {

@@ -26,6 +26,7 @@ export type SessionErrorCode =
   | "MUTATION_OUTSIDE_LOG"
   | "NOT_SUPPORTED"
   | "NOT_PLAIN_DATA"
+  | "MESSAGE_INVALID"
   | "NOT_IN_ROOM"
   | "INSIDE_ROOM"
   | "ROOM_BUSY"
@@ -52,10 +53,10 @@ export class SessionError extends Error {
 
 /** Something outside of a room's log tried to change it on this replica only. */
 export function outsideLog(what: string): SessionError {
-  return new SessionError(
-    "MUTATION_OUTSIDE_LOG",
-    `${what}; a change from outside must go through the log: await room.propose("method", ...data)`,
-  );
+  const remedy =
+    currentWorld()?.forbids ??
+    'a change from outside must go through the log: await room.propose("method", ...data)';
+  return new SessionError("MUTATION_OUTSIDE_LOG", `${what}; ${remedy}`);
 }
 
 /** @throws SessionError INSIDE_ROOM: what goes through a log is asked for by one node, and a room is on several */

@@ -2,18 +2,19 @@ import { PartsDirt } from "../group/dirt.ts";
 import type { AppliedCommand, ApplyResult, Machine } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import { AbsentNodes } from "./absent-nodes.ts";
+import { applyVerdict } from "./divergence/apply-verdict.ts";
 import type { EndedReplica, Healed, OddRooms } from "./divergence/odd-rooms.ts";
 import type { Verdicts } from "./divergence/verdict.ts";
 import type { EffectDone } from "./effect-outcome.ts";
 import type { BeginRun, StepPiece } from "./led-program.ts";
 import { mayTryReconnect } from "./live-socket.ts";
 import { MachineRooms, type MachineRoomsHost } from "./machine-rooms.ts";
-import { describeQuarantine, type Quarantine, type QuarantinedRoom } from "./quarantine.ts";
+import { describeQuarantine, type Quarantine, type QuarantinedRoom, tellOfQuarantine } from "./quarantine.ts";
 import { RoomDirectory } from "./room-directory.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { type RoomStanding, standingRefusal } from "./room-standing.ts";
 import { actOnRun } from "./run-command.ts";
-import { type Refusal, refusal, roomGone } from "./session-error.ts";
+import { type Refusal, refusal, roomGone, type SessionError } from "./session-error.ts";
 import type {
   Allocate,
   Attach,
@@ -38,13 +39,7 @@ export interface SessionMachineHost extends Omit<MachineRoomsHost, "isPrimary" |
 /** The key of the group's own part; rooms are keyed by their id. */
 const directoryKey = "";
 const tickCommand = sessionMenu.encode("tick", null);
-const quarantineNumber = sessionMenu.encode("quarantine", {
-  roomId: "any",
-  act: "apply",
-  index: 0,
-  why: "",
-  deaths: 1,
-})[0];
+const quarantineNumber = sessionMenu.numberOf("quarantine");
 const nothing: ApplyResult = { type: "done", value: null };
 
 /** The replicated state machine of one group: its directory and its rooms, each a part with an index of its own. */
@@ -152,16 +147,8 @@ export class SessionMachine implements Machine, SessionCommands {
     if (!this.#directory.createdBy(roomId, context.index) || isHere) return result;
     if (!this.#rooms.standings.meet(roomId, context.index - 1))
       return { type: "done", value: this.notServed(roomId) };
-    const birth = {
-      roomId,
-      roomName,
-      options,
-      seed,
-      index: context.index,
-      logTimeMs: context.logTimeMs,
-      wallTimeMs: context.wallTimeMs,
-    };
-    const refused = this.#rooms.create(birth);
+    const { index, logTimeMs, wallTimeMs } = context;
+    const refused = this.#rooms.create({ roomId, roomName, options, seed, index, logTimeMs, wallTimeMs });
     return refused === null ? result : { type: "done", value: refused };
   }
 
@@ -186,17 +173,11 @@ export class SessionMachine implements Machine, SessionCommands {
       const quarantined = this.#directory.quarantine(argument, { nodeId, index });
       if (quarantined !== null) {
         this.#touchDirectory(index);
-        this.#tellOfQuarantine(quarantined);
+        tellOfQuarantine(quarantined, this.#host);
       }
     }
     this.#rooms.close(roomId, index, describeQuarantine(argument));
     return { type: "done", value: null };
-  }
-
-  #tellOfQuarantine(quarantined: QuarantinedRoom): void {
-    const { group, log } = this.#host;
-    const facts = { event: "room-quarantined", group, ...quarantined };
-    log.error(facts, `${describeQuarantine(quarantined)} (said ${quarantined.nodeId})`);
   }
 
   /** For operators: the newest ones of this group, oldest first, and how many there have ever been. */
@@ -273,6 +254,11 @@ export class SessionMachine implements Machine, SessionCommands {
     return this.#rooms.withRoom({ roomId }, context, (replica) => replica.message(argument, context));
   }
 
+  /** A message that is in no log: see Eventuals. */
+  runEventual(message: Message, how: { readonly isEcho: boolean }): SessionError | null {
+    return this.#rooms.runEventual(message, how);
+  }
+
   call(argument: Call, context: SessionContext): ApplyResult {
     return this.#rooms.withRoom(argument, context, (replica) => replica.call(argument, context));
   }
@@ -283,15 +269,11 @@ export class SessionMachine implements Machine, SessionCommands {
 
   // A run and its steps are numbered by themselves.
   beginRun(argument: BeginRun, context: SessionContext): ApplyResult {
-    const act = (replica: RoomReplica) =>
-      actOnRun(replica, context, (led) => led.beginRun(argument, context.origin));
-    return this.#rooms.withRoom({ roomId: argument.roomId }, context, act);
+    return actOnRun(this.#rooms, argument, context, (led) => led.beginRun(argument, context.origin));
   }
 
   step(argument: StepPiece, context: SessionContext): ApplyResult {
-    const act = (replica: RoomReplica) =>
-      actOnRun(replica, context, (led) => led.step(argument, context.origin));
-    return this.#rooms.withRoom({ roomId: argument.roomId }, context, act);
+    return actOnRun(this.#rooms, argument, context, (led) => led.step(argument, context.origin));
   }
 
   nodeLost(argument: NodeLost, context: SessionContext): ApplyResult {
@@ -377,19 +359,7 @@ export class SessionMachine implements Machine, SessionCommands {
   // ---- replicas that differ ---------------------------------------------------------------------------------------
 
   verdicts({ verdicts }: Verdicts, context: SessionContext): ApplyResult {
-    for (const verdict of verdicts) {
-      if (verdict.anew) {
-        this.#rooms.compareAnew(verdict.roomId, context);
-        continue;
-      }
-      this.#rooms.judgeEnded(verdict, context);
-      this.#host.noticed({ type: "agreed", verdict });
-      const act = (replica: RoomReplica) => {
-        this.odd.judge(replica, verdict, context);
-        return nothing;
-      };
-      this.#rooms.withRoom(verdict, context, act, { takesPoint: false });
-    }
+    for (const verdict of verdicts) applyVerdict(verdict, context, this.#rooms, this.#host);
     return nothing;
   }
 

@@ -1,4 +1,5 @@
 import type { EngineClock } from "../group/engine-construction.ts";
+import type { RoomHost } from "./room-host.ts";
 import type { RoomMarks } from "./room-mark.ts";
 import type { RoomPrograms } from "./room-program.ts";
 import type { RoomReplica } from "./room-replica.ts";
@@ -22,5 +23,7 @@ export interface SessionsOptions {
   readonly random: (bytes: number) => Uint8Array;
   /** By default nobody looks at checkpoints. */
   readonly checkpointTaken?: ((replica: RoomReplica, bytes: Uint8Array) => void) | undefined;
+  /** By default nobody looks whether an eventual message has left its room as it was. */
+  readonly pictureDifference?: RoomHost["pictureDifference"];
   readonly clock: Pick<EngineClock, "setTimer" | "now">;
 }

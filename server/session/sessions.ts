@@ -4,22 +4,17 @@ import { AttachedClients } from "./attached-clients.ts";
 import type { AuthOutcome } from "./auth-outcome.ts";
 import { DivergenceWatches } from "./divergence/divergence-watches.ts";
 import { EffectRunner } from "./effect-runner.ts";
+import { Eventuals } from "./eventuals.ts";
 import { LeadRunner } from "./lead-runner.ts";
 import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { checkPlainData } from "./plain-data.ts";
+import { type ArgumentOf, Proposer } from "./proposer.ts";
 import { RestWatch } from "./rest-watch.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import { RoomMarks } from "./room-mark.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { noRoomWatch } from "./room-watch.ts";
-import {
-  foreignRoom,
-  isRefusal,
-  type Refusal,
-  refuseInside,
-  SessionError,
-  unlessRefused,
-} from "./session-error.ts";
+import { foreignRoom, isRefusal, SessionError, unlessRefused } from "./session-error.ts";
 import type { SessionGroups } from "./session-groups.ts";
 import { SessionMachine } from "./session-machine.ts";
 import { sessionMenu } from "./session-menu.ts";
@@ -27,8 +22,6 @@ import type { SessionsOptions } from "./sessions-options.ts";
 import { Sweeper } from "./sweeper.ts";
 
 type RandomBytes = (bytes: number) => Uint8Array;
-type Name = keyof typeof sessionMenu.commands;
-type ArgumentOf<N extends Name> = Parameters<(typeof sessionMenu.commands)[N]["apply"]>[1];
 
 /** How often a leader looks for seats of lost nodes and rooms that are gone. */
 const sweepIntervalMs = 250;
@@ -42,11 +35,11 @@ export class Sessions {
   readonly divergences: DivergenceWatches;
   /** Those of this node. */
   readonly clients: AttachedClients;
+  readonly eventuals: Eventuals;
   readonly #options: SessionsOptions;
   readonly #rooms = new Map<string, RoomReplica>();
   readonly #waitingSockets = new Map<number, LiveSocket>();
-  /** The last number given to a proposal of this node, by room (or group directory). */
-  readonly #sequences = new Map<string, number>();
+  readonly #proposer: Proposer;
   readonly #marks: RoomMarks;
   readonly #sweeper: Sweeper;
   readonly #effects: EffectRunner;
@@ -66,11 +59,20 @@ export class Sessions {
     this.#sweeper = this.#makeSweeper();
     const { nodeId, log, clock } = options;
     const groups = () => this.#bound;
+    this.#proposer = new Proposer({
+      ...{ machines: this.machines, groups },
+      groupOf: (roomId) => this.groupOf(roomId),
+      notServed: (roomId) => this.notServed(roomId),
+    });
+    this.eventuals = new Eventuals({
+      ...{ nodeId, log, machines: this.machines, groups },
+      soon: (act) => this.later(act, 0),
+    });
     this.#effects = new EffectRunner({
       ...{ nodeId, log, machines: this.machines, groups },
       soon: (act) => this.later(act, 0),
       propose: (roomId, done) =>
-        this.#proposeToRoom(roomId, "effectDone", (sequence) => ({ ...done, sequence, roomId })),
+        this.#proposer.toRoom(roomId, "effectDone", (sequence) => ({ ...done, sequence, roomId })),
     });
     const nowMs = () => clock.now().monotonicMs;
     this.#restWatch = new RestWatch({ nowMs, log, rooms: () => this.#rooms.values() });
@@ -78,8 +80,8 @@ export class Sessions {
       ...{ nodeId, log, machines: this.machines, groups },
       soon: (act) => this.later(act, 0),
       watch: options.watch ?? noRoomWatch,
-      beginRun: (group, run) => this.#outcome(group, "beginRun", run),
-      step: (group, piece) => this.#outcome(group, "step", piece),
+      beginRun: (group, run) => this.#proposer.outcome(group, "beginRun", run),
+      step: (group, piece) => this.#proposer.outcome(group, "step", piece),
     });
     this.divergences = new DivergenceWatches({
       ...{ nodeId, log, machines: this.machines, nowMs, groups },
@@ -144,7 +146,7 @@ export class Sessions {
     const key = wish.fresh ? `${wish.key}\n${tokenOf(random)}` : wish.key;
     const group = groupOfKey(key, this.machines.length);
     const roomId = roomIdFor(group, random);
-    const result = await this.#proposeNumbered(group, directoryStream(group), "allocate", (sequence) => ({
+    const result = await this.#proposer.toDirectory(group, "allocate", (sequence) => ({
       ...wish,
       key,
       sequence,
@@ -165,7 +167,7 @@ export class Sessions {
   ): Promise<boolean> {
     checkPlainData(seat.options, "options");
     checkPlainData(seat.auth, "auth");
-    const result = await this.#proposeToRoom(roomId, "reserve", (sequence) => ({
+    const result = await this.#proposer.toRoom(roomId, "reserve", (sequence) => ({
       mayRepeat: false,
       ...seat,
       sequence,
@@ -193,7 +195,7 @@ export class Sessions {
     const attachId = ++this.#attachId;
     this.#waitingSockets.set(attachId, socket);
     try {
-      const result = await this.#proposeToRoom(roomId, "attach", (sequence) => ({
+      const result = await this.#proposer.toRoom(roomId, "attach", (sequence) => ({
         received: null,
         ...seat,
         sequence,
@@ -218,14 +220,14 @@ export class Sessions {
 
   async #detach(roomId: string, sessionId: string, epoch: number, code: number): Promise<void> {
     const detach = (sequence: number) => ({ sequence, roomId, sessionId, epoch, code });
-    const result = await this.#proposeToRoom(roomId, "detach", detach);
+    const result = await this.#proposer.toRoom(roomId, "detach", detach);
     if (isRefusal(result) && result.refused === "ROOM_FROZEN") unlessRefused(result);
   }
 
   /** Runs a method of the room on every replica: the way for changes from outside (design 5.4). */
   async call(roomId: string, method: string, data: unknown[]): Promise<unknown> {
     checkPlainData(data, "data");
-    const result = await this.#proposeToRoom(roomId, "call", (sequence) => ({
+    const result = await this.#proposer.toRoom(roomId, "call", (sequence) => ({
       sequence,
       roomId,
       method,
@@ -241,6 +243,10 @@ export class Sessions {
     const command = sessionMenu.encode("message", frame);
     if (!this.#bound.accepts(group, command.length)) return null;
     return this.#bound.propose(group, command);
+  }
+
+  nowMs(): number {
+    return this.#options.clock.now().monotonicMs;
   }
 
   /** From now on this node takes care of what nobody asks for: its earlier starts' seats, lost nodes' seats, gone rooms. */
@@ -294,17 +300,18 @@ export class Sessions {
       ended: (group) => this.divergences.ended(group),
       lost: (group) => this.divergences.lost(group),
       forget: (group, roomId) => this.#forget(group, roomId),
-      nodeLost: (group, lost) => this.#propose(group, "nodeLost", lost),
-      nodeFound: (group, found) => this.#propose(group, "nodeFound", found),
-      propose: (group, quarantine) => this.#propose(group, "quarantine", quarantine),
+      nodeLost: (group, lost) => this.#proposer.unnumbered(group, "nodeLost", lost),
+      nodeFound: (group, found) => this.#proposer.unnumbered(group, "nodeFound", found),
+      propose: (group, quarantine) => this.#proposer.unnumbered(group, "quarantine", quarantine),
     });
   }
 
   #machine(group: number): SessionMachine {
-    const { nodeId, bootCount, programs, log, watch, checkpointTaken } = this.#options;
+    const { nodeId, bootCount, programs, log, watch, checkpointTaken, pictureDifference } = this.#options;
     return new SessionMachine({
       group,
       checkpointTaken,
+      pictureDifference,
       watch: watch ?? noRoomWatch,
       marks: this.#marks,
       nodeId,
@@ -332,12 +339,14 @@ export class Sessions {
         this.#effects.drained(group);
         this.#leads.drained(group);
       },
-      heard: (from, body) => this.divergences.heard(group, from, body),
+      heard: (from, body) => {
+        if (!this.eventuals.heard(group, from, body)) this.divergences.heard(group, from, body);
+      },
       roomAdded: (replica) => this.#roomAdded(replica),
       roomRemoved: (replica) => {
         this.#rooms.delete(replica.roomId);
         // A replica that differs has ended by itself: the room goes on, and so do its numbers.
-        if (!this.standsStill(replica.roomId)) this.#sequences.delete(replica.roomId);
+        if (!this.standsStill(replica.roomId)) this.#proposer.roomRemoved(replica.roomId);
       },
     });
   }
@@ -345,9 +354,7 @@ export class Sessions {
   #roomAdded(replica: RoomReplica): void {
     const { roomId, origins } = replica;
     this.#rooms.set(roomId, replica);
-    const last = origins.lastOf(this.#options);
-    // It was believed to be gone.
-    if (last > 0 && !this.#sequences.has(roomId)) this.#sequences.set(roomId, last);
+    this.#proposer.roomAdded(roomId, origins.lastOf(this.#options));
   }
 
   #sweepIn(ms: number): void {
@@ -358,60 +365,10 @@ export class Sessions {
   }
 
   async #forget(group: number, roomId: string): Promise<void> {
-    await this.#proposeNumbered(group, directoryStream(group), "forget", (sequence) => ({
-      sequence,
-      roomId,
-    }));
-  }
-
-  async #proposeToRoom<N extends Name>(
-    roomId: string,
-    name: N,
-    argument: (sequence: number) => ArgumentOf<N>,
-  ): Promise<unknown> {
-    const group = this.groupOf(roomId);
-    if (group === null) throw foreignRoom(roomId);
-    const standing = this.machines[group]?.standing(roomId);
-    // What this replica passes over has no result here: it could not tell whether it was lost on the way. One that only
-    // differs, or is absent, keeps count, and the others must hear of a player who has left.
-    const keepsCount = standing?.type === "diverged" || standing?.type === "absent";
-    const mayPass = standing === undefined || (keepsCount && name === "detach");
-    if (!mayPass) throw this.notServed(roomId);
-    return await this.#proposeNumbered(group, roomId, name, argument);
-  }
-
-  /** Numbers are given only to what is sent: a hole would hold up everything after it (design 5.3). */
-  async #proposeNumbered<N extends Name>(
-    group: number,
-    stream: string,
-    name: N,
-    argument: (sequence: number) => ArgumentOf<N>,
-  ): Promise<unknown> {
-    refuseInside(name);
-    const sequence = (this.#sequences.get(stream) ?? 0) + 1;
-    const command = sessionMenu.encode(name, argument(sequence) as never);
-    if (!this.#bound.accepts(group, command.length))
-      throw new SessionError("OVERLOADED", "too much is waiting to be agreed: try again in a moment");
-    this.#sequences.set(stream, sequence);
-    return await this.#bound.propose(group, command);
-  }
-
-  /** What nobody waits for and the rooms need in order to go on: taken also where nothing else is just now. */
-  async #propose<N extends Name>(group: number, name: N, argument: ArgumentOf<N>): Promise<void> {
-    unlessRefused(await this.#outcome(group, name, argument));
-  }
-
-  /** Null, or as a rule a refusal. */
-  async #outcome<N extends Name>(group: number, name: N, argument: ArgumentOf<N>): Promise<Refusal | null> {
-    const command = sessionMenu.encode(name, argument as never);
-    return (await this.#bound.propose(group, command, { urgent: true })) as Refusal | null;
+    await this.#proposer.toDirectory(group, "forget", (sequence) => ({ sequence, roomId }));
   }
 }
 
 function tokenOf(random: RandomBytes): string {
   return Buffer.from(random(15)).toString("base64url");
-}
-
-function directoryStream(group: number): string {
-  return `group ${group}`;
 }

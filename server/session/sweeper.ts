@@ -72,7 +72,7 @@ export class Sweeper {
     const leaderlessMs = this.#parts.leaderlessMs(group);
     if (leaderlessMs === null || leaderlessMs < this.#parts.leaderlessMsMax) return;
     for (const replica of machine.rooms.values())
-      replica.closeSockets(mayTryReconnect, "no leader is known here: go on elsewhere");
+      replica.sockets.closeAll(mayTryReconnect, "no leader is known here: go on elsewhere");
   }
 
   /** Their sockets are gone. Not only right after the start: a room that stands still detaches nobody before it goes on. */

@@ -7,12 +7,43 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { assertDeterminism, checkDeterminism } from "../../server/check.ts";
 import { Deck, EverythingRoom } from "../colyseus/everything-room.ts";
-import { GoRoom, say, script, tick } from "./go-room.ts";
+import { GoRoom, join, say, script, tick } from "./go-room.ts";
 
 const variablesBefore = [process.env["TZ"], process.env["CHECKED_REGION"]];
 
 // The stock room prints what hooks and handlers throw.
 console.error = () => {};
+
+test("[Y121, Y126] what an eventual message would change is found in a script, whatever has hidden it", async () => {
+  // What only the room's own hooks can see.
+  const hidden = { n: 0 };
+  class StageRoom extends GoRoom {
+    list: number[] = [];
+    override go(): void {}
+    override onCreate(): void {
+      this.onMessage("emote", (client, how: string) => {
+        if (how === "slips") this.list.push(1);
+        if (how === "hides") hidden.n++;
+        this.broadcast("emote", [client.sessionId, how, this.list.length]);
+      });
+    }
+    override onCacheRoom(): number {
+      return hidden.n;
+    }
+    override onRestoreRoom(): void {}
+  }
+  const emote = (how: string) => ({ steps: [join("ann"), join("ben"), say("ann", "emote", how), tick(100)] });
+  const options = { messages: { emote: "eventual" } } as const;
+  const fine = await checkDeterminism(StageRoom, emote("waves"), options);
+  assert.equal([fine.equal, fine.problems, fine.warnings], [true, [], []]);
+  const slips = await checkDeterminism(StageRoom, emote("slips"), options);
+  assert.match(
+    slips.problems[0]?.what ?? "",
+    /message "emote": room\.list\[0\] was changed \(assigned\); .*eventual/,
+  );
+  const hides = await checkDeterminism(StageRoom, emote("hides"), options);
+  assert.match(hides.problems[0]?.what ?? "", /message "emote": .*before; .*outside of its log/);
+});
 
 test("[Y64] a room that is fine stays equal through everything, and says over how many steps and checkpoints", async () => {
   class FineRoom extends GoRoom {

@@ -1,7 +1,13 @@
+import { getMessageBytes, Protocol } from "@colyseus/core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Client } from "../../client/testudo-client.ts";
-import { decodeResumption, decodeSequenced, encodeResumption } from "../../shared/wrapper-protocol.ts";
+import {
+  decodeResumption,
+  decodeSequenced,
+  encodeResumption,
+  encodeUnnumbered,
+} from "../../shared/wrapper-protocol.ts";
 import { quick, type StubRoom, scene, until } from "./scene.ts";
 
 function heardBy(room: StubRoom): number[] {
@@ -92,6 +98,48 @@ test("[W22] another page that takes the seat says of no message that it has come
     assert.is(nodes[1].attachments[0]?.get("received"), null);
     assert.is(nodes[2].attachments[0]?.get("received"), "5");
     await again.leave();
+  });
+});
+
+test("[W24] eventual messages carry no number, and are dropped while the room moves", async () => {
+  await scene(
+    async ({ room, cluster, nodes, failovers }) => {
+      room.send("emote", 1);
+      await until(() => cluster.unnumbered.length === 1, "the first");
+      room.onDrop(() => {
+        for (let n = 2; n <= 600; n++) room.send("emote", n);
+      });
+      await nodes[0].kill();
+      await until(() => failovers.length === 1, "the move");
+      room.send("emote", 601);
+      await until(() => cluster.unnumbered.length === 2, "the next");
+      const sent = cluster.unnumbered.map(({ type, payload }) => [type, payload]);
+      assert.equal(sent, [
+        ["emote", 1],
+        ["emote", 601],
+      ]);
+      assert.equal([room.unacknowledged, cluster.applied.length], [0, 0]);
+    },
+    { eventual: { arena: ["emote"] } },
+  );
+});
+
+test("[W24] what the room says without a number is handed on, and not counted", async () => {
+  await scene(async ({ room, cluster, nodes, failovers }) => {
+    const heard = heardBy(room);
+    const unnumbered = (n: number) =>
+      nodes[0].deliver(encodeUnnumbered(getMessageBytes.raw(Protocol.ROOM_DATA, "said", n)));
+    cluster.say(1);
+    unnumbered(100);
+    cluster.say(2);
+    unnumbered(101);
+    await until(() => heard.length === 4, "all of them");
+    assert.equal(heard, [1, 100, 2, 101]);
+    await nodes[0].kill();
+    cluster.say(3);
+    await until(() => failovers.length === 1 && heard.length === 5, "what was missed");
+    assert.is(nodes[1].attachments[0]?.get("received"), "2");
+    assert.equal([heard.at(-1), failovers[0]?.messagesLost], [3, 0]);
   });
 });
 

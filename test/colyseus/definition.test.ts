@@ -49,10 +49,10 @@ test("[Y20] an unknown option is refused with the known ones", () => {
 });
 
 test("[Y87] a message that is given no known consistency is refused with those that there are", () => {
-  for (const given of ["eventual", 3, null])
+  for (const given of ["eventually", 3, null])
     assert.throws(
       () => replicated(PlainRoom, { messages: { steer: given } } as never),
-      /PlainRoom .*messages: "steer" is ("eventual"|3|null)\. Allowed are "strong" and "latest"/,
+      /PlainRoom .*messages: "steer" is ("eventually"|3|null)\. Allowed are "strong", "latest" and "eventual"/,
     );
 });
 
@@ -221,7 +221,7 @@ test("[Y22] a room that comes to hold what cannot be saved is no longer at rest,
   const replica = scene.first.machine.rooms.get(scene.roomId);
   assert.is(await scene.restore("B"), false);
   assert.match(
-    replica?.lastError ?? scene.node("B").machine.rooms.get(scene.roomId)?.lastError ?? "",
+    replica?.world.lastError ?? scene.node("B").machine.rooms.get(scene.roomId)?.world.lastError ?? "",
     "Unlisted",
   );
   await scene.tick(1_000, 3);

@@ -89,7 +89,7 @@ const equal = (scene: Scene) => {
   const hashes = scene.hashes();
   assert.equal(hashes, [hashes[0], hashes[0], hashes[0]]);
 };
-const lastError = (scene: Scene) => scene.first.machine.rooms.get(scene.roomId)?.lastError;
+const lastError = (scene: Scene) => scene.first.machine.rooms.get(scene.roomId)?.world.lastError;
 
 test("[Y13] a handler that throws is a result: what it did stays, the requester is told, nobody else is hurt", async () => {
   const scene = await fragile();

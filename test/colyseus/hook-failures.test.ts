@@ -162,7 +162,7 @@ async function provoke(cursed: Scene, { hook, way }: Curse): Promise<void> {
 function equal(cursed: Scene): void {
   const [first, ...others] = cursed.hashes();
   for (const hash of others) assert.is(hash, first);
-  const errors = cursed.replicas.map(({ machine }) => machine.rooms.get(cursed.roomId)?.lastError);
+  const errors = cursed.replicas.map(({ machine }) => machine.rooms.get(cursed.roomId)?.world.lastError);
   assert.equal(errors, [errors[0], errors[0], errors[0]]);
 }
 

@@ -208,6 +208,28 @@ class TillRoom extends Room {
   }
 }
 
+/** Emotes are seen and forgotten; what is counted is agreed. One of them tries to change the room. */
+class StageRoom extends Room {
+  cheers = 0;
+  seen = new Map<string, number>();
+  override messages = {
+    emote: (client: Client, what: string) =>
+      this.broadcast("emote", [client.sessionId, what, this.cheers, Math.random()]),
+    slip: (client: Client) => {
+      this.broadcast("slip", this.cheers);
+      this.seen.set(client.sessionId, 1);
+    },
+    cheer: () => {
+      this.broadcast("cheer", ++this.cheers);
+      return this.seen.size;
+    },
+  };
+
+  override onDrop(client: Client): void {
+    this.allowReconnection(client, 60);
+  }
+}
+
 const server = defineServer({
   ...testudo(),
   rooms: {
@@ -218,6 +240,7 @@ const server = defineServer({
     cards: defineRoom(replicated(CardsRoom)),
     profile: defineRoom(replicated(ProfileRoom)),
     till: defineRoom(replicated(TillRoom)),
+    stage: defineRoom(replicated(StageRoom, { messages: { emote: "eventual", slip: "eventual" } })),
   },
 });
 await server.listen(undefined as never);

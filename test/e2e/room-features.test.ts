@@ -307,6 +307,87 @@ feature(
   },
 );
 
+type Emote = [from: string, what: string, cheers: number, chance: number];
+
+feature(
+  "[Y120, Y121, Y125, W24] emotes reach the clients of every node once, by no log, and go on when one falls",
+  async () => {
+    const emotes = new Map<string, Emote[]>();
+    const cheers = new Map<string, number[]>();
+    const listen = (name: string, room: Pick<Room, "onMessage">) => {
+      const [seen, counted] = [emotes.get(name) ?? [], cheers.get(name) ?? []];
+      emotes.set(name, seen);
+      cheers.set(name, counted);
+      room.onMessage("emote", (emote: Emote) => seen.push(emote));
+      room.onMessage("slip", () => {});
+      room.onMessage("cheer", (n: number) => counted.push(n));
+    };
+    const one = alone(await clientOf("n1").create("stage"));
+    const two = alone(await clientOf("n2").joinById(one.roomId));
+    const wrapper = await new WrapperClient([cluster.url("n1"), cluster.url("n3")], {
+      eventual: { stage: ["emote", "slip"] },
+    }).joinById(one.roomId);
+    let messagesLost = 0;
+    wrapper.onFailover((failover) => {
+      messagesLost += failover.messagesLost;
+    });
+    const three = alone(await clientOf("n3").joinById(one.roomId));
+    for (const [name, room] of Object.entries({ one, two, wrapper, three })) listen(name, room);
+    const whats = (name: string) => (emotes.get(name) ?? []).map(([, what]) => what);
+    const all = (names: string[], expected: string[]) =>
+      until(`all see ${expected.at(-1)}`, () =>
+        names.every((name) => JSON.stringify(whats(name)) === JSON.stringify(expected)),
+      );
+    await two.request("cheer");
+    const expected: string[] = [];
+    for (const [name, room] of Object.entries({ one, two, wrapper, three })) {
+      expected.push(name);
+      room.send("emote", name);
+      await all(["one", "two", "wrapper", "three"], expected);
+    }
+    assert.equal(emotes.get("three"), emotes.get("one"), "its chance, too, is the same");
+    assert.is(new Set((emotes.get("one") ?? []).map(([, , , chance]) => chance)).size, 4);
+    try {
+      await two.request("emote", "what?");
+      assert.unreachable();
+    } catch (error) {
+      assert.match(JSON.stringify({ ...(error as object), message: String(error) }), /it has no answer/);
+    }
+    two.send("slip");
+    assert.is(await two.request("cheer"), 0);
+    await killed("n1", async () => {
+      await until("the wrapper goes on", () => wrapper.endpoint?.url === cluster.url("n3"));
+      const back = alone(await goOn(one, "n3"));
+      listen("one", back);
+      await until("the room goes on", async () => (await two.request("cheer")) === 0);
+      await until("the wrapper hears it", () => cheers.get("wrapper")?.at(-1) === 3);
+      for (const [name, room] of Object.entries({ back, two, wrapper, three })) {
+        expected.push(`${name} again`);
+        room.send("emote", `${name} again`);
+        await all(["one", "two", "wrapper", "three"], expected);
+      }
+      assert.equal(
+        [cheers.get("wrapper"), messagesLost],
+        [[1, 2, 3], 0],
+        "what has a number is counted alone",
+      );
+      await back.leave();
+    });
+    const late = alone(await clientOf("n1").joinById(two.roomId));
+    listen("late", late);
+    // Who is still joining is told nothing that is not kept: both nodes know by then that it has.
+    for (const room of [late, two]) assert.is(await room.request("cheer"), 0);
+    two.send("emote", "ave");
+    await until("the node that is back shows it", () => whats("late").includes("ave"));
+    for (const id of cluster.ids) assert.is((await cluster.status(id))?.divergences.count, 0);
+    const { run, dropped } = (await cluster.status("n2"))?.eventuals ?? {};
+    assert.ok((run ?? 0) >= 9);
+    assert.is(dropped, 0);
+    await Promise.all([late, two, three].map((player) => player.leave()));
+    await wrapper.leave();
+  },
+);
+
 feature("[Y48] an effect past its limits is refused by name, and the room goes on", async () => {
   const one = alone(await clientOf("n1").create("profile", { name: "Livia" }));
   try {

@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { Attached } from "../../server/session/attached.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
 import type { LiveSocket } from "../../server/session/live-socket.ts";
+import type { Message } from "../../server/session/message-codec.ts";
 import { refusal } from "../../server/session/session-error.ts";
 import { encodeCommand } from "../../shared/wrapper-protocol.ts";
 
@@ -18,7 +19,8 @@ interface Sent {
 function scene(clientSequence = 0) {
   const sent: Sent[] = [];
   const detached: number[] = [];
-  const state = { overloaded: false };
+  const state = { overloaded: false, nowMs: 5_000 };
+  const said: { message: Message; refuse: (reason: string) => void }[] = [];
   const closes: [number, string][] = [];
   const socket: LiveSocket = { send: () => {}, close: (...why) => void closes.push(why), isOpen: true };
   const route = {
@@ -27,6 +29,8 @@ function scene(clientSequence = 0) {
         seats: new Map([["s", { clientSequence }]]),
         // Frames of 99 are of two types of which only the newest counts.
         program: {
+          eventualType: ([code]: Uint8Array) => (code === 98 ? "emote" : null),
+          messagesPerSecondMax: 3,
           latestType: ([code, type]: Uint8Array) => (code === 99 ? `type ${(type ?? 0) % 2}` : null),
         },
       }) as never,
@@ -36,10 +40,14 @@ function scene(clientSequence = 0) {
         : new Promise<unknown>((resolve, reject) => {
             sent.push({ ...frame, answer: resolve, fail: () => reject(new Error("NO_LEADER")) });
           }),
+    eventuals: {
+      say: (message: Message, refuse: (reason: string) => void) => void said.push({ message, refuse }),
+    },
+    nowMs: () => state.nowMs,
     detachSurely: (_roomId: string, _sessionId: string, epoch: number) => void detached.push(epoch),
   };
   const attached = new Attached(route, { roomId: "r", sessionId: "s", epoch: 4, socket });
-  return { attached, sent, closes, detached, state };
+  return { attached, sent, said, closes, detached, state };
 }
 
 const numbers = (sent: readonly Sent[]) => sent.map(({ stream, sequence }) => `${stream} ${sequence}`);
@@ -98,6 +106,39 @@ test("[Y86] nothing overtakes what waits, numbered commands neither; what waits 
   for (const { answer } of sent) answer(null);
   await settled();
   assert.is(sent.length, 5);
+});
+
+test("[Y124] eventual frames go past the log with numbers of their own, and are counted by the second where they come in", () => {
+  const { attached, sent, said, closes, state } = scene();
+  const frame = Uint8Array.of(98, 1);
+  attached.receive(frame);
+  frame[1] = 9;
+  attached.receive(Uint8Array.of(13));
+  attached.receive(Uint8Array.of(98, 2));
+  assert.equal(
+    said.map(({ message: { sequence, epoch, frame: each } }) => [sequence, epoch, ...each]),
+    [
+      [1, 4, 98, 1],
+      [2, 4, 98, 2],
+    ],
+    "the frame is the socket's buffer",
+  );
+  assert.equal(numbers(sent), ["epoch 1"]);
+  attached.receive(Uint8Array.of(98, 3));
+  state.nowMs += 1_000;
+  for (let n = 0; n < 3; n++) attached.receive(Uint8Array.of(98, n));
+  assert.equal([said.length, closes], [6, []]);
+  attached.receive(Uint8Array.of(98, 4));
+  assert.is(said.length, 6);
+  assert.equal(closes, [[4002, "more than 3 messages a second: send more slowly"]]);
+  const numbering = scene();
+  for (let n = 1; n <= 4; n++) numbering.attached.receive(encodeCommand(n, Uint8Array.of(98, n)));
+  assert.equal(numbers(numbering.sent), ["client 1", "client 2", "client 3"], "its numbers are in the log");
+  assert.is(numbering.closes.length, 1);
+  const other = scene();
+  other.attached.receive(Uint8Array.of(98, 1));
+  other.said[0]?.refuse("the message is refused");
+  assert.equal(other.closes, [[4002, "the message is refused"]]);
 });
 
 test("[D23] a wrapper cannot leave a number out", () => {

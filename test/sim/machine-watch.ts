@@ -236,7 +236,7 @@ export class MachineWatch implements Machine {
   apply(command: AppliedCommand): ApplyResult {
     this.#laws.applied(this.#node, this.#group, command);
     this.#times.applying();
-    for (const [roomId, { timers }] of this.#machine.rooms) this.#times.watch(timers, roomId);
+    for (const [roomId, { world }] of this.#machine.rooms) this.#times.watch(world.timers, roomId);
     const had = new Set(this.#machine.rooms.keys());
     const staying = this.#seatsOfLaterStarts(command);
     this.#lookAtLost(command);
@@ -361,7 +361,9 @@ export class MachineWatch implements Machine {
         const replies = state.replies.map(([requestId]) => requestId);
         compare(`seat ${state.sessionId}`, JSON.stringify({ ...state, replies }));
       }
-      const timers = replica.timers.live.map(({ id, dueMs, intervalMs }) => `${id} ${dueMs} ${intervalMs}`);
+      const timers = replica.world.timers.live.map(
+        ({ id, dueMs, intervalMs }) => `${id} ${dueMs} ${intervalMs}`,
+      );
       compare("timers", timers.sort().join());
       compare("seats", [...replica.seats.keys()].join());
       compare("time", `${replica.world.nowMs()} ${replica.world.wallMs()}`);

@@ -99,7 +99,7 @@ export class OddRooms {
   ): void {
     const origins = replica.origins.state;
     this.#begin(verdict, context, { ownHash, origins, firstDifference: null });
-    replica.closeSockets(mayTryReconnect, "this node's replica of the room differs: go on elsewhere");
+    replica.sockets.closeAll(mayTryReconnect, "this node's replica of the room differs: go on elsewhere");
   }
 
   /** Where the majority's hash was taken this node's replica had ended. */

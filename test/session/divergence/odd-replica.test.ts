@@ -40,7 +40,7 @@ test("[V1] a replica that took no hash where the others did differs", async () =
   const trial = await begin();
   const before = trial.log.index;
   // C's timer is later than the others': the first tick of the next second finds nothing due there.
-  for (const timer of trial.replica("C").timers.live) timer.dueMs += 3_000;
+  for (const timer of trial.replica("C").world.timers.live) timer.dueMs += 3_000;
   await trial.tick(1_000);
   const { index, hash } = trial.pointOf("A");
   assert.ok(index > before);
