@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { type IRoomCache, type LocalDriver, matchMaker, type Room } from "@colyseus/core";
 import type { RoomEnvironment, RoomProgram, RoomPrograms } from "../session/room-program.ts";
-import type { RoomTimers } from "../session/room-timers.ts";
 import type { RoomWorld } from "../session/room-world.ts";
 import { currentWorld, outsideWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
@@ -25,7 +24,6 @@ import { offerSeam, type Seam, seamIn } from "./seam.ts";
 
 /** A replica, as the programs need it. */
 type Environment = RoomEnvironment & {
-  readonly timers: RoomTimers;
   readonly world: RoomWorld;
   readonly seats: ReadonlyMap<string, Seat>;
 };
@@ -83,7 +81,7 @@ export class ColyseusPrograms implements RoomPrograms {
     if (ledBase(room) !== undefined) return this.#led(environment as Environment, { room, seam, saved });
     const program = new ColyseusRoom(room, seam, environment as Environment);
     this.#created(environment, seam, program.room);
-    const { timers } = environment as Environment;
+    const { timers } = environment.world;
     await restoreRoom(
       { program, room: program.room, parts: partsOf(program.room), seam, timers, seats },
       saved,
@@ -96,7 +94,7 @@ export class ColyseusPrograms implements RoomPrograms {
     environment: Environment,
     { room, seam, saved }: { room: Room; seam: Seam; saved: Uint8Array | null },
   ): RoomProgram {
-    environment.timers.clearAll();
+    environment.world.timers.clearAll();
     environment.world.isLed = true;
     environment.created();
     const newInstance: NewLedInstance = (replica, lead) => new LeaderInstance(replica, lead);

@@ -38,11 +38,11 @@ export class ColyseusRoom implements RoomProgram {
   constructor(
     room: Room,
     seam: Seam,
-    environment: RoomEnvironment & { readonly timers: RoomTimers; readonly seats: ReadonlyMap<string, Seat> },
+    environment: RoomEnvironment & { readonly seats: ReadonlyMap<string, Seat> },
   ) {
     this.room = room;
     this.#seam = seam;
-    this.#timers = environment.timers;
+    this.#timers = environment.world.timers;
     this.#seats = environment.seats;
     // Disconnecting is not the end yet: hooks that wait are waited for, and onDispose comes last.
     partsOf(room)._events.once("dispose", () => {

@@ -294,6 +294,7 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
       if (seam === null)
         throw outside(`${this.constructor.name}.allowReconnection()`, "was called outside of the room");
       letRejoin(client as unknown as LoggedClient);
+      if (seconds === "manual") seam.environment.world.tellOnce("manual-reconnection", manualReconnection);
       const deferred = stock["allowReconnection"]?.call(this, client, seconds) as PromiseLike<unknown>;
       // A rejection is the ordinary end of the wait: without a handler of the room's own it is nobody's error.
       deferred.then(
@@ -303,6 +304,10 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
       return new WatchedReconnection(deferred, seam.environment);
     },
   };
+}
+
+function manualReconnection(): string {
+  return `allowReconnection(client, "manual") keeps a seat until room code lets it go, and code that awaits it keeps the room from rest for as long: bound it, or give it seconds`;
 }
 
 /**

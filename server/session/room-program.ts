@@ -1,6 +1,7 @@
 import type { AuthOutcome } from "./auth-outcome.ts";
 import type { LedSide } from "./led-program.ts";
 import type { RoomEffects } from "./room-effects.ts";
+import type { RoomTimers } from "./room-timers.ts";
 import type { World } from "./sandbox.ts";
 import type { Seat } from "./seat.ts";
 
@@ -19,7 +20,7 @@ export interface RoomBirth {
 /** What a room's program is given: its world, and the way out to the clients that are attached to this node. */
 export interface RoomEnvironment {
   readonly birth: RoomBirth;
-  readonly world: World & { readonly effects: RoomEffects };
+  readonly world: World & { readonly effects: RoomEffects; readonly timers: RoomTimers };
   /** This node's id: for what is local by nature. Room code must not branch on it. */
   readonly nodeId: string;
   /** Sends a frame if the seat is attached to this node in this epoch; else it goes nowhere. */
