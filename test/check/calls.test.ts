@@ -85,14 +85,18 @@ test("[Y140] a verdict on this.presence depends on the presence that the server 
     const type = { roomName: "calling", roomClass: CallingRoom, defaultOptions: undefined };
     return (await judgeRoom(type, { steps: [...go] })).verdict;
   };
-  const unshared = await judge(new LocalPresence());
+  // That of the server's own choice; without one it is the cluster's.
+  class OwnPresence extends LocalPresence {}
+  const unshared = await judge(new OwnPresence());
   assert.is(unshared.verdict, "change");
   const finding = unshared.findings.find(({ what }) => /uses this\.presence/.test(what));
   assert.match(finding?.what ?? "", /in the memory of each node alone/);
   assert.match(finding?.remedy ?? "", /RedisPresence/);
   assert.match(finding?.at ?? "", /calls\.test\.ts:\d+$/);
-  const shared = await judge(Object.assign(new LocalPresence(), { shared: true }));
-  assert.is(shared.findings.filter(({ what }) => /uses this\.presence/.test(what)).length, 0);
+  for (const presence of [new LocalPresence(), Object.assign(new OwnPresence(), { shared: true })]) {
+    const shared = await judge(presence);
+    assert.is(shared.findings.filter(({ what }) => /uses this\.presence/.test(what)).length, 0);
+  }
 });
 
 test.run();

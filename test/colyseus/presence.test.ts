@@ -103,12 +103,12 @@ test("[T13] a call with a key of its own is carried out once, and gives what it 
 });
 
 test("[T13] who waits for an element with a key of its own gets the same one, asked again", async () => {
-  const waits = presence.call("wait", "brpop", ["empty", "list", 5]);
-  await presence.rpush("list", "one", "two");
-  assert.equal(await waits, ["list", "two"]);
-  assert.equal(await presence.call("wait", "brpop", ["empty", "list", 5]), ["list", "two"]);
-  assert.equal(await presence.call("wait too", "brpop", ["list", 5]), ["list", "one"]);
-  assert.is(await presence.call("wait three", "brpop", ["list", 0.05]), null);
+  const waits = presence.call("wait", "brpop", ["empty", "awaited", 5]);
+  await presence.rpush("awaited", "one", "two");
+  assert.equal(await waits, ["awaited", "two"]);
+  assert.equal(await presence.call("wait", "brpop", ["empty", "awaited", 5]), ["awaited", "two"]);
+  assert.equal(await presence.call("wait too", "brpop", ["awaited", 5]), ["awaited", "one"]);
+  assert.is(await presence.call("wait three", "brpop", ["awaited", 0.05]), null);
 });
 
 test("[T13] a subscription tells from where on it listens", async () => {
