@@ -88,6 +88,26 @@ test("[I2, E14] a second process with a node's id, on a copy of its disk, is ref
   });
 });
 
+test("[N31] a node that would reckon otherwise, by its time zone, is not let in and says why; with the right one it is", async () => {
+  await withCluster({}, async (cluster) => {
+    await play(cluster);
+    await cluster.process("n2").end("SIGTERM");
+    const { TZ } = process.env;
+    process.env["TZ"] = "Asia/Tokyo";
+    const elsewhere = cluster.launch("n2");
+    if (TZ === undefined) delete process.env["TZ"];
+    else process.env["TZ"] = TZ;
+    await cluster.until("it is refused, in words", () =>
+      elsewhere.lines.some((line) => /ENGINE_DIFFERS.*Asia\/Tokyo/.test(line)),
+    );
+    await othersGoOn(cluster, ["n1", "n3"]);
+    assert.not.ok(elsewhere.lines.some((line) => line.includes('"event":"serving"')));
+    await elsewhere.end("SIGKILL");
+    cluster.launch("n2");
+    await othersGoOn(cluster, cluster.ids);
+  });
+});
+
 test("[E14] two clusters that are wired to each other by mistake are not linked, and both go on", async () => {
   await withCluster({}, async (one) => {
     await withCluster({}, async (other) => {
