@@ -59,9 +59,12 @@ export function checkColyseus(
       new SessionError("NOT_SUPPORTED", `${name} ${installed} ${what}: ${remedy}`);
     if (name === "@colyseus/core" && missing.length > 0)
       throw refused(`has no Room.${missing.join(", Room.")}`);
-    // Room code would have the stock one, and ask it once a replica.
-    if (name === "@colyseus/core" && Reflect.get(given, "createRoom") === stock.createRoom)
-      throw refused("gives out its matchMaker in a way that the preload does not know");
     if (installed !== tested) warn({ installed, tested }, `nobody has tried ${name} ${installed}: ${remedy}`);
   }
+  // As where tsx compiles a CommonJS project: what is required from one folder is looked up once.
+  if (Reflect.get(given, "createRoom") === stock.createRoom)
+    warn(
+      { event: "stock-matchmaker" },
+      'the preload could not put the rooms\' matchMaker in the place of Colyseus\'s: do not call matchMaker inside of replicated rooms here; make the project an ES module ("type": "module") to do so',
+    );
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Cluster, unhurried, until, withCluster } from "../e2e/cluster.ts";
+import { type Cluster, sleep, unhurried, until, withCluster } from "../e2e/cluster.ts";
 import { projects } from "./projects.ts";
 import { run, Scratch } from "./scratch.ts";
 
@@ -36,7 +36,12 @@ test.before(async () => {
   typedCommonJs = scratch.project("typed-common", projects.typedCommonJs);
   manifest = JSON.parse(readFileSync(installed("package.json"), "utf8")) as Manifest;
 });
-test.after(() => scratch?.remove());
+const compilerEndsMs = 2_000;
+test.after(async () => {
+  scratch?.remove();
+  // tsx's compiler is a process of its own, and ends a moment after the node that it was started by.
+  await sleep(compilerEndsMs);
+});
 
 function installed(path: string): string {
   return join(scratch.folder, "node_modules/testudo", path);
