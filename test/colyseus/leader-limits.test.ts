@@ -129,6 +129,10 @@ test("[Y92] what another leader could not go on with is refused by name: at the 
     refusedBy(() => replicated(Room, { cacheEveryMs: 5 })),
     /cacheEveryMs is 5.*run: "leader"/,
   );
+  assert.match(
+    refusedBy(() => replicated(Room, { run: "leader", messages: { emote: "eventual" } })),
+    /"emote" is "eventual", and one node alone runs the room.*"strong" or "latest"/,
+  );
   const Hand = schema({ card: t.string().view() }, "Hand");
   class FieldsRoom extends Room {
     secrets = new Map();

@@ -95,6 +95,26 @@ test("[Y90] a room that its leader runs: join, message, state, leave", async () 
   assert.is(new Set(scene.hashes()).size, 1);
 });
 
+test("[Y90, Y110, Y111] what such a room says to a stock client of a missing node is not sent there, but where it goes on", async () => {
+  const scene = await duel();
+  const one = await scene.join("one", "A");
+  await scene.join("two", "B");
+  await scene.lead("B");
+  await scene.apply(scene.log.nodeMissing("B", "A", scene.log.index));
+  const before = one.messages.length;
+  assert.equal(await scene.request("two", "earn", 3), { status: 0, payload: 3 });
+  await scene.request("two", "earn", 4);
+  assert.is(one.messages.length, before, "its node lives, and holds it back");
+  await scene.reconnect("one", "C");
+  await scene.passes(50);
+  const earned = scene.player("one").messages.filter(([name]) => name === "earned");
+  assert.equal(earned, [
+    ["earned", ["two", 3]],
+    ["earned", ["two", 4]],
+  ]);
+  assert.is(new Set(scene.hashes()).size, 1);
+});
+
 test("[Y90] a room that everybody has left ends, also with a leader that has not made it", async () => {
   for (const changes of [false, true]) {
     const scene = await duel();
