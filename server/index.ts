@@ -11,10 +11,10 @@ import type { Locks } from "./menu/locks.ts";
 import { Testudo } from "./testudo.ts";
 
 export type { Effect, Effects } from "./colyseus/effects.ts";
+export type { KeyedPresence, LoggedPresence, PresenceMethod } from "./colyseus/presence/shared-presence.ts";
+export { TestudoPresence } from "./colyseus/presence/testudo-presence.ts";
 export { type ReplicatedRoom, replicated } from "./colyseus/replicated.ts";
 export type { ReplicatedOptions } from "./colyseus/seam.ts";
-export type { KeyedPresence, LoggedPresence, PresenceMethod } from "./colyseus/shared-presence.ts";
-export { TestudoPresence } from "./colyseus/testudo-presence.ts";
 export type { HeldLock } from "./menu/held-lock.ts";
 export { KeeperError } from "./menu/keeper-error.ts";
 export type { Kv, KvChanged, KvDo, KvFound, KvIf, KvRead } from "./menu/kv.ts";

@@ -1,4 +1,4 @@
-import { hasPreload, preloadMissing } from "../colyseus/require-preload.ts";
+import { hasPreload, preloadMissing } from "../colyseus/preload/require-preload.ts";
 import type { ReplicatedOptions } from "../colyseus/seam.ts";
 import { CheckError } from "./check-error.ts";
 import { type CheckReport, NotDeterministic } from "./check-report.ts";

@@ -1,9 +1,9 @@
 import { LocalPresence, matchMaker, type Presence, type Room, Room as StockRoom } from "@colyseus/core";
 import { usesPresence } from "../colyseus/check-room-class.ts";
+import { unsharedPresence } from "../colyseus/presence/room-presence.ts";
+import { isShared } from "../colyseus/presence/shared-presence.ts";
+import { TestudoPresence } from "../colyseus/presence/testudo-presence.ts";
 import { isReplicated, replicatedOptions } from "../colyseus/replicated.ts";
-import { unsharedPresence } from "../colyseus/room-presence.ts";
-import { isShared } from "../colyseus/shared-presence.ts";
-import { TestudoPresence } from "../colyseus/testudo-presence.ts";
 import type { ClassLike } from "../session/graph/graph-options.ts";
 import { SessionError } from "../session/session-error.ts";
 import type { CheckProblem, CheckReport } from "./check-report.ts";

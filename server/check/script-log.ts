@@ -1,7 +1,7 @@
 import { getMessageBytes, Protocol } from "@colyseus/core";
 import { encode } from "@colyseus/schema";
 import { pack } from "msgpackr";
-import { newsMethod } from "../colyseus/room-news.ts";
+import { newsMethod } from "../colyseus/presence/room-news.ts";
 import type { AppliedCommand } from "../group/machine.ts";
 import { unasked } from "../session/auth-outcome.ts";
 import { abnormalClosure } from "../session/live-socket.ts";

@@ -6,12 +6,12 @@
 import nodeCrypto from "node:crypto";
 import { registerHooks, syncBuiltinESMExports } from "node:module";
 import { extname } from "node:path";
-import { guardOutside } from "./outside-guard.ts";
-import { replaceChance } from "./room-chance.ts";
-import { printOnce } from "./room-lines.ts";
-import { replaceMicrotasks } from "./room-microtasks.ts";
-import { replaceTime } from "./room-time.ts";
-import { replaceTimers } from "./room-timer-functions.ts";
+import { guardOutside } from "./preload/outside-guard.ts";
+import { replaceChance } from "./preload/room-chance.ts";
+import { printOnce } from "./preload/room-lines.ts";
+import { replaceMicrotasks } from "./preload/room-microtasks.ts";
+import { replaceTime } from "./preload/room-time.ts";
+import { replaceTimers } from "./preload/room-timer-functions.ts";
 
 const coreIndex = /\/@colyseus\/core\/build\/index\.mjs$/;
 /** `@colyseus/schema` has a copy of its own for `require()`, whose classes are no schemas to the rooms of the other one. */
@@ -24,7 +24,7 @@ const registered = Symbol.for("testudo.registered");
 if ((globalThis as Record<symbol, unknown>)[registered] !== true) {
   (globalThis as Record<symbol, unknown>)[registered] = true;
   const own = (name: string) => new URL(`./${name}${extname(import.meta.filename)}`, import.meta.url).href;
-  const [nanoidUrl, matchMakerUrl] = [own("nanoid"), own("room-matchmaker")];
+  const [nanoidUrl, matchMakerUrl] = [own("preload/nanoid"), own("presence/room-matchmaker")];
   registerHooks({
     resolve(specifier, context, nextResolve) {
       if (specifier === "nanoid") return { url: nanoidUrl, shortCircuit: true };

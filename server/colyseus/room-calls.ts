@@ -1,6 +1,6 @@
 import type { EffectCall } from "../session/room-program.ts";
-import { callPresence } from "./room-presence.ts";
-import type { PresenceMethod } from "./shared-presence.ts";
+import { callPresence } from "./presence/room-presence.ts";
+import type { PresenceMethod } from "./presence/shared-presence.ts";
 
 /** Answers what rooms ask of `matchMaker`. */
 export interface CallMatchmaking {

@@ -8,6 +8,8 @@ import { type DelayedOrigin, originOf } from "./clock-patch.ts";
 import { isEffects } from "./effects.ts";
 import { type FixedSteps, fixedStepsOf } from "./fixed-timestep.ts";
 import { LoggedClient } from "./logged-client.ts";
+import { type NewsPart, news } from "./presence/room-news.ts";
+import { presenceInside, presenceName, presenceReferences } from "./presence/room-presence.ts";
 import {
   type InputsPart,
   inputClasses,
@@ -16,10 +18,8 @@ import {
   inputsNamed,
   inputsPart,
 } from "./room-inputs.ts";
-import { type NewsPart, news } from "./room-news.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import { pluginFields, pluginsOf } from "./room-plugins.ts";
-import { presenceInside, presenceName, presenceReferences } from "./room-presence.ts";
 import { hasHistory, type RewindPart, rewindPart, rewindReferences } from "./room-rewind.ts";
 import type { BroadcastAfterPatch, Seam } from "./seam.ts";
 

@@ -7,6 +7,7 @@ import { originOf, setOrigin } from "./clock-patch.ts";
 import type { ColyseusRoom } from "./colyseus-room.ts";
 import { setFixedSteps } from "./fixed-timestep.ts";
 import { LoggedClient } from "./logged-client.ts";
+import { news } from "./presence/room-news.ts";
 import { restoreCached } from "./room-cache.ts";
 import {
   graphOptions,
@@ -18,7 +19,6 @@ import {
   userFields,
 } from "./room-graph.ts";
 import { allocateInputs, restoreInputs } from "./room-inputs.ts";
-import { news } from "./room-news.ts";
 import type { RoomParts } from "./room-parts.ts";
 import { restorePlugins } from "./room-plugins.ts";
 import { restoreRewind } from "./room-rewind.ts";

@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { callAnswer } from "../../server/check/call-answers.ts";
 import { checkDeterminism } from "../../server/check/check-determinism.ts";
 import { judgeRoom } from "../../server/check/room-verdict.ts";
-import { presenceMethods } from "../../server/colyseus/shared-presence.ts";
+import { presenceMethods } from "../../server/colyseus/presence/shared-presence.ts";
 
 const seen: unknown[] = [];
 

@@ -1,9 +1,9 @@
 /** A room that listens, in a scene whose nodes each have a keeper: whoever uses it says what is agreed, and when. */
 import { type Client, Room } from "@colyseus/core";
 import * as assert from "uvu/assert";
-import { NewsKeeper } from "../../server/colyseus/news-keeper.ts";
-import { type NewsBatch, newsMethod } from "../../server/colyseus/room-news.ts";
-import type { LoggedPresence } from "../../server/colyseus/shared-presence.ts";
+import { NewsKeeper } from "../../server/colyseus/presence/news-keeper.ts";
+import { type NewsBatch, newsMethod } from "../../server/colyseus/presence/room-news.ts";
+import type { LoggedPresence } from "../../server/colyseus/presence/shared-presence.ts";
 import { same, turns } from "./asking-room.ts";
 import { callingScene, SharedPresence, toldAs, usePresence } from "./calling-room.ts";
 import { defineTestRoom, inMacrotask, type Replica } from "./machine-harness.ts";

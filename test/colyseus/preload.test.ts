@@ -12,7 +12,7 @@ import { Worker } from "node:worker_threads";
 import { type Client, generateId, Room } from "@colyseus/core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { nanoid } from "../../server/colyseus/nanoid.ts";
+import { nanoid } from "../../server/colyseus/preload/nanoid.ts";
 import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 

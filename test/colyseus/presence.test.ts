@@ -2,7 +2,7 @@
 import { LocalPresence } from "@colyseus/core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { TestudoPresence } from "../../server/colyseus/testudo-presence.ts";
+import { TestudoPresence } from "../../server/colyseus/presence/testudo-presence.ts";
 import { runInWorld, type World } from "../../server/session/sandbox.ts";
 import { channelContract, presenceContract } from "./presence-contract.ts";
 

@@ -4,7 +4,7 @@ import * as stock from "@colyseus/core/MatchMaker";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { checkColyseus } from "../../server/colyseus/colyseus-version.ts";
-import { KeyedIds } from "../../server/colyseus/keyed-ids.ts";
+import { KeyedIds } from "../../server/colyseus/presence/keyed-ids.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { toldAs } from "./calling-room.ts";
 import { defineTestRoom, inMacrotask, Replica } from "./machine-harness.ts";

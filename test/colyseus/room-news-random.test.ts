@@ -1,7 +1,7 @@
 // test-run: seconds=120 node=--import=./server/colyseus/register.ts
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { newsMethod } from "../../server/colyseus/room-news.ts";
+import { newsMethod } from "../../server/colyseus/presence/room-news.ts";
 import { seededRandom } from "../raft/seeded-random.ts";
 import { turns } from "./asking-room.ts";
 import {

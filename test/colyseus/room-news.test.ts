@@ -1,7 +1,7 @@
 // test-run: seconds=60 node=--import=./server/colyseus/register.ts
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { newsMethod } from "../../server/colyseus/room-news.ts";
+import { newsMethod } from "../../server/colyseus/presence/room-news.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
 import { same, turns } from "./asking-room.ts";
 import { SharedPresence } from "./calling-room.ts";

@@ -8,7 +8,7 @@ import {
   type KeyedPresence,
   type PresenceMethod,
   presenceMethods,
-} from "../../server/colyseus/shared-presence.ts";
+} from "../../server/colyseus/presence/shared-presence.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
 import { agree, same, turns } from "./asking-room.ts";
 import { type CallingRoom, callingScene, fall, SharedPresence, usePresence } from "./calling-room.ts";

@@ -2,7 +2,7 @@
 import { LocalPresence, matchMaker, Room } from "@colyseus/core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { adoptPresence } from "../../server/colyseus/server-presence.ts";
+import { adoptPresence } from "../../server/colyseus/presence/server-presence.ts";
 import { same } from "./asking-room.ts";
 import { callingScene, SharedPresence, toldAs, usePresence } from "./calling-room.ts";
 import { defineTestRoom } from "./machine-harness.ts";

@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { matchMaker } from "@colyseus/core";
 import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
-import { KeyedMatchmaking } from "../../server/colyseus/keyed-matchmaking.ts";
 import { Matchmaking } from "../../server/colyseus/matchmaking.ts";
+import { KeyedMatchmaking } from "../../server/colyseus/presence/keyed-matchmaking.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { LocalPresence, type Presence } from "@colyseus/core";
 import { WebSocket, WebSocketServer } from "ws";
-import { presenceMethods } from "../../server/colyseus/shared-presence.ts";
+import { presenceMethods } from "../../server/colyseus/presence/shared-presence.ts";
 
 type Call = (...args: unknown[]) => unknown;
 type Ask = readonly [id: number, method: string, args: unknown[]];

@@ -7,7 +7,7 @@ import http from "node:http";
 import https from "node:https";
 import net from "node:net";
 import workerThreads from "node:worker_threads";
-import { currentWorld } from "../session/sandbox.ts";
+import { currentWorld } from "../../session/sandbox.ts";
 
 const remedy =
   "its answer would differ from replica to replica: wait for it with an effect of the room (await this.effect(name, data)), or bring it in from outside with room.propose()";

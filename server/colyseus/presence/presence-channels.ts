@@ -1,5 +1,5 @@
 import { LocalPresence } from "@colyseus/core";
-import { currentWorld } from "../session/sandbox.ts";
+import { currentWorld } from "../../session/sandbox.ts";
 
 /** Of Colyseus's own: one process listens, and one asks it or answers. */
 const betweenTwo = /^(?:p:|\$|ipc:)/;

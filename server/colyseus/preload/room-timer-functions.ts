@@ -1,6 +1,6 @@
 import timers from "node:timers";
 import timersPromises from "node:timers/promises";
-import { currentWorld, type World } from "../session/sandbox.ts";
+import { currentWorld, type World } from "../../session/sandbox.ts";
 import { callerFile } from "./caller-file.ts";
 
 type Callback = (...args: unknown[]) => void;

@@ -1,5 +1,5 @@
 import { pack, unpack } from "msgpackr";
-import { sessionLimits } from "../session/limits.ts";
+import { sessionLimits } from "../../session/limits.ts";
 
 /** What a client asks, or what has happened to it, until the room's code has worked it off. */
 export type LedInput =

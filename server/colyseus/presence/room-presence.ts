@@ -1,9 +1,9 @@
 import { matchMaker, type Presence, type Room } from "@colyseus/core";
-import { refusedEffect } from "../session/room-effects.ts";
-import type { EffectCall } from "../session/room-program.ts";
-import { outsideLog, SessionError } from "../session/session-error.ts";
+import { refusedEffect } from "../../session/room-effects.ts";
+import type { EffectCall } from "../../session/room-program.ts";
+import { outsideLog, SessionError } from "../../session/session-error.ts";
+import { applying, type Seam } from "../seam.ts";
 import { news } from "./room-news.ts";
-import { applying, type Seam } from "./seam.ts";
 import { isKeyed, isOwnChannel, isShared, type PresenceMethod, presenceMethods } from "./shared-presence.ts";
 
 /** Why, and what to do instead. */

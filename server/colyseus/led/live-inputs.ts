@@ -1,10 +1,10 @@
 import { ClientState, ErrorCode, type Room, ServerError } from "@colyseus/core";
-import { checkPlainData } from "../session/plain-data.ts";
+import { checkPlainData } from "../../session/plain-data.ts";
+import type { LoggedClient } from "../logged-client.ts";
+import { partsOf, type RoomParts } from "../room-parts.ts";
 import type { LedRoomData } from "./led-room-data.ts";
 import { type Connection, unpacked } from "./led-step.ts";
 import { isKept, type LiveClients } from "./live-clients.ts";
-import type { LoggedClient } from "./logged-client.ts";
-import { partsOf, type RoomParts } from "./room-parts.ts";
 
 const joinContext = { token: undefined, headers: new Headers(), ip: undefined };
 

@@ -1,7 +1,7 @@
 import type nodeCrypto from "node:crypto";
 import type { webcrypto } from "node:crypto";
-import { failurePlace } from "../session/failure.ts";
-import { currentWorld, type World } from "../session/sandbox.ts";
+import { failurePlace } from "../../session/failure.ts";
+import { currentWorld, type World } from "../../session/sandbox.ts";
 
 function fill<T extends ArrayBufferView>(world: World, view: T, call: string): T {
   world.secretBytes(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));

@@ -1,10 +1,12 @@
 import { matchMaker, type Room, RoomInternalState } from "@colyseus/core";
-import { failureCode, failureWords } from "../session/failure.ts";
-import { captureSchema } from "../session/graph/schema-restore.ts";
-import type { Lead } from "../session/led-program.ts";
-import { sessionLimits } from "../session/limits.ts";
-import { drainMicrotasks, outsideWorld } from "../session/sandbox.ts";
-import { runEffect, takeEffects } from "./effects.ts";
+import { failureCode, failureWords } from "../../session/failure.ts";
+import { captureSchema } from "../../session/graph/schema-restore.ts";
+import type { Lead } from "../../session/led-program.ts";
+import { sessionLimits } from "../../session/limits.ts";
+import { drainMicrotasks, outsideWorld } from "../../session/sandbox.ts";
+import { runEffect, takeEffects } from "../effects.ts";
+import type { LoggedClient } from "../logged-client.ts";
+import { partsOf, type RoomParts } from "../room-parts.ts";
 import { checkLedRoom } from "./led-check.ts";
 import { keptSeconds, restoreLed, unpackedPerson } from "./led-restore.ts";
 import { ledBase } from "./led-room.ts";
@@ -13,8 +15,6 @@ import { type Connection, type LedInput, packed, piecesOf, unpacked } from "./le
 import { LiveClients } from "./live-clients.ts";
 import { LiveInputs } from "./live-inputs.ts";
 import { guardClock, type LiveRoomHost, newLiveRoom, stopRoom } from "./live-room.ts";
-import type { LoggedClient } from "./logged-client.ts";
-import { partsOf, type RoomParts } from "./room-parts.ts";
 import { StepDraft } from "./step-draft.ts";
 import { StepNews } from "./step-news.ts";
 import { StepSender } from "./step-sender.ts";

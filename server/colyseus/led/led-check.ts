@@ -1,11 +1,11 @@
 import type { Room } from "@colyseus/core";
-import { SessionError } from "../session/session-error.ts";
-import { checkMessageTypes } from "./message-consistency.ts";
-import { cacheHooksOf } from "./room-cache.ts";
-import { userFields } from "./room-graph.ts";
-import { partsOf } from "./room-parts.ts";
-import { checkStreams } from "./room-views.ts";
-import type { Seam } from "./seam.ts";
+import { SessionError } from "../../session/session-error.ts";
+import { checkMessageTypes } from "../message-consistency.ts";
+import { cacheHooksOf } from "../room-cache.ts";
+import { userFields } from "../room-graph.ts";
+import { partsOf } from "../room-parts.ts";
+import { checkStreams } from "../room-views.ts";
+import type { Seam } from "../seam.ts";
 
 /**
  * Everything about a room that its leader runs which another leader could not go on with: found right after onCreate, and not

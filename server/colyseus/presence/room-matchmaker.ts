@@ -3,9 +3,9 @@
  * the stock one; inside of one each call is an effect, and what no effect can do is refused.
  */
 import * as stock from "@colyseus/core/MatchMaker";
-import { currentWorld } from "../session/sandbox.ts";
-import { SessionError } from "../session/session-error.ts";
-import { seamIn } from "./seam.ts";
+import { currentWorld } from "../../session/sandbox.ts";
+import { SessionError } from "../../session/session-error.ts";
+import { seamIn } from "../seam.ts";
 
 export * from "@colyseus/core/MatchMaker";
 

@@ -1,5 +1,5 @@
 import { randomFillSync } from "node:crypto";
-import { currentWorld } from "../session/sandbox.ts";
+import { currentWorld } from "../../session/sandbox.ts";
 
 /**
  * Stands in for the package `nanoid` (the preload redirects it here): the same ids in form and entropy, but without its

@@ -1,9 +1,9 @@
 import type { Room } from "@colyseus/core";
 import type { Schema } from "@colyseus/schema";
+import type { LoggedClient } from "../logged-client.ts";
+import { partsOf, type RoomParts } from "../room-parts.ts";
 import type { LedPerson, LedRoomData } from "./led-room-data.ts";
 import { type Connection, type LedFlags, unpacked } from "./led-step.ts";
-import type { LoggedClient } from "./logged-client.ts";
-import { partsOf, type RoomParts } from "./room-parts.ts";
 import { takeOver } from "./state-handover.ts";
 
 const joinContext = { token: undefined, headers: new Headers(), ip: undefined };

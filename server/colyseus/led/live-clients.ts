@@ -1,9 +1,9 @@
-import { checkPlainData } from "../session/plain-data.ts";
-import type { RoomEnvironment } from "../session/room-program.ts";
-import { Seat } from "../session/seat.ts";
+import { checkPlainData } from "../../session/plain-data.ts";
+import type { RoomEnvironment } from "../../session/room-program.ts";
+import { Seat } from "../../session/seat.ts";
+import { LoggedClient } from "../logged-client.ts";
+import type { RoomParts } from "../room-parts.ts";
 import { type Connection, packed } from "./led-step.ts";
-import { LoggedClient } from "./logged-client.ts";
-import type { RoomParts } from "./room-parts.ts";
 import type { StepDraft } from "./step-draft.ts";
 
 interface LiveClientsHost {

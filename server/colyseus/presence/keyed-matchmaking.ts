@@ -1,11 +1,11 @@
 import { type IRoomCache, matchMaker } from "@colyseus/core";
-import type { EffectCall } from "../session/room-program.ts";
-import { isTransient } from "../session/session-error.ts";
-import type { Sessions } from "../session/sessions.ts";
+import type { EffectCall } from "../../session/room-program.ts";
+import { isTransient } from "../../session/session-error.ts";
+import type { Sessions } from "../../session/sessions.ts";
+import type { Matchmaking, Options } from "../matchmaking.ts";
+import { isReplicated } from "../replicated.ts";
+import type { CallMatchmaking } from "../room-calls.ts";
 import { KeyedIds } from "./keyed-ids.ts";
-import type { Matchmaking, Options } from "./matchmaking.ts";
-import { isReplicated } from "./replicated.ts";
-import type { CallMatchmaking } from "./room-calls.ts";
 
 interface Parts {
   readonly sessions: Sessions;

@@ -1,6 +1,6 @@
 import fs from "node:fs";
-import { currentWorld, outsideWorld } from "../session/sandbox.ts";
-import { seamIn } from "./seam.ts";
+import { currentWorld, outsideWorld } from "../../session/sandbox.ts";
+import { seamIn } from "../seam.ts";
 
 /** Standard output and standard error. */
 const terminals: readonly unknown[] = [1, 2];

@@ -1,10 +1,10 @@
 import { type Client, type Room, SchemaSerializer } from "@colyseus/core";
 import type { Encoder } from "@colyseus/schema";
-import { SessionError } from "../session/session-error.ts";
-import { afterPatchMethods } from "./after-patch.ts";
-import type { LoggedClient } from "./logged-client.ts";
-import { isThenable } from "./room-hooks.ts";
-import { partsOf } from "./room-parts.ts";
+import { SessionError } from "../../session/session-error.ts";
+import { afterPatchMethods } from "../after-patch.ts";
+import type { LoggedClient } from "../logged-client.ts";
+import { isThenable } from "../room-hooks.ts";
+import { partsOf } from "../room-parts.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: methods of the stock room are replaced by name, whatever they take
 type Callback = (this: any, ...args: any[]) => any;

@@ -1,10 +1,10 @@
 import { Protocol } from "@colyseus/core";
 import { decode } from "@colyseus/schema";
-import type { RoomEnvironment } from "../session/room-program.ts";
-import type { Seat } from "../session/seat.ts";
+import type { RoomEnvironment } from "../../session/room-program.ts";
+import type { Seat } from "../../session/seat.ts";
+import { isMessage } from "../logged-client.ts";
 import type { LedPerson, LedRoomData } from "./led-room-data.ts";
 import type { SeatEpoch, Step } from "./led-step.ts";
-import { isMessage } from "./logged-client.ts";
 
 export type LedEnvironment = RoomEnvironment & { readonly seats: ReadonlyMap<string, Seat> };
 

@@ -1,9 +1,9 @@
 import type { Room } from "@colyseus/core";
-import { sessionLimits } from "../session/limits.ts";
-import { checkPlainData } from "../session/plain-data.ts";
+import { sessionLimits } from "../../session/limits.ts";
+import { checkPlainData } from "../../session/plain-data.ts";
+import type { RoomParts } from "../room-parts.ts";
 import type { LedRoomData } from "./led-room-data.ts";
 import { packed, unpacked } from "./led-step.ts";
-import type { RoomParts } from "./room-parts.ts";
 import { nextIndexesOf } from "./state-handover.ts";
 import type { StepDraft } from "./step-draft.ts";
 

@@ -1,4 +1,4 @@
-import { currentWorld } from "../session/sandbox.ts";
+import { currentWorld } from "../../session/sandbox.ts";
 
 type Callback = (...args: never[]) => unknown;
 

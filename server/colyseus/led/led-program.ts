@@ -1,12 +1,15 @@
 import { CloseCode, matchMaker, Protocol, type Room, ServerError } from "@colyseus/core";
 import { decode } from "@colyseus/schema";
-import { decodeGraph, encodeGraph, hashGraph } from "../session/graph/graph.ts";
-import type { BeginRun, Lead, LedSide, Runner, StepPiece } from "../session/led-program.ts";
-import { sessionLimits } from "../session/limits.ts";
-import type { RoomProgram } from "../session/room-program.ts";
-import type { Seat } from "../session/seat.ts";
-import { type Refusal, refusal, SessionError } from "../session/session-error.ts";
-import { discardStockRoom } from "./colyseus-room.ts";
+import { decodeGraph, encodeGraph, hashGraph } from "../../session/graph/graph.ts";
+import type { BeginRun, Lead, LedSide, Runner, StepPiece } from "../../session/led-program.ts";
+import { sessionLimits } from "../../session/limits.ts";
+import type { RoomProgram } from "../../session/room-program.ts";
+import type { Seat } from "../../session/seat.ts";
+import { type Refusal, refusal, SessionError } from "../../session/session-error.ts";
+import { discardStockRoom } from "../colyseus-room.ts";
+import { typeOf } from "../message-consistency.ts";
+import { partsOf } from "../room-parts.ts";
+import type { Seam } from "../seam.ts";
 import { LedDelivery, type LedEnvironment } from "./led-delivery.ts";
 import {
   inputBytes,
@@ -17,9 +20,6 @@ import {
   newRoomData,
 } from "./led-room-data.ts";
 import { type LedFlags, type LedInput, packed, type SeatEpoch, type Step, unpacked } from "./led-step.ts";
-import { typeOf } from "./message-consistency.ts";
-import { partsOf } from "./room-parts.ts";
-import type { Seam } from "./seam.ts";
 
 const graphOptions = {
   classes: [],

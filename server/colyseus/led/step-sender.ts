@@ -1,5 +1,5 @@
-import type { Lead, StepPiece } from "../session/led-program.ts";
-import { sessionLimits } from "../session/limits.ts";
+import type { Lead, StepPiece } from "../../session/led-program.ts";
+import { sessionLimits } from "../../session/limits.ts";
 
 interface StepSenderHost {
   readonly roomId: string;

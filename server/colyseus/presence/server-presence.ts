@@ -1,5 +1,5 @@
 import { matchMaker, type Presence } from "@colyseus/core";
-import { refuseInside } from "../session/session-error.ts";
+import { refuseInside } from "../../session/session-error.ts";
 import { isOwnChannel, presenceMethods } from "./shared-presence.ts";
 
 type Call = (...args: unknown[]) => unknown;

@@ -1,11 +1,11 @@
 import type { Presence } from "@colyseus/core";
 import { pack } from "msgpackr";
-import { failureWords } from "../session/failure.ts";
-import { sessionLimits } from "../session/limits.ts";
-import { checkPlainData } from "../session/plain-data.ts";
-import type { RoomReplica } from "../session/room-replica.ts";
-import type { SessionMachine } from "../session/session-machine.ts";
-import { ColyseusRoom } from "./colyseus-room.ts";
+import { failureWords } from "../../session/failure.ts";
+import { sessionLimits } from "../../session/limits.ts";
+import { checkPlainData } from "../../session/plain-data.ts";
+import type { RoomReplica } from "../../session/room-replica.ts";
+import type { SessionMachine } from "../../session/session-machine.ts";
+import { ColyseusRoom } from "../colyseus-room.ts";
 import type { NewsBatch, NewsItem } from "./room-news.ts";
 import { isLogged, isShared } from "./shared-presence.ts";
 

@@ -1,10 +1,10 @@
-import { sessionLimits } from "../session/limits.ts";
-import type { RoomEnvironment } from "../session/room-program.ts";
-import { outsideWorld } from "../session/sandbox.ts";
-import { SessionError } from "../session/session-error.ts";
-import { closureSite, methodName } from "./clock-patch.ts";
-import { unwrapped } from "./remote-room-call.ts";
-import type { Seam } from "./seam.ts";
+import { sessionLimits } from "../../session/limits.ts";
+import type { RoomEnvironment } from "../../session/room-program.ts";
+import { outsideWorld } from "../../session/sandbox.ts";
+import { SessionError } from "../../session/session-error.ts";
+import { closureSite, methodName } from "../clock-patch.ts";
+import { unwrapped } from "../remote-room-call.ts";
+import type { Seam } from "../seam.ts";
 import { isOwnChannel } from "./shared-presence.ts";
 
 type Callback = (message: unknown) => unknown;

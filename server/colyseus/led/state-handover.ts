@@ -11,8 +11,8 @@ import {
   Schema,
   SetSchema,
 } from "@colyseus/schema";
-import { restoreSlots } from "../session/graph/map-slot.ts";
-import { newSchemaObject } from "../session/graph/schema-builder.ts";
+import { restoreSlots } from "../../session/graph/map-slot.ts";
+import { newSchemaObject } from "../../session/graph/schema-builder.ts";
 import {
   arrayInternals,
   type CollectionOwner,
@@ -20,8 +20,8 @@ import {
   mapInternals,
   type TreeOwner,
   treeOf,
-} from "../session/graph/schema-internals.ts";
-import { prepareSchema, type RestoredSchema } from "../session/graph/schema-restore.ts";
+} from "../../session/graph/schema-internals.ts";
+import { prepareSchema, type RestoredSchema } from "../../session/graph/schema-restore.ts";
 import type { FullState } from "./led-step.ts";
 
 /** A full state, and the patches behind it, as clients were sent them. */

@@ -1,8 +1,8 @@
 import type { Room } from "@colyseus/core";
-import type { Lead } from "../session/led-program.ts";
-import type { RoomEnvironment } from "../session/room-program.ts";
+import type { Lead } from "../../session/led-program.ts";
+import type { RoomEnvironment } from "../../session/room-program.ts";
+import type { Seam } from "../seam.ts";
 import type { Connection, FullState, LedInput } from "./led-step.ts";
-import type { Seam } from "./seam.ts";
 
 /** A seat of a room that its leader runs, as far as the room's code has come. */
 export interface LedPerson {

@@ -1,4 +1,4 @@
-import { currentWorld } from "../session/sandbox.ts";
+import { currentWorld } from "../../session/sandbox.ts";
 
 /** `Date`, `performance.now` and `process.hrtime` inside a room read the log's stamps; outside they are what they were. */
 export function replaceTime(): void {

@@ -1,11 +1,11 @@
 import { matchMaker, type Presence } from "@colyseus/core";
-import { EmbeddedKeeper } from "../cluster/embedded-keeper.ts";
-import type { Consistency } from "../group/reads.ts";
-import { KeeperError } from "../menu/keeper-error.ts";
-import { keeperLimits } from "../menu/keeper-limits.ts";
-import type { PresenceKeys } from "../menu/presence-keys.ts";
-import type { ReadMethod, WriteMethod } from "../menu/presence-state.ts";
-import { refuseInside } from "../session/session-error.ts";
+import { EmbeddedKeeper } from "../../cluster/embedded-keeper.ts";
+import type { Consistency } from "../../group/reads.ts";
+import { KeeperError } from "../../menu/keeper-error.ts";
+import { keeperLimits } from "../../menu/keeper-limits.ts";
+import type { PresenceKeys } from "../../menu/presence-keys.ts";
+import type { ReadMethod, WriteMethod } from "../../menu/presence-state.ts";
+import { refuseInside } from "../../session/session-error.ts";
 import { channelKind, countsKey, globTest, isOwnKey, ProcessPresence } from "./presence-channels.ts";
 import { presenceMethods } from "./shared-presence.ts";
 

@@ -1,8 +1,8 @@
 import { Room } from "@colyseus/core";
-import { SessionError } from "../session/session-error.ts";
+import { SessionError } from "../../session/session-error.ts";
+import { ownMethods } from "../remote-room-call.ts";
+import { seamOfRoom } from "../seam.ts";
 import type { RoomClass } from "./live-room.ts";
-import { ownMethods } from "./remote-room-call.ts";
-import { seamOfRoom } from "./seam.ts";
 
 const bases = new WeakMap<object, RoomClass>();
 
