@@ -1,0 +1,127 @@
+/** One node with rooms that use several things at once, each of which has a test of its own elsewhere. */
+import { type Client, defineRoom, defineServer, matchMaker, Room } from "@colyseus/core";
+import { schema, t } from "@colyseus/schema";
+import {
+  type EffectCall,
+  type Effects,
+  type ReplicatedRoom,
+  replicated,
+  startTestudo,
+} from "../../server/index.ts";
+
+const ForgeState = schema({ total: t.number().default(0), beats: t.number().default(0) }, "ForgeState");
+
+/** Run by its leader: real waits, an effect, a clock, and a field that nobody sees. */
+class ForgeRoom extends Room<{ state: InstanceType<typeof ForgeState> }> {
+  declare effect: ReplicatedRoom["effect"];
+  override state = new ForgeState();
+  effects = {
+    slow: {
+      timeoutMs: 30_000,
+      run: async ({ ms }: { ms: number }, { key }: EffectCall) => {
+        process.stdout.write(`forge effect ${key}\n`);
+        await new Promise((resolve) => setTimeout(resolve, ms));
+        return process.pid;
+      },
+    },
+  } satisfies Effects;
+  #opened = 0;
+
+  override messages = {
+    earn: (_client: Client, gold: number) => {
+      this.state.total += gold;
+      this.broadcast("earned", this.state.total);
+      return this.state.total;
+    },
+    slow: async (_client: Client, ms: number) => await this.effect("slow", { ms }),
+    who: () => ({ at: process.pid, opened: this.#opened, elapsed: this.clock.elapsedTime }),
+  };
+
+  override onCreate(): void {
+    this.#opened = Date.now();
+    this.clock.setInterval(() => this.state.beats++, 20);
+  }
+
+  override onDrop(client: Client): void {
+    this.allowReconnection(client, 600);
+  }
+
+  override onCacheRoom(): unknown {
+    return this.#opened;
+  }
+
+  override onRestoreRoom(opened: number): void {
+    this.#opened = opened;
+  }
+}
+
+const HallState = schema({ total: t.number().default(0), drops: t.number().default(0) }, "HallState");
+
+/** Everything that a client may say, and calls from outside. */
+class HallRoom extends Room<{ state: InstanceType<typeof HallState> }> {
+  declare effect: ReplicatedRoom["effect"];
+  override state = new HallState();
+  effects = {
+    slow: {
+      timeoutMs: 30_000,
+      run: async ({ ms }: { ms: number }, { key }: EffectCall) => {
+        process.stdout.write(`hall effect ${key}\n`);
+        await new Promise((resolve) => setTimeout(resolve, ms));
+        return process.pid;
+      },
+    },
+  } satisfies Effects;
+  /** By session: what it aimed at, in order. */
+  aims: Record<string, number[]> = {};
+  paid: number[] = [];
+
+  override messages = {
+    add: (_client: Client, by: number) => {
+      this.state.total += by;
+      this.broadcast("added", this.state.total);
+      return this.state.total;
+    },
+    aim: ({ sessionId }: Client, at: number) => {
+      this.aims[sessionId] = [...(this.aims[sessionId] ?? []).slice(-499), at];
+    },
+    aims: ({ sessionId }: Client) => this.aims[sessionId] ?? [],
+    emote: ({ sessionId }: Client, n: number) => this.broadcast("emote", [sessionId, n]),
+    slow: async (_client: Client, ms: number) => await this.effect("slow", { ms }),
+    paid: () => this.paid,
+  };
+
+  override onDrop(client: Client): void {
+    this.state.drops++;
+    this.allowReconnection(client, 600);
+  }
+
+  pay(number: number): number {
+    return this.paid.push(number);
+  }
+}
+
+const testudo = startTestudo();
+const server = defineServer({
+  ...testudo.serverOptions,
+  rooms: {
+    forge: defineRoom(replicated(ForgeRoom, { run: "leader", cacheEveryMs: 100 })),
+    hall: defineRoom(replicated(HallRoom, { messages: { aim: "latest", emote: "eventual" } })),
+  },
+});
+
+/** `/test/HOW/ROOM/NUMBER`: what the room says to a call from outside of it, by this node. */
+testudo.handleFirst((request, response) => {
+  const [, how, roomId = "", number = ""] =
+    /^\/test\/(propose|call)\/([\w-]+)\/(\d+)$/.exec(request.url ?? "") ?? [];
+  if (how === undefined) return false;
+  const ask = async () =>
+    how === "call"
+      ? await matchMaker.remoteRoomCall(roomId, "pay", [Number(number)])
+      : await (matchMaker.getLocalRoomById(roomId) as unknown as ReplicatedRoom).propose("pay", Number(number));
+  ask().then(
+    (value) => response.end(JSON.stringify(value)),
+    (error: Error) => response.writeHead(503).end(JSON.stringify(error.message)),
+  );
+  return true;
+});
+await server.listen(undefined as never);
