@@ -15,7 +15,8 @@ class FoundRoom extends Room {
   };
 
   override onDrop(client: Client): void {
-    this.allowReconnection(client, 60);
+    // Longer than all that is tested between a node's end and its players' coming back, on however busy a machine.
+    this.allowReconnection(client, 600);
   }
 }
 

@@ -34,7 +34,7 @@ class ForgeRoom extends Room<{ state: InstanceType<typeof ForgeState> }> {
       return this.state.total;
     },
     slow: async (_client: Client, ms: number) => await this.effect("slow", { ms }),
-    who: () => ({ at: process.pid, opened: this.#opened, elapsed: this.clock.elapsedTime }),
+    who: () => ({ at: process.pid, opened: this.#opened, elapsed: this.clock.elapsedTime, total: this.state.total }),
   };
 
   override onCreate(): void {

@@ -68,7 +68,8 @@ async function leaderOf(roomId: string): Promise<string> {
 /** A player that asks, again and again, and knows how often it was answered. */
 class Asker {
   answered = 0;
-  readonly failures: unknown[] = [];
+  /** Of these nobody knows whether the room had them. */
+  readonly failures: string[] = [];
   #goesOn = true;
   readonly #ended: Promise<void>;
 
@@ -78,13 +79,14 @@ class Asker {
 
   async #run(room: Room, type: string): Promise<void> {
     while (this.#goesOn) {
+      await sleep(5);
+      if (!room.connection.isOpen) continue;
       try {
         await room.request(type, 1, { timeout: 30_000 } as never);
         this.answered++;
       } catch (error) {
-        this.failures.push(error);
+        this.failures.push(String(error));
       }
-      await sleep(5);
     }
   }
 
@@ -113,6 +115,13 @@ async function noDifference(): Promise<void> {
   assert.equal(watch.differing, []);
 }
 
+interface Who {
+  readonly at: number;
+  readonly opened: number;
+  readonly elapsed: number;
+  readonly total: number;
+}
+
 together("[Y156] a room that its leader runs goes on elsewhere while that node is drained", async () => {
   watch = new HashWatch(cluster);
   const urls = [...cluster.urls];
@@ -135,7 +144,7 @@ together("[Y156] a room that its leader runs goes on elsewhere while that node i
   const [hereGame, thereGame, stockGame] = games as [(typeof games)[0], (typeof games)[0], (typeof games)[0]];
   const planned: boolean[] = [];
   (here as unknown as FailoverRoom).onFailover((failover) => planned.push(failover.planned));
-  const before = (await there.request("who")) as { at: number; opened: number; elapsed: number };
+  const before = (await there.request("who")) as Who;
   assert.is(before.at, cluster.process(leader).pid);
   const askers = Object.values(rooms).map((room) => new Asker(room as never, "earn"));
   await until("they earn", () => askers.every(({ answered }) => answered > 20));
@@ -147,9 +156,15 @@ together("[Y156] a room that its leader runs goes on elsewhere while that node i
   await until("they earn more", () => askers.every(({ answered }, k) => answered > (since[k] ?? 0) + 20));
   for (const pid of await Promise.all([slow, slowHere])) assert.is.not(pid, before.at, "begun again");
   const answered = (await Promise.all(askers.map((asker) => asker.end()))).reduce((sum, n) => sum + n, 0);
-  for (const asker of askers) assert.equal(asker.failures, []);
-  await until("all see the same", () => Object.values(rooms).every(({ state }) => state.total === answered));
-  await until("all have heard it", () => games.every(({ numbers }) => numbers.at(-1) === answered));
+  const failures = askers.map((asker) => asker.failures);
+  // What a stock client has just sent when it is closed is lost with its connection.
+  assert.ok(failures.flat().length <= 1, String(failures));
+  assert.equal([failures[0], failures[1], failures[3]], [[], [], []]);
+  const after = (await there.request("who")) as Who;
+  const { total } = after;
+  assert.ok(total >= answered && total <= answered + failures.flat().length, `${total} of ${answered}`);
+  await until("all see the same", () => Object.values(rooms).every(({ state }) => state.total === total));
+  await until("all have heard it", () => games.every(({ numbers }) => numbers.at(-1) === total));
   for (const game of [hereGame, thereGame])
     assert.equal(
       { ...game, numbers: oneAfterTheOther(game.numbers) },
@@ -157,7 +172,6 @@ together("[Y156] a room that its leader runs goes on elsewhere while that node i
     );
   assert.equal([...stockGame.numbers].sort((a, b) => a - b), [...new Set(stockGame.numbers)], "never twice");
   assert.equal([planned, stockGame.drops], [[true], 1]);
-  const after = (await there.request("who")) as { at: number; opened: number; elapsed: number };
   assert.is(after.opened, before.opened);
   assert.ok(after.elapsed > before.elapsed && after.at !== before.at);
   const { beats } = there.state;
