@@ -82,12 +82,12 @@ async function allForget(roomId: string, ids: readonly string[] = alive): Promis
   }
 }
 
-/** Whoever duels, with the node that they are on: those who ask at once are let in in any order. */
-const duelists: { readonly id: string; readonly room: Room }[] = [];
+/** Whoever duels: those who ask at once are let in in any order. */
+const duelists: { readonly id: string; readonly level: number; readonly room: Room }[] = [];
 
 async function duel(id: string, level: number): Promise<string> {
   const room = alone(await clientOf(id).joinOrCreate("filtered", { mode: "duel", level, name: id }));
-  duelists.push({ id, room });
+  duelists.push({ id, level, room });
   return room.roomId;
 }
 
@@ -211,19 +211,22 @@ shown("[Y154] one that lasts is there until it is told otherwise", async () => {
 });
 
 shown("[Y150, Y151, Y152] when a node has died, rooms are found, filled and closed as before", async () => {
-  const lost = duelists.filter(({ id }) => id === "n1");
-  assert.is(lost.length, 2);
-  const [first, second] = await Promise.all(lost.map(({ room }, at) => goOn(room, alive[at] as string)));
-  for (const room of [first, second]) await allList((room as Room).roomId, { clients: 3, locked: true });
-  await (first as Room).leave();
-  await allList((first as Room).roomId, { clients: 2, locked: false });
+  const [first, second] = (await Promise.all(
+    alive.map((id, at) => {
+      const lost = duelists.find((each) => each.id === "n1" && each.level === at + 1);
+      return goOn(lost?.room as Room, id);
+    }),
+  )) as [Room, Room];
+  for (const room of [first, second]) await allList(room.roomId, { clients: 3, locked: true });
+  await first.leave();
+  await allList(first.roomId, { clients: 2, locked: false });
   const filled: string[] = [];
   for (const id of alive) {
     const roomId = await duel(id, 1);
     await allList(roomId, { clients: 3, locked: true });
     filled.push(roomId);
   }
-  assert.equal(filled.sort(), [first?.roomId, third].sort());
+  assert.equal(filled.sort(), [first.roomId, third].sort());
   assert.not(filled.includes(await duel("n2", 1)));
 
   // The best one has two: of who was on n1, too.

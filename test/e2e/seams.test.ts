@@ -181,4 +181,125 @@ together("[Y156] a room that its leader runs goes on elsewhere while that node i
   await Promise.all(Object.values(rooms).map((room) => room.leave()));
 });
 
+type Hall = Room<unknown, { total: number; drops: number }>;
+
+/** Does it again and again. @returns what ends it */
+function every(ms: number, act: () => void): () => void {
+  const timer = setInterval(act, ms);
+  return () => clearInterval(timer);
+}
+
+/** Calls from outside of the room, on whichever node answers: each number once. */
+class Payer {
+  readonly acknowledged: number[] = [];
+  readonly unknown: number[] = [];
+  #goesOn = true;
+  readonly #ended: Promise<void>;
+
+  constructor(roomId: string, id: string, first: number) {
+    this.#ended = this.#run(`${cluster.url(id)}/test`, roomId, first);
+  }
+
+  async #run(url: string, roomId: string, first: number): Promise<void> {
+    for (let number = first; this.#goesOn; number += 2) {
+      const how = (number - first) % 4 === 0 ? "propose" : "call";
+      const answer = await fetch(`${url}/${how}/${roomId}/${number}`).catch(() => null);
+      if (answer?.ok === true) this.acknowledged.push(number);
+      else this.unknown.push(number);
+      await sleep(10);
+      // Its node has ended.
+      if (answer === null) return;
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#goesOn = false;
+    await this.#ended;
+  }
+}
+
+const isAscending = (numbers: readonly number[]) =>
+  numbers.every((n, at) => at === 0 || n >= (numbers[at - 1] ?? 0));
+
+together(
+  "[Y157, Y158] requests, latest and eventual messages, effects, calls from outside and kept seats through a drain",
+  async () => {
+    const first = opened(await new Client(cluster.url("n1")).create("hall")) as unknown as Hall;
+    const { roomId } = first;
+    const at = (id: string) => [cluster.url(id), ...cluster.urls.filter((url) => url !== cluster.url(id))];
+    const join = async (id: string) => {
+      const client = new WrapperClient(at(id), { latest: { hall: ["aim"] }, eventual: { hall: ["emote"] } });
+      return opened(await client.joinById(roomId)) as unknown as Hall;
+    };
+    const rooms = [await join("n1"), await join("n1"), await join("n2")];
+    const stock = opened(await new Client(cluster.url("n3")).joinById(roomId)) as unknown as Hall;
+    goesTo(first as never, "n3");
+    const away = await new Client(cluster.url("n1")).joinById(roomId);
+    away.reconnection.enabled = false;
+    const all = [first, ...rooms, stock];
+    const games = all.map((room) => heard(room as never, "added"));
+    const emotes = all.map((room) => {
+      const seen = new Map<string, number[]>();
+      room.onMessage("emote", ([who, n]: [string, number]) => seen.set(who, [...(seen.get(who) ?? []), n]));
+      return seen;
+    });
+    const planned: boolean[] = [];
+    for (const room of rooms)
+      (room as unknown as FailoverRoom).onFailover((failover) => planned.push(failover.planned));
+    await away.leave(false);
+    const askers = all.map((room) => new Asker(room as never, "add"));
+    let aimed = 0;
+    const [mover, other, third] = rooms as [Hall, Hall, Hall];
+    const ends = [
+      every(5, () => mover.send("aim", ++aimed)),
+      ...[mover, third, stock].map((room) => {
+        let n = 0;
+        return every(10, () => room.send("emote", ++n));
+      }),
+    ];
+    const payers = [new Payer(roomId, "n1", 0), new Payer(roomId, "n2", 1)];
+    await until("all goes on", () => askers.every(({ answered }) => answered > 20) && aimed > 100);
+    const slow = [mover, other, stock].map((room) => room.request("slow", 1_000, { timeout: 30_000 } as never));
+    await until("its leader has begun", () => cluster.linesLike(/hall effect/).length >= 3);
+    await drained("n1");
+    const since = askers.map(({ answered }) => answered);
+    await until("all goes on", () => askers.every(({ answered }, k) => answered > (since[k] ?? 0) + 20));
+    for (const end of ends) end();
+    await Promise.all([...payers.map((payer) => payer.end()), ...askers.map((asker) => asker.end())]);
+    for (const pid of await Promise.all(slow)) assert.type(pid, "number");
+    // Nobody of the wrappers' sees it; of stock clients what was on its way to one that moved may be lost.
+    const failures = askers.map((asker) => asker.failures);
+    assert.ok((failures[0]?.length ?? 0) <= 1, String(failures));
+    assert.equal(failures.slice(1).flat(), []);
+    assert.equal(planned, [true, true]);
+    const answered = askers.reduce((sum, asker) => sum + asker.answered, 0);
+    const total = ((await stock.request("add", 0)) as number) ?? 0;
+    assert.ok(total >= answered && total <= answered + (failures[0]?.length ?? 0), `${total} of ${answered}`);
+    await until("all have heard it", () => games.every(({ numbers }) => numbers.at(-1) === total));
+    for (const game of games.slice(1))
+      assert.equal(
+        { ...game, numbers: oneAfterTheOther([...new Set(game.numbers)]) },
+        { errors: 0, drops: 0, left: 0, numbers: true },
+      );
+    // By order, though not each: only the newest counts. The last one is never lost.
+    await until("its last aim is there", async () => ((await mover.request("aims")) as number[]).at(-1) === aimed);
+    assert.ok(isAscending((await mover.request("aims")) as number[]));
+    for (const [k, seen] of emotes.entries())
+      for (const [who, numbers] of seen)
+        assert.equal(numbers, [...new Set(numbers)].sort((a, b) => a - b), `client ${k} of ${who}: once, in order`);
+    const paid = (await stock.request("paid")) as number[];
+    assert.is(new Set(paid).size, paid.length, "each once");
+    const unknown = payers.flatMap((payer) => payer.unknown);
+    const known = payers.flatMap((payer) => payer.acknowledged);
+    assert.ok(known.every((number) => paid.includes(number)) && paid.length <= known.length + unknown.length);
+    assert.equal(payers[1]?.unknown, [], "what n2 was asked it did");
+    // Its seat was kept by a node that is gone.
+    const kept = opened(await new Client(cluster.url("n2")).reconnect(away.reconnectionToken));
+    assert.is(await kept.request("add", 0), total);
+    await back("n1");
+    await noDifference();
+    await Promise.all([...all, kept].map((room) => room.leave()));
+  },
+);
+
 test.run();
