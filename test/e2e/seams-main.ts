@@ -100,26 +100,62 @@ class HallRoom extends Room<{ state: InstanceType<typeof HallState> }> {
   }
 }
 
+/** Without rest for as long as somebody wants it to, with all that waits for the outside. */
+class RestlessRoom extends HallRoom {
+  override autoDispose = false;
+  fidgets = false;
+  heard: number[] = [];
+
+  override onCreate(): void {
+    this.onMessage("fidget", async () => {
+      this.fidgets = true;
+      this.fidget();
+      // Not at rest for that alone.
+      await this.presence.subscribe("news", (n: number) => this.hear(n));
+    });
+    this.onMessage("calm", async () => {
+      this.fidgets = false;
+      await this.presence.unsubscribe("news");
+    });
+    this.onMessage("pad", (_client, padding: string) => padding.length);
+    this.onMessage("heard", () => this.heard);
+  }
+
+  hear(n: number): void {
+    this.heard.push(n);
+    this.broadcast("news", n);
+  }
+
+  fidget(): void {
+    if (this.fidgets) this.clock.setTimeout(() => this.fidget(), 200);
+  }
+}
+
 const testudo = startTestudo();
 const server = defineServer({
   ...testudo.serverOptions,
   rooms: {
     forge: defineRoom(replicated(ForgeRoom, { run: "leader", cacheEveryMs: 100 })),
     hall: defineRoom(replicated(HallRoom, { messages: { aim: "latest", emote: "eventual" } })),
+    restless: defineRoom(replicated(RestlessRoom)),
   },
 });
 
-/** `/test/HOW/ROOM/NUMBER`: what the room says to a call from outside of it, by this node. */
+/** `/test/HOW/WHERE/NUMBER`: a call of a room from outside of it, by this node, or something published on a channel. */
 testudo.handleFirst((request, response) => {
   const [, how, roomId = "", number = ""] =
-    /^\/test\/(propose|call)\/([\w-]+)\/(\d+)$/.exec(request.url ?? "") ?? [];
+    /^\/test\/(propose|call|publish)\/([\w-]+)\/(\d+)$/.exec(request.url ?? "") ?? [];
   if (how === undefined) return false;
-  const ask = async () =>
-    how === "call"
-      ? await matchMaker.remoteRoomCall(roomId, "pay", [Number(number)])
-      : await (matchMaker.getLocalRoomById(roomId) as unknown as ReplicatedRoom).propose("pay", Number(number));
+  const ask = async () => {
+    if (how === "publish") return await matchMaker.presence.publish(roomId, Number(number));
+    if (how === "call") return await matchMaker.remoteRoomCall(roomId, "pay", [Number(number)]);
+    return await (matchMaker.getLocalRoomById(roomId) as unknown as ReplicatedRoom).propose(
+      "pay",
+      Number(number),
+    );
+  };
   ask().then(
-    (value) => response.end(JSON.stringify(value)),
+    (value) => response.end(JSON.stringify(value ?? null)),
     (error: Error) => response.writeHead(503).end(JSON.stringify(error.message)),
   );
   return true;

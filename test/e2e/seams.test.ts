@@ -13,9 +13,14 @@ const test = suite("seams");
 let cluster: Cluster;
 let watch: HashWatch;
 
+const roomLogBytes = 64 * 1024;
+
 const together = shareCluster(
   test,
-  { main: "test/e2e/seams-main.ts", args: [...unhurried, "--drain-timeout-ms=30000"] },
+  {
+    main: "test/e2e/seams-main.ts",
+    args: [...unhurried, "--drain-timeout-ms=30000", `--room-log-bytes-max=${roomLogBytes}`],
+  },
   (shared) => {
     cluster = shared;
   },
@@ -299,6 +304,81 @@ together(
     await back("n1");
     await noDifference();
     await Promise.all([...all, kept].map((room) => room.leave()));
+  },
+);
+
+const padding = "p".repeat(16 * 1024);
+
+together(
+  "[Y159] a pinned room that listens and waits for effects goes on while one node is killed and another one drained",
+  async () => {
+    const at = (id: string) => [cluster.url(id), ...cluster.urls.filter((url) => url !== cluster.url(id))];
+    const one = opened(await new WrapperClient(at("n1")).create("restless")) as unknown as Hall;
+    const { roomId } = one;
+    const join = async (id: string) =>
+      opened(await new WrapperClient(at(id)).joinById(roomId)) as unknown as Hall;
+    const [two, three] = [await join("n2"), await join("n3")];
+    const all = [one, two, three];
+    const games = all.map((room) => heard(room as never, "news"));
+    for (const room of all) room.onMessage("added", () => {});
+    await one.request("fidget");
+    for (let bytes = 0; bytes <= roomLogBytes; bytes += padding.length) await one.request("pad", padding);
+    const isPinned = async (id: string) => (await cluster.room(id, roomId))?.pinned === true;
+    await cluster.until("every node has pinned it", async () =>
+      (await Promise.all(cluster.ids.map(isPinned))).every(Boolean),
+    );
+    const askers = all.map((room) => new Asker(room as never, "add"));
+    let published = 0;
+    let goesOn = true;
+    const publishing = (async () => {
+      for (; goesOn; await sleep(20)) {
+        const answer = await fetch(`${cluster.url("n2")}/test/publish/news/${published + 1}`);
+        assert.ok(answer.ok, await answer.text());
+        published++;
+      }
+    })();
+    const more = async () => {
+      const since = [published, ...askers.map(({ answered }) => answered)];
+      await until("all goes on", () =>
+        [published, ...askers.map(({ answered }) => answered)].every((n, k) => n > (since[k] ?? 0) + 15),
+      );
+    };
+    await more();
+    const slow = all.map((room) => room.request("slow", 1_500, { timeout: 60_000 } as never));
+    await until("its leader has begun", () => cluster.linesLike(new RegExp(`hall effect ${roomId}`)).length >= 3);
+    await cluster.kill("n3");
+    await more();
+    await back("n3");
+    await cluster.until("n3 has it not", async () => (await cluster.room("n3", roomId))?.standing?.type === "absent");
+    await more();
+    // Only n2 has it then.
+    await drained("n1");
+    await more();
+    for (const pid of await Promise.all(slow)) assert.type(pid, "number");
+    await back("n1");
+    await more();
+    goesOn = false;
+    await publishing;
+    const answered = await Promise.all(askers.map((asker) => asker.end()));
+    assert.equal(
+      askers.flatMap(({ failures }) => failures),
+      [],
+    );
+    assert.is(
+      await one.request("add", 0),
+      answered.reduce((sum, n) => sum + n, 0),
+    );
+    const each = Array.from({ length: published }, (_, k) => k + 1);
+    await until("all have heard it", () => games.every(({ numbers }) => numbers.at(-1) === published));
+    assert.equal(await two.request("heard"), each, "each once, and in order");
+    for (const { numbers, errors, left } of games) assert.equal([numbers, errors, left], [each, 0, 0]);
+    await two.request("calm");
+    await cluster.until("all have it again, and nobody needs to keep it", async () => {
+      const has = await Promise.all(cluster.ids.map((id) => cluster.room(id, roomId)));
+      return has.every((room) => room?.standing === null && !room.pinned);
+    });
+    await noDifference();
+    await Promise.all(all.map((room) => room.leave()));
   },
 );
 
