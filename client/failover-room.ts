@@ -7,6 +7,7 @@ import type { Endpoint } from "./endpoints.ts";
 import { codeOf, commandCodes, goneCodes, messageCodes, stateCodes } from "./frame-codes.ts";
 import type { InputOf } from "./input-of.ts";
 import { MessageCount } from "./message-count.ts";
+import { MovingInputs } from "./moving-inputs.ts";
 import { Outbox } from "./outbox.ts";
 import { Reattachment, stableMs } from "./reattachment.ts";
 import {
@@ -70,7 +71,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
   /** A move that is complete but for the first state. */
   #failover: (Pick<Failover, "from" | "to" | "planned"> & { readonly heardMs: number }) | null = null;
   #relocation: Relocation | null = null;
-  #inputs: { reset(): void } | null = null;
+  readonly #inputs = new MovingInputs(() => this.#joinedHere);
   #vigil: Vigil | null = null;
   #attachTimer: ReturnType<typeof setTimeout> | undefined;
   #stock: Stock = { reconnect: () => {} };
@@ -121,17 +122,9 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#awaitAttachment(this.#nodes);
   }
 
-  /**
-   * The SDK's, for an input is of its moment: none is kept for later. Between two nodes `send()` says so, by 0, and the
-   * prediction waits; after that the SDK begins anew, as with the server.
-   */
   override input<I = InputOf<T>>(options?: InputOptions<I>): InputHandle<I> {
     const handle = super.input<I>(options);
-    this.#inputs = handle;
-    if (this.#nodes !== null && !Object.hasOwn(handle, "send")) {
-      const { send } = handle;
-      handle.send = () => (this.#joinedHere ? send.call(handle) : 0);
-    }
+    if (this.#nodes !== null) this.#inputs.take(handle);
     return handle;
   }
 
@@ -278,6 +271,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
       connection: this.connection,
       reattachment: this.#newReattachment(from, performance.now(), nodes.options),
       attachMs: nodes.options.attachMs,
+      inputs: this.#inputs,
       nodes: () => nodes.after(from),
       socketUrl: (to) => {
         const url = new URL(nodes.socketUrl(to, this.#seat));
@@ -308,8 +302,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#endpoint = to;
     connection.transport = transport;
     redirect(transport, connection.events);
-    // As the SDK does when it reconnects by itself: the room takes the inputs of a new attachment from 1 on.
-    this.#inputs?.reset();
+    this.#inputs.reset();
     this.#awaitAttachment(this.#nodes);
     this.#received(first);
   }

@@ -32,8 +32,8 @@ class Driver {
   readonly #predict: Predict;
   /** What `send` has said to be on its way. */
   sent = 0;
-  /** Of these, what was not acknowledged as a connection ended. */
-  pendingAtDrop = 0;
+  /** Of these, what was not acknowledged as it began anew with another connection. */
+  pendingAtReset = 0;
   #steps = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -46,9 +46,11 @@ class Driver {
       fields: ["x", "v"],
       step: (context, car, input) => drive(context, car, input),
     }) as never;
-    room.onDrop(() => {
-      this.pendingAtDrop += this.stick.pendingCount;
-    });
+    const { reset } = this.stick;
+    this.stick.reset = () => {
+      this.pendingAtReset += this.stick.pendingCount;
+      reset.call(this.stick);
+    };
   }
 
   static async of(room: RaceRoom): Promise<Driver> {
@@ -173,19 +175,20 @@ async function through(ends: (cluster: Cluster) => Promise<unknown>): Promise<re
 
 test("[Y84] inputs are taken once, predicted and acknowledged, through the death of a node", async () => {
   const drivers = await through((cluster) => cluster.kill("n1"));
-  for (const [at, { car, sent, pendingAtDrop }] of drivers.entries()) {
+  for (const [at, { car, sent, pendingAtReset }] of drivers.entries()) {
     const lost = sent - car.inputs;
     // Of who was elsewhere nothing is lost; of the others what was on its way.
-    assert.ok(lost >= 0 && lost <= pendingAtDrop, `driver ${at}: ${lost} lost of ${pendingAtDrop}`);
+    assert.ok(lost >= 0 && lost <= pendingAtReset, `driver ${at}: ${lost} lost of ${pendingAtReset}`);
   }
 });
 
-test("[Y160] and through a planned move", async () => {
+test("[W29, Y160] while their node is drained, too: the stock SDK loses at most what is on its way, the wrapper nothing", async () => {
   const drivers = await through(async (cluster) => {
-    const ended = cluster.process("n1").end("SIGTERM");
-    assert.equal(await ended, { code: 0, signal: null });
+    assert.equal(await cluster.process("n1").end("SIGTERM"), { code: 0, signal: null });
   });
-  for (const { car, sent, pendingAtDrop } of drivers) console.log("lost", sent - car.inputs, "of", pendingAtDrop);
+  const losses = drivers.map(({ car, sent, pendingAtReset }) => ({ lost: sent - car.inputs, pendingAtReset }));
+  process.stdout.write(`inputs lost by a stock client, one elsewhere, a wrapper: ${JSON.stringify(losses)}\n`);
+  for (const { lost, pendingAtReset } of losses) assert.ok(lost >= 0 && lost <= pendingAtReset);
 });
 
 test.run();

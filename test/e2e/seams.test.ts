@@ -6,12 +6,13 @@ import { type FailoverRoom, Client as WrapperClient } from "../../client/testudo
 import { type Cluster, sleep, unhurried, until } from "./cluster.ts";
 import { HashWatch } from "./hash-watch.ts";
 import { shareCluster } from "./shared-cluster.ts";
+import { testudo, toNode } from "./testudo-process.ts";
 
 /** Features that were each tested alone, together: on three real nodes, while one is drained. */
 const test = suite("seams");
 
 let cluster: Cluster;
-let watch: HashWatch;
+let watch: HashWatch | undefined;
 
 const roomLogBytes = 64 * 1024;
 
@@ -34,6 +35,7 @@ function opened<R extends object>(room: R): R {
   return room;
 }
 
+test.after(async () => await watch?.stop());
 test.after.each(() => {
   for (const room of open.splice(0)) room.reconnection.enabled = false;
 });
@@ -117,7 +119,7 @@ async function back(id: string): Promise<void> {
 
 async function noDifference(): Promise<void> {
   for (const id of cluster.ids) assert.is((await cluster.status(id))?.divergences.count, 0, id);
-  assert.equal(watch.differing, []);
+  assert.equal(watch?.differing, []);
 }
 
 interface Who {
@@ -310,7 +312,7 @@ together(
 const padding = "p".repeat(16 * 1024);
 
 together(
-  "[Y159] a pinned room that listens and waits for effects goes on while one node is killed and another one drained",
+  "[Y159, C59] a pinned room that listens and waits for effects goes on while one node is killed and another one drained",
   async () => {
     const at = (id: string) => [cluster.url(id), ...cluster.urls.filter((url) => url !== cluster.url(id))];
     const one = opened(await new WrapperClient(at("n1")).create("restless")) as unknown as Hall;
@@ -356,6 +358,11 @@ together(
     await more();
     for (const pid of await Promise.all(slow)) assert.type(pid, "number");
     await back("n1");
+    await more();
+    // As an operator would go on: with n2 the room would end.
+    const refused = await testudo("drain", "n2", ...toNode(cluster, "n1"));
+    assert.is(refused.code, 1, refused.out);
+    assert.match(refused.err, new RegExp(`ROOMS_LOST: no other node has room ${roomId} \\(restless\\)`));
     await more();
     goesOn = false;
     await publishing;
