@@ -36,7 +36,13 @@ export interface EventualRun {
  * speak. What it throws is the room's failure.
  * @returns why the room does not take the message, whichever node asks it; null: it ran, or is not for this replica
  */
-export function runEventual({ replica, message, index, isEcho, difference }: EventualRun): SessionError | null {
+export function runEventual({
+  replica,
+  message,
+  index,
+  isEcho,
+  difference,
+}: EventualRun): SessionError | null {
   const { program, birth, world, witness, seats } = replica;
   const type = program.eventualType(message.frame);
   if (type === null)

@@ -104,7 +104,10 @@ export class Eventuals {
       refuse(refused.message);
       if (from !== null) {
         const why = refused.message;
-        this.#parts.log.warn({ from: from.nodeId, roomId: message.roomId, why }, "a node tells an eventual message");
+        this.#parts.log.warn(
+          { from: from.nodeId, roomId: message.roomId, why },
+          "a node tells an eventual message",
+        );
       }
     }
     if (this.#waiting.length > 0) this.#await();
@@ -164,7 +167,12 @@ function decodeEventual(body: Uint8Array): { readonly message: Message; readonly
   try {
     const index = new DataView(body.buffer, body.byteOffset, body.length).getFloat64(1, true);
     const message = messageCodec.decode(body.subarray(headerBytes));
-    if (!Number.isSafeInteger(index) || message.stream !== "epoch" || message.frame.length > sessionLimits.frameBytesMax) return null;
+    if (
+      !Number.isSafeInteger(index) ||
+      message.stream !== "epoch" ||
+      message.frame.length > sessionLimits.frameBytesMax
+    )
+      return null;
     return { message, index };
   } catch {
     return null;

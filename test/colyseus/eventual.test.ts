@@ -64,7 +64,9 @@ for (const wrapper of [true, false]) {
     const ben = scene.player("ben");
     const emotes = () => {
       const frames = ben.socket.frames.map((frame) => readFrame(decodeUnnumbered(frame) ?? frame));
-      return frames.flatMap((frame) => (frame.type === "message" && frame.name === "emote" ? [frame.payload] : []));
+      return frames.flatMap((frame) =>
+        frame.type === "message" && frame.name === "emote" ? [frame.payload] : [],
+      );
     };
     wire.drops = true;
     say("ann", messageFrame("emote", "waves"));

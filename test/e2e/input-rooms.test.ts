@@ -186,8 +186,13 @@ test("[W29, Y160] while their node is drained, too: the stock SDK loses at most 
   const drivers = await through(async (cluster) => {
     assert.equal(await cluster.process("n1").end("SIGTERM"), { code: 0, signal: null });
   });
-  const losses = drivers.map(({ car, sent, pendingAtReset }) => ({ lost: sent - car.inputs, pendingAtReset }));
-  process.stdout.write(`inputs lost by a stock client, one elsewhere, a wrapper: ${JSON.stringify(losses)}\n`);
+  const losses = drivers.map(({ car, sent, pendingAtReset }) => ({
+    lost: sent - car.inputs,
+    pendingAtReset,
+  }));
+  process.stdout.write(
+    `inputs lost by a stock client, one elsewhere, a wrapper: ${JSON.stringify(losses)}\n`,
+  );
   for (const { lost, pendingAtReset } of losses) assert.ok(lost >= 0 && lost <= pendingAtReset);
 });
 

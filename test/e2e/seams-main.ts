@@ -9,7 +9,10 @@ import {
   startTestudo,
 } from "../../server/index.ts";
 
-const ForgeState = schema({ total: t.number().default(0), beats: t.number().default(0) }, "ForgeState");
+const ForgeState = schema(
+  { total: t.number().default(0), beats: t.number().default(0), paid: t.array("number") },
+  "ForgeState",
+);
 
 /** Run by its leader: real waits, an effect, a clock, and a field that nobody sees. */
 class ForgeRoom extends Room<{ state: InstanceType<typeof ForgeState> }> {
@@ -34,7 +37,13 @@ class ForgeRoom extends Room<{ state: InstanceType<typeof ForgeState> }> {
       return this.state.total;
     },
     slow: async (_client: Client, ms: number) => await this.effect("slow", { ms }),
-    who: () => ({ at: process.pid, opened: this.#opened, elapsed: this.clock.elapsedTime, total: this.state.total }),
+    paid: () => [...this.state.paid],
+    who: () => ({
+      at: process.pid,
+      opened: this.#opened,
+      elapsed: this.clock.elapsedTime,
+      total: this.state.total,
+    }),
   };
 
   override onCreate(): void {
@@ -44,6 +53,10 @@ class ForgeRoom extends Room<{ state: InstanceType<typeof ForgeState> }> {
 
   override onDrop(client: Client): void {
     this.allowReconnection(client, 600);
+  }
+
+  pay(number: number): number {
+    return this.state.paid.push(number);
   }
 
   override onCacheRoom(): unknown {

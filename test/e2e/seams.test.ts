@@ -104,6 +104,50 @@ class Asker {
   }
 }
 
+/** Calls from outside of the room, on whichever node answers: each number once. */
+class Payer {
+  readonly acknowledged: number[] = [];
+  readonly unknown: number[] = [];
+  #goesOn = true;
+  readonly #ended: Promise<void>;
+
+  constructor(roomId: string, id: string, first: number) {
+    this.#ended = this.#run(`${cluster.url(id)}/test`, roomId, first);
+  }
+
+  async #run(url: string, roomId: string, first: number): Promise<void> {
+    for (let number = first; this.#goesOn; number += 2) {
+      const how = (number - first) % 4 === 0 ? "propose" : "call";
+      const answer = await fetch(`${url}/${how}/${roomId}/${number}`).catch(() => null);
+      if (answer?.ok === true) this.acknowledged.push(number);
+      else this.unknown.push(number);
+      await sleep(10);
+      // Its node has ended.
+      if (answer === null) return;
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#goesOn = false;
+    await this.#ended;
+  }
+}
+
+/** All that was acknowledged, and nothing twice; the second one's node has been there all the time. */
+async function paidOnce(room: Room, payers: readonly Payer[]): Promise<void> {
+  const paid = (await room.request("paid")) as number[];
+  assert.is(new Set(paid).size, paid.length, "each once");
+  const unknown = payers.flatMap((payer) => payer.unknown);
+  const known = payers.flatMap((payer) => payer.acknowledged);
+  assert.equal(
+    known.filter((number) => !paid.includes(number)),
+    [],
+    "all that was acknowledged",
+  );
+  assert.ok(paid.length <= known.length + unknown.length);
+  assert.equal(payers[1]?.unknown, []);
+}
+
 const oneAfterTheOther = (numbers: readonly number[]) =>
   numbers.map((n, at) => n - (numbers[0] ?? 0) - at).every((off) => off === 0);
 
@@ -143,9 +187,14 @@ together("[Y156] a room that its leader runs goes on elsewhere while that node i
     stockThere: await new Client(cluster.url(right)).joinById(host.roomId),
   } as unknown as Record<string, Room<unknown, { total: number; beats: number }>>;
   for (const room of Object.values(rooms)) opened(room);
-  const { here, there, stock, stockThere } = rooms as Record<string, Room<unknown, { total: number; beats: number }>>;
+  const { here, there, stock, stockThere } = rooms as Record<
+    string,
+    Room<unknown, { total: number; beats: number }>
+  >;
   assert.ok(here && there && stock && stockThere);
-  await host.leave();
+  const away = await new Client(cluster.url(leader)).joinById(host.roomId);
+  away.reconnection.enabled = false;
+  await Promise.all([host.leave(), away.leave(false)]);
   goesTo(stock as never, right);
   const games = Object.values(rooms).map((room) => heard(room as never, "earned"));
   const [hereGame, thereGame, stockGame] = games as [(typeof games)[0], (typeof games)[0], (typeof games)[0]];
@@ -154,6 +203,7 @@ together("[Y156] a room that its leader runs goes on elsewhere while that node i
   const before = (await there.request("who")) as Who;
   assert.is(before.at, cluster.process(leader).pid);
   const askers = Object.values(rooms).map((room) => new Asker(room as never, "earn"));
+  const payers = [new Payer(host.roomId, leader, 0), new Payer(host.roomId, left, 1)];
   await until("they earn", () => askers.every(({ answered }) => answered > 20));
   const slow = there.request("slow", 1_500, { timeout: 30_000 } as never);
   const slowHere = here.request("slow", 1_500, { timeout: 30_000 } as never);
@@ -162,6 +212,7 @@ together("[Y156] a room that its leader runs goes on elsewhere while that node i
   const since = askers.map(({ answered }) => answered);
   await until("they earn more", () => askers.every(({ answered }, k) => answered > (since[k] ?? 0) + 20));
   for (const pid of await Promise.all([slow, slowHere])) assert.is.not(pid, before.at, "begun again");
+  await Promise.all(payers.map((payer) => payer.end()));
   const answered = (await Promise.all(askers.map((asker) => asker.end()))).reduce((sum, n) => sum + n, 0);
   const failures = askers.map((asker) => asker.failures);
   // What a stock client has just sent when it is closed is lost with its connection.
@@ -177,15 +228,22 @@ together("[Y156] a room that its leader runs goes on elsewhere while that node i
       { ...game, numbers: oneAfterTheOther(game.numbers) },
       { errors: 0, drops: 0, left: 0, numbers: true },
     );
-  assert.equal([...stockGame.numbers].sort((a, b) => a - b), [...new Set(stockGame.numbers)], "never twice");
+  assert.equal(
+    [...stockGame.numbers].sort((a, b) => a - b),
+    [...new Set(stockGame.numbers)],
+    "never twice",
+  );
   assert.equal([planned, stockGame.drops], [[true], 1]);
   assert.is(after.opened, before.opened);
   assert.ok(after.elapsed > before.elapsed && after.at !== before.at);
+  await paidOnce(there as never, payers);
+  const kept = opened(await new Client(cluster.url(left)).reconnect(away.reconnectionToken));
+  assert.is(await kept.request("earn", 0), total);
   const { beats } = there.state;
   await until("its clock goes on", () => there.state.beats > beats + 20);
   await back(leader);
   await noDifference();
-  await Promise.all(Object.values(rooms).map((room) => room.leave()));
+  await Promise.all([...Object.values(rooms), kept].map((room) => room.leave()));
 });
 
 type Hall = Room<unknown, { total: number; drops: number }>;
@@ -194,35 +252,6 @@ type Hall = Room<unknown, { total: number; drops: number }>;
 function every(ms: number, act: () => void): () => void {
   const timer = setInterval(act, ms);
   return () => clearInterval(timer);
-}
-
-/** Calls from outside of the room, on whichever node answers: each number once. */
-class Payer {
-  readonly acknowledged: number[] = [];
-  readonly unknown: number[] = [];
-  #goesOn = true;
-  readonly #ended: Promise<void>;
-
-  constructor(roomId: string, id: string, first: number) {
-    this.#ended = this.#run(`${cluster.url(id)}/test`, roomId, first);
-  }
-
-  async #run(url: string, roomId: string, first: number): Promise<void> {
-    for (let number = first; this.#goesOn; number += 2) {
-      const how = (number - first) % 4 === 0 ? "propose" : "call";
-      const answer = await fetch(`${url}/${how}/${roomId}/${number}`).catch(() => null);
-      if (answer?.ok === true) this.acknowledged.push(number);
-      else this.unknown.push(number);
-      await sleep(10);
-      // Its node has ended.
-      if (answer === null) return;
-    }
-  }
-
-  async end(): Promise<void> {
-    this.#goesOn = false;
-    await this.#ended;
-  }
 }
 
 const isAscending = (numbers: readonly number[]) =>
@@ -266,7 +295,9 @@ together(
     ];
     const payers = [new Payer(roomId, "n1", 0), new Payer(roomId, "n2", 1)];
     await until("all goes on", () => askers.every(({ answered }) => answered > 20) && aimed > 100);
-    const slow = [mover, other, stock].map((room) => room.request("slow", 1_000, { timeout: 30_000 } as never));
+    const slow = [mover, other, stock].map((room) =>
+      room.request("slow", 1_000, { timeout: 30_000 } as never),
+    );
     await until("its leader has begun", () => cluster.linesLike(/hall effect/).length >= 3);
     await drained("n1");
     const since = askers.map(({ answered }) => answered);
@@ -289,17 +320,19 @@ together(
         { errors: 0, drops: 0, left: 0, numbers: true },
       );
     // By order, though not each: only the newest counts. The last one is never lost.
-    await until("its last aim is there", async () => ((await mover.request("aims")) as number[]).at(-1) === aimed);
+    await until(
+      "its last aim is there",
+      async () => ((await mover.request("aims")) as number[]).at(-1) === aimed,
+    );
     assert.ok(isAscending((await mover.request("aims")) as number[]));
     for (const [k, seen] of emotes.entries())
       for (const [who, numbers] of seen)
-        assert.equal(numbers, [...new Set(numbers)].sort((a, b) => a - b), `client ${k} of ${who}: once, in order`);
-    const paid = (await stock.request("paid")) as number[];
-    assert.is(new Set(paid).size, paid.length, "each once");
-    const unknown = payers.flatMap((payer) => payer.unknown);
-    const known = payers.flatMap((payer) => payer.acknowledged);
-    assert.ok(known.every((number) => paid.includes(number)) && paid.length <= known.length + unknown.length);
-    assert.equal(payers[1]?.unknown, [], "what n2 was asked it did");
+        assert.equal(
+          numbers,
+          [...new Set(numbers)].sort((a, b) => a - b),
+          `client ${k} of ${who}: once, in order`,
+        );
+    await paidOnce(stock as never, payers);
     // Its seat was kept by a node that is gone.
     const kept = opened(await new Client(cluster.url("n2")).reconnect(away.reconnectionToken));
     assert.is(await kept.request("add", 0), total);
@@ -347,11 +380,17 @@ together(
     };
     await more();
     const slow = all.map((room) => room.request("slow", 1_500, { timeout: 60_000 } as never));
-    await until("its leader has begun", () => cluster.linesLike(new RegExp(`hall effect ${roomId}`)).length >= 3);
+    await until(
+      "its leader has begun",
+      () => cluster.linesLike(new RegExp(`hall effect ${roomId}`)).length >= 3,
+    );
     await cluster.kill("n3");
     await more();
     await back("n3");
-    await cluster.until("n3 has it not", async () => (await cluster.room("n3", roomId))?.standing?.type === "absent");
+    await cluster.until(
+      "n3 has it not",
+      async () => (await cluster.room("n3", roomId))?.standing?.type === "absent",
+    );
     await more();
     // Only n2 has it then.
     await drained("n1");

@@ -42,7 +42,10 @@ export function drainCommand(context: CliContext): Command {
       "--timeout-ms <ms>",
       "how long it may wait for clients and plain rooms; by default as it was started",
     )
-    .option("--force", "also if the nodes that are left have no majority, or lack a room that is pinned to it");
+    .option(
+      "--force",
+      "also if the nodes that are left have no majority, or lack a room that is pinned to it",
+    );
   withExample(withNode(command), "drain n2 --secret-file data/secret");
   return command.action(async (word: string, flags: DrainFlags) => {
     const id = readId(word);
