@@ -6,6 +6,7 @@ import type { FailoverOptions } from "./client-options.ts";
 import type { Endpoint } from "./endpoints.ts";
 import { codeOf, commandCodes, goneCodes, messageCodes, stateCodes } from "./frame-codes.ts";
 import type { InputOf } from "./input-of.ts";
+import { LatestMessages } from "./latest-messages.ts";
 import { MessageCount } from "./message-count.ts";
 import { MovingInputs } from "./moving-inputs.ts";
 import { Outbox } from "./outbox.ts";
@@ -56,8 +57,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
   readonly #nodes: RoomNodes | null;
   readonly #outbox: Outbox;
   readonly #failoverCallbacks = new Set<(failover: Failover) => void>();
-  /** The newest message of each `latest` type, while the room is moving. */
-  readonly #latestWaiting = new Map<string | number, Uint8Array>();
+  readonly #latestMessages = new LatestMessages();
   readonly #latest: ReadonlySet<string | number>;
   readonly #eventual: ReadonlySet<string | number>;
   #phase: Phase = { type: "joining" };
@@ -173,12 +173,13 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     const isLatest = this.#latest.has(type);
     if (requestId === null && (isLatest || this.#eventual.has(type))) {
       if (attached) this.connection.transport.send(frame);
-      // Beside a relocation nobody can tell whether it was in time.
-      if (isLatest && (!attached || this.#relocation !== null)) this.#latestWaiting.set(type, frame.slice());
+      if (isLatest) this.#latestMessages.add(type, frame, performance.now());
       return;
     }
     const command = this.#outbox.add(frame, requestId);
-    if (attached) this.connection.transport.send(this.#outbox.encode(command));
+    if (!attached) return;
+    this.connection.transport.send(this.#outbox.encode(command));
+    this.#latestMessages.follow(command.sequence as number);
   }
 
   #received(event: Message): void {
@@ -190,6 +191,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     if (sequenced !== null) {
       this.#heardMs = heardMs;
       this.#outbox.acknowledge(sequenced.sequence);
+      this.#latestMessages.acknowledge(sequenced.sequence);
       const resumption = decodeResumption(sequenced.frame);
       if (resumption !== null) this.#messages.resumed(resumption);
       if (this.#joinedHere && this.#phase.type !== "attached") this.#attached();
@@ -241,8 +243,9 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#phase = { type: "attached", sinceMs: performance.now(), after };
     const { transport } = this.connection;
     for (const frame of this.#outbox.resend()) transport.send(frame);
-    for (const frame of this.#latestWaiting.values()) transport.send(frame);
-    this.#latestWaiting.clear();
+    if (after !== null)
+      for (const frame of this.#latestMessages.resend(after.heardMs, performance.now()))
+        transport.send(frame);
     if (this.#leaving) transport.send(new Uint8Array([Protocol.LEAVE_ROOM]));
   }
 
@@ -386,7 +389,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#relocation?.stop();
     this.#relocation = null;
     this.#outbox.clear();
-    this.#latestWaiting.clear();
+    this.#latestMessages.clear();
     this.#failoverCallbacks.clear();
   }
 }
