@@ -1,5 +1,6 @@
 import { type Client, type Room, SchemaSerializer } from "@colyseus/core";
 import type { Encoder } from "@colyseus/schema";
+import type { EffectPromise } from "../../session/room-effects.ts";
 import { SessionError } from "../../session/session-error.ts";
 import { afterPatchMethods } from "../after-patch.ts";
 import type { LoggedClient } from "../logged-client.ts";
@@ -28,7 +29,7 @@ export interface LiveRoomHost {
   failed(error: unknown, where: string): void;
   /** Runs the room's code under the eyes of whoever ends a process that it never comes back to. */
   watched<T>(act: () => T): T;
-  runEffect(name: string, argument: unknown): Promise<unknown>;
+  effect(name: string, argument: unknown): EffectPromise<unknown>;
 }
 
 const hosts = new WeakMap<object, LiveRoomHost>();
@@ -246,7 +247,7 @@ function outsideMethods(): Record<string, Callback> {
       void guarded(this, "onPrimary", act).call(this);
     },
     effect(this: Room, name: string, argument: unknown) {
-      return hostOf(this).runEffect(name, argument);
+      return hostOf(this).effect(name, argument);
     },
   };
 }
