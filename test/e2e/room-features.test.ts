@@ -273,7 +273,7 @@ feature(
     players.forEach((player, at) => {
       player.onMessage("told", (profile: unknown) => told[at]?.push(profile));
     });
-    const answers = players.map((player) => player.request("rich", 1_500, { timeout: 60_000 } as never));
+    const answers = players.map((player) => player.request("rich", 4_000, { timeout: 60_000 } as never));
     const rich = [4, 5].map((number) => `${one.roomId}:${number}`);
     const runs = (id: string) =>
       rich.every((key) => attempts(cluster.process(id)).some((attempt) => attempt.startsWith(`${key} `)));

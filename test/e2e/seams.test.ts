@@ -212,6 +212,8 @@ together("[Y156] a room that its leader runs goes on elsewhere while that node i
   const since = askers.map(({ answered }) => answered);
   await until("they earn more", () => askers.every(({ answered }, k) => answered > (since[k] ?? 0) + 20));
   for (const pid of await Promise.all([slow, slowHere])) assert.is.not(pid, before.at, "begun again");
+  const keys = cluster.linesLike(/forge effect/).map((line) => line.replace(/.*forge effect /, ""));
+  assert.equal([keys.length >= 4, new Set(keys).size], [true, 2], "each with its key");
   await Promise.all(payers.map((payer) => payer.end()));
   const answered = (await Promise.all(askers.map((asker) => asker.end()))).reduce((sum, n) => sum + n, 0);
   const failures = askers.map((asker) => asker.failures);
