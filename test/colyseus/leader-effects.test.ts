@@ -4,6 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { EffectCall, Effects, ReplicatedRoom } from "../../server/index.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
+import { SharedPresence, usePresence } from "./calling-room.ts";
 import { LedScene } from "./led-scene.ts";
 import { defineTestRoom, requestFrame } from "./machine-harness.ts";
 
@@ -140,6 +141,67 @@ test("[Y161] what no input has led to has a key of its instance; a room that is 
   assert.equal(whats(), [["by a timer", `${scene.roomId}:1:1`]]);
   await scene.lead(null);
   assert.is(attempts[0]?.signal.aborted, true);
+});
+
+class ListeningRoom extends Room {
+  heard: unknown[] = [];
+
+  override async onCreate(): Promise<void> {
+    this.autoDispose = false;
+    await this.presence.subscribe("news", this.onNews);
+    await this.presence.subscribe("news", (news: unknown) => this.heard.push(["closure", news]));
+    this.onMessage("quiet", () => void this.presence.unsubscribe("news", this.onNews));
+    this.onMessage("heard", () => this.heard);
+  }
+
+  onNews = (news: unknown): void => {
+    if (news === "fails") throw new Error("no such news");
+    this.heard.push(["field", news]);
+  };
+
+  override onCacheRoom(): unknown {
+    return this.heard;
+  }
+
+  override onRestoreRoom(heard: unknown[]): void {
+    this.heard = heard;
+  }
+}
+
+await defineTestRoom("listening", ListeningRoom, { run: "leader", cacheEveryMs: 5 });
+
+test("[Y162] what a room that its leader runs has subscribed to ends with its instance, and no other's does", async () => {
+  const presence = await usePresence(new SharedPresence());
+  const listeners = () => presence.subscriptions.listenerCount("news");
+  const other: unknown[] = [];
+  await presence.subscribe("news", (news: unknown) => other.push(news));
+  const scene = new LedScene();
+  await scene.create("listening");
+  await scene.join("ann", "A");
+  assert.is(listeners(), 3);
+  presence.publish("news", 1);
+  presence.publish("news", "fails");
+  await scene.passes(40);
+  await scene.lead("B");
+  await scene.passes(40);
+  assert.is(listeners(), 3, "not A's any more");
+  presence.publish("news", 2);
+  await scene.send("ann", "quiet");
+  await scene.settle();
+  assert.is(listeners(), 2);
+  presence.publish("news", 3);
+  const heard = await scene.request("ann", "heard");
+  assert.equal(heard?.payload, [
+    ["field", 1],
+    ["closure", 1],
+    ["closure", "fails"],
+    ["field", 2],
+    ["closure", 2],
+    ["closure", 3],
+  ]);
+  await scene.lead(null);
+  await scene.settle();
+  assert.equal([listeners(), other], [1, [1, "fails", 2, 3]]);
 });
 
 test.run();

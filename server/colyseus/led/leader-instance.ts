@@ -172,7 +172,6 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     guardClock(room);
     (room as unknown as { __init(): void }).__init();
     parts.roomName = birth.roomName;
-    parts.presence = matchMaker.presence;
     parts._listing = { ...partsOf(shown)._listing, roomId: undefined as never };
     parts._events.once("disconnect", () => {
       this.#draft.end(null);

@@ -1,4 +1,4 @@
-import { type Client, type Room, SchemaSerializer } from "@colyseus/core";
+import { type Client, matchMaker, type Room, SchemaSerializer } from "@colyseus/core";
 import type { Encoder } from "@colyseus/schema";
 import type { EffectPromise } from "../../session/room-effects.ts";
 import { SessionError } from "../../session/session-error.ts";
@@ -6,6 +6,7 @@ import { afterPatchMethods } from "../after-patch.ts";
 import type { LoggedClient } from "../logged-client.ts";
 import { isThenable } from "../room-hooks.ts";
 import { partsOf } from "../room-parts.ts";
+import { endSubscriptions, livePresence } from "./live-presence.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: methods of the stock room are replaced by name, whatever they take
 type Callback = (this: any, ...args: any[]) => any;
@@ -56,6 +57,9 @@ export function newLiveRoom(base: RoomClass, host: LiveRoomHost): Room {
     const room = new Live();
     hosts.set(room, host);
     wrapOwnHooks(room);
+    partsOf(room).presence = livePresence(matchMaker.presence, (callback) =>
+      guarded(room, "a subscription", callback),
+    );
     return room;
   } finally {
     next = null;
@@ -256,6 +260,7 @@ function outsideMethods(): Record<string, Callback> {
 export function stopRoom(room: Room): void {
   const parts = partsOf(room);
   const timers = room as unknown as { _simulationInterval: unknown };
+  endSubscriptions(parts.presence, (error) => hostOf(room).failed(error, "the end of its subscriptions"));
   clearInterval(timers._simulationInterval as NodeJS.Timeout);
   // A room without patches would tick by an interval of its own.
   timers._simulationInterval = true;
