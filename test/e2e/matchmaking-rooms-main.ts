@@ -25,7 +25,8 @@ class LastingRoom extends FoundRoom {
 }
 
 class ReservedRoom extends FoundRoom {
-  override seatReservationTimeout = 1;
+  // Long enough for a busy machine's nodes to be asked meanwhile.
+  override seatReservationTimeout = 6;
   override maxClients = 1;
 }
 
