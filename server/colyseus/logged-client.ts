@@ -132,7 +132,8 @@ export class LoggedClient {
   /** A message is numbered where it is sent, or where it begins to wait for the client to have joined. */
   raw(data: Uint8Array): void {
     const { environment } = this.#room;
-    if (this.#isHearing) this.#sayUnnumbered(data);
+    const heard = this.#heard;
+    if (heard !== null) this.#sayUnnumbered(data, heard);
     else if (!isMessage(data)) environment.deliver(this.seat, this.epoch, data);
     else if (this._enqueuedMessages === undefined)
       environment.say(this.seat, this.epoch, environment.keep(this.seat, this.epoch, data));
@@ -145,22 +146,27 @@ export class LoggedClient {
     this._enqueuedMessages?.push(this.#room.environment.keep(this.seat, this.epoch, message));
   }
 
-  get #isHearing(): boolean {
+  /** The message that the room hears just now, if it is in no log. */
+  get #heard(): EventualWorld | null {
     const world = currentWorld();
-    return world instanceof EventualWorld && world.of === this.#room.environment.world;
+    return world instanceof EventualWorld && world.of === this.#room.environment.world ? world : null;
   }
 
-  /** In no log, so no number is to be counted for it, and nobody keeps it. */
-  #sayUnnumbered(data: Uint8Array): void {
-    if (this.state !== ClientState.JOINED) return;
+  /**
+   * In no log, so no number is to be counted for it, and nobody keeps it. What was heard before the client was here it may
+   * have been told where it was: nothing twice.
+   */
+  #sayUnnumbered(data: Uint8Array, { index }: EventualWorld): void {
+    if (this.state !== ClientState.JOINED || index < this.seat.joinedIndex) return;
     const frame = this.seat.wrapper ? encodeUnnumbered(data) : data;
     this.#room.environment.deliver(this.seat, this.epoch, frame);
   }
 
   enqueueRaw(data: Uint8Array, options?: ISendOptions): void {
-    if (this.#isHearing) {
+    const heard = this.#heard;
+    if (heard !== null) {
       if (options?.afterNextPatch === true) throw outsideLog("a message is to wait for the next patch");
-      this.#sayUnnumbered(data);
+      this.#sayUnnumbered(data, heard);
       return;
     }
     if (this.#isWrapper && data[0] === Protocol.ROOM_RESPONSE) {
@@ -176,12 +182,12 @@ export class LoggedClient {
   }
 
   send(type: string | number, message?: unknown, options?: ISendOptions): void {
-    if (!this.#isHearing) this.#checkInside("send");
+    if (this.#heard === null) this.#checkInside("send");
     this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA, type, returned(message)), options);
   }
 
   sendBytes(type: string | number, bytes: Uint8Array, options?: ISendOptions): void {
-    if (!this.#isHearing) this.#checkInside("sendBytes");
+    if (this.#heard === null) this.#checkInside("sendBytes");
     const given = returned(bytes) as Uint8Array;
     this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA_BYTES, type, undefined, given), options);
   }

@@ -292,13 +292,16 @@ export class MachineRooms {
   }
 
   /** A message that is in no log. @returns why the room does not take it; null: it ran, or is not for this replica */
-  runEventual(message: Message, { isEcho }: { readonly isEcho: boolean }): SessionError | null {
+  runEventual(
+    message: Message,
+    how: { readonly isEcho: boolean; readonly index: number | null },
+  ): SessionError | null {
     const { roomId } = message;
     const replica = this.all.get(roomId);
     if (replica === undefined || this.standing(roomId) !== undefined) return null;
     const difference = this.#host.pictureDifference;
     return this.#watched({ roomId, act: "apply", index: this.#appliedIndex }, () =>
-      runEventual({ replica, message, isEcho, difference }),
+      runEventual({ replica, message, ...how, difference }),
     );
   }
 

@@ -296,7 +296,7 @@ export class RoomReplica implements RoomEnvironment {
   /** One that its client numbers must be counted, so it is in the log; it may do no more than others. */
   #hasRunEventual(message: Message): boolean {
     if (this.program.eventualType(message.frame) === null) return false;
-    const how = { isEcho: !this.#host.isPrimary(), difference: this.#host.pictureDifference };
+    const how = { index: null, isEcho: !this.#host.isPrimary(), difference: this.#host.pictureDifference };
     // What the room does not take the stock room sends away.
     return runEventual({ replica: this, message, ...how }) === null;
   }

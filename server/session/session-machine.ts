@@ -255,8 +255,8 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   /** A message that is in no log: see Eventuals. */
-  runEventual(message: Message, how: { readonly isEcho: boolean }): SessionError | null {
-    return this.#rooms.runEventual(message, how);
+  runEventual(...told: Parameters<MachineRooms["runEventual"]>): SessionError | null {
+    return this.#rooms.runEventual(...told);
   }
 
   call(argument: Call, context: SessionContext): ApplyResult {

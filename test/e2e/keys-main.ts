@@ -26,6 +26,8 @@ const presence = () => matchMaker.presence as TestudoPresence;
 const told = new Map<string, unknown[]>();
 const tell = (channel: string, what: unknown) => told.set(channel, [...(told.get(channel) ?? []), what]);
 
+/** By the lock's name: what becomes of this node's last claim to it. */
+const claims = new Map<string, Promise<number>>();
 /** By token. */
 const held = new Map<number, HeldLock>();
 
@@ -58,6 +60,15 @@ const asks: Readonly<Record<string, Ask>> = {
     if (lock !== null) held.set(lock.token, lock);
     return lock?.token ?? null;
   },
+  /** Resolves when the claim waits, or is held: what this node says after it is behind it in the log. */
+  claim: async (name, wish) => {
+    const claim = asks["acquire"]?.(name, wish) as Promise<number>;
+    // Before anybody asks what has become of it.
+    claim.catch(() => {});
+    claims.set(name, claim);
+    await kv().put("claimed", name);
+  },
+  claimed: (name) => claims.get(name),
   release: (token) => held.get(token)?.release(),
   isLost: (token) => held.get(token)?.lost.aborted,
   isHeld: (name, token) => locks().isHeld(name, token),
