@@ -17,6 +17,7 @@ import type { RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import { outsideLog } from "../session/session-error.ts";
+import { checkClose, noStatus } from "./close-frame.ts";
 import { checkLent, lendItself, lent, returned } from "./lent.ts";
 
 /** WebSocket's own readyState: the stock Room asks for OPEN in the middle of a reconnection. */
@@ -190,9 +191,10 @@ export class LoggedClient {
     this.raw(getMessageBytes[Protocol.ERROR](code, message));
   }
 
-  leave(code = 1000, reason = "left"): void {
+  leave(code?: number, reason = ""): void {
     this.#checkInside("leave");
-    if (this.seat.epoch === this.epoch) this.#room.leave(this, code, reason);
+    checkClose("client.leave()", code, reason);
+    if (this.seat.epoch === this.epoch) this.#room.leave(this, code ?? noStatus, reason);
   }
 
   close(code?: number, reason?: string): void {

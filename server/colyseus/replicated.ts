@@ -13,6 +13,7 @@ import { afterPatchMethods } from "./after-patch.ts";
 import { attachSocket } from "./attach-socket.ts";
 import { checkRoomClass } from "./check-room-class.ts";
 import { ownClock, patchClock, unwrapClock } from "./clock-patch.ts";
+import { checkClose } from "./close-frame.ts";
 import { changingMethods, registeringMethods } from "./colyseus-version.ts";
 import { type EffectMethod, effectMethods, takeEffects } from "./effects.ts";
 import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
@@ -126,6 +127,8 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
   const stock = base.prototype as unknown as Record<string, Callback>;
   for (const name of changingMethods) {
     prototype[name] = function (this: Room, ...args: unknown[]) {
+      if (name === "kickClient") checkClose("kickClient()", args[1], args[2]);
+      if (name === "disconnect") checkClose("disconnect()", args[0], undefined);
       const speaks = speaking.has(name) && hearing(this) !== null;
       if (speaks || applying(this) !== null) return stock[name]?.apply(this, args);
       const called = remotely(this, name, args);

@@ -4,7 +4,7 @@ import type { Schema } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RoomRandom } from "../../server/session/random.ts";
-import { bytesFrame, defineTestRoom, leaveFrame, type RecordingSocket, readFrame } from "./machine-harness.ts";
+import { bytesFrame, defineTestRoom, joinAck, leaveFrame, type RecordingSocket, readFrame } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 import { StateFollower } from "./state-follower.ts";
 import { RichRoom, RichState, ViewedRoom, ViewedState } from "./stock/rich-room.ts";
@@ -77,6 +77,8 @@ class Duel {
   readonly #random: RoomRandom;
   readonly #viewed: boolean;
   readonly done: unknown[] = [];
+  readonly #acknowledged = new Set<object>();
+  readonly refusals = new Set<string>();
   restored = 0;
 
   constructor(seed: number) {
@@ -112,8 +114,33 @@ class Duel {
     const seated = await this.stock.join(sessionId, options, { by: "auth" });
     const reserved = await this.scene.reserve(sessionId, options, { auth: { by: "auth" } });
     const taken = (reserved as { reserved?: boolean } | boolean | null) ?? false;
-    if (seated) await this.scene.attach(sessionId, this.pick(["A", "B"]));
     this.done.push([seated, taken]);
+    if (!seated) return;
+    const attached = await this.scene.attach(sessionId, this.pick(["A", "B"]), { falls: true });
+    this.#refused(sessionId, attached);
+  }
+
+  /** As the SDK: once it hears that it has joined. */
+  async acknowledge(): Promise<void> {
+    for (const [sessionId, { socket }] of this.stock.players) {
+      if (this.refusals.has(sessionId) || this.#acknowledged.has(socket)) continue;
+      const isTold = (heard: RecordingSocket) => heard.frames.some(([code]) => code === joinAck()[0]);
+      assert.is(isTold(this.scene.player(sessionId).socket), isTold(socket.heard), `${sessionId} has joined`);
+      if (!isTold(socket.heard)) continue;
+      this.#acknowledged.add(socket);
+      await this.stock.frame(sessionId, joinAck());
+      await this.scene.frame(sessionId, joinAck());
+    }
+  }
+
+  /** A refusal is told by the socket that asked: here it is the answer of the log. */
+  #refused(sessionId: string, answer: unknown): void {
+    const { refused, message, epoch } = answer as { refused?: string; message?: string; epoch?: number };
+    if (epoch !== undefined) return void this.refusals.delete(sessionId);
+    const [error] = this.stock.player(sessionId).socket.heard.frames.map(readFrame);
+    assert.is(error?.type, "error", `${sessionId} was refused by the log alone: ${refused} ${message}`);
+    if (refused === "APPLICATION" && error?.type === "error") assert.is(message, error.message);
+    this.refusals.add(sessionId);
   }
 
   async act(): Promise<void> {
@@ -129,7 +156,8 @@ class Duel {
     if (!this.isHere(sessionId)) {
       this.done.push(["reconnect", sessionId]);
       await this.stock.reconnect(sessionId);
-      return void (await this.scene.reconnect(sessionId, this.pick(["A", "B", "C"])));
+      const attached = await this.scene.reconnect(sessionId, this.pick(["A", "B", "C"]), { falls: true });
+      return this.#refused(sessionId, attached);
     }
     if (this.chance(0.04)) {
       const code = this.pick([1006, 1001, 4000]);
@@ -185,8 +213,9 @@ class Duel {
   }
 
   compare(): void {
-    const where = () => `after ${JSON.stringify(this.done.slice(-6))}`;
+    const where = () => `after ${JSON.stringify(this.done.slice(-Number(process.env["LAST"] ?? 6)))}`;
     for (const [sessionId, { socket }] of this.stock.players) {
+      if (this.refusals.has(sessionId)) continue;
       const stateClass = this.#viewed ? ViewedState : RichState;
       let ears = this.ears.get(sessionId);
       if (ears === undefined) {
@@ -213,9 +242,11 @@ for (let seed = Number(process.env["SEED"] ?? 1), last = Number(process.env["SEE
   test(`[Y166] a player hears and sees what it would of Colyseus alone: seed ${seed}`, async () => {
     const duel = new Duel(seed);
     await duel.begin();
+    await duel.acknowledge();
     duel.compare();
     for (let step = 0; step < 300 && !duel.scene.isGone; step++) {
       await duel.act();
+      await duel.acknowledge();
       if (duel.scene.isGone) break;
       if (duel.chance(0.1) && ![...duel.scene.players.values()].some(({ nodeId, sessionId }) => nodeId === "C" && duel.isHere(sessionId)) && (await duel.scene.restore("C"))) duel.restored++;
       duel.compare();

@@ -5,7 +5,8 @@ import { WebSocketClient } from "@colyseus/ws-transport";
 import { RoomRandom } from "../../../server/session/random.ts";
 import { RoomTimers } from "../../../server/session/room-timers.ts";
 import { runInWorld, type World } from "../../../server/session/sandbox.ts";
-import { inMacrotask, joinAck, messageFrame, RecordingSocket, requestFrame } from "../machine-harness.ts";
+import { SecretRandom } from "../../../server/session/secret-random.ts";
+import { inMacrotask, messageFrame, RecordingSocket, requestFrame } from "../machine-harness.ts";
 
 const [open, closed] = [1, 3];
 const seed = new Uint8Array(12).fill(7);
@@ -44,6 +45,7 @@ class StockPlayer {
 export class StockStage {
   readonly players = new Map<string, StockPlayer>();
   readonly timers = new RoomTimers(1_000);
+  readonly #secrets = new SecretRandom(seed);
   readonly #random = RoomRandom.seeded(seed);
   #nowMs = 1_000;
   room: Room | null = null;
@@ -54,7 +56,7 @@ export class StockStage {
     nowMs: () => this.#nowMs,
     wallMs: () => 1_700_000_000_000 + this.#nowMs,
     random: () => this.#random.next(),
-    secretBytes: (into) => void into.fill(5),
+    secretBytes: (into) => this.#secrets.fill(into),
     tellOnce: () => {},
     setTimer: (callback, delayMs, intervalMs, args) =>
       this.timers.create({ nowMs: this.#nowMs, callback, delayMs, intervalMs, args }),
@@ -120,11 +122,6 @@ export class StockStage {
     else room._onJoin(client, { headers: new Headers() }, { reconnectionToken }).catch(failed);
   }
 
-  async #acknowledge(sessionId: string): Promise<void> {
-    const { client } = this.player(sessionId);
-    if (client?.readyState === open) await this.frame(sessionId, joinAck());
-  }
-
   /** False: there was no seat. */
   async join(sessionId: string, options: object = {}, auth?: unknown): Promise<boolean> {
     let reserved = false;
@@ -134,14 +131,12 @@ export class StockStage {
     });
     if (!reserved) return false;
     await this.#run(() => this.#connect(sessionId));
-    await this.#acknowledge(sessionId);
     return true;
   }
 
   async reconnect(sessionId: string): Promise<void> {
     const token = this.player(sessionId).client?.reconnectionToken;
     await this.#run(() => this.#connect(sessionId, token));
-    await this.#acknowledge(sessionId);
   }
 
   async drop(sessionId: string, code = 1006): Promise<void> {
