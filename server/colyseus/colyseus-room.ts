@@ -10,6 +10,7 @@ import type { Seat } from "../session/seat.ts";
 import { originOf } from "./clock-patch.ts";
 import { runEffect } from "./effects.ts";
 import { hearEventual } from "./eventual-messages.ts";
+import { changedHandlers } from "./late-handlers.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { typeOf } from "./message-consistency.ts";
 import { type NewsBatch, news, newsMethod } from "./presence/room-news.ts";
@@ -201,6 +202,8 @@ export class ColyseusRoom implements RoomProgram {
   restlessBecause(): string | null {
     const subscribed = news(this.#seam).restlessBecause();
     if (subscribed !== null) return subscribed;
+    const handlers = changedHandlers(this.room);
+    if (handlers !== null) return handlers;
     for (const delayed of this.#parts.clock.delayed) {
       const origin = originOf(delayed);
       if (delayed.active && (origin === undefined || origin.type === "closure"))

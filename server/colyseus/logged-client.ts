@@ -32,6 +32,9 @@ export function isMessage(frame: Uint8Array): boolean {
   return code === Protocol.ROOM_DATA || code === Protocol.ROOM_DATA_BYTES;
 }
 
+/** A client's properties before room code sees it, and what Colyseus adds. */
+let members: ReadonlySet<string | symbol> | null = null;
+
 /** What a logged client asks of its room. */
 export interface LoggedClientRoom {
   readonly environment: RoomEnvironment;
@@ -94,6 +97,18 @@ export class LoggedClient {
     this.#token = seat.token;
     this.#isWrapper = seat.wrapper;
     lendItself(this);
+    members ??= new Set([...Reflect.ownKeys(this), "_pendingFrameClients"]);
+  }
+
+  /** What room code has put on it (`client.team = "red"`), as it is there; null: nothing. */
+  get extras(): object | null {
+    let extras: object | null = null;
+    for (const key of Reflect.ownKeys(this)) {
+      if (members?.has(key) === true) continue;
+      extras ??= {};
+      Object.defineProperty(extras, key, Reflect.getOwnPropertyDescriptor(this, key) as PropertyDescriptor);
+    }
+    return extras;
   }
 
   get auth(): unknown {

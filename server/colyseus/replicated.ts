@@ -19,6 +19,7 @@ import { type EffectMethod, effectMethods, takeEffects } from "./effects.ts";
 import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
 import { advertiseSteps, defineInputs, type InputClass, inputsOf } from "./input-definition.ts";
 import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
+import { noteHandler } from "./late-handlers.ts";
 import { ledClass } from "./led/led-room.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { messageHandler } from "./message-handler.ts";
@@ -328,6 +329,7 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
   const registering = (name: "onMessage" | "onMessageBytes"): Callback =>
     function (this: Room, type: string | number, ...rest: unknown[]) {
       const tracked = messageHandler(this, type, rest.at(-1) as Callback);
+      noteHandler(this, type);
       return stock[name]?.call(this, type, ...rest.slice(0, -1), tracked);
     };
   return {

@@ -104,7 +104,14 @@ export class RichRoom extends Room {
 
   /** What players may ask for; code, made again by the constructor. */
   get ops(): object {
-    return { ...this.lists(), ...this.maps(), ...this.sets(), ...this.scalars(), ...this.talks(), ...this.times() };
+    return {
+      ...this.lists(),
+      ...this.maps(),
+      ...this.sets(),
+      ...this.scalars(),
+      ...this.talks(),
+      ...this.times(),
+    };
   }
 
   hear(hook: string, what: unknown): void {
@@ -130,7 +137,10 @@ export class RichRoom extends Room {
 
   override onReconnect(client: Client): void {
     this.hear("onReconnect", [client.sessionId, client.userData, this.clients.length]);
-    client.send("back", this.clients.map((each) => each.sessionId));
+    client.send(
+      "back",
+      this.clients.map((each) => each.sessionId),
+    );
   }
 
   override onLeave(client: Client, code?: number): void {
@@ -325,7 +335,8 @@ export class RichRoom extends Room {
     return {
       say: (c: Client, word: string) => this.broadcast("said", word, { except: c }),
       sayAll: (_c: Client, word: string) => this.broadcast("said", { word }),
-      sayLate: (c: Client, word: string) => this.broadcast("late", word, { afterNextPatch: true, except: [c] }),
+      sayLate: (c: Client, word: string) =>
+        this.broadcast("late", word, { afterNextPatch: true, except: [c] }),
       sayBytes: (_c: Client, n: number) => this.broadcastBytes("bytes", Uint8Array.of(n, n + 1), {}),
       tell: (c: Client, n: number) => c.send(n % 100, ["numbered", n]),
       tellLate: (c: Client, word: string) => c.send("tell late", word, { afterNextPatch: true }),
@@ -340,7 +351,8 @@ export class RichRoom extends Room {
       unlock: () => void this.unlock(),
       private: (_c: Client, on: boolean) => void this.setPrivate(on),
       meta: (_c: Client, n: number) => void this.setMetadata({ n, more: [n] }),
-      making: (_c: Client, n: number) => void this.setMatchmaking({ maxClients: 2 + (n % 4), metadata: { n } }),
+      making: (_c: Client, n: number) =>
+        void this.setMatchmaking({ maxClients: 2 + (n % 4), metadata: { n } }),
       full: (_c: Client, n: number) => {
         this.maxClients = 1 + (n % 5);
       },
@@ -364,7 +376,8 @@ export class RichRoom extends Room {
     return {
       later: (_c: Client, n: number, word: string) => keep(this.clock.setTimeout(this.rings, n, word)),
       every: (_c: Client, n: number, word: string) => keep(this.clock.setInterval(this.rings, n, word)),
-      closure: (c: Client, n: number) => void this.clock.setTimeout(() => this.hear("closure", c.sessionId), n),
+      closure: (c: Client, n: number) =>
+        void this.clock.setTimeout(() => this.hear("closure", c.sessionId), n),
       nested: (_c: Client, n: number) => {
         this.clock.setTimeout(() => {
           const inner = this.clock.setInterval(() => {

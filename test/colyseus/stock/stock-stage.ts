@@ -126,7 +126,10 @@ export class StockStage {
   async join(sessionId: string, options: object = {}, auth?: unknown): Promise<boolean> {
     let reserved = false;
     await this.#run(async () => {
-      const room = this.room as unknown as { locked: boolean; _reserveSeat(...a: unknown[]): Promise<boolean> };
+      const room = this.room as unknown as {
+        locked: boolean;
+        _reserveSeat(...a: unknown[]): Promise<boolean>;
+      };
       reserved = !room.locked && (await room._reserveSeat(sessionId, structuredClone(options), auth));
     });
     if (!reserved) return false;
