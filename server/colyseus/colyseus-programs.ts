@@ -129,6 +129,7 @@ export class ColyseusPrograms implements RoomPrograms {
       subscribed: () => this.#subscribed(),
       leaves: [],
       afterPatch: [],
+      lastClients: () => [],
       clockOrdinal: 0,
       creating: true,
       isRestored,

@@ -45,6 +45,7 @@ export class ColyseusRoom implements RoomProgram {
     this.#seam = seam;
     this.#timers = environment.world.timers;
     this.#seats = environment.seats;
+    seam.lastClients = () => this.#clients.values();
     // Disconnecting is not the end yet: hooks that wait are waited for, and onDispose comes last.
     partsOf(room)._events.once("dispose", () => {
       this.#ended = true;
@@ -95,6 +96,8 @@ export class ColyseusRoom implements RoomProgram {
     const client = this.#newClient(seat);
     client.authOutcome = auth;
     client._enqueuedMessages = [...missed];
+    // What waits for the next patch goes where the client is by then.
+    if (reconnecting && dropped !== undefined) client._pendingFrames.push(...dropped._pendingFrames.splice(0));
     // The stock room knows the seat by the token of the connection before, whichever of its two tokens was shown.
     const connection = reconnecting
       ? { reconnectionToken: dropped?.reconnectionToken ?? "", skipHandshake }

@@ -323,11 +323,6 @@ export class RichRoom extends Room {
       chance: () => {
         state.n = Math.random();
       },
-      untracked: (_c: Client, n: number) => {
-        state.pauseTracking();
-        state.i32 = n;
-        state.resumeTracking();
-      },
     };
   }
 
