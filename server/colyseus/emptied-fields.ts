@@ -24,14 +24,13 @@ function isSeen(view: StateView | undefined, tree: ChangeTree, tag: number | und
 
 /** What a full state has, by the way that the library goes: the instances that a client knows by then. */
 function reach(tree: ChangeTree, view: StateView | undefined, reached: Set<ChangeTree>): void {
-  if (reached.has(tree)) return;
+  if (reached.has(tree) || (tree.isFiltered && view?.isChangeTreeVisible(tree) !== true)) return;
   reached.add(tree);
-  const { isSchema, tags } = tree.encDescriptor;
+  const { filter, isSchema, tags } = tree.encDescriptor;
   tree.forEachChild((child, at) => {
-    const tag = isSchema ? tags[at as number] : undefined;
-    const isOpen = !tree.isFiltered && tag === undefined;
-    if (isOpen || (isSchema ? isSeen(view, tree, tag) : view?.isChangeTreeVisible(child) === true))
-      reach(child, view, reached);
+    // A map's filter goes by numbers of its own; those of its values that are not seen are left out above.
+    const isSent = isSchema ? isSeen(view, tree, tags[at as number]) : !tree.isArray || filter?.(tree.ref, at as number, view) !== false;
+    if (isSent) reach(child, view, reached);
   });
 }
 

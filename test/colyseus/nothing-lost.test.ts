@@ -132,7 +132,7 @@ test("[Y169] fields under a symbol, hidden ones and getters of the room itself a
     const later = await loose();
     await does(later, (room) => void what(room, null));
     assert.not.ok(await later.restore("B"), name);
-    assert.match(JSON.stringify(later.first.warnings), /"where":"checkpoint"/, name);
+    assert.match(JSON.stringify(later.node("B").warnings), /"where":"checkpoint"/, name);
   }
 });
 
