@@ -149,7 +149,12 @@ export class StockStage {
   async frame(sessionId: string, frame: Uint8Array): Promise<void> {
     await this.#run(() => {
       const { socket } = this.player(sessionId);
-      if (socket.readyState === open) socket.emit("message", Buffer.from(frame));
+      if (socket.readyState !== open) return;
+      try {
+        socket.emit("message", Buffer.from(frame));
+      } catch {
+        // What a handler throws would end the process.
+      }
     });
   }
 
