@@ -97,7 +97,8 @@ export class ColyseusRoom implements RoomProgram {
     client.authOutcome = auth;
     client._enqueuedMessages = [...missed];
     // What waits for the next patch goes where the client is by then.
-    if (reconnecting && dropped !== undefined) client._pendingFrames.push(...dropped._pendingFrames.splice(0));
+    if (reconnecting && dropped !== undefined)
+      client._pendingFrames.push(...dropped._pendingFrames.splice(0));
     // The stock room knows the seat by the token of the connection before, whichever of its two tokens was shown.
     const connection = reconnecting
       ? { reconnectionToken: dropped?.reconnectionToken ?? "", skipHandshake }

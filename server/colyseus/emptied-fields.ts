@@ -29,7 +29,9 @@ function reach(tree: ChangeTree, view: StateView | undefined, reached: Set<Chang
   const { filter, isSchema, tags } = tree.encDescriptor;
   tree.forEachChild((child, at) => {
     // A map's filter goes by numbers of its own; those of its values that are not seen are left out above.
-    const isSent = isSchema ? isSeen(view, tree, tags[at as number]) : !tree.isArray || filter?.(tree.ref, at as number, view) !== false;
+    const isSent = isSchema
+      ? isSeen(view, tree, tags[at as number])
+      : !tree.isArray || filter?.(tree.ref, at as number, view) !== false;
     if (isSent) reach(child, view, reached);
   });
 }

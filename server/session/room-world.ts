@@ -27,7 +27,7 @@ export type Settled<T> =
   | { readonly state: "failed"; readonly error: unknown };
 
 /** Of what the preload cannot refuse: a promise of code outside of the room, such as a driver's whose socket is open. */
-const wentOnOutside =
+export const wentOnOutside =
   "it waits for something outside the log, and went on when that came: at another moment on every replica; wait for it with an effect of the room (await this.effect(name, data)), or bring it in from outside with room.propose()";
 
 type WorldHost = Pick<RoomHost, "log" | "isPrimary" | "effectOpened">;
@@ -172,7 +172,8 @@ export class RoomWorld implements World {
     this.#open.set(id, what);
     const settled = () => {
       this.#open.delete(id);
-      if (currentWorld() !== this && !this.isLed && !this.#hasEnded) this.report(new Error(wentOnOutside), what);
+      if (currentWorld() !== this && !this.isLed && !this.#hasEnded)
+        this.report(new Error(wentOnOutside), what);
     };
     promise.then(settled, (error: unknown) => {
       settled();

@@ -11,8 +11,12 @@ class DoorRoom extends Room {
 
   override onCreate(): void {
     this.autoDispose = false;
-    this.onMessage("leave", (client: Client, [code, reason]: [number?, string?]) => client.leave(code, reason));
-    this.onMessage("kick", (_client, [code, reason]: [number, string?]) => this.kickClient("ben", code, reason));
+    this.onMessage("leave", (client: Client, [code, reason]: [number?, string?]) =>
+      client.leave(code, reason),
+    );
+    this.onMessage("kick", (_client, [code, reason]: [number, string?]) =>
+      this.kickClient("ben", code, reason),
+    );
     this.onMessage("end", (_client, code: number) => void this.disconnect(code));
   }
   override onLeave(_client: Client, code?: number): void {
@@ -34,7 +38,11 @@ test("[Y170] a code or reason that no close frame can carry is refused where it 
     ["leave", [1006], /and is 1006/],
     ["leave", [5000], /and is 5000/],
     ["leave", [4000.5], /and is 4000\.5/],
-    ["leave", [4000, "ü".repeat(62)], /at most 123 bytes of UTF-8, and is one of 124; send the rest as a message/],
+    [
+      "leave",
+      [4000, "ü".repeat(62)],
+      /at most 123 bytes of UTF-8, and is one of 124; send the rest as a message/,
+    ],
     ["leave", [4000, 7], /is a string .*and is number/],
     ["kick", [0], /^kickClient\(\): .*and is 0/],
     ["kick", [4000, "x".repeat(124)], /^kickClient\(\): .*and is one of 124/],
@@ -65,7 +73,8 @@ test("[Y170] client.leave() closes without a code, and with those that a close f
 });
 
 test("[Y170] of a node's own words a close frame takes what has room in it, and no half of a letter", () => {
-  for (const reason of ["", "short", "x".repeat(123), "ü".repeat(61)]) assert.is(fittingReason(reason), reason);
+  for (const reason of ["", "short", "x".repeat(123), "ü".repeat(61)])
+    assert.is(fittingReason(reason), reason);
   for (const letter of ["x", "ü", "語", "🛡"]) {
     const fitting = fittingReason(letter.repeat(200));
     assert.ok(Buffer.byteLength(fitting) <= 123 && Buffer.byteLength(fitting) > 110, fitting);

@@ -60,7 +60,12 @@ test("[Y167] what room code puts on a client is there after a restore, of client
   await scene.drop("ben");
   assert.ok(await scene.restore("B"));
   await isEqual(scene);
-  const read: Act = (room, client) => [client.team.name, client.team.of === room.state, client.place, room.held.ben.place];
+  const read: Act = (room, client) => [
+    client.team.name,
+    client.team.of === room.state,
+    client.place,
+    room.held.ben.place,
+  ];
   const seen: unknown[] = [];
   await does(scene, (room, client) => seen.push(read(room, client)));
   assert.equal(seen, [
@@ -120,9 +125,21 @@ test("[Y168] a handler that is registered, or removed, after onCreate keeps the 
 
 test("[Y169] fields under a symbol, hidden ones and getters of the room itself are no plain fields, and told of", async () => {
   for (const [name, what, path] of [
-    ["a symbol", (room) => Object.assign(room, { [Symbol("secret")]: 1 }), /room\.fields\["Symbol\(secret\)"\] .*under Symbol/],
-    ["hidden", (room) => Object.defineProperty(room, "hidden", { value: 1 }), /room\.hidden is a property that is not/],
-    ["a getter", (room) => Object.defineProperty(room, "top", { get: () => 1, enumerable: true }), /room\.top is a getter/],
+    [
+      "a symbol",
+      (room) => Object.assign(room, { [Symbol("secret")]: 1 }),
+      /room\.fields\["Symbol\(secret\)"\] .*under Symbol/,
+    ],
+    [
+      "hidden",
+      (room) => Object.defineProperty(room, "hidden", { value: 1 }),
+      /room\.hidden is a property that is not/,
+    ],
+    [
+      "a getter",
+      (room) => Object.defineProperty(room, "top", { get: () => 1, enumerable: true }),
+      /room\.top is a getter/,
+    ],
   ] as [string, Act, RegExp][]) {
     making = what;
     const scene = new Scene(["A"]);
@@ -148,7 +165,12 @@ test("[Y169] clients that room code has picked from room.clients, and a clock th
   await does(scene, (room) => {
     const held = room.held as ClientArray;
     held.push(room.clients.get("ann"));
-    seen.push([held[0] === room.clients.get("ben"), held.get("ann") === room.clients.get("ann"), held.length, room.clock.running]);
+    seen.push([
+      held[0] === room.clients.get("ben"),
+      held.get("ann") === room.clients.get("ann"),
+      held.length,
+      room.clock.running,
+    ]);
   });
   assert.equal(seen, [
     [true, true, 2, false],

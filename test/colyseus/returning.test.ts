@@ -92,8 +92,12 @@ for (const [name, stateClass] of [
       follower.follow(scene.player("ann").socket);
       const { state } = follower;
       emptied.push(...[state.winner, state.chosen, state.pieces.get("pawn")?.carries].map(String));
-      if (state instanceof SecretBoard) emptied.push(...[state.secret, state.hands.get("ann")?.carries].map(String));
-      assert.equal(emptied, emptied.map(() => "undefined"));
+      if (state instanceof SecretBoard)
+        emptied.push(...[state.secret, state.hands.get("ann")?.carries].map(String));
+      assert.equal(
+        emptied,
+        emptied.map(() => "undefined"),
+      );
       assert.is(state.pieces.get("pawn")?.name, "pawn");
       await scene.send("ben", "fill");
       await scene.tick(60);
