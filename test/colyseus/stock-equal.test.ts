@@ -84,7 +84,8 @@ function roomFacts(room: Room, listing: Record<string, unknown> | undefined): ob
   return {
     journal: [...journal],
     ticks,
-    elapsed: room.clock.elapsedTime,
+    // Its currentTime is the log's.
+    clock: [room.clock.elapsedTime, room.clock.deltaTime],
     present: room.clients.map(({ sessionId }) => sessionId),
     listing: { locked, metadata, clients, maxClients, unlisted, private: listing?.["private"] },
     state: JSON.parse(JSON.stringify(room.state, (_k, v: unknown) => (typeof v === "bigint" ? `${v}n` : v))),
