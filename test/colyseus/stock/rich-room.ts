@@ -200,10 +200,12 @@ export class RichRoom extends Room {
         if (found !== undefined) found.n += 1;
       },
       num: (_c: Client, n: number) => nums.push(n / 4, -n),
-      numAt: (_c: Client, n: number) => nums.length > 0 && (nums[at(nums.length, n)] = n),
+      numAt: (_c: Client, n: number) => {
+        if (nums.length > 0) nums[at(nums.length, n)] = n;
+      },
       numCut: (_c: Client, n: number) => nums.length > 0 && nums.splice(at(nums.length, n), 2),
       hire: (_c: Client, k: string) => crew.push(unit(k)),
-      hireBoss: (_c: Client, k: string) => crew.push(new Boss({ name: k, rage: 3, hp: 200 })),
+      hireBoss: (_c: Client, k: string) => crew.push(new Boss({ name: k, rage: 3, hp: 200, x: 0 })),
       fire: (_c: Client, n: number) => crew.length > 0 && crew.splice(at(crew.length, n), 1),
       share: (c: Client, n: number) => {
         const own = this.state.units.get(c.sessionId);
@@ -241,7 +243,7 @@ export class RichRoom extends Room {
         if (own !== undefined) units.set(k, own);
       },
       untwin: (_c: Client, k: string) => units.delete(k),
-      boss: (_c: Client, k: string) => units.set(k, new Boss({ name: k, rage: 1, hp: 255 })),
+      boss: (_c: Client, k: string) => units.set(k, new Boss({ name: k, rage: 1, hp: 255, x: 0 })),
       minion: (_c: Client, k: string, m: string) => {
         const boss = units.get(k);
         if (boss instanceof Boss) boss.minions.set(m, unit(m));
