@@ -5,6 +5,7 @@ import { sessionLimits } from "../session/limits.ts";
 import { type LiveSocket, mayTryReconnect } from "../session/live-socket.ts";
 import { isTransient, SessionError } from "../session/session-error.ts";
 import type { Sessions } from "../session/sessions.ts";
+import { fittingReason, noStatus } from "./close-frame.ts";
 import { EarlyFrames } from "./early-frames.ts";
 import { OpenRequests } from "./open-requests.ts";
 
@@ -76,8 +77,9 @@ class TransportSocket implements LiveSocket {
 
   close(code: number, reason: string): void {
     this.flush();
-    // A close frame's reason has at most 123 bytes (RFC 6455 §5.5).
-    if (this.isOpen) this.#client.leave(code, reason.slice(0, 120));
+    if (!this.isOpen) return;
+    if (code === noStatus) this.#client.leave();
+    else this.#client.leave(code, fittingReason(reason));
   }
 }
 

@@ -6,6 +6,7 @@ import { currentWorld, outsideWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { ColyseusRoom, discardStockRoom } from "./colyseus-room.ts";
+import { rememberHandlers } from "./late-handlers.ts";
 import { LeaderInstance } from "./led/leader-instance.ts";
 import { LedProgram } from "./led/led-program.ts";
 import { ledBase } from "./led/led-room.ts";
@@ -106,6 +107,7 @@ export class ColyseusPrograms implements RoomPrograms {
     wrapOwnRemoteCalls(room);
     const own = Object.entries(room).filter(([, value]) => typeof value === "function");
     seam.functions = new Map([...own, ...pluginFunctions(room)]);
+    rememberHandlers(room);
     environment.created();
   }
 
@@ -127,6 +129,7 @@ export class ColyseusPrograms implements RoomPrograms {
       subscribed: () => this.#subscribed(),
       leaves: [],
       afterPatch: [],
+      lastClients: () => [],
       clockOrdinal: 0,
       creating: true,
       isRestored,

@@ -10,6 +10,7 @@ import type { Seat } from "../session/seat.ts";
 import { originOf } from "./clock-patch.ts";
 import { runEffect } from "./effects.ts";
 import { hearEventual } from "./eventual-messages.ts";
+import { changedHandlers } from "./late-handlers.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { typeOf } from "./message-consistency.ts";
 import { type NewsBatch, news, newsMethod } from "./presence/room-news.ts";
@@ -44,6 +45,7 @@ export class ColyseusRoom implements RoomProgram {
     this.#seam = seam;
     this.#timers = environment.world.timers;
     this.#seats = environment.seats;
+    seam.lastClients = () => this.#clients.values();
     // Disconnecting is not the end yet: hooks that wait are waited for, and onDispose comes last.
     partsOf(room)._events.once("dispose", () => {
       this.#ended = true;
@@ -94,6 +96,9 @@ export class ColyseusRoom implements RoomProgram {
     const client = this.#newClient(seat);
     client.authOutcome = auth;
     client._enqueuedMessages = [...missed];
+    // What waits for the next patch goes where the client is by then.
+    if (reconnecting && dropped !== undefined)
+      client._pendingFrames.push(...dropped._pendingFrames.splice(0));
     // The stock room knows the seat by the token of the connection before, whichever of its two tokens was shown.
     const connection = reconnecting
       ? { reconnectionToken: dropped?.reconnectionToken ?? "", skipHandshake }
@@ -201,6 +206,8 @@ export class ColyseusRoom implements RoomProgram {
   restlessBecause(): string | null {
     const subscribed = news(this.#seam).restlessBecause();
     if (subscribed !== null) return subscribed;
+    const handlers = changedHandlers(this.room);
+    if (handlers !== null) return handlers;
     for (const delayed of this.#parts.clock.delayed) {
       const origin = originOf(delayed);
       if (delayed.active && (origin === undefined || origin.type === "closure"))

@@ -17,6 +17,7 @@ import type { RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import { outsideLog } from "../session/session-error.ts";
+import { checkClose, noStatus } from "./close-frame.ts";
 import { checkLent, lendItself, lent, returned } from "./lent.ts";
 
 /** WebSocket's own readyState: the stock Room asks for OPEN in the middle of a reconnection. */
@@ -30,6 +31,9 @@ export function isMessage(frame: Uint8Array): boolean {
   const code = (frame[0] ?? 0) & codeMask;
   return code === Protocol.ROOM_DATA || code === Protocol.ROOM_DATA_BYTES;
 }
+
+/** A client's properties before room code sees it, and what Colyseus adds. */
+let members: ReadonlySet<string | symbol> | null = null;
 
 /** What a logged client asks of its room. */
 export interface LoggedClientRoom {
@@ -93,6 +97,18 @@ export class LoggedClient {
     this.#token = seat.token;
     this.#isWrapper = seat.wrapper;
     lendItself(this);
+    members ??= new Set([...Reflect.ownKeys(this), "_pendingFrameClients"]);
+  }
+
+  /** What room code has put on it (`client.team = "red"`), as it is there; null: nothing. */
+  get extras(): object | null {
+    let extras: object | null = null;
+    for (const key of Reflect.ownKeys(this)) {
+      if (members?.has(key) === true) continue;
+      extras ??= {};
+      Object.defineProperty(extras, key, Reflect.getOwnPropertyDescriptor(this, key) as PropertyDescriptor);
+    }
+    return extras;
   }
 
   get auth(): unknown {
@@ -196,9 +212,10 @@ export class LoggedClient {
     this.raw(getMessageBytes[Protocol.ERROR](code, message));
   }
 
-  leave(code = 1000, reason = "left"): void {
+  leave(code?: number, reason = ""): void {
     this.#checkInside("leave");
-    if (this.seat.epoch === this.epoch) this.#room.leave(this, code, reason);
+    checkClose("client.leave()", code, reason);
+    if (this.seat.epoch === this.epoch) this.#room.leave(this, code ?? noStatus, reason);
   }
 
   close(code?: number, reason?: string): void {

@@ -115,9 +115,9 @@ function pastSeat({ sessionId, epoch }: PastClient): Seat {
   return Object.assign(new Seat(sessionId), { epoch });
 }
 
-function layOverPast(client: LoggedClient, { state, auth, userData, view }: PastClient): void {
+function layOverPast(client: LoggedClient, { state, auth, userData, view, extras }: PastClient): void {
   delete client._enqueuedMessages;
-  Object.assign(client, { readyState: 3, state, auth, userData, view });
+  Object.assign(client, { readyState: 3, state, auth, userData, view, ...extras });
 }
 
 function loggedClient({ seam }: Restoration, seat: Seat, saved: SavedClient | PastClient): LoggedClient {
@@ -202,6 +202,7 @@ async function rejoin({ parts }: Restoration, client: LoggedClient, saved: Saved
     _numMessagesLastSecond: saved.numMessagesLastSecond,
     _messageCountResetsAt: saved.messageCountResetsAt,
     _pendingFrames: [...saved.pendingFrames],
+    ...saved.extras,
   });
   if (saved.state === ClientState.JOINING) client._enqueuedMessages = [];
 }
