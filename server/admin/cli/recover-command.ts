@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { Command } from "commander";
 import { folderSource } from "../../cluster/backup/backup-sources.ts";
 import { takeBackup } from "../../cluster/backup/take-backup.ts";
-import { cliError } from "./backup-command.ts";
+import { cliError } from "./received-file.ts";
 import { type CliContext, show, withExample } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
 import { folderStorage, isBlank, nextSteps, restoreInto } from "./data-folder.ts";
