@@ -1,6 +1,6 @@
 // test-run: seconds=240
-import { execFile } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { execFile, spawn } from "node:child_process";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
@@ -90,7 +90,7 @@ shown("[C76] a room is exported from any node while it is played, and goes on", 
   assert.type(await ann.request("roll"), "number");
   assert.type(await ben.request("roll"), "number");
   cat.reconnection.enabled = false;
-  cat.connection.close(1006);
+  cat.connection.close();
   await until("cat is gone", () => (ann.state as { fighters: Map<string, unknown> }).fighters.size === 2);
   await sleep(2_500);
   exported = await save(ann.roomId, "match.testudo");
@@ -149,12 +149,12 @@ shown("[C80] another engine is refused with both; --other-engine says that it ma
   const elsewhere = (...flags: string[]) =>
     new Promise<Ran>((resolve) => {
       const args = [cli, "replay", fileOf("match.testudo"), "--app", app, "--json", ...flags];
-      const env = { ...process.env, TZ: "Asia/Kathmandu" };
+      const env = { ...process.env, TZ: "Asia/Tokyo" };
       execFile(process.execPath, args, { env }, (error, out, err) =>
         resolve({ code: error === null ? 0 : Number(error.code), out, err }),
       );
     });
-  refused(await elsewhere(), "ENGINE_DIFFERS", /played on "node .*, this is "node .*Kathmandu/);
+  refused(await elsewhere(), "ENGINE_DIFFERS", /played on "node .*, this is "node .*Asia/);
   const ran = await elsewhere("--other-engine");
   assert.is(ran.code, 0, ran.err);
   assert.match((JSON.parse(ran.out) as Told).warnings.join(), /may differ/);
@@ -180,19 +180,19 @@ shown("[C81] a file that is cut, changed, newer or none at all is refused before
 
 shown("[C82] a match that has ended is exported for as long as its log is kept; an unknown one not", async () => {
   const { roomId } = ann;
-  const [left] = [new Promise((resolve) => ben.onLeave(resolve))];
+  const left = new Promise((resolve) => ben.onLeave(resolve));
   ann.send("end");
   await left;
   for (const id of cluster.ids)
     await until(`${id} forgets it`, async () => (await cluster.room(id, roomId)) === null);
-  const save2 = () =>
+  const saveEnded = () =>
     testudo("rooms", "export", roomId, "--out", fileOf("ended.testudo"), ...toNode(cluster, "n2"), "--json");
   const header = await until("its end is agreed", async () => {
-    const ran = await save2();
+    const ran = await saveEnded();
     assert.is(ran.code, 0, ran.err);
     const found = JSON.parse(ran.out) as ExportHeader;
     if (found.ended) return found;
-    (await import("node:fs")).rmSync(fileOf("ended.testudo"));
+    rmSync(fileOf("ended.testudo"));
     return null;
   });
   assert.is(header.completeFrom, "creation");
@@ -201,8 +201,47 @@ shown("[C82] a match that has ended is exported for as long as its log is kept; 
   assert.ok(result.equal, result.difference ?? "");
   const unknown = await testudo("rooms", "export", "AAAAAAAAA", ...toNode(cluster, "n1"), "--json");
   refused(unknown, "ROOM_NOT_FOUND", /no room AAAAAAAAA.*log-history-bytes/);
-  const there = await save2();
+  const there = await saveEnded();
   refused(there, "FILE_EXISTS", /is there already/);
+});
+
+shown("[C83] --inspect waits for a debugger, and stops before the entry that --to names", async () => {
+  const { entries } = await told(fileOf("match.testudo"));
+  const step = entries.find(({ what }) => what === '"step" 7');
+  const args = [cli, "replay", fileOf("match.testudo"), "--app", app, "--inspect", "127.0.0.1:0"];
+  const child = spawn(process.execPath, [...args, "--to", String(step?.index), "--json"]);
+  let [out, err] = ["", ""];
+  child.stdout.on("data", (bytes) => {
+    out += String(bytes);
+  });
+  child.stderr.on("data", (bytes) => {
+    err += String(bytes);
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  const address = await until("it waits", () => /ws:\/\/\S+/.exec(err)?.[0] ?? null);
+  const debug = new WebSocket(address);
+  await new Promise((resolve) => debug.addEventListener("open", resolve));
+  let number = 0;
+  const say = (method: string) => debug.send(JSON.stringify({ id: ++number, method }));
+  const paused = new Promise<{ functionName: string }[]>((resolve) =>
+    debug.addEventListener("message", ({ data }) => {
+      const { method, params } = JSON.parse(String(data)) as {
+        method?: string;
+        params?: { callFrames: { functionName: string }[] };
+      };
+      if (method === "Debugger.paused") resolve(params?.callFrames ?? []);
+    }),
+  );
+  for (const method of ["Runtime.enable", "Debugger.enable", "Runtime.runIfWaitingForDebugger"]) say(method);
+  const [frame] = await paused;
+  assert.match(frame?.functionName ?? "", "stopAndApply");
+  assert.not.match(out, /"result"/);
+  say("Debugger.resume");
+  // Node waits for a debugger that stays.
+  await until("it is done", () => out.includes('"result"') || child.exitCode !== null);
+  debug.close();
+  assert.is(await ended, 0, err);
+  assert.is((JSON.parse(out) as Told).result.index, step?.index);
 });
 
 test.run();
