@@ -62,7 +62,6 @@ export function replayCommand(context: CliContext): Command {
     };
     const teller = flags.json ? new JsonTeller(context) : new LineTeller(context, job);
     const replayed = await new ReplayProcess(context, flags, teller).run(job);
-    teller.done(replayed);
     if (replayed.difference !== null) throw new CliError("REPLAY_DIFFERS", replayed.difference);
   });
 }
@@ -206,7 +205,11 @@ class ReplayProcess {
       for (const warning of news.warnings) this.#context.tell(`WARNING: ${warning}\n`);
       this.#teller.begins(news.header, news.warnings);
     } else if (news.type === "entry") this.#teller.entry(news.entry);
-    else this.#end = news;
+    else {
+      this.#end = news;
+      // Not only when it has ended: it waits until its debugger has gone.
+      if (news.type === "done") this.#teller.done(news.replayed);
+    }
   }
 
   #result(end: string): Replayed {
