@@ -33,11 +33,7 @@ export function roomsRoutes(asked: Asked): OperatorRoute[] {
   ];
 }
 
-async function sendExport(
-  asked: Asked,
-  roomId: string | null,
-  response: ServerResponse,
-): Promise<undefined> {
+async function sendExport(asked: Asked, roomId: string | null, response: ServerResponse): Promise<undefined> {
   const named = name.safeParse(roomId);
   if (!named.success) throw new OperatorError(400, "GARBLED", "?room=… names a room by its id");
   mustServe(asked.node);

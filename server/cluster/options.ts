@@ -193,7 +193,8 @@ const sharedTable = {
   logHistoryBytes: {
     kind: wholeNumber({ min: 0, max: 256 << 20 }),
     fallback: nodeDefaults.logHistoryBytes,
-    summary: "bytes of each group's log kept for testudo rooms export, in memory too; 0: as the nodes need it",
+    summary:
+      "bytes of each group's log kept for testudo rooms export, in memory too; 0: as the nodes need it",
   },
 };
 

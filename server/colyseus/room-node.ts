@@ -19,10 +19,10 @@ import { Sessions } from "../session/sessions.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
 import type { ExportRecord } from "./room-export/export-record.ts";
 import { takeExport } from "./room-export/take-export.ts";
-import { testudoVersion } from "./testudo-version.ts";
 import { type RoomFailures, roomFailures } from "./room-failures.ts";
 import { RoomShadow } from "./room-shadow.ts";
 import { absentRooms, type RoomStatus, roomStatus } from "./room-status.ts";
+import { testudoVersion } from "./testudo-version.ts";
 
 export interface RoomNodeSetup {
   readonly options: NodeOptions;

@@ -178,32 +178,43 @@ shown("[C81] a file that is cut, changed, newer or none at all is refused before
   refused(await replay(fileOf("nowhere"), "--json"), "FILE_MISSING", /nowhere/);
 });
 
-shown("[C82] a match that has ended is exported for as long as its log is kept; an unknown one not", async () => {
-  const { roomId } = ann;
-  const left = new Promise((resolve) => ben.onLeave(resolve));
-  ann.send("end");
-  await left;
-  for (const id of cluster.ids)
-    await until(`${id} forgets it`, async () => (await cluster.room(id, roomId)) === null);
-  const saveEnded = () =>
-    testudo("rooms", "export", roomId, "--out", fileOf("ended.testudo"), ...toNode(cluster, "n2"), "--json");
-  const header = await until("its end is agreed", async () => {
-    const ran = await saveEnded();
-    assert.is(ran.code, 0, ran.err);
-    const found = JSON.parse(ran.out) as ExportHeader;
-    if (found.ended) return found;
-    rmSync(fileOf("ended.testudo"));
-    return null;
-  });
-  assert.is(header.completeFrom, "creation");
-  const { result } = await told(fileOf("ended.testudo"));
-  assert.ok(result.ended);
-  assert.ok(result.equal, result.difference ?? "");
-  const unknown = await testudo("rooms", "export", "AAAAAAAAA", ...toNode(cluster, "n1"), "--json");
-  refused(unknown, "ROOM_NOT_FOUND", /no room AAAAAAAAA.*log-history-bytes/);
-  const there = await saveEnded();
-  refused(there, "FILE_EXISTS", /is there already/);
-});
+shown(
+  "[C82] a match that has ended is exported for as long as its log is kept; an unknown one not",
+  async () => {
+    const { roomId } = ann;
+    const left = new Promise((resolve) => ben.onLeave(resolve));
+    ann.send("end");
+    await left;
+    for (const id of cluster.ids)
+      await until(`${id} forgets it`, async () => (await cluster.room(id, roomId)) === null);
+    const saveEnded = () =>
+      testudo(
+        "rooms",
+        "export",
+        roomId,
+        "--out",
+        fileOf("ended.testudo"),
+        ...toNode(cluster, "n2"),
+        "--json",
+      );
+    const header = await until("its end is agreed", async () => {
+      const ran = await saveEnded();
+      assert.is(ran.code, 0, ran.err);
+      const found = JSON.parse(ran.out) as ExportHeader;
+      if (found.ended) return found;
+      rmSync(fileOf("ended.testudo"));
+      return null;
+    });
+    assert.is(header.completeFrom, "creation");
+    const { result } = await told(fileOf("ended.testudo"));
+    assert.ok(result.ended);
+    assert.ok(result.equal, result.difference ?? "");
+    const unknown = await testudo("rooms", "export", "AAAAAAAAA", ...toNode(cluster, "n1"), "--json");
+    refused(unknown, "ROOM_NOT_FOUND", /no room AAAAAAAAA.*log-history-bytes/);
+    const there = await saveEnded();
+    refused(there, "FILE_EXISTS", /is there already/);
+  },
+);
 
 shown("[C83] --inspect waits for a debugger, and stops before the entry that --to names", async () => {
   const { entries } = await told(fileOf("match.testudo"));

@@ -55,7 +55,9 @@ function checkEngine({ otherEngine }: ReplayJob, { engine }: ExportHeader): stri
   if (own === engine) return [];
   const what = `the match was played on "${engine}", this is "${own}"`;
   if (otherEngine)
-    return [`${what}: what follows may differ from what happened, and a difference may be the engine's alone`];
+    return [
+      `${what}: what follows may differ from what happened, and a difference may be the engine's alone`,
+    ];
   throw new ReplayError(
     "ENGINE_DIFFERS",
     `${what}: numbers, sorting and local time may differ. Use the same Node.js, and TZ=… and LC_ALL=… as the cluster has them; --other-engine replays it all the same, and the result may differ`,

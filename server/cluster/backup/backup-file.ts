@@ -7,8 +7,7 @@ const format: FramedFormat = {
   magic: Buffer.from("TESTUDO BACKUP 2\n", "latin1"),
   noun: "the backup",
   damaged: (message) => new NodeError("BACKUP_DAMAGED", message),
-  foreign: () =>
-    new NodeError("BACKUP_FOREIGN", "this is no backup of Testudo's, or one of another version"),
+  foreign: () => new NodeError("BACKUP_FOREIGN", "this is no backup of Testudo's, or one of another version"),
 };
 
 export function encodeBackup(records: AsyncIterable<BackupRecord>): AsyncGenerator<Uint8Array> {

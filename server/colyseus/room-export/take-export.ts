@@ -40,7 +40,10 @@ interface Moment {
  * last checkpoint; up to what is applied here once everything that was acknowledged before the call is.
  * @throws {ExportError}
  */
-export async function takeExport(source: ExportSource, roomId: string): Promise<AsyncGenerator<ExportRecord>> {
+export async function takeExport(
+  source: ExportSource,
+  roomId: string,
+): Promise<AsyncGenerator<ExportRecord>> {
   const { sessions, engine, about } = source;
   const group = sessions.groupOf(roomId);
   if (group === null) throw unknownRoom(roomId);
@@ -127,7 +130,10 @@ async function momentOf(
     checkpoint = read.get(roomId) ?? null;
     if (checkpoint !== null && unpackStub(checkpoint.bytes) !== null) throw historyGone(roomId);
   }
-  throw new ExportError("EXPORT_OUTRUN", `the log of room ${roomId} is cut faster than it is read: try again`);
+  throw new ExportError(
+    "EXPORT_OUTRUN",
+    `the log of room ${roomId} is cut faster than it is read: try again`,
+  );
 }
 
 /** Null: it holds what cannot be saved. */
