@@ -13,13 +13,13 @@ import { type Ran, testudo, toNode } from "./testudo-process.ts";
 
 /** A match on three real nodes, exported from one that does not lead it, and replayed on its own. */
 const test = suite("replay");
-const app = join(import.meta.dirname, "replay-app.ts");
+const app = join(import.meta.dirname, "replay-rooms-main.ts");
 const cli = join(import.meta.dirname, "../../server/cli.ts");
 
 let cluster: Cluster;
 const shown = shareCluster(
   test,
-  { main: "test/e2e/replay-app.ts", args: [...unhurried, "--log-history-bytes=33554432"] },
+  { main: "test/e2e/replay-rooms-main.ts", args: [...unhurried, "--log-history-bytes=33554432"] },
   (shared) => {
     cluster = shared;
   },

@@ -139,7 +139,7 @@ export class RoomReplay {
     const { header, machine } = { header: this.#header, machine: this.#machine };
     const isWhole = this.#difference === null && (this.#job.to ?? header.lastIndex) === header.lastIndex;
     const { hash } = machine.standpoint();
-    if (isWhole && !header.ended) this.#compareEnd(hash);
+    if (isWhole) this.#compareEnd(hash);
     return {
       index: this.#difference === null ? (this.#job.to ?? header.lastIndex) : this.#index,
       equal: this.#difference === null,
@@ -152,10 +152,10 @@ export class RoomReplay {
   }
 
   #compareEnd(hash: string | null): void {
-    const { hash: expected, lastIndex } = this.#header;
-    if (expected === null) return;
+    const { hash: expected, lastIndex, ended } = this.#header;
+    if (expected === null && (!ended || hash === null)) return;
     this.#compared += 1;
     if (hash !== expected)
-      this.#difference = `at the end, entry ${lastIndex}, the room had the hash ${expected}; here it is ${hash ?? "gone"}`;
+      this.#difference = `at the end, entry ${lastIndex}, the room had ${expected === null ? "ended" : `the hash ${expected}`}; here it ${hash === null ? "is gone" : `is ${hash}`}`;
   }
 }

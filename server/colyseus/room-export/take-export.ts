@@ -65,8 +65,8 @@ export async function takeExport(
     firstIndex: from + 1,
     lastIndex: found.endedAt ?? moment.lastIndex,
     entries: entries.length,
-    ended: found.endedAt !== null,
-    hash: found.endedAt === null ? moment.hash : null,
+    ended: replica === undefined,
+    hash: moment.hash,
   };
   return records(header, checkpoint, entries);
 }
