@@ -305,6 +305,7 @@ export class TestudoNode {
       electionBaseMs: this.options.electionTimeoutBaseMs,
       fastFailover: this.options.fastFailover,
       roomLogBytesMax: this.options.roomLogBytesMax,
+      logHistoryBytes: this.options.logHistoryBytes,
       machineFor: this.#setup.machineFor,
       leadPriority: (nodeId) => gossip.of(nodeId)?.leadRank ?? null,
       log: this.#setup.log.child({ part: "group" }),

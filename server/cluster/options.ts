@@ -45,6 +45,7 @@ export const nodeDefaults = Object.freeze({
   stopTimeoutMs: 5000,
   applyLimitMs: 5000,
   roomLogBytesMax: 64 << 20,
+  logHistoryBytes: 0,
 });
 
 /** How one node runs. Times in milliseconds. */
@@ -98,6 +99,8 @@ export interface NodeOptions {
   readonly applyLimitMs: number;
   /** A room that is never at rest holds back so much of its group's log at most: see EngineOptions. 64 KiB to 128 MiB. */
   readonly roomLogBytesMax: number;
+  /** Of each group's log, kept behind the checkpoints for `testudo rooms export`: in memory, too. 0 to 256 MiB. */
+  readonly logHistoryBytes: number;
 }
 
 export const hostKind = text({
@@ -186,6 +189,12 @@ const sharedTable = {
     fallback: nodeDefaults.roomLogBytesMax,
     summary:
       "bytes of the log that a room which is never at rest holds back: past it no restart brings it back",
+  },
+  logHistoryBytes: {
+    kind: wholeNumber({ min: 0, max: 256 << 20 }),
+    fallback: nodeDefaults.logHistoryBytes,
+    summary:
+      "bytes of each group's log kept for testudo rooms export, in memory too; 0: as the nodes need it",
   },
 };
 

@@ -5,6 +5,7 @@ import type { NodeOptions } from "../cluster/options.ts";
 import type { Machine } from "../group/machine.ts";
 import { Keeper } from "../menu/keeper.ts";
 import type { KeeperMachine } from "../menu/keeper-machine.ts";
+import { engineFingerprint } from "../network/fingerprint.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 import { savedDifference } from "../session/divergence/room-difference.ts";
 import type { Verdict } from "../session/divergence/verdict.ts";
@@ -16,9 +17,12 @@ import { refuseInside } from "../session/session-error.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
+import type { ExportRecord } from "./room-export/export-record.ts";
+import { takeExport } from "./room-export/take-export.ts";
 import { type RoomFailures, roomFailures } from "./room-failures.ts";
 import { RoomShadow } from "./room-shadow.ts";
 import { absentRooms, type RoomStatus, roomStatus } from "./room-status.ts";
+import { testudoVersion } from "./testudo-version.ts";
 
 export interface RoomNodeSetup {
   readonly options: NodeOptions;
@@ -122,6 +126,20 @@ export class RoomNode {
   /** For operators: see DivergenceWatches. @throws SessionError */
   async thaw(roomId: string, holder: string): Promise<Verdict> {
     return await this.#session().divergences.thaw(roomId, holder);
+  }
+
+  /** One room's history, for operators: see takeExport. @throws {ExportError} */
+  async exportRoom(roomId: string): Promise<AsyncGenerator<ExportRecord>> {
+    const { node } = this;
+    const about = {
+      clusterId: node.founding?.clusterId ?? "",
+      nodeId: node.options.id,
+      takenAtMs: Math.floor(this.#parts.clock.now().wallMs),
+      engine: engineFingerprint(),
+      testudo: testudoVersion(),
+    };
+    const { storage } = this.#parts;
+    return await takeExport({ sessions: this.#session(), engine: node.engine, storage, about }, roomId);
   }
 
   /** Messages that are in no log. */

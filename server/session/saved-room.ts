@@ -3,6 +3,7 @@ import { pack, unpack } from "msgpackr";
 import type { OriginsState } from "../group/origins.ts";
 import { storageLimits } from "../storage/storage-limits.ts";
 import type { WitnessState } from "./divergence/room-witness.ts";
+import { hashSaved } from "./graph/graph.ts";
 import { GraphError } from "./graph/graph-error.ts";
 import type { RoomOutboxState } from "./room-outbox.ts";
 import type { RoomBirth } from "./room-program.ts";
@@ -58,4 +59,10 @@ export function comparablePart({ world, origins, seats }: SessionPart): object {
 /** 16 hex digits over everything that all replicas must agree on; `programHash` is the graph's own. */
 export function roomHash(programHash: string, part: SessionPart): string {
   return hash("sha1", programHash + JSON.stringify(comparablePart(part)), "hex").slice(0, hashDigits);
+}
+
+/** Of what `RoomReplica.picture` gave. */
+export function hashOfPicture(picture: Uint8Array): string {
+  const saved = unpackRoom(picture);
+  return roomHash(hashSaved(saved.program), saved);
 }

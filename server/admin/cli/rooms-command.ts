@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { z } from "zod";
 import { type CliContext, type NodeFlags, show, table, withExample, withNode } from "./cli-context.ts";
 import { OperatorClient } from "./operator-client.ts";
+import { exportCommand } from "./rooms-export-command.ts";
 
 const hashes = z.array(z.tuple([z.string(), z.string()]));
 
@@ -24,9 +25,10 @@ const thawedSchema = z.object({ roomId: z.string(), index: z.number(), hash: z.s
 
 /** `testudo rooms …`: what an operator has to decide about rooms. */
 export function roomsCommand(context: CliContext): Command {
-  const command = new Command("rooms").description("the rooms: list, thaw");
+  const command = new Command("rooms").description("the rooms: list, export, thaw");
   withExample(command, "rooms thaw Ev1_AWqyA n2 --url http://localhost:2568 --secret-file data/secret");
-  return command.addCommand(listCommand(context)).addCommand(thawCommand(context));
+  for (const made of [listCommand, exportCommand, thawCommand]) command.addCommand(made(context));
+  return command;
 }
 
 function listCommand(context: CliContext): Command {
