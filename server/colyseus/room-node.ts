@@ -154,6 +154,7 @@ export class RoomNode {
       checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
       pictureDifference: options.shadowRestore ? savedDifference : undefined,
       bootCount: node.identity.bootCount,
+      code: options.code,
       groups: node.founding === null ? options.groups : node.founding.groups - keeperGroups,
       programs: this.programs,
       isLost: (nodeId) => node.isLost(nodeId),

@@ -11,6 +11,8 @@ export interface RoomBirth {
   readonly roomName: string;
   readonly options: unknown;
   readonly seed: Uint8Array;
+  /** Which version of the game's code runs it: no other ever does. */
+  readonly code: string;
   /** The creating entry's index and stamps. */
   readonly index: number;
   readonly logTimeMs: number;

@@ -44,6 +44,8 @@ const nothing: ApplyResult = { type: "done", value: null };
 
 /** The replicated state machine of one group: its directory and its rooms, each a part with an index of its own. */
 export class SessionMachine implements Machine, SessionCommands {
+  /** This node's version of the game's code. */
+  readonly code: string;
   readonly #host: SessionMachineHost;
   readonly #dirt = new PartsDirt();
   readonly #rooms: MachineRooms;
@@ -55,6 +57,7 @@ export class SessionMachine implements Machine, SessionCommands {
 
   constructor(given: SessionMachineHost) {
     this.#host = given;
+    this.code = given.code;
     const isPrimary = () => this.#term !== null && given.leads(this.#term);
     const host = { ...given, isPrimary, holdsBack: (index: number) => this.#absent.holdsBack(index) };
     this.#rooms = new MachineRooms({ host, dirt: this.#dirt, notServed: (roomId) => this.notServed(roomId) });
@@ -142,13 +145,13 @@ export class SessionMachine implements Machine, SessionCommands {
         return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
       result = { type: "done", value: this.#directory.allocate(argument, context.index) };
     }
-    const { roomId, roomName, options, seed } = argument;
+    const { roomId, roomName, options, seed, code } = argument;
     const isHere = this.rooms.has(roomId) || this.odd.has(roomId);
     if (!this.#directory.createdBy(roomId, context.index) || isHere) return result;
     if (!this.#rooms.standings.meet(roomId, context.index - 1))
       return { type: "done", value: this.notServed(roomId) };
-    const { index, logTimeMs, wallTimeMs } = context;
-    const refused = this.#rooms.create({ roomId, roomName, options, seed, index, logTimeMs, wallTimeMs });
+    const { origin: _, ...stamps } = context;
+    const refused = this.#rooms.create({ roomId, roomName, options, seed, code, ...stamps });
     return refused === null ? result : { type: "done", value: refused };
   }
 

@@ -152,6 +152,7 @@ export class Sessions {
       sequence,
       roomId,
       seed: random(12),
+      code: this.#options.code ?? "",
     }));
     return (unlessRefused(result) as { roomId: string }).roomId;
   }
@@ -308,6 +309,7 @@ export class Sessions {
 
   #machine(group: number): SessionMachine {
     const { nodeId, bootCount, programs, log, watch, checkpointTaken, pictureDifference } = this.#options;
+    const { code = "" } = this.#options;
     return new SessionMachine({
       group,
       checkpointTaken,
@@ -316,6 +318,7 @@ export class Sessions {
       marks: this.#marks,
       nodeId,
       bootCount,
+      code,
       programs,
       log,
       encodeAck,

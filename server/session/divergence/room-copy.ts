@@ -1,4 +1,5 @@
 import type { Checkpoint } from "../../storage/storage.ts";
+import { otherCode } from "../absence.ts";
 import type { SessionMachine } from "../session-machine.ts";
 import { noHash } from "./room-witness.ts";
 
@@ -10,6 +11,8 @@ export interface CopyWish {
   readonly hash: string;
   /** Where the one who asks stands. */
   readonly notBefore: number;
+  /** The asker's version of the game's code. */
+  readonly code: string;
 }
 
 export type Copied =
@@ -21,6 +24,8 @@ export function copyRoom(machine: SessionMachine, wish: CopyWish): Copied {
   const replica = machine.rooms.get(wish.roomId);
   if (replica === undefined) return refused("the room is not here");
   if (machine.odd.has(wish.roomId)) return refused("this replica differs, too");
+  const foreign = otherCode(replica.birth.code, wish.code);
+  if (foreign !== null) return refused(`here it runs under the game's code ${JSON.stringify(foreign.code)}`);
   const agreed = replica.witness.agreed ?? { index: 0, hash: noHash };
   const isHolder = agreed.index > wish.index || (agreed.index === wish.index && agreed.hash === wish.hash);
   if (!isHolder) return refused("the verdict has not come here yet");
