@@ -243,6 +243,10 @@ export class TestudoNode {
     return this.#opened?.doors.of(this.options.id) ?? "closed";
   }
 
+  get isLastOfItsCode(): boolean {
+    return this.#opened?.doors.isLastOfItsCode ?? false;
+  }
+
   /** Other nodes that take clients now. */
   elsewhere(): readonly Endpoint[] {
     return this.#opened?.doors.others() ?? [];
@@ -333,7 +337,7 @@ export class TestudoNode {
     if (!wasServing) void this.#openDoor();
   }
 
-  /** Clients may come once everything that was committed before is applied here. */
+  /** Once everything that was committed before is applied here; in a deploy not to the first nodes with new code. */
   async #openDoor(): Promise<void> {
     const { engine } = this;
     while (this.life.state === "serving") {
@@ -343,7 +347,7 @@ export class TestudoNode {
         () => false,
       );
       if (this.life.state !== "serving") return;
-      if (isCaughtUp) return this.#open.doors.set("open");
+      if (isCaughtUp && !this.#open.doors.isOfFew) return this.#open.doors.set("open");
       await new Promise<void>((resolve) => void this.#parts.clock.setTimer(resolve, catchUpRetryMs));
     }
   }

@@ -15,6 +15,7 @@ import { noRoomWatch } from "../session/room-watch.ts";
 import { refuseInside } from "../session/session-error.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
+import { type CodeSwitched, CodeSwitches } from "./code-switches.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
 import { type RoomFailures, roomFailures } from "./room-failures.ts";
 import { RoomShadow } from "./room-shadow.ts";
@@ -122,6 +123,12 @@ export class RoomNode {
   /** For operators: see DivergenceWatches. @throws SessionError */
   async thaw(roomId: string, holder: string): Promise<Verdict> {
     return await this.#session().divergences.thaw(roomId, holder);
+  }
+
+  /** For operators: see CodeSwitches. Null: all of them. @throws SessionError */
+  async switchCode(roomId: string | null): Promise<CodeSwitched[]> {
+    const switches = new CodeSwitches(this.#session());
+    return roomId === null ? await switches.all() : [await switches.one(roomId)];
   }
 
   /** Messages that are in no log. */

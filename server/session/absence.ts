@@ -1,4 +1,5 @@
 import type { OriginsState } from "../group/origins.ts";
+import type { Checkpoint } from "../storage/storage.ts";
 import type { HashPoint } from "./divergence/room-witness.ts";
 import { unpackStub } from "./room-stub.ts";
 import { unpackRoom } from "./saved-room.ts";
@@ -20,6 +21,8 @@ export interface Absence {
   readonly origins: OriginsState;
   /** The last verdict that named a hash: a copy comes only from who has applied it. */
   readonly agreed: HashPoint | null;
+  /** The room as it was when it left this node's code, for the nodes that have its new one. */
+  readonly handover?: Checkpoint;
 }
 
 /** Null: a checkpoint that comes to life here. */

@@ -375,6 +375,7 @@ export class MachineRooms {
 
   remove(replica: RoomReplica): void {
     this.all.delete(replica.roomId);
+    this.#dirt.touch(replica.roomId, this.#appliedIndex);
     this.#host.roomRemoved(replica);
     replica.discard();
   }

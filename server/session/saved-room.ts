@@ -5,7 +5,7 @@ import { storageLimits } from "../storage/storage-limits.ts";
 import type { WitnessState } from "./divergence/room-witness.ts";
 import { GraphError } from "./graph/graph-error.ts";
 import type { RoomOutboxState } from "./room-outbox.ts";
-import type { RoomBirth } from "./room-program.ts";
+import type { RoomBirth, SavedProgram } from "./room-program.ts";
 import type { WorldState } from "./room-world.ts";
 import type { SeatState } from "./seat.ts";
 
@@ -20,12 +20,11 @@ export interface SessionPart {
   readonly seats: readonly SeatState[];
 }
 
-export interface SavedRoom extends SessionPart {
+export interface SavedRoom extends SessionPart, SavedProgram {
   readonly birth: RoomBirth;
   readonly index: number;
   readonly witness: WitnessState;
   readonly outbox: RoomOutboxState;
-  readonly program: Uint8Array;
 }
 
 /** @throws GraphError CHECKPOINT_TOO_BIG: the storage takes no more */
@@ -47,7 +46,7 @@ export function unpackRoom(bytes: Uint8Array): SavedRoom {
   if (version !== checkpointVersion)
     throw new Error(`room checkpoint of version ${version}, this code reads ${checkpointVersion}`);
   // Rooms that were made before they had one.
-  return { ...saved, birth: { ...birth, code: birth.code ?? "" } };
+  return { ...saved, birth: { ...{ code: "" }, ...birth } };
 }
 
 /** Without the bytes of remembered replies and kept messages: a state that was restored may write the same in other bytes. */

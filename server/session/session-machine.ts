@@ -2,6 +2,7 @@ import { PartsDirt } from "../group/dirt.ts";
 import type { AppliedCommand, ApplyResult, Machine } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import { AbsentNodes } from "./absent-nodes.ts";
+import { switchRoom } from "./code-switch.ts";
 import { applyVerdict } from "./divergence/apply-verdict.ts";
 import type { EndedReplica, Healed, OddRooms } from "./divergence/odd-rooms.ts";
 import type { Verdicts } from "./divergence/verdict.ts";
@@ -28,6 +29,7 @@ import type {
   Reserve,
   SessionCommands,
   SessionContext,
+  SwitchCode,
 } from "./session-menu.ts";
 import { sessionMenu } from "./session-menu.ts";
 
@@ -119,16 +121,11 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   apply(applied: AppliedCommand): ApplyResult {
-    const { index, command, wallTimeMs } = applied;
+    const { index, command, logTimeMs, wallTimeMs, id } = applied;
     this.#rooms.begin({ index, bytes: command.length, wallTimeMs });
-    const context: SessionContext = {
-      index: applied.index,
-      logTimeMs: applied.logTimeMs,
-      wallTimeMs: applied.wallTimeMs,
-      origin: { nodeId: applied.id.nodeId, bootCount: applied.id.bootCount },
-    };
+    const context: SessionContext = { index, logTimeMs, wallTimeMs, origin: id };
     this.#term = applied.term;
-    const result = sessionMenu.apply(this, applied.command, context) as ApplyResult;
+    const result = sessionMenu.apply(this, command, context) as ApplyResult;
     this.#term = null;
     return result;
   }
@@ -277,6 +274,10 @@ export class SessionMachine implements Machine, SessionCommands {
 
   step(argument: StepPiece, context: SessionContext): ApplyResult {
     return actOnRun(this.#rooms, argument, context, (led) => led.step(argument, context.origin));
+  }
+
+  switchCode(argument: SwitchCode, { index }: SessionContext): ApplyResult {
+    return { type: "done", value: switchRoom(this.#rooms, argument, index) };
   }
 
   nodeLost(argument: NodeLost, context: SessionContext): ApplyResult {

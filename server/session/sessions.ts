@@ -237,6 +237,13 @@ export class Sessions {
     return await (unlessRefused(result) as unknown);
   }
 
+  /** See switchRoom. @returns why it was not even asked for; null: as far as this node can say, nothing stands against it */
+  async switchCode(roomId: string, to: string): Promise<string | null> {
+    const group = this.groupOf(roomId);
+    if (group === null) throw foreignRoom(roomId);
+    return (await this.#proposer.outcome(group, "switchCode", { roomId, to }))?.message ?? null;
+  }
+
   /** A client's frame on its way into the log; the caller numbers it. Null: refused now (OVERLOADED), nothing was sent. */
   message(frame: Omit<ArgumentOf<"message">, "roomId"> & { roomId: string }): Promise<unknown> | null {
     const group = this.groupOf(frame.roomId);

@@ -108,7 +108,11 @@ export class Replica {
   constructor(
     nodeId: string,
     bootCount = 1,
-    { marks = new RoomMarks(), watch, code = "" }: { marks?: RoomMarks; watch?: RoomWatch; code?: string } = {},
+    {
+      marks = new RoomMarks(),
+      watch,
+      code = "",
+    }: { marks?: RoomMarks; watch?: RoomWatch; code?: string } = {},
   ) {
     this.nodeId = nodeId;
     this.marks = marks;

@@ -1,5 +1,6 @@
 import type { ApplyResult } from "../../group/machine.ts";
 import type { Origins, OriginsState } from "../../group/origins.ts";
+import type { Checkpoint } from "../../storage/storage.ts";
 import type { Absence, OtherCode } from "../absence.ts";
 import { sessionLimits } from "../limits.ts";
 import type { RoomReplica } from "../room-replica.ts";
@@ -34,6 +35,8 @@ export class OddReplica {
   pinnedBecause: string | null;
   /** The room runs under another code than this node's. */
   readonly foreign: OtherCode | null;
+  /** See Absence. */
+  readonly handover: Checkpoint | null;
   /** Its own numbers of commands, so that a gap is noticed at once; see SessionMachine. */
   readonly #origins: Origins;
   /** The last command that is not held: what replaces it must stand here or later. */
@@ -53,7 +56,7 @@ export class OddReplica {
       holders: readonly string[];
       origins: Origins;
       context: Pick<SessionContext, "index" | "logTimeMs">;
-      absence?: Pick<Absence, "because" | "foreign"> | null;
+      absence?: Pick<Absence, "because" | "foreign" | "handover"> | null;
     },
   ) {
     this.divergence = divergence;
@@ -61,6 +64,7 @@ export class OddReplica {
     this.isAbsent = absence !== null;
     this.pinnedBecause = absence?.because ?? null;
     this.foreign = absence?.foreign ?? null;
+    this.handover = absence?.handover ?? null;
     this.#origins = origins;
     this.#index = context.index;
     this.#lastLogTimeMs = context.logTimeMs;
