@@ -76,7 +76,7 @@ export class Testudo {
       port: options.port,
       sessions: () => roomNode.servingSessions,
       isServing: (group) => roomNode.node.engine.isServing(group),
-      isDraining: () => node.door === "closing" && node.elsewhere().length > 0,
+      isDraining: () => node.door === "closing" && node.elsewhere().length > 0 && this.#roomsOnlyHere === 0,
       failed: (error) => fail(portError(error, options)),
     });
     this.#ask();
@@ -187,8 +187,18 @@ export class Testudo {
       begin: () => node.drain(),
       isSomewhereElse: () => node.elsewhere().length > 0,
       plainRooms: this.#plainRooms,
+      roomsOnlyHere: () => this.#roomsOnlyHere,
       leads: () => node.groups().filter(({ role }) => role === "leader").length,
     });
+  }
+
+  /** In a deploy, on the last node with old code. */
+  get #roomsOnlyHere(): number {
+    const { node, sessions } = this.roomNode;
+    if (!node.isLastOfItsCode) return 0;
+    // One that has ended counts until that is agreed: nobody else could say so.
+    const counts = sessions?.machines.map(({ rooms, ended }) => rooms.size + ended.size) ?? [];
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** How an operator's command ends the process; by default only this node ends. */

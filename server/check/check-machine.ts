@@ -63,6 +63,7 @@ export class CheckMachine {
       group: 0,
       nodeId,
       bootCount: 1,
+      code: "",
       marks: new RoomMarks(),
       watch: noRoomWatch,
       programs: this.#watchedPrograms(),

@@ -36,6 +36,7 @@ export const nodeDefaults = Object.freeze({
   groups: 4,
   development: false,
   shadowRestore: false,
+  code: "",
   logLevel: "info" as LogLevel,
   electionTimeoutBaseMs: 50,
   fastFailover: true,
@@ -80,6 +81,8 @@ export interface NodeOptions {
   readonly linkDelayMs: Readonly<Record<string, number>>;
   /** The part of what is sent to a node that gets lost, by id: 0 to 0.9. */
   readonly linkLoss: Readonly<Record<string, number>>;
+  /** The version of the game's code: a room runs only on nodes that have the one under which it was made. */
+  readonly code: string;
   readonly logLevel: LogLevel;
   /** T of design 4.3: heartbeats every T, elections after 2T to 4T without a leader. */
   readonly electionTimeoutBaseMs: number;
@@ -126,6 +129,12 @@ const regionKind = text({
   argument: "NAME",
 });
 
+const codeKind = text({
+  pattern: /^[A-Za-z0-9._+-]{0,64}$/,
+  allowed: "at most 64 letters, digits, dots, dashes, underscores or plus signs",
+  argument: "VERSION",
+});
+
 const sharedTable = {
   region: { kind: regionKind, fallback: nodeDefaults.region, summary: "the region that the node is in" },
   groups: {
@@ -142,6 +151,11 @@ const sharedTable = {
     kind: perNode({ value: fraction({ min: 0, max: 0.9 }), nodesMax }),
     fallback: Object.freeze({}) as Readonly<Record<string, number>>,
     summary: "imitate bad lines: lose this part of what goes to these nodes",
+  },
+  code: {
+    kind: codeKind,
+    fallback: nodeDefaults.code,
+    summary: "the version of the game's code, such as a commit: a room runs only where its version is",
   },
   logLevel: {
     kind: oneOf(logLevels),

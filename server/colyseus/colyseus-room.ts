@@ -25,6 +25,17 @@ const joinRoomCode = 10;
 const requestCode = 21;
 const nobody: readonly never[] = Object.freeze([]);
 
+/** What a room class may have beside the stock hooks. */
+export interface RoomUpgrade {
+  /**
+   * Called once, on every node alike, when a room goes on under this code that ran under another: with its fields and its state
+   * as the other code has left them, and those that only this code has.
+   * @param oldState plain data
+   * @param from the other code's version
+   */
+  onUpgrade?(oldState: unknown, from: string): unknown;
+}
+
 /** An ordinary Colyseus room as a program of the log: each command runs the stock Room's own method, on every replica. */
 export class ColyseusRoom implements RoomProgram {
   readonly room: Room;
@@ -108,6 +119,12 @@ export class ColyseusRoom implements RoomProgram {
       { token: undefined, headers: new Headers(), ip: undefined },
       connection,
     );
+  }
+
+  async upgrade(from: string): Promise<void> {
+    const { room } = this;
+    const state = room.state as { toJSON?(): unknown } | undefined;
+    await (room as Room & RoomUpgrade).onUpgrade?.(state?.toJSON?.(), from);
   }
 
   tokenShown(seat: Seat): void {

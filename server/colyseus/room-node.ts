@@ -16,6 +16,7 @@ import { noRoomWatch } from "../session/room-watch.ts";
 import { refuseInside } from "../session/session-error.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
+import { type CodeSwitched, CodeSwitches } from "./code-switches.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
 import type { ExportRecord } from "./room-export/export-record.ts";
 import { takeExport } from "./room-export/take-export.ts";
@@ -142,6 +143,12 @@ export class RoomNode {
     return await takeExport({ sessions: this.#session(), engine: node.engine, storage, about }, roomId);
   }
 
+  /** For operators: see CodeSwitches. Null: all of them. @throws SessionError */
+  async switchCode(roomId: string | null): Promise<CodeSwitched[]> {
+    const switches = new CodeSwitches(this.#session());
+    return roomId === null ? await switches.all() : [await switches.one(roomId)];
+  }
+
   /** Messages that are in no log. */
   eventuals(): EventualCounts {
     return this.#sessions?.eventuals.counts ?? { run: 0, dropped: 0 };
@@ -172,6 +179,7 @@ export class RoomNode {
       checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
       pictureDifference: options.shadowRestore ? savedDifference : undefined,
       bootCount: node.identity.bootCount,
+      code: options.code,
       groups: node.founding === null ? options.groups : node.founding.groups - keeperGroups,
       programs: this.programs,
       isLost: (nodeId) => node.isLost(nodeId),

@@ -33,10 +33,10 @@ export class Operated {
         void this.#drain(id, door);
       };
       const rooms = () => (this.rooms.get(id) ?? []) as RoomStatus[];
-      const thaw = () => Promise.reject(new Error("nothing stands still here"));
+      const unasked = () => Promise.reject(new Error("nothing asks for it here"));
       const routes = [
         ...operatorRoutes(node),
-        ...roomsRoutes({ node, rooms, thaw }),
+        ...roomsRoutes({ node, rooms, thaw: unasked, exportRoom: unasked, switchCode: unasked }),
         ...drainRoutes({ node, left, begin }),
       ];
       const handler = makeOperatorHandler({ secret: this.world.secret, routes });
