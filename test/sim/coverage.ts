@@ -110,6 +110,12 @@ const inRooms = [
   "absences",
   "returns",
   "roomsLost",
+  "ledRuns",
+  "ledRunsAgain",
+  "ledSteps",
+  "ledStepsPast",
+  "ledRestores",
+  "ledStatesSeen",
 ] as const;
 
 const inRegisters = [

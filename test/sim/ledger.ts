@@ -46,6 +46,11 @@ export class Ledger {
     this.#applied.set(sessionId, Math.max(applied, shots));
   }
 
+  /** Several of them at once. */
+  firedTo(sessionId: string, shots: number): void {
+    this.#applied.set(sessionId, Math.max(this.#applied.get(sessionId) ?? 0, shots));
+  }
+
   answered(account: SeatAccount, shots: number): void {
     const { sessionId, kind } = account;
     account.answered += 1;
@@ -89,6 +94,12 @@ export class Ledger {
       "X9",
       () => `room ${roomId} jumps from ${deposits.applied} to ${total} deposits`,
     );
+    deposits.applied = Math.max(deposits.applied, total);
+  }
+
+  /** Several of them at once. */
+  depositedTo(roomId: string, total: number): void {
+    const deposits = this.#depositsOf(roomId);
     deposits.applied = Math.max(deposits.applied, total);
   }
 

@@ -6,6 +6,7 @@ import { keeperGroups } from "../../server/colyseus/room-node.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { Corruption } from "./corruption.ts";
 import { Ledger } from "./ledger.ts";
+import { LedLaws } from "./led-laws.ts";
 import { ReplicaBook } from "./machine-watch.ts";
 import { Restlessness } from "./restlessness.ts";
 import { RoomApp, servingSessions } from "./room-app.ts";
@@ -13,6 +14,7 @@ import { RoomPoison } from "./room-poison.ts";
 import { RoomTimes } from "./room-times.ts";
 import type { AppSetup } from "./sim-app.ts";
 import { SimKeys } from "./sim-keys.ts";
+import { SimLedRoom } from "./sim-led-room.ts";
 import { SimPlayer } from "./sim-player.ts";
 import { listenToRooms, SimRoom } from "./sim-room.ts";
 import { Stranger } from "./stranger.ts";
@@ -25,6 +27,10 @@ export const groupsBeside = keeperGroups;
 /** Of the runs; in the others the keeper sleeps. */
 const keysShare = 0.3;
 
+/** Of the runs; in them the rooms of one key are run by their leader. */
+const ledShare = 0.4;
+const ledKey = "key 1";
+
 let isSetUp = false;
 
 /** Colyseus is one for all simulated nodes and runs. */
@@ -32,9 +38,12 @@ export async function setUpRooms(): Promise<void> {
   if (isSetUp) return;
   isSetUp = true;
   await matchMaker.setup(new LocalPresence(), new TestudoDriver(new ColyseusPrograms().listings), "");
-  const handler = defineRoom(replicated(SimRoom));
-  handler.name = "sim";
-  matchMaker.addRoomType(handler);
+  const ordinary = defineRoom(replicated(SimRoom));
+  ordinary.name = "sim";
+  matchMaker.addRoomType(ordinary);
+  const led = defineRoom(replicated(SimLedRoom, { run: "leader", cacheEveryMs: 300 }));
+  led.name = "led";
+  matchMaker.addRoomType(led);
 }
 
 /** Players of both kinds, in rooms that do what rooms do. */
@@ -44,6 +53,7 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #timers = new RoomTimes();
   readonly #book: ReplicaBook;
   readonly #poison: RoomPoison;
+  readonly #led: LedLaws;
   readonly #players: readonly SimPlayer[];
   /** At each effect, by its key. */
   readonly #attempts = new Map<string, number>();
@@ -53,10 +63,12 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #restlessness: Restlessness;
 
   constructor(parts: WorldParts<RoomApp>) {
-    const { chance, coverage, cluster } = parts;
+    const { chance, chanceApart, coverage, cluster } = parts;
     this.#parts = parts;
     this.#poison = new RoomPoison(parts);
-    this.#book = new ReplicaBook(coverage, this.#poison.poison);
+    this.#led = new LedLaws(this.#ledger, coverage);
+    this.#book = new ReplicaBook(coverage, this.#poison.poison, this.#led);
+    const isLed = chanceApart.hits(ledShare);
     this.#players = Array.from({ length: 3 + chance.below(4) }, (_, at) => {
       const kind = chance.hits(0.5) ? "stock" : "wrapper";
       const processes = () => cluster.processes;
@@ -70,6 +82,8 @@ export class RoomsWorld implements World<RoomApp> {
         isTampered,
         isTroubled: (roomId) => isTampered(roomId) || this.#book.poison.rooms.has(roomId),
         owed: this.#book.owed,
+        led: this.#led,
+        roomNameOf: (key) => (isLed && key === ledKey ? "led" : "sim"),
       });
     });
     this.#stranger = new Stranger({ ...parts, ledger: this.#ledger, processes: () => cluster.processes });
@@ -91,6 +105,7 @@ export class RoomsWorld implements World<RoomApp> {
       ),
       created: () => coverage.hit("roomsCreated"),
       disposed: () => coverage.hit("roomsDisposed"),
+      ledRestored: watched(this.#led.restored.bind(this.#led)),
       poisoned: () => this.#poison.poison.swallow(),
     });
   }

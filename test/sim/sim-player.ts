@@ -13,6 +13,7 @@ import {
   requestFrame,
 } from "./player-frames.ts";
 import { PlayerSocket } from "./player-socket.ts";
+import { type LedLaws, LedView } from "./led-laws.ts";
 import { type RoomApp, servingSessions } from "./room-app.ts";
 import type { Schedule } from "./schedule.ts";
 import { findSeat } from "./seat-search.ts";
@@ -34,6 +35,9 @@ export interface SimPlayerParts {
   /** It was, or nobody gets past it. */
   readonly isTroubled: (roomId: string) => boolean;
   readonly owed: OwedMessages;
+  readonly led: LedLaws;
+  /** Of the rooms of a key. */
+  readonly roomNameOf: (key: string) => string;
 }
 
 interface Seat {
@@ -41,6 +45,8 @@ interface Seat {
   readonly account: SeatAccount;
   readonly outbox: Outbox;
   readonly pending: Map<number, string>;
+  /** Null: the room is none that its leader runs. */
+  readonly view: LedView | null;
   token: string | null;
   requestId: number;
   /** The largest time that this player was ever told by the room. */
@@ -234,6 +240,7 @@ export class SimPlayer {
     const turn = ++this.#turn;
     const sessionId = `${name}-${++this.#joins}`;
     const key = `key ${chance.below(3)}`;
+    const roomName = this.#parts.roomNameOf(key);
     const back = (run: () => void) =>
       this.#later(chance.wait(5), () => {
         if (turn === this.#turn && this.#phase === "joining") run();
@@ -248,21 +255,25 @@ export class SimPlayer {
     this.#parts.schedule.in(chance.wait(5), process, () => {
       const sessions = servingSessions(process);
       if (sessions === null) return fail("the node does not serve");
-      findSeat(sessions, { key, sessionId }).then(
-        (roomId) => back(() => this.#reserved(process, roomId, sessionId)),
+      findSeat(sessions, { key, sessionId, roomName }).then(
+        (roomId) => back(() => this.#reserved(process, { roomId, sessionId, roomName })),
         (error: unknown) => fail(String(error)),
       );
     });
   }
 
-  #reserved(process: SimProcess<RoomApp>, roomId: string, sessionId: string): void {
-    const { ledger, kind } = this.#parts;
+  #reserved(
+    process: SimProcess<RoomApp>,
+    { roomId, sessionId, roomName }: { roomId: string; sessionId: string; roomName: string },
+  ): void {
+    const { ledger, kind, led } = this.#parts;
     this.#note(`has seat ${sessionId} in ${roomId}`);
     this.#seat = {
       roomId,
       account: ledger.open({ sessionId, roomId, kind }),
       outbox: new Outbox({ commandsMax: UNANSWERED_MAX, bytesMax: 1 << 22 }),
       pending: new Map(),
+      view: roomName === "led" ? new LedView(led, { roomId, sessionId }) : null,
       token: null,
       requestId: 0,
       clockMs: 0,
@@ -278,6 +289,7 @@ export class SimPlayer {
     const { schedule, chance, kind } = this.#parts;
     this.#phase = "attaching";
     this.#isJoinedHere = false;
+    seat.view?.connected();
     this.#heardMs = schedule.nowMs;
     const turn = ++this.#turn;
     const claim = {
@@ -354,6 +366,7 @@ export class SimPlayer {
       if (this.#phase === "attaching" && this.#isJoinedHere) this.#attached(seat);
       return;
     }
+    if (seat.view?.frame(bytes) === true) this.#parts.coverage.hit("ledStatesSeen");
     const heard = readFrame(bytes);
     switch (heard.type) {
       case "joined":
@@ -362,6 +375,7 @@ export class SimPlayer {
         return this.#answered(seat, heard);
       case "message":
         return this.#message(seat, heard);
+      case "request":
       case "other":
         return;
     }
@@ -440,6 +454,7 @@ export class SimPlayer {
       );
       seat.beats = beats;
       this.#holdOwed(seat, beats);
+      this.#parts.led.holdSaid(seat.roomId, seat.account.sessionId, beats);
     }
     // A replica that was tampered with may stand still before it is found.
     hold(
