@@ -5,6 +5,9 @@ export interface SeatAccount {
   readonly sessionId: string;
   readonly roomId: string;
   readonly kind: "stock" | "wrapper";
+  /** Its answers come in the order in which they were given; else those of an earlier connection may come later. */
+  readonly isInOrder: boolean;
+  readonly told: Set<number>;
   /** Sent, or kept to be sent. */
   invoked: number;
   answered: number;
@@ -34,8 +37,8 @@ export class Ledger {
     return this.#tokens.get(sessionId) ?? [];
   }
 
-  open(account: Pick<SeatAccount, "sessionId" | "roomId" | "kind">): SeatAccount {
-    const opened = { ...account, invoked: 0, answered: 0, shotsMax: 0, abandoned: false };
+  open(account: Pick<SeatAccount, "sessionId" | "roomId" | "kind" | "isInOrder">): SeatAccount {
+    const opened = { ...account, told: new Set<number>(), invoked: 0, answered: 0, shotsMax: 0, abandoned: false };
     this.#seats.set(account.sessionId, opened);
     return opened;
   }
@@ -52,21 +55,22 @@ export class Ledger {
   }
 
   answered(account: SeatAccount, shots: number): void {
-    const { sessionId, kind } = account;
+    const { sessionId, kind, isInOrder, told } = account;
     account.answered += 1;
     hold(
-      shots > account.shotsMax,
+      isInOrder ? shots > account.shotsMax : !told.has(shots),
       "X9",
       () => `seat ${sessionId} is told ${shots} shots after ${account.shotsMax}`,
     );
-    account.shotsMax = shots;
+    told.add(shots);
+    account.shotsMax = Math.max(account.shotsMax, shots);
     hold(
       shots <= account.invoked,
       "X9",
       () => `seat ${sessionId} is told ${shots} shots of ${account.invoked}`,
     );
     hold(
-      kind === "stock" || shots === account.answered,
+      kind === "stock" || !isInOrder || shots === account.answered,
       "X10",
       () => `answer ${account.answered} to ${sessionId} says ${shots} shots`,
     );

@@ -1,5 +1,6 @@
 import type { Mutant } from "./mutant.ts";
 import { groupMutants } from "./mutants/group.ts";
+import { ledMutants } from "./mutants/led.ts";
 import { pinnedMutants } from "./mutants/pinned.ts";
 import { raftMutants } from "./mutants/raft.ts";
 import { readMutants } from "./mutants/reads.ts";
@@ -12,5 +13,6 @@ export const mutants: readonly Mutant[] = [
   ...readMutants,
   ...sessionMutants,
   ...pinnedMutants,
+  ...ledMutants,
   ...storageMutants,
 ];

@@ -183,6 +183,7 @@ export class SimPlayer {
       return;
     }
     const command = seat.outbox.add(frame, requestId);
+    if (this.#parts.name === process.env["DBG"]) this.#note(`DBG asks ${requestId} ${Buffer.from(frame).toString("latin1")} seq ${JSON.stringify((command as {sequence?: number}).sequence)} ${this.#phase}`);
     if (this.#phase === "attached") this.#socket?.tell(seat.outbox.encode(command));
   }
 
@@ -270,7 +271,7 @@ export class SimPlayer {
     this.#note(`has seat ${sessionId} in ${roomId}`);
     this.#seat = {
       roomId,
-      account: ledger.open({ sessionId, roomId, kind }),
+      account: ledger.open({ sessionId, roomId, kind, isInOrder: kind === "stock" || roomName !== "led" }),
       outbox: new Outbox({ commandsMax: UNANSWERED_MAX, bytesMax: 1 << 22 }),
       pending: new Map(),
       view: roomName === "led" ? new LedView(led, { roomId, sessionId }) : null,
@@ -368,6 +369,7 @@ export class SimPlayer {
     }
     if (seat.view?.frame(bytes) === true) this.#parts.coverage.hit("ledStatesSeen");
     const heard = readFrame(bytes);
+    if (this.#parts.name === process.env["DBG"]) this.#note(`DBG hears ${JSON.stringify(heard)}`);
     switch (heard.type) {
       case "joined":
         return this.#joined(seat, heard.token);

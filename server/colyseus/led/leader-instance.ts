@@ -329,7 +329,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
         if (isSpoken) this.#draft.synced({ sessionId: input.sessionId, epoch: input.epoch });
         return;
       case "message":
-        if (isSpoken) client?.ref.emit("message", Buffer.from(input.frame));
+        if (client !== undefined) this.#asking.hear(client, input);
         return;
       case "drop":
         if (isSpoken) client?.connectionLost(input.code);
