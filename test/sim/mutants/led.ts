@@ -24,7 +24,7 @@ export const ledMutants: readonly Mutant[] = [
     why: "replicas differ, and a command that was taken is lost with its leader",
   },
   {
-    name: "led-room's-time-begins-again",
+    name: "led-room-time-begins-again",
     file: "server/colyseus/led/led-restore.ts",
     find: "  parts.clock.elapsedTime = data.elapsedMs;\n",
     replace: "",
@@ -44,5 +44,12 @@ export const ledMutants: readonly Mutant[] = [
     replace:
       "    const { environment } = this.#program as never as { environment: { seats: Map<string, never>; deliver(...each: unknown[]): void } };\n    environment.deliver(environment.seats.get(client.sessionId), client.epoch, frame);\n    this.#draft.frame(client, frame);\n",
     why: "a client hears what falls with its leader, or hears it twice",
+  },
+  {
+    name: "handler-of-who-has-moved-lost-with-its-leader",
+    file: "server/colyseus/led/live-inputs.ts",
+    find: "if (client.epoch < epoch || !said.has(frame[0] ?? 0)) return;",
+    replace: "if (client.epoch !== epoch || !said.has(frame[0] ?? 0)) return;",
+    why: "what its client asked before it moved is neither done nor answered, though it was taken",
   },
 ];
