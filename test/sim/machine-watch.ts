@@ -15,6 +15,7 @@ import type { Laws } from "./laws.ts";
 import type { LedLaws } from "./led-laws.ts";
 import { OwedMessages } from "./owed-messages.ts";
 import type { Poison } from "./poison.ts";
+import { PresenceLaws } from "./presence-laws.ts";
 import type { RoomTimes } from "./room-times.ts";
 import { type Given, SessionModel } from "./session-model.ts";
 import { taintOf } from "./sim-room.ts";
@@ -57,6 +58,7 @@ export class ReplicaBook {
   readonly #models = new Map<number, { readonly model: SessionModel; index: number }>();
   readonly owed: OwedMessages;
   readonly led: LedLaws;
+  readonly presence: PresenceLaws;
   /** While a command is applied for the first time anywhere. */
   #first: AppliedCommand | null = null;
   /** By node and group, of all its starts. */
@@ -65,6 +67,7 @@ export class ReplicaBook {
   constructor(coverage: Coverage, poison: Poison, led: LedLaws) {
     this.#coverage = coverage;
     this.led = led;
+    this.presence = new PresenceLaws(coverage);
     this.owed = new OwedMessages(coverage);
     this.poison = poison;
   }

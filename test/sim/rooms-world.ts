@@ -1,9 +1,10 @@
-import { defineRoom, LocalPresence, matchMaker } from "@colyseus/core";
+import { defineRoom, matchMaker } from "@colyseus/core";
 import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
 import { ColyseusRoom } from "../../server/colyseus/colyseus-room.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { keeperGroups } from "../../server/colyseus/room-node.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
+import { currentWorld } from "../../server/session/sandbox.ts";
 import { Corruption } from "./corruption.ts";
 import { Ledger } from "./ledger.ts";
 import { LedLaws } from "./led-laws.ts";
@@ -15,6 +16,8 @@ import { RoomTimes } from "./room-times.ts";
 import type { AppSetup } from "./sim-app.ts";
 import { SimKeys } from "./sim-keys.ts";
 import { SimLedRoom } from "./sim-led-room.ts";
+import { nodePresence, presenceBy, SimNewsRoom } from "./sim-news-room.ts";
+import { SimProcess } from "./sim-node.ts";
 import { SimPlayer } from "./sim-player.ts";
 import { listenToRooms, SimRoom } from "./sim-room.ts";
 import { Stranger } from "./stranger.ts";
@@ -30,6 +33,8 @@ const keysShare = 0.3;
 /** Of the runs; in them the rooms of one key are run by their leader. */
 const ledShare = 0.4;
 const ledKey = "key 1";
+/** Of the runs; in them the other rooms ask the server's presence, and listen there. */
+const newsShare = 0.3;
 
 let isSetUp = false;
 
@@ -37,10 +42,13 @@ let isSetUp = false;
 export async function setUpRooms(): Promise<void> {
   if (isSetUp) return;
   isSetUp = true;
-  await matchMaker.setup(new LocalPresence(), new TestudoDriver(new ColyseusPrograms().listings), "");
+  await matchMaker.setup(nodePresence, new TestudoDriver(new ColyseusPrograms().listings), "");
   const ordinary = defineRoom(replicated(SimRoom));
   ordinary.name = "sim";
   matchMaker.addRoomType(ordinary);
+  const news = defineRoom(replicated(SimNewsRoom));
+  news.name = "news";
+  matchMaker.addRoomType(news);
   const led = defineRoom(replicated(SimLedRoom, { run: "leader", cacheEveryMs: 300 }));
   led.name = "led";
   matchMaker.addRoomType(led);
@@ -54,6 +62,7 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #book: ReplicaBook;
   readonly #poison: RoomPoison;
   readonly #led: LedLaws;
+  readonly #hasNews: boolean;
   readonly #players: readonly SimPlayer[];
   /** At each effect, by its key. */
   readonly #attempts = new Map<string, number>();
@@ -69,6 +78,13 @@ export class RoomsWorld implements World<RoomApp> {
     this.#led = new LedLaws(this.#ledger, coverage);
     this.#book = new ReplicaBook(coverage, this.#poison.poison, this.#led);
     const isLed = chanceApart.hits(ledShare);
+    this.#hasNews = chanceApart.hits(newsShare);
+    const ordinary = this.#hasNews ? "news" : "sim";
+    presenceBy(() => {
+      const { owner } = parts.schedule;
+      if (!this.#hasNews || !(owner instanceof SimProcess) || currentWorld() !== null) return null;
+      return (owner.app as RoomApp).presence;
+    });
     this.#players = Array.from({ length: 3 + chance.below(4) }, (_, at) => {
       const kind = chance.hits(0.5) ? "stock" : "wrapper";
       const processes = () => cluster.processes;
@@ -83,7 +99,7 @@ export class RoomsWorld implements World<RoomApp> {
         isTroubled: (roomId) => isTampered(roomId) || this.#book.poison.rooms.has(roomId),
         owed: this.#book.owed,
         led: this.#led,
-        roomNameOf: (key) => (isLed && key === ledKey ? "led" : "sim"),
+        roomNameOf: (key) => (isLed && key === ledKey ? "led" : ordinary),
       });
     });
     this.#stranger = new Stranger({ ...parts, ledger: this.#ledger, processes: () => cluster.processes });
@@ -105,6 +121,10 @@ export class RoomsWorld implements World<RoomApp> {
       ),
       created: () => coverage.hit("roomsCreated"),
       disposed: () => coverage.hit("roomsDisposed"),
+      counted: watched(this.#book.presence.counted.bind(this.#book.presence)),
+      heard: watched((roomId: string, number: number, message: string) => {
+        if (!this.#book.tampered.has(roomId)) this.#book.presence.heard(roomId, number, message);
+      }),
       ledRestored: watched(this.#led.restored.bind(this.#led)),
       poisoned: () => this.#poison.poison.swallow(),
     });
@@ -114,7 +134,8 @@ export class RoomsWorld implements World<RoomApp> {
     const watchdog = this.#poison.watchdog(setup.options.id);
     const watched = { ...setup, parts: { ...setup.parts, watchdog } };
     const holders = (roomId: string) => this.#holders(roomId);
-    return new RoomApp(watched, { ...this.#parts, book: this.#book, times: this.#timers, holders });
+    const looks = { ...this.#parts, book: this.#book, times: this.#timers, holders };
+    return new RoomApp(watched, looks, this.#hasNews);
   }
 
   /** Nodes that have a replica of the room just now. */
@@ -207,7 +228,16 @@ export class RoomsWorld implements World<RoomApp> {
   unrest(): string | null {
     const restless = this.#players.find((player) => !player.isQuiet);
     const troubled = this.#poison.unrest() ?? this.#restlessness.unrest() ?? this.#corruption.unrest();
-    return troubled ?? restless?.description ?? this.#keys.unrest() ?? this.#heldByEarlierStart();
+    const unheard = this.#unheard();
+    return troubled ?? restless?.description ?? this.#keys.unrest() ?? unheard ?? this.#heldByEarlierStart();
+  }
+
+  /** A room that has not heard all that was published. */
+  #unheard(): string | null {
+    const [first] = this.#parts.cluster.processes;
+    const { tampered, presence } = this.#book;
+    const roomIds = [...(first?.app.rooms.sessions?.rooms.keys() ?? [])];
+    return presence.unrest(roomIds.filter((roomId) => !tampered.has(roomId)));
   }
 
   /** A seat that nobody's connection can end any more, and no node. */
@@ -257,6 +287,7 @@ export class RoomsWorld implements World<RoomApp> {
   }
 
   end(): void {
+    presenceBy(() => null);
     listenToRooms(null);
   }
 }

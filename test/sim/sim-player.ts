@@ -47,6 +47,7 @@ interface Seat {
   readonly pending: Map<number, string>;
   /** Null: the room is none that its leader runs. */
   readonly view: LedView | null;
+  readonly plays: readonly string[];
   token: string | null;
   requestId: number;
   /** The largest time that this player was ever told by the room. */
@@ -64,6 +65,8 @@ type Phase = "away" | "joining" | "attaching" | "attached" | "waiting";
 const fatalReasons: ReadonlySet<string> = new Set([
   ...["SEAT_EXPIRED", "ROOM_NOT_FOUND", "ROOM_QUARANTINED", "TOKEN_REFUSED"],
 ]);
+const plays = ["roll", "slow", "throws", "rejects", "shout", "later", "closure"];
+const newsPlays = [...plays, "tally", "tally", "publish", "publish"];
 const answerMsMax = 4_000;
 const silenceMsMax = 1_500;
 
@@ -164,7 +167,7 @@ export class SimPlayer {
 
   #play(seat: Seat): void {
     const { chance } = this.#parts;
-    const name = chance.pick(["roll", "slow", "throws", "rejects", "shout", "later", "closure"] as const);
+    const name = chance.pick(seat.plays);
     const ms = chance.below(300);
     if (name === "shout") this.#command(seat, messageFrame(name, "hello"), null);
     else if (name === "later" || name === "closure") this.#command(seat, messageFrame(name, { ms }), null);
@@ -274,6 +277,7 @@ export class SimPlayer {
       account: ledger.open({ sessionId, roomId, kind, isInOrder: kind === "stock" || roomName !== "led" }),
       outbox: new Outbox({ commandsMax: UNANSWERED_MAX, bytesMax: 1 << 22 }),
       pending: new Map(),
+      plays: roomName === "news" ? newsPlays : plays,
       view: roomName === "led" ? new LedView(led, { roomId, sessionId }) : null,
       token: null,
       requestId: 0,

@@ -49,6 +49,9 @@ export interface RoomListener {
   /** What runs now never comes back. */
   poisoned(roomId: string): void;
   disposed(roomId: string): void;
+  /** The server's presence has counted a room's call, on one replica; or told the room something. */
+  counted(roomId: string, call: number, tally: number): void;
+  heard(roomId: string, number: number, message: string): void;
   /** The next leader of a room that its leader runs goes on with these fields, and a state of that version. */
   ledRestored(roomId: string, cached: object, version: number): void;
 }
