@@ -186,7 +186,6 @@ export class SimPlayer {
       return;
     }
     const command = seat.outbox.add(frame, requestId);
-    if (this.#parts.name === process.env["DBG"]) this.#note(`DBG asks ${requestId} ${Buffer.from(frame).toString("latin1")} seq ${JSON.stringify((command as {sequence?: number}).sequence)} ${this.#phase}`);
     if (this.#phase === "attached") this.#socket?.tell(seat.outbox.encode(command));
   }
 
@@ -373,7 +372,6 @@ export class SimPlayer {
     }
     if (seat.view?.frame(bytes) === true) this.#parts.coverage.hit("ledStatesSeen");
     const heard = readFrame(bytes);
-    if (this.#parts.name === process.env["DBG"]) this.#note(`DBG hears ${JSON.stringify(heard)}`);
     switch (heard.type) {
       case "joined":
         return this.#joined(seat, heard.token);
