@@ -353,6 +353,23 @@ for (const where of ["has moved", "waits to be back"]) {
   });
 }
 
+test("[Y91] the wrapper's reply is kept, though another client has its seat as the handler comes to its end", async () => {
+  const scene = await sceneOf("store");
+  const one = await scene.join("one", "B", {}, true);
+  const { token } = one;
+  const frame = requestFrame(1, "note", "mine");
+  await scene.frame("one", frame);
+  const sequence = one.clientSequence;
+  // Whoever has its token takes the seat, and falls before it has shown the new one.
+  await scene.attach("one", "C", { presentedToken: token, wrapper: false, falls: true });
+  await scene.passes(60);
+  assert.is(one.reply(1), undefined, "it is none of that client's");
+  await scene.attach("one", "A", { presentedToken: token, wrapper: true });
+  await scene.frameAs("one", { stream: "client", sequence, frame });
+  assert.equal(one.reply(1), { status: 0, payload: ["mine"] });
+  assert.is(new Set(scene.hashes()).size, 1);
+});
+
 test("[Y100] while its steps are not agreed the room's time stands still, and no more is worked off", async () => {
   const scene = await sceneOf("store");
   await scene.join("one", "B");

@@ -113,7 +113,11 @@ export class LedLaws {
     { run }: BeginRun,
     { runner, at, isTaken }: { runner: string; at: string; isTaken: boolean },
   ): void {
-    hold(isTaken === (run === room.run + 1), "X50", () => `${at}: run ${run} after ${room.run} is ${words(isTaken)}`);
+    hold(
+      isTaken === (run === room.run + 1),
+      "X50",
+      () => `${at}: run ${run} after ${room.run} is ${words(isTaken)}`,
+    );
     if (!isTaken) return;
     this.#coverage.hit(run === 1 ? "ledRuns" : "ledRunsAgain");
     Object.assign(room, { run, runner, number: 0, pieces: [] });
@@ -128,7 +132,8 @@ export class LedLaws {
     hold(
       isTaken === counts,
       "X50",
-      () => `${at}: ${run}:${number} of ${runner} is ${words(isTaken)} after ${room.run}:${room.number} of ${room.runner}`,
+      () =>
+        `${at}: ${run}:${number} of ${runner} is ${words(isTaken)} after ${room.run}:${room.number} of ${room.runner}`,
     );
     if (!isTaken) {
       this.#coverage.hit("ledStepsPast");
@@ -145,7 +150,11 @@ export class LedLaws {
   }
 
   #carryOut(room: AgreedRoom, step: Step, at: string): void {
-    hold(step.elapsedMs >= room.elapsedMs, "X11", () => `${at}: its time goes back from ${room.elapsedMs} to ${step.elapsedMs}`);
+    hold(
+      step.elapsedMs >= room.elapsedMs,
+      "X11",
+      () => `${at}: its time goes back from ${room.elapsedMs} to ${step.elapsedMs}`,
+    );
     room.elapsedMs = step.elapsedMs;
     for (const number of step.done) {
       hold(!room.done.has(number), "X50", () => `${at}: input ${number} is worked off a second time`);
@@ -153,7 +162,8 @@ export class LedLaws {
     }
     for (const { bytes, to } of step.frames) {
       if (to === null) this.#patched(room, bytes, at);
-      for (const each of to ?? []) this.#said(room, (step.connections[each] as { sessionId: string }).sessionId, bytes);
+      for (const each of to ?? [])
+        this.#said(room, (step.connections[each] as { sessionId: string }).sessionId, bytes);
     }
     if (step.full !== null) this.#full(room, step.full.frame, at);
     if (step.cached !== null) room.cached.add(JSON.stringify(step.cached.value));
@@ -187,7 +197,11 @@ export class LedLaws {
       return;
     }
     const [whole, followed] = [wordsOf(decoder.state), wordsOf(state)];
-    hold(whole === followed, "X50", () => `${at}: the whole state is ${whole}, by the patches it is ${followed}`);
+    hold(
+      whole === followed,
+      "X50",
+      () => `${at}: the whole state is ${whole}, by the patches it is ${followed}`,
+    );
   }
 
   #agreed(room: AgreedRoom, at: string): void {
@@ -223,7 +237,11 @@ export class LedLaws {
   holdSaid(roomId: string, sessionId: string, number: number): void {
     const room = this.#rooms.get(roomId);
     if (room === undefined) return;
-    hold(room.said.get(sessionId)?.has(number) === true, "X50", () => `${sessionId} is told ${number} of ${roomId}, which is not agreed`);
+    hold(
+      room.said.get(sessionId)?.has(number) === true,
+      "X50",
+      () => `${sessionId} is told ${number} of ${roomId}, which is not agreed`,
+    );
   }
 
   /** What the next leader goes on with beside the state. */
@@ -233,7 +251,11 @@ export class LedLaws {
     if (room === undefined) return;
     const what = JSON.stringify(cached);
     hold(room.cached.has(what), "X50", () => `${roomId} goes on with ${what}, which nobody agreed on`);
-    hold(room.states.has(version), "X50", () => `${roomId} goes on with state ${version}, which nobody agreed on`);
+    hold(
+      room.states.has(version),
+      "X50",
+      () => `${roomId} goes on with state ${version}, which nobody agreed on`,
+    );
   }
 }
 

@@ -38,7 +38,14 @@ export class Ledger {
   }
 
   open(account: Pick<SeatAccount, "sessionId" | "roomId" | "kind" | "isInOrder">): SeatAccount {
-    const opened = { ...account, told: new Set<number>(), invoked: 0, answered: 0, shotsMax: 0, abandoned: false };
+    const opened = {
+      ...account,
+      told: new Set<number>(),
+      invoked: 0,
+      answered: 0,
+      shotsMax: 0,
+      abandoned: false,
+    };
     this.#seats.set(account.sessionId, opened);
     return opened;
   }

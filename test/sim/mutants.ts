@@ -2,6 +2,7 @@ import type { Mutant } from "./mutant.ts";
 import { groupMutants } from "./mutants/group.ts";
 import { ledMutants } from "./mutants/led.ts";
 import { pinnedMutants } from "./mutants/pinned.ts";
+import { presenceMutants } from "./mutants/presence.ts";
 import { raftMutants } from "./mutants/raft.ts";
 import { readMutants } from "./mutants/reads.ts";
 import { sessionMutants } from "./mutants/session.ts";
@@ -14,5 +15,6 @@ export const mutants: readonly Mutant[] = [
   ...sessionMutants,
   ...pinnedMutants,
   ...ledMutants,
+  ...presenceMutants,
   ...storageMutants,
 ];

@@ -60,16 +60,28 @@ export class PresenceLaws {
     }
     if (method !== "incr") return;
     const tally = this.#given.get(once);
-    hold(given.value === tally, "X51", () => `${once} counts to ${given.value} at ${index}, it is call ${tally}`);
+    hold(
+      given.value === tally,
+      "X51",
+      () => `${once} counts to ${given.value} at ${index}, it is call ${tally}`,
+    );
   }
 
   /** What a room's code was told its call number `call` has counted to, on one replica. */
   counted(roomId: string, call: number, tally: number): void {
     const key = `${roomId} ${call}`;
     const known = this.#told.get(key);
-    hold(known === undefined || known === tally, "X51", () => `call ${key} gives ${tally}, elsewhere ${known}`);
+    hold(
+      known === undefined || known === tally,
+      "X51",
+      () => `call ${key} gives ${tally}, elsewhere ${known}`,
+    );
     const other = this.#tallies.get(tally);
-    hold(other === undefined || other === key, "X51", () => `calls ${key} and ${other} both count to ${tally}`);
+    hold(
+      other === undefined || other === key,
+      "X51",
+      () => `calls ${key} and ${other} both count to ${tally}`,
+    );
     hold(tally <= this.#tally, "X51", () => `call ${key} gives ${tally} of ${this.#tally}`);
     this.#told.set(key, tally);
     this.#tallies.set(tally, key);
@@ -81,10 +93,18 @@ export class PresenceLaws {
     this.#ears.set(roomId, ear);
     const known = ear.heard[number - 1];
     if (known !== undefined) {
-      hold(known === message, "X51", () => `${roomId} hears ${message} as number ${number}, elsewhere ${known}`);
+      hold(
+        known === message,
+        "X51",
+        () => `${roomId} hears ${message} as number ${number}, elsewhere ${known}`,
+      );
       return;
     }
-    hold(number === ear.heard.length + 1, "X51", () => `${roomId} hears number ${number} after ${ear.heard.length}`);
+    hold(
+      number === ear.heard.length + 1,
+      "X51",
+      () => `${roomId} hears number ${number} after ${ear.heard.length}`,
+    );
     const place = this.#places.get(message);
     hold(place !== undefined, "X51", () => `${roomId} hears ${message}, which nobody has published`);
     hold(

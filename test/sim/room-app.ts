@@ -1,5 +1,5 @@
-import type { TestudoNode } from "../../server/cluster/node.ts";
 import type { Log } from "../../server/cluster/log.ts";
+import type { TestudoNode } from "../../server/cluster/node.ts";
 import { NewsKeeper } from "../../server/colyseus/presence/news-keeper.ts";
 import { newsMethod } from "../../server/colyseus/presence/room-news.ts";
 import { TestudoPresence } from "../../server/colyseus/presence/testudo-presence.ts";

@@ -2,6 +2,7 @@ import { Outbox } from "../../client/outbox.ts";
 import { decodeResumption, decodeSequenced, UNANSWERED_MAX } from "../../shared/wrapper-protocol.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
+import { type LedLaws, LedView } from "./led-laws.ts";
 import type { Ledger, SeatAccount } from "./ledger.ts";
 import type { OwedMessages } from "./owed-messages.ts";
 import {
@@ -13,7 +14,6 @@ import {
   requestFrame,
 } from "./player-frames.ts";
 import { PlayerSocket } from "./player-socket.ts";
-import { type LedLaws, LedView } from "./led-laws.ts";
 import { type RoomApp, servingSessions } from "./room-app.ts";
 import type { Schedule } from "./schedule.ts";
 import { findSeat } from "./seat-search.ts";

@@ -29,7 +29,8 @@ class SimTimer {
  */
 export class SimTimers {
   readonly #schedule: Schedule;
-  readonly #before: { readonly target: object; readonly name: string; readonly own: PropertyDescriptor }[] = [];
+  readonly #before: { readonly target: object; readonly name: string; readonly own: PropertyDescriptor }[] =
+    [];
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule;
@@ -42,7 +43,9 @@ export class SimTimers {
         this.#start(run, { ms, isRepeated, args });
     this.#replaceTimer("setTimeout", start(false));
     this.#replaceTimer("setInterval", start(true));
-    this.#replaceTimer("setImmediate", (run, ...args) => this.#start(run, { ms: 0, isRepeated: false, args }));
+    this.#replaceTimer("setImmediate", (run, ...args) =>
+      this.#start(run, { ms: 0, isRepeated: false, args }),
+    );
     for (const name of ["clearTimeout", "clearInterval"] as const) {
       const real = globalThis[name] as (timer: never) => void;
       this.#replace(globalThis, name, (timer: unknown) => {

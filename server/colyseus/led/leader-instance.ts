@@ -273,7 +273,8 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
 
   readonly said = (client: LoggedClient, frame: Uint8Array): void => {
     if (this.restoring !== null || this.#isOver) return;
-    this.#draft.frame(client, frame);
+    const { sessionId, epoch, seat } = client;
+    this.#draft.frame({ sessionId, epoch, isWrapper: seat.wrapper }, frame);
     this.changed();
   };
 

@@ -20,7 +20,8 @@ export const ledMutants: readonly Mutant[] = [
     name: "inputs-forgotten-before-they-are-done",
     file: "server/colyseus/led/leader-instance.ts",
     find: "      this.#told = number;\n",
-    replace: '      this.#told = number;\n      if (input.type === "message") this.#data.inputs.delete(number);\n',
+    replace:
+      '      this.#told = number;\n      if (input.type === "message") this.#data.inputs.delete(number);\n',
     why: "replicas differ, and a command that was taken is lost with its leader",
   },
   {
@@ -40,10 +41,17 @@ export const ledMutants: readonly Mutant[] = [
   {
     name: "told-before-it-is-agreed",
     file: "server/colyseus/led/leader-instance.ts",
-    find: "    this.#draft.frame(client, frame);\n",
+    find: "    const { sessionId, epoch, seat } = client;\n",
     replace:
-      "    const { environment } = this.#program as never as { environment: { seats: Map<string, never>; deliver(...each: unknown[]): void } };\n    environment.deliver(environment.seats.get(client.sessionId), client.epoch, frame);\n    this.#draft.frame(client, frame);\n",
+      "    const { environment } = this.#program as never as { environment: { seats: Map<string, never>; deliver(...each: unknown[]): void } };\n    environment.deliver(environment.seats.get(client.sessionId), client.epoch, frame);\n    const { sessionId, epoch, seat } = client;\n",
     why: "a client hears what falls with its leader, or hears it twice",
+  },
+  {
+    name: "led-reply-to-whoever-has-the-seat",
+    file: "server/colyseus/led/led-delivery.ts",
+    find: "bytes[0] === Protocol.ROOM_RESPONSE && isWrapper)",
+    replace: "bytes[0] === Protocol.ROOM_RESPONSE && seat.wrapper)",
+    why: "the wrapper's reply is not kept if another client has its seat just then",
   },
   {
     name: "handler-of-who-has-moved-lost-with-its-leader",
