@@ -113,6 +113,8 @@ const inRooms = [
   "presenceCalls",
   "presenceCallsAgain",
   "newsHeard",
+  "emotesHeard",
+  "othersEmotesHeard",
   "ledRuns",
   "ledRunsAgain",
   "ledSteps",

@@ -1,4 +1,5 @@
 import type { Mutant } from "./mutant.ts";
+import { eventualMutants } from "./mutants/eventual.ts";
 import { groupMutants } from "./mutants/group.ts";
 import { ledMutants } from "./mutants/led.ts";
 import { pinnedMutants } from "./mutants/pinned.ts";
@@ -15,6 +16,7 @@ export const mutants: readonly Mutant[] = [
   ...sessionMutants,
   ...pinnedMutants,
   ...ledMutants,
+  ...eventualMutants,
   ...presenceMutants,
   ...storageMutants,
 ];

@@ -6,6 +6,7 @@ import { keeperGroups } from "../../server/colyseus/room-node.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { currentWorld } from "../../server/session/sandbox.ts";
 import { Corruption } from "./corruption.ts";
+import { EventualLaws } from "./eventual-laws.ts";
 import { LedLaws } from "./led-laws.ts";
 import { Ledger } from "./ledger.ts";
 import { ReplicaBook } from "./machine-watch.ts";
@@ -33,7 +34,7 @@ const keysShare = 0.3;
 /** Of the runs; in them the rooms of one key are run by their leader. */
 const ledShare = 0.4;
 const ledKey = "key 1";
-/** Of the runs; in them the other rooms ask the server's presence, and listen there. */
+/** Of the runs; in them the other rooms ask the server's presence, listen there, and hear what is in no log. */
 const newsShare = 0.3;
 
 let isSetUp = false;
@@ -46,7 +47,7 @@ export async function setUpRooms(): Promise<void> {
   const ordinary = defineRoom(replicated(SimRoom));
   ordinary.name = "sim";
   matchMaker.addRoomType(ordinary);
-  const news = defineRoom(replicated(SimNewsRoom));
+  const news = defineRoom(replicated(SimNewsRoom, { messages: { emote: "eventual" } }));
   news.name = "news";
   matchMaker.addRoomType(news);
   const led = defineRoom(replicated(SimLedRoom, { run: "leader", cacheEveryMs: 300 }));
@@ -63,6 +64,7 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #poison: RoomPoison;
   readonly #led: LedLaws;
   readonly #hasNews: boolean;
+  readonly #eventuals: EventualLaws;
   readonly #players: readonly SimPlayer[];
   /** At each effect, by its key. */
   readonly #attempts = new Map<string, number>();
@@ -75,6 +77,7 @@ export class RoomsWorld implements World<RoomApp> {
     const { chance, chanceApart, coverage, cluster } = parts;
     this.#parts = parts;
     this.#poison = new RoomPoison(parts);
+    this.#eventuals = new EventualLaws(coverage);
     this.#led = new LedLaws(this.#ledger, coverage);
     this.#book = new ReplicaBook(coverage, this.#poison.poison, this.#led);
     const isLed = chanceApart.hits(ledShare);
@@ -99,6 +102,7 @@ export class RoomsWorld implements World<RoomApp> {
         isTroubled: (roomId) => isTampered(roomId) || this.#book.poison.rooms.has(roomId),
         owed: this.#book.owed,
         led: this.#led,
+        eventuals: this.#eventuals,
         roomNameOf: (key) => (isLed && key === ledKey ? "led" : ordinary),
       });
     });

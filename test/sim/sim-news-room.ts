@@ -32,6 +32,11 @@ export class SimNewsRoom extends SimRoom {
       );
       return { failed };
     });
+    // In no log: it may look and speak.
+    this.onMessage("emote", (client: Client, { number }: { number: number }) => {
+      this.broadcast("emote", { from: client.sessionId, number, ticks: this.state.ticks });
+      if (number % 3 === 0) this.names.add(`emote ${number}`);
+    });
     void this.presence.subscribe(newsChannel, this.hears);
   }
 

@@ -1,8 +1,9 @@
 import { Outbox } from "../../client/outbox.ts";
-import { decodeResumption, decodeSequenced, UNANSWERED_MAX } from "../../shared/wrapper-protocol.ts";
+import { decodeResumption, decodeSequenced, decodeUnnumbered, UNANSWERED_MAX } from "../../shared/wrapper-protocol.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
 import { type LedLaws, LedView } from "./led-laws.ts";
+import type { EventualLaws } from "./eventual-laws.ts";
 import type { Ledger, SeatAccount } from "./ledger.ts";
 import type { OwedMessages } from "./owed-messages.ts";
 import {
@@ -36,6 +37,7 @@ export interface SimPlayerParts {
   readonly isTroubled: (roomId: string) => boolean;
   readonly owed: OwedMessages;
   readonly led: LedLaws;
+  readonly eventuals: EventualLaws;
   /** Of the rooms of a key. */
   readonly roomNameOf: (key: string) => string;
 }
@@ -48,6 +50,8 @@ interface Seat {
   /** Null: the room is none that its leader runs. */
   readonly view: LedView | null;
   readonly plays: readonly string[];
+  /** By session id: the last emote of each that this connection has brought. */
+  readonly emotes: Map<string, number>;
   token: string | null;
   requestId: number;
   /** The largest time that this player was ever told by the room. */
@@ -60,13 +64,18 @@ interface Seat {
   attaches: number;
 }
 
+interface Emote {
+  readonly from: string;
+  readonly number: number;
+}
+
 type Phase = "away" | "joining" | "attaching" | "attached" | "waiting";
 
 const fatalReasons: ReadonlySet<string> = new Set([
   ...["SEAT_EXPIRED", "ROOM_NOT_FOUND", "ROOM_QUARANTINED", "TOKEN_REFUSED"],
 ]);
 const plays = ["roll", "slow", "throws", "rejects", "shout", "later", "closure"];
-const newsPlays = [...plays, "tally", "tally", "publish", "publish"];
+const newsPlays = [...plays, "tally", "tally", "publish", "publish", "emote", "emote", "emote"];
 const answerMsMax = 4_000;
 const silenceMsMax = 1_500;
 
@@ -169,9 +178,16 @@ export class SimPlayer {
     const { chance } = this.#parts;
     const name = chance.pick(seat.plays);
     const ms = chance.below(300);
-    if (name === "shout") this.#command(seat, messageFrame(name, "hello"), null);
+    if (name === "emote") this.#emote(seat);
+    else if (name === "shout") this.#command(seat, messageFrame(name, "hello"), null);
     else if (name === "later" || name === "closure") this.#command(seat, messageFrame(name, { ms }), null);
     else this.#request(seat, name, name === "slow" ? { ms: ms / 4 } : undefined);
+  }
+
+  /** Also the wrapper does not number it: it is heard at once, or never. */
+  #emote(seat: Seat): void {
+    const number = this.#parts.eventuals.sends(seat.account.sessionId);
+    if (this.#phase === "attached") this.#socket?.tell(messageFrame("emote", { number }));
   }
 
   #request(seat: Seat, name: string, value: unknown): void {
@@ -276,6 +292,7 @@ export class SimPlayer {
       account: ledger.open({ sessionId, roomId, kind, isInOrder: kind === "stock" || roomName !== "led" }),
       outbox: new Outbox({ commandsMax: UNANSWERED_MAX, bytesMax: 1 << 22 }),
       pending: new Map(),
+      emotes: new Map(),
       plays: roomName === "news" ? newsPlays : plays,
       view: roomName === "led" ? new LedView(led, { roomId, sessionId }) : null,
       token: null,
@@ -294,6 +311,7 @@ export class SimPlayer {
     this.#phase = "attaching";
     this.#isJoinedHere = false;
     seat.view?.connected();
+    seat.emotes.clear();
     this.#heardMs = schedule.nowMs;
     const turn = ++this.#turn;
     const claim = {
@@ -371,7 +389,9 @@ export class SimPlayer {
       return;
     }
     if (seat.view?.frame(bytes) === true) this.#parts.coverage.hit("ledStatesSeen");
-    const heard = readFrame(bytes);
+    const heard = readFrame(decodeUnnumbered(bytes) ?? bytes);
+    if (heard.type === "message" && heard.name === "emote")
+      return this.#parts.eventuals.heard(seat.account.sessionId, heard.value as Emote, seat.emotes);
     switch (heard.type) {
       case "joined":
         return this.#joined(seat, heard.token);
