@@ -1,9 +1,14 @@
 import { Outbox } from "../../client/outbox.ts";
-import { decodeResumption, decodeSequenced, decodeUnnumbered, UNANSWERED_MAX } from "../../shared/wrapper-protocol.ts";
+import {
+  decodeResumption,
+  decodeSequenced,
+  decodeUnnumbered,
+  UNANSWERED_MAX,
+} from "../../shared/wrapper-protocol.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
-import { type LedLaws, LedView } from "./led-laws.ts";
 import type { EventualLaws } from "./eventual-laws.ts";
+import { type LedLaws, LedView } from "./led-laws.ts";
 import type { Ledger, SeatAccount } from "./ledger.ts";
 import type { OwedMessages } from "./owed-messages.ts";
 import {
