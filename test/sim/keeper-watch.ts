@@ -48,10 +48,11 @@ export class KeeperWatch implements Machine {
   }
 
   apply(command: AppliedCommand): ApplyResult {
-    const { node, group, laws, machine } = this.#parts;
+    const { node, group, laws, machine, book } = this.#parts;
     laws.applied(node, group, command);
     const result = machine.apply(command);
     const { index } = command;
+    book.presence.applied(command, result);
     const isWhole = index > this.#wholeFrom;
     if (isWhole && result.type === "done")
       laws.parts.changed(group, index, command.command[0] === presenceNumber ? "presence" : "kv");

@@ -274,7 +274,8 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
 
   readonly said = (client: LoggedClient, frame: Uint8Array): void => {
     if (this.restoring !== null || this.#isOver) return;
-    this.#draft.frame(client, frame);
+    const { sessionId, epoch, seat } = client;
+    this.#draft.frame({ sessionId, epoch, isWrapper: seat.wrapper }, frame);
     this.changed();
   };
 
@@ -330,7 +331,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
         if (isSpoken) this.#draft.synced({ sessionId: input.sessionId, epoch: input.epoch });
         return;
       case "message":
-        if (isSpoken) client?.ref.emit("message", Buffer.from(input.frame));
+        if (client !== undefined) this.#asking.hear(client, input);
         return;
       case "drop":
         if (isSpoken) client?.connectionLost(input.code);
