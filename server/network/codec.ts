@@ -37,6 +37,8 @@ const tags = {
   changeMembers: 11,
   changeMembersAnswer: 12,
   members: 13,
+  rows: 14,
+  rowsWanted: 15,
 } as const;
 
 const refusalReasons = ["NOT_LEADER", "OVERLOADED"] as const;
@@ -114,6 +116,16 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       writer.byte(tags.gossip);
       writer.uint(message.version);
       writer.bytes(message.body);
+      return;
+    case "rows":
+      writer.byte(tags.rows);
+      for (const number of [message.question, message.version, message.from, message.to]) writer.uint(number);
+      writer.bytes(message.body);
+      return;
+    case "rowsWanted":
+      writer.byte(tags.rowsWanted);
+      writer.uint(message.question);
+      writer.uint(message.after);
       return;
     case "stores":
       writer.byte(tags.stores);
@@ -194,12 +206,23 @@ export function readMessage(reader: ByteReader): PeerMessage {
       return { type: "founded", clusterId: reader.string("clusterId", stringBytesMax) };
     case tags.gossip:
       return { type: "gossip", version: reader.uint("version"), body: reader.bytes("body") };
+    case tags.rows:
+      return {
+        type: "rows",
+        question: reader.uint("question"),
+        version: reader.uint("version"),
+        from: reader.uint("from"),
+        to: reader.uint("to"),
+        body: reader.bytes("body"),
+      };
+    case tags.rowsWanted:
+      return { type: "rowsWanted", question: reader.uint("question"), after: reader.uint("after") };
     case tags.stores:
       return readStores(reader);
     case tags.session:
       return { type: "session", group: reader.uint("group", groupIdMax), body: reader.bytes("body") };
     default:
-      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 13" });
+      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 15" });
   }
 }
 
