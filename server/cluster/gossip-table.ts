@@ -71,7 +71,9 @@ export class GossipTable {
     const text = value === undefined ? null : rowText(key, value);
     if (text === before) return;
     if (before === null && this.#count >= tableLimits.rowsMax)
-      throw new RangeError(`a node tells others of ${tableLimits.rowsMax} rows at most: "${key}" is one more`);
+      throw new RangeError(
+        `a node tells others of ${tableLimits.rowsMax} rows at most: "${key}" is one more`,
+      );
     this.#count += (text === null ? 0 : 1) - (before === null ? 0 : 1);
     this.#own.delete(key);
     this.#own.set(key, { version: ++this.#version, text });
@@ -132,6 +134,10 @@ export class GossipTable {
   linkDown(nodeId: string): void {
     this.#links.delete(nodeId);
     this.#answered(nodeId, this.#questions);
+  }
+
+  isLinked(nodeId: string): boolean {
+    return this.#links.has(nodeId);
   }
 
   keepOnly(nodeIds: ReadonlySet<string>): void {
@@ -203,9 +209,23 @@ export class GossipTable {
     });
   }
 
+  /** A row of this node, as it was told last. */
+  own(key: string): unknown {
+    const text = this.#own.get(key)?.text ?? null;
+    return text === null ? undefined : JSON.parse(text);
+  }
+
   /** What the others told last, by node; whether they live is not known here. */
   get others(): ReadonlyMap<string, ReadonlyMap<string, unknown>> {
     return new Map([...this.#heard].map(([nodeId, { rows }]) => [nodeId, rows]));
+  }
+
+  /** What a start of a node has told counts no more; whatever it still is, it tells anew when it is linked again. */
+  forget(nodeId: string, bootId: string | null): void {
+    const heard = this.#heard.get(nodeId);
+    if (heard === undefined || heard.bootId !== bootId) return;
+    this.#heard.delete(nodeId);
+    for (const listener of [...this.#listeners]) listener(nodeId, [...heard.rows.keys()]);
   }
 
   /** Calls back when a node has told something new, with the rows' keys. */

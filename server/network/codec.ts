@@ -118,14 +118,8 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       writer.bytes(message.body);
       return;
     case "rows":
-      writer.byte(tags.rows);
-      for (const number of [message.question, message.version, message.from, message.to]) writer.uint(number);
-      writer.bytes(message.body);
-      return;
     case "rowsWanted":
-      writer.byte(tags.rowsWanted);
-      writer.uint(message.question);
-      writer.uint(message.after);
+      writeRows(writer, message);
       return;
     case "stores":
       writer.byte(tags.stores);
@@ -224,6 +218,17 @@ export function readMessage(reader: ByteReader): PeerMessage {
     default:
       reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 15" });
   }
+}
+
+function writeRows(
+  writer: ByteWriter,
+  message: Extract<PeerMessage, { type: "rows" | "rowsWanted" }>,
+): void {
+  writer.byte(tags[message.type]);
+  writer.uint(message.question);
+  if (message.type === "rowsWanted") return writer.uint(message.after);
+  for (const number of [message.version, message.from, message.to]) writer.uint(number);
+  writer.bytes(message.body);
 }
 
 function writeSighting(writer: ByteWriter, sighting: StoreSighting): void {

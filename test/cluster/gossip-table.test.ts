@@ -205,7 +205,14 @@ test("[C88] rows that cannot be read change nothing", () => {
   for (const body of ["", "{}", "[1]", '[["r1"]]', '[[1,"x"]]']) rows(body);
   rows('[["r1",2]]', { version: 2, from: 2, to: 1 });
   rows('[["r1",2]]', { version: 1, from: 1, to: 2 });
-  pair.b.message("stranger", { type: "rows", question: 0, version: 1, from: 0, to: 1, body: new Uint8Array() });
+  pair.b.message("stranger", {
+    type: "rows",
+    question: 0,
+    version: 1,
+    from: 0,
+    to: 1,
+    body: new Uint8Array(),
+  });
   assert.equal(pair.seen(), { r1: 1 });
   assert.is(pair.b.others.size, 1);
 });

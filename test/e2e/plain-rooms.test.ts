@@ -1,0 +1,200 @@
+// test-run: seconds=180
+import type { IRoomCache, MatchMakerDriver } from "@colyseus/core";
+import { Client, type Room } from "@colyseus/sdk";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { driverContract } from "../colyseus/driver-contract.ts";
+import { type Cluster, unhurried, until } from "./cluster.ts";
+import { shareCluster } from "./shared-cluster.ts";
+
+/** Plain rooms on three real nodes: each is on one of them, and all nodes know it; one is killed. */
+const test = suite("plain rooms");
+
+let cluster: Cluster;
+const feature = shareCluster(test, { main: "test/e2e/plain-rooms-main.ts", args: unhurried }, (shared) => {
+  cluster = shared;
+});
+
+/** @throws what it was answered, or that the node is gone */
+async function ask<T>(id: string, what: string, ...args: unknown[]): Promise<T> {
+  const answer = await fetch(`${cluster.url(id)}/test/${what}`, {
+    method: "POST",
+    body: JSON.stringify(args),
+    signal: AbortSignal.timeout(30_000),
+  });
+  const { value, error } = (await answer.json()) as { value: T; error?: { code: unknown; message: string } };
+  if (error !== undefined) throw Object.assign(new Error(error.message), { code: error.code });
+  return value;
+}
+
+async function refusal(act: () => Promise<unknown>): Promise<string> {
+  try {
+    await act();
+  } catch (error) {
+    return `${(error as { code?: unknown }).code}: ${(error as Error).message}`;
+  }
+  return "nothing was thrown";
+}
+
+const clientOf = (id: string) => new Client(cluster.url(id));
+
+function alone(room: Room): Room {
+  room.reconnection.enabled = false;
+  return room;
+}
+
+async function json<T>(id: string, path: string): Promise<T> {
+  const answer = await fetch(`${cluster.url(id)}${path}`, { signal: AbortSignal.timeout(30_000) });
+  assert.is(answer.status, 200, `${id} ${path}`);
+  return (await answer.json()) as T;
+}
+
+const listedOn = async (id: string, conditions: object) =>
+  (await ask<IRoomCache[]>(id, "driver", "query", conditions)).map(({ roomId }) => roomId).sort();
+
+let turn = 0;
+/** Each call on the next node; what went as text comes back as it was. */
+const anywhere = new Proxy({} as MatchMakerDriver, {
+  get:
+    (_target, method: string) =>
+    async (...args: unknown[]) => {
+      const id = cluster.ids[turn++ % cluster.ids.length] as string;
+      const value = await ask(id, "driver", method, ...args);
+      if (method === "update") applied(...(args as Parameters<typeof applied>));
+      return method === "findByIds" ? new Map(value as [string, IRoomCache][]) : value;
+    },
+});
+
+/** A route gets a copy of the listing. */
+function applied(room: IRoomCache, { $set, $inc }: { $set?: object; $inc?: Record<string, number> }): void {
+  Object.assign(room, $set);
+  const counts = room as unknown as Record<string, number>;
+  for (const [field, more] of Object.entries($inc ?? {})) counts[field] = (counts[field] ?? 0) + more;
+}
+
+driverContract((name, run) => feature(`${name}, each call on another node`, run), {
+  driver: () => anywhere,
+  isText: true,
+});
+
+feature("[T22] a plain room is found on every node, and joined by whoever asks any of them", async () => {
+  const home = alone(await clientOf("n1").create("table", { mode: "duel" }));
+  const { roomId } = home;
+  const byId = alone(await clientOf("n2").joinById(roomId));
+  const byMode = alone(await clientOf("n3").join("table", { mode: "duel" }));
+  const process = await ask("n1", "process");
+  for (const room of [home, byId, byMode]) {
+    assert.is(room.roomId, roomId);
+    assert.is(await room.request("where"), process, "on the node that has it");
+  }
+  assert.match(await refusal(() => clientOf("n2").joinById(roomId)), /locked/);
+  assert.match(await refusal(() => clientOf("n2").join("table", { mode: "teams" })), /no rooms found/);
+  assert.match(await refusal(() => clientOf("n3").joinById("nowhere")), /not found/);
+  await until("n3 knows who is there", async () => {
+    const [listing] = await ask<IRoomCache[]>("n3", "driver", "query", { roomId });
+    return listing?.clients === 3 && listing.locked === true && listing.processId === process;
+  });
+  await Promise.all([home, byId, byMode].map((room) => room.leave()));
+  for (const id of cluster.ids)
+    await until(`${id} forgets it`, async () => (await listedOn(id, { roomId })).length === 0);
+});
+
+feature("[T23] who wants the same plain room on all nodes at once gets one", async () => {
+  for (const mode of ["a", "b", "c"]) {
+    const rooms = await Promise.all(
+      cluster.ids.map(async (id) => alone(await clientOf(id).joinOrCreate("table", { mode }))),
+    );
+    assert.is(new Set(rooms.map(({ roomId }) => roomId)).size, 1);
+    await Promise.all(rooms.map((room) => room.leave()));
+  }
+});
+
+feature("[T24] a room that cannot be listed is refused with words, and nothing is lost", async () => {
+  const room = alone(await clientOf("n1").create("table", { mode: "big" }));
+  const { roomId } = room;
+  const label = (words: unknown) => ask("n1", "remoteRoomCall", roomId, "label", [words]);
+  await label("small");
+  assert.match(
+    await refusal(() => label("x".repeat(40_000))),
+    new RegExp(`room ${roomId} cannot be listed: .* takes \\d+ bytes, 32768 are allowed`),
+  );
+  for (const id of cluster.ids)
+    await until(`${id} has it as it was`, async () => {
+      const [listing] = await ask<IRoomCache[]>(id, "driver", "query", { roomId });
+      return listing?.metadata.words === "small";
+    });
+  alone(await clientOf("n2").joinById(roomId));
+  for (const [bad, words] of [
+    [{ name: "table" }, /ARGUMENT: a room is listed by a roomId: undefined is none/],
+    [{ roomId: "r", name: 7 }, /ARGUMENT: a room is listed by a name: 7 is none/],
+    [{ roomId: "r", name: "t", metadata: "x".repeat(40_000) }, /VALUE_TOO_BIG: room r cannot be listed/],
+  ] as const)
+    assert.match(await refusal(() => ask("n1", "driver", "insert", bad)), words);
+  assert.is(await ask("n1", "driver", "has", "r"), false);
+  assert.is(await ask("n1", "driver", "insert", { roomId: "r", name: "t" }), true, "its id is free again");
+  await room.leave();
+});
+
+interface MonitorApi {
+  readonly rooms: readonly { readonly roomId: string; readonly name: string; readonly clients: number }[];
+}
+
+interface PlaygroundApi {
+  readonly rooms: readonly string[];
+  readonly roomsByType: Readonly<Record<string, number>>;
+  readonly roomsById: Readonly<Record<string, unknown>>;
+}
+
+async function shown(id: string): Promise<{ monitor: string[]; playground: string[] }> {
+  const { rooms } = await json<MonitorApi>(id, "/monitor/api");
+  const { roomsById } = await json<PlaygroundApi>(id, "/playground/rooms");
+  return { monitor: rooms.map(({ roomId }) => roomId).sort(), playground: Object.keys(roomsById).sort() };
+}
+
+async function allShow(ids: readonly string[], expected: readonly string[]): Promise<void> {
+  const rooms = JSON.stringify([...expected].sort());
+  for (const id of ids) {
+    let last = "";
+    await until(`${id} shows all`, async () => {
+      const { monitor, playground } = await shown(id);
+      last = JSON.stringify(monitor);
+      return last === rooms && JSON.stringify(playground) === rooms;
+    }).catch((error: unknown) => {
+      throw new Error(`${String(error)}, ${rooms}; it shows ${last}`);
+    });
+  }
+}
+
+feature(
+  "[T25, T26] monitor and playground on every node show all rooms; a killed node's plain rooms vanish from them, its replicated ones stay",
+  async () => {
+    await ask("n1", "driver", "clear");
+    const plain = await Promise.all(cluster.ids.map((id) => ask<string>(id, "createRoom", "table", { mode: id })));
+    const duels = await Promise.all(cluster.ids.map((id) => ask<string>(id, "createRoom", "duel", {})));
+    await allShow(cluster.ids, [...plain, ...duels]);
+    for (const id of cluster.ids) {
+      for (const [at, roomId] of plain.entries()) {
+        const inspected = await json<{ state: { words: string } }>(id, `/monitor/api/room?roomId=${roomId}`);
+        assert.is(inspected.state.words, `a table for n${at + 1}`, `plain room of n${at + 1} on ${id}`);
+      }
+      const inspected = await json<{ state: { words: string } }>(id, `/monitor/api/room?roomId=${duels[0]}`);
+      assert.is(inspected.state.words, "a duel");
+      assert.equal((await json<PlaygroundApi>(id, "/playground/rooms")).roomsByType, { table: 3, duel: 3 });
+    }
+    await cluster.kill("n2");
+    const left = [plain[0], plain[2], ...duels] as string[];
+    await allShow(["n1", "n3"], left);
+    assert.match(await refusal(() => clientOf("n1").joinById(plain[1] as string)), /not found/);
+    const guest = alone(await clientOf("n3").joinById(duels[1] as string));
+    guest.send("say", "it goes on");
+    cluster.launch("n2");
+    await cluster.ready();
+    await allShow(cluster.ids, left);
+    await until("n2's replica has it", async () => {
+      const { state } = await json<{ state: { words: string } }>("n2", `/monitor/api/room?roomId=${duels[1]}`);
+      return state.words === "it goes on";
+    });
+  },
+);
+
+test.run();
