@@ -24,6 +24,13 @@ const listingSchema = z.looseObject({
   createdAt: z.coerce.date(),
 });
 
+/** Fields of a listing that came as JSON. */
+export function revived(fields: Partial<IRoomCache>): Partial<IRoomCache> {
+  const listed = listingSchema.partial().parse(fields);
+  // What was not there is not there.
+  return Object.fromEntries(Object.entries(listed).filter(([name]) => name in fields));
+}
+
 /** What a node asks another one to do with the listings of its plain rooms. */
 export type OwnerAct = (method: string, args: unknown[]) => unknown;
 

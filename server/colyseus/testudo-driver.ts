@@ -7,7 +7,7 @@ import {
 } from "@colyseus/core";
 import { KeeperError } from "../menu/keeper-error.ts";
 import { outsideLog, refuseInside } from "../session/session-error.ts";
-import type { ClusterRooms } from "./cluster-rooms.ts";
+import { type ClusterRooms, revived } from "./cluster-rooms.ts";
 import { appliedListings } from "./colyseus-programs.ts";
 import { isReplicated } from "./replicated.ts";
 import { RoomListings } from "./room-listings.ts";
@@ -109,10 +109,7 @@ export class TestudoDriver implements MatchMakerDriver {
     if (appliedListings() !== null) return isDone;
     const own = this.#listings.get(room.roomId);
     if (own === undefined) return this.#elsewhere(room.roomId, "update", [room.roomId, operations]) ?? isDone;
-    if (own !== room) {
-      if (!isPlain(own.name)) throw outsideLog(`the listing of room ${room.roomId} was about to be changed`);
-      target.update(own, operations);
-    }
+    if (own !== room) target.update(mayChange(own), operations);
     if (isPlain(own.name)) this.#cluster?.tell(own);
     return isDone;
   }
@@ -121,14 +118,15 @@ export class TestudoDriver implements MatchMakerDriver {
   persist(room: IRoomCache, create = false): boolean | Promise<boolean> {
     const target = this.#target;
     if (appliedListings() !== null) return target.persist(room, create);
-    const { roomId } = room;
     if (create) checkListing(room);
-    if (!target.has(roomId)) {
-      const persisted = this.#elsewhere(roomId, "update", [roomId, { $set: room }]);
-      if (persisted !== undefined || !create) return persisted ?? false;
-    } else if (create) target.remove(roomId);
+    const { roomId } = room;
+    const own = this.#listings.get(roomId);
+    if (own === room) return this.update(room, {});
+    if (own !== undefined) return this.update(mayChange(own), { $set: room });
+    const persisted = this.#elsewhere(roomId, "update", [roomId, { $set: room }]);
+    if (persisted !== undefined || !create) return persisted ?? false;
     if (isPlain(room.name)) this.#cluster?.tell(room);
-    return target.persist(room, create);
+    return target.persist(room, true);
   }
 
   /**
@@ -177,7 +175,7 @@ export class TestudoDriver implements MatchMakerDriver {
       case "remove":
         return own !== undefined && isPlain(own.name) && this.remove(subject);
       case "update":
-        return own !== undefined && isPlain(own.name) && this.update(own, operations);
+        return own !== undefined && isPlain(own.name) && this.update(own, revivedOperations(operations));
       default:
         throw new KeeperError("ARGUMENT", `"${method}" is nothing that a node asks another one's driver`);
     }
@@ -187,6 +185,16 @@ export class TestudoDriver implements MatchMakerDriver {
 /** Of one process, and not of the log. */
 function isPlain(roomName: string): boolean {
   return !isReplicated(matchMaker.getRoomClass(roomName));
+}
+
+/** @throws SessionError MUTATION_OUTSIDE_LOG: a replicated room's is what the room itself makes it, everywhere */
+function mayChange(own: IRoomCache): IRoomCache {
+  if (isPlain(own.name)) return own;
+  throw outsideLog(`the listing of room ${own.roomId} was about to be changed`);
+}
+
+function revivedOperations({ $set = {}, $inc = {} }: Operations): Operations {
+  return { $set: revived($set), $inc };
 }
 
 function checkListing({ roomId, name }: IRoomCache): void {

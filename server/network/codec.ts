@@ -220,10 +220,7 @@ export function readMessage(reader: ByteReader): PeerMessage {
   }
 }
 
-function writeRows(
-  writer: ByteWriter,
-  message: Extract<PeerMessage, { type: "rows" | "rowsWanted" }>,
-): void {
+function writeRows(writer: ByteWriter, message: Extract<PeerMessage, { type: "rows" | "rowsWanted" }>): void {
   writer.byte(tags[message.type]);
   writer.uint(message.question);
   if (message.type === "rowsWanted") return writer.uint(message.after);

@@ -44,6 +44,7 @@ const asks: Readonly<Record<string, Ask>> = {
     const value = await (matchMaker.driver as unknown as Record<string, Ask>)[method]?.(...args);
     return value instanceof Map ? [...value] : value;
   },
+  presence: (method, ...args) => (matchMaker.presence as unknown as Record<string, Ask>)[method]?.(...args),
   createRoom: async (name, options) => (await matchMaker.createRoom(name, options)).roomId,
   joinOrCreate: (name, options) => matchMaker.joinOrCreate(name, options),
   remoteRoomCall: (roomId, method, args) => matchMaker.remoteRoomCall(roomId, method, args),

@@ -1,9 +1,11 @@
 // test-run: seconds=180
-import type { IRoomCache, MatchMakerDriver } from "@colyseus/core";
+import type { IRoomCache } from "@colyseus/core";
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { driverContract } from "../colyseus/driver-contract.ts";
+import { presenceContract } from "../colyseus/presence-contract.ts";
+import { AskedNodes } from "./asked-nodes.ts";
 import { type Cluster, unhurried, until } from "./cluster.ts";
 import { shareCluster } from "./shared-cluster.ts";
 
@@ -11,21 +13,12 @@ import { shareCluster } from "./shared-cluster.ts";
 const test = suite("plain rooms");
 
 let cluster: Cluster;
+let nodes: AskedNodes;
 const feature = shareCluster(test, { main: "test/e2e/plain-rooms-main.ts", args: unhurried }, (shared) => {
   cluster = shared;
+  nodes = new AskedNodes(shared);
 });
-
-/** @throws what it was answered, or that the node is gone */
-async function ask<T>(id: string, what: string, ...args: unknown[]): Promise<T> {
-  const answer = await fetch(`${cluster.url(id)}/test/${what}`, {
-    method: "POST",
-    body: JSON.stringify(args),
-    signal: AbortSignal.timeout(30_000),
-  });
-  const { value, error } = (await answer.json()) as { value: T; error?: { code: unknown; message: string } };
-  if (error !== undefined) throw Object.assign(new Error(error.message), { code: error.code });
-  return value;
-}
+const ask = <T>(id: string, what: string, ...args: unknown[]) => nodes.ask<T>(id, what, ...args);
 
 async function refusal(act: () => Promise<unknown>): Promise<string> {
   try {
@@ -52,28 +45,9 @@ async function json<T>(id: string, path: string): Promise<T> {
 const listedOn = async (id: string, conditions: object) =>
   (await ask<IRoomCache[]>(id, "driver", "query", conditions)).map(({ roomId }) => roomId).sort();
 
-let turn = 0;
-/** Each call on the next node; what went as text comes back as it was. */
-const anywhere = new Proxy({} as MatchMakerDriver, {
-  get:
-    (_target, method: string) =>
-    async (...args: unknown[]) => {
-      const id = cluster.ids[turn++ % cluster.ids.length] as string;
-      const value = await ask(id, "driver", method, ...args);
-      if (method === "update") applied(...(args as Parameters<typeof applied>));
-      return method === "findByIds" ? new Map(value as [string, IRoomCache][]) : value;
-    },
-});
-
-/** A route gets a copy of the listing. */
-function applied(room: IRoomCache, { $set, $inc }: { $set?: object; $inc?: Record<string, number> }): void {
-  Object.assign(room, $set);
-  const counts = room as unknown as Record<string, number>;
-  for (const [field, more] of Object.entries($inc ?? {})) counts[field] = (counts[field] ?? 0) + more;
-}
-
 driverContract((name, run) => feature(`${name}, each call on another node`, run), {
-  driver: () => anywhere,
+  driver: () => nodes.driver,
+  nodes: 3,
   isText: true,
 });
 
@@ -169,7 +143,9 @@ feature(
   "[T25, T26] monitor and playground on every node show all rooms; a killed node's plain rooms vanish from them, its replicated ones stay",
   async () => {
     await ask("n1", "driver", "clear");
-    const plain = await Promise.all(cluster.ids.map((id) => ask<string>(id, "createRoom", "table", { mode: id })));
+    const plain = await Promise.all(
+      cluster.ids.map((id) => ask<string>(id, "createRoom", "table", { mode: id })),
+    );
     const duels = await Promise.all(cluster.ids.map((id) => ask<string>(id, "createRoom", "duel", {})));
     await allShow(cluster.ids, [...plain, ...duels]);
     for (const id of cluster.ids) {
@@ -187,12 +163,34 @@ feature(
     assert.match(await refusal(() => clientOf("n1").joinById(plain[1] as string)), /not found/);
     const guest = alone(await clientOf("n3").joinById(duels[1] as string));
     guest.send("say", "it goes on");
+    await guest.leave();
+    nodes.alive = ["n1", "n3"];
+  },
+);
+
+driverContract((name, run) => feature(`${name}, while a node is dead`, run), {
+  driver: () => nodes.driver,
+  nodes: 2,
+  isText: true,
+});
+presenceContract((name, run) => feature(`${name}, while a node is dead`, run), {
+  presence: () => nodes.presence,
+});
+
+feature(
+  "[T25, T26] a node that has come back shows all rooms, but not those that it had before",
+  async () => {
     cluster.launch("n2");
     await cluster.ready();
-    await allShow(cluster.ids, left);
-    await until("n2's replica has it", async () => {
-      const { state } = await json<{ state: { words: string } }>("n2", `/monitor/api/room?roomId=${duels[1]}`);
-      return state.words === "it goes on";
+    nodes.alive = cluster.ids;
+    await ask("n1", "driver", "clear");
+    const plain = await ask<string>("n3", "createRoom", "table", { mode: "late" });
+    const duels = await listedOn("n1", { name: "duel" });
+    await allShow(cluster.ids, [plain, ...duels]);
+    await until("n2's replicas have what was said meanwhile", async () => {
+      const paths = duels.map((roomId) => `/monitor/api/room?roomId=${roomId}`);
+      const rooms = await Promise.all(paths.map((path) => json<{ state: { words: string } }>("n2", path)));
+      return rooms.some(({ state }) => state.words === "it goes on");
     });
   },
 );
