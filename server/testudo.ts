@@ -24,6 +24,7 @@ import { adoptPresence } from "./colyseus/presence/server-presence.ts";
 import { isShared } from "./colyseus/presence/shared-presence.ts";
 import { TestudoPresence } from "./colyseus/presence/testudo-presence.ts";
 import { RealtimeListing } from "./colyseus/realtime-listing.ts";
+import { wrapMonitorCalls } from "./colyseus/remote-room-call.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
@@ -143,6 +144,7 @@ export class Testudo {
 
   async #start(): Promise<void> {
     this.#takePresence();
+    wrapMonitorCalls();
     const sessions = await this.roomNode.start();
     sessions.begin();
     this.#counts = new NodeCounts(this.roomNode.node, sessions, () => this.#presence.ownChannels());
@@ -159,6 +161,7 @@ export class Testudo {
     await subscribeIPC(this.#presence, `p:${creatorId}`, (_method, args) =>
       matchmaking.createSoon(args[0] as string, { ...(args[1] as object) }),
     );
+    await this.roomNode.hears;
   }
 
   /** Its own, or the one that the user has given the server instead. @throws SessionError NOT_SUPPORTED */

@@ -181,8 +181,7 @@ feature("[Y57] plain rooms live beside replicated ones, each on its own node", a
     await until(`${id}'s lobby has it`, () => rooms.get(plain.roomId)?.clients === 3);
   await Promise.all([plain.leave(), guest.leave(), other.leave()]);
   await until("it has ended", async () => (await ask<string[]>("n2", "ended")).includes(plain.roomId));
-  for (const { id, rooms } of watchers)
-    await until(`${id}'s lobby knows`, () => !rooms.has(plain.roomId));
+  for (const { id, rooms } of watchers) await until(`${id}'s lobby knows`, () => !rooms.has(plain.roomId));
   for (const { told } of watchers) told.length = 0;
 });
 

@@ -1,7 +1,15 @@
 /** One node with plain and replicated rooms, Colyseus's monitor and playground, and routes: `POST /test/ASK`, arguments as JSON. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
-import { createRouter, defineRoom, defineServer, LobbyRoom, matchMaker, Room } from "@colyseus/core";
+import {
+  createRouter,
+  defineRoom,
+  defineServer,
+  LobbyRoom,
+  LocalDriver,
+  matchMaker,
+  Room,
+} from "@colyseus/core";
 import { monitor } from "@colyseus/monitor";
 import { playground } from "@colyseus/playground";
 import { schema, t } from "@colyseus/schema";
@@ -65,10 +73,12 @@ function answer(request: IncomingMessage, response: ServerResponse): boolean {
 }
 
 const testudo = startTestudo();
+// Of one node as a user may write it; the others have what testudo() gives.
+const own = testudo.roomNode.node.options.id === "n3" ? new TestudoDriver() : undefined;
+const driver = process.env["DRIVER"] === "local" ? new LocalDriver() : own;
 const server = defineServer({
   ...testudo.serverOptions,
-  // Of one node as a user may write it; the others have what testudo() gives.
-  ...(testudo.roomNode.node.options.id === "n3" ? { driver: new TestudoDriver() } : {}),
+  ...(driver === undefined ? {} : { driver }),
   rooms: {
     table: defineRoom(TableRoom).filterBy(["mode"]).enableRealtimeListing(),
     duel: defineRoom(replicated(DuelRoom)),

@@ -6,7 +6,7 @@ import * as assert from "uvu/assert";
 import { driverContract } from "../colyseus/driver-contract.ts";
 import { presenceContract } from "../colyseus/presence-contract.ts";
 import { AskedNodes } from "./asked-nodes.ts";
-import { type Cluster, unhurried, until } from "./cluster.ts";
+import { Cluster, unhurried, until } from "./cluster.ts";
 import { shareCluster } from "./shared-cluster.ts";
 
 /** Plain rooms on three real nodes: each is on one of them, and all nodes know it; one is killed. */
@@ -109,6 +109,39 @@ feature("[T24] a room that cannot be listed is refused with words, and nothing i
   await room.leave();
 });
 
+feature("[T24] a server with another driver does not start, and says what to do", async () => {
+  process.env["DRIVER"] = "local";
+  const other = await Cluster.plan({ nodes: 1, main: "test/e2e/plain-rooms-main.ts" });
+  try {
+    const { ended } = other.launch("n1");
+    assert.is.not((await ended).code, 0);
+    assert.is(
+      other.linesLike(/LocalDriver cannot list replicated rooms.*leave `driver` out/).length > 0,
+      true,
+    );
+  } finally {
+    process.env["DRIVER"] = "";
+    await other.end();
+  }
+});
+
+feature("[T24] the listing of a replicated room is not changed from outside", async () => {
+  const roomId = await ask<string>("n1", "createRoom", "duel", {});
+  const [listing] = await ask<IRoomCache[]>("n1", "driver", "query", { roomId });
+  for (const method of ["update", "persist"])
+    assert.match(
+      await refusal(() => ask("n1", "driver", method, listing, { $set: { locked: true } })),
+      /MUTATION_OUTSIDE_LOG: the listing of room .* was about to be changed/,
+    );
+  await ask("n1", "driver", "cleanup", await ask("n1", "process"));
+  await ask("n1", "driver", "clear");
+  for (const id of cluster.ids) {
+    const [now] = await ask<IRoomCache[]>(id, "driver", "query", { roomId });
+    assert.is(now?.locked, false, id);
+  }
+  await ask("n1", "remoteRoomCall", roomId, "disconnect", []);
+});
+
 interface MonitorApi {
   readonly rooms: readonly { readonly roomId: string; readonly name: string; readonly clients: number }[];
 }
@@ -138,6 +171,50 @@ async function allShow(ids: readonly string[], expected: readonly string[]): Pro
     });
   }
 }
+
+/** As the monitor's page does it. */
+async function act(id: string, roomId: string, method: string, ...args: unknown[]): Promise<void> {
+  const query = new URLSearchParams({ roomId, method, args: JSON.stringify(args) });
+  await json(id, `/monitor/api/room/call?${query}`);
+}
+
+interface Inspected {
+  readonly clients: readonly { readonly sessionId: string }[];
+  readonly state: { readonly words: string };
+}
+
+const inspect = (id: string, roomId: string) => json<Inspected>(id, `/monitor/api/room?roomId=${roomId}`);
+
+feature(
+  "[T27] what an operator does in the monitor of any node, to a replicated room too, happens once and everywhere",
+  async () => {
+    for (const name of ["table", "duel"]) {
+      const one = alone(await clientOf("n1").create(name, { mode: "watched" }));
+      const { roomId, sessionId } = one;
+      const guest = alone(await clientOf("n2").joinById(roomId));
+      const told: unknown[] = [];
+      one.onMessage("words", (words: unknown) => told.push(words));
+      guest.onMessage("__playground_message_types", () => {});
+      await act("n3", roomId, "_sendMessageToClient", sessionId, "words", "from the monitor");
+      await until(`${name}: it is told`, () => told.length > 0);
+      await act("n2", roomId, "_editStateProperty", ["words"], "edited");
+      for (const id of cluster.ids)
+        await until(`${name}: ${id} shows what was edited`, async () => {
+          const { state, clients } = await inspect(id, roomId);
+          return state.words === "edited" && clients.length === 2;
+        });
+      await act("n3", roomId, "_forceClientDisconnect", guest.sessionId);
+      for (const id of cluster.ids)
+        await until(`${name}: it has left on ${id}`, async () => {
+          const { clients } = await inspect(id, roomId);
+          return clients.length === 1 && clients[0]?.sessionId === sessionId;
+        });
+      assert.equal(told, ["from the monitor"]);
+      await one.leave();
+      if (name === "duel") await ask("n1", "remoteRoomCall", roomId, "disconnect", []);
+    }
+  },
+);
 
 feature(
   "[T25, T26] monitor and playground on every node show all rooms; a killed node's plain rooms vanish from them, its replicated ones stay",
