@@ -113,13 +113,9 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       writer.bytes(message.body);
       return;
     case "gossip":
-      writer.byte(tags.gossip);
-      writer.uint(message.version);
-      writer.bytes(message.body);
-      return;
     case "rows":
     case "rowsWanted":
-      writeRows(writer, message);
+      writeGossip(writer, message);
       return;
     case "stores":
       writer.byte(tags.stores);
@@ -220,12 +216,21 @@ export function readMessage(reader: ByteReader): PeerMessage {
   }
 }
 
-function writeRows(writer: ByteWriter, message: Extract<PeerMessage, { type: "rows" | "rowsWanted" }>): void {
+function writeGossip(
+  writer: ByteWriter,
+  message: Extract<PeerMessage, { type: "gossip" | "rows" | "rowsWanted" }>,
+): void {
   writer.byte(tags[message.type]);
-  writer.uint(message.question);
-  if (message.type === "rowsWanted") return writer.uint(message.after);
-  for (const number of [message.version, message.from, message.to]) writer.uint(number);
-  writer.bytes(message.body);
+  if (message.type === "rowsWanted") {
+    writer.uint(message.question);
+    writer.uint(message.after);
+    return;
+  }
+  const { version, body } = message;
+  const numbers =
+    message.type === "gossip" ? [version] : [message.question, version, message.from, message.to];
+  for (const number of numbers) writer.uint(number);
+  writer.bytes(body);
 }
 
 function writeSighting(writer: ByteWriter, sighting: StoreSighting): void {
