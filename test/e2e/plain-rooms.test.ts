@@ -272,4 +272,21 @@ feature(
   },
 );
 
+feature(
+  "[T29] where nothing can be agreed no plain room begins, and those that there are go on",
+  async () => {
+    const room = alone(await clientOf("n1").create("table", { mode: "goes on" }));
+    for (const id of ["n2", "n3"]) await cluster.kill(id);
+    const refused = await refusal(() => clientOf("n1").create("table", { mode: "new" }));
+    assert.match(refused, /^5\d\d: no result before the deadline/);
+    assert.is(await room.request("where"), await ask("n1", "process"));
+    const guest = alone(await clientOf("n1").joinById(room.roomId));
+    assert.is(await guest.request("where"), await ask("n1", "process"));
+    for (const id of ["n2", "n3"]) cluster.launch(id);
+    await cluster.ready();
+    const late = alone(await clientOf("n3").join("table", { mode: "goes on" }));
+    assert.is(late.roomId, room.roomId);
+  },
+);
+
 test.run();
