@@ -84,9 +84,11 @@ async function allForget(roomId: string, ids: readonly string[] = alive): Promis
 
 const duelists: Room[] = [];
 
+/** In the order of asking, which need not be that of the answers. */
 async function duel(id: string, level: number): Promise<string> {
+  const at = duelists.length++;
   const room = alone(await clientOf(id).joinOrCreate("filtered", { mode: "duel", level, name: id }));
-  duelists.push(room);
+  duelists[at] = room;
   return room.roomId;
 }
 
