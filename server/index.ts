@@ -15,6 +15,7 @@ export type { KeyedPresence, LoggedPresence, PresenceMethod } from "./colyseus/p
 export { TestudoPresence } from "./colyseus/presence/testudo-presence.ts";
 export { type ReplicatedRoom, replicated } from "./colyseus/replicated.ts";
 export type { ReplicatedOptions } from "./colyseus/seam.ts";
+export { TestudoDriver } from "./colyseus/testudo-driver.ts";
 export type { HeldLock } from "./menu/held-lock.ts";
 export { KeeperError } from "./menu/keeper-error.ts";
 export type { Kv, KvChanged, KvDo, KvFound, KvIf, KvRead } from "./menu/kv.ts";

@@ -10,6 +10,7 @@ import { failHard, type Log, makeLog } from "./cluster/log.ts";
 import { NodeError } from "./cluster/node-error.ts";
 import type { NodeOptions } from "./cluster/options.ts";
 import { usesPresence } from "./colyseus/check-room-class.ts";
+import { ClusterRooms } from "./colyseus/cluster-rooms.ts";
 import { checkColyseus } from "./colyseus/colyseus-version.ts";
 import { creatorId, Matchmaking } from "./colyseus/matchmaking.ts";
 import { NodeCounts } from "./colyseus/node-counts.ts";
@@ -23,13 +24,15 @@ import { adoptPresence } from "./colyseus/presence/server-presence.ts";
 import { isShared } from "./colyseus/presence/shared-presence.ts";
 import { TestudoPresence } from "./colyseus/presence/testudo-presence.ts";
 import { RealtimeListing } from "./colyseus/realtime-listing.ts";
+import { wrapMonitorCalls } from "./colyseus/remote-room-call.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
-import { WayOut } from "./colyseus/way-out.ts";
+import { publicAddress, WayOut } from "./colyseus/way-out.ts";
 import type { Kv } from "./menu/kv.ts";
 import type { Locks } from "./menu/locks.ts";
+import { SessionError } from "./session/session-error.ts";
 import type { Sessions } from "./session/sessions.ts";
 
 /** A node of the cluster with Colyseus on it, for `defineServer({ ...testudo.serverOptions, rooms })`. */
@@ -39,11 +42,13 @@ export class Testudo {
   readonly #transport: TestudoTransport;
   readonly #presence: TestudoPresence;
   readonly #driver: TestudoDriver;
+  readonly #lobby: RealtimeListing;
   readonly #plainRooms: PlainRooms;
   readonly #drain: Drain;
   readonly #handlers: AdminHandler[] = [];
   #counts: NodeCounts | null = null;
   #news: NewsKeeper | null = null;
+  #cluster: ClusterRooms | null = null;
   #draining: Promise<unknown> | null = null;
   #stopping: Promise<void> | null = null;
   #askedToEnd: (timeoutMs: number | null) => void = () => void this.leave();
@@ -70,7 +75,11 @@ export class Testudo {
       this.log.warn({ error: String(error) }, "a plain room failed while it was ended"),
     );
     this.#drain = this.#makeDrain();
-    new RealtimeListing(listings, (message) => this.#presence.publish(lobbyChannel, message));
+    this.#lobby = new RealtimeListing(
+      (roomId) => listings.get(roomId) ?? this.#cluster?.get(roomId),
+      (message) => this.#presence.publish(lobbyChannel, message),
+    );
+    listings.onTouched((roomId) => this.#lobby.touch(roomId));
     this.#transport = new TestudoTransport({
       host: options.host,
       port: options.port,
@@ -135,13 +144,15 @@ export class Testudo {
 
   async #start(): Promise<void> {
     this.#takePresence();
+    wrapMonitorCalls();
     const sessions = await this.roomNode.start();
     sessions.begin();
     this.#counts = new NodeCounts(this.roomNode.node, sessions, () => this.#presence.ownChannels());
     this.#counts.begin();
     // Other processes are this node's peers: whether they live is the cluster's business.
     matchMaker.setHealthChecksEnabled(false);
-    const matchmaking = new Matchmaking(sessions, this.#driver, new WayOut(this.roomNode.node));
+    const driver = await this.#takeDriver();
+    const matchmaking = new Matchmaking(sessions, driver, new WayOut(this.roomNode.node));
     matchmaking.intercept();
     const { programs, node } = this.roomNode;
     const { secret } = node.options;
@@ -150,6 +161,7 @@ export class Testudo {
     await subscribeIPC(this.#presence, `p:${creatorId}`, (_method, args) =>
       matchmaking.createSoon(args[0] as string, { ...(args[1] as object) }),
     );
+    await this.roomNode.hears;
   }
 
   /** Its own, or the one that the user has given the server instead. @throws SessionError NOT_SUPPORTED */
@@ -158,6 +170,25 @@ export class Testudo {
     for (const { klass } of Object.values(matchMaker.getAllHandlers()))
       if (isReplicated(klass) && usesPresence(klass) && !isShared(presence)) throw notShared(klass.name);
     adoptPresence(presence, this.#presence);
+  }
+
+  /** Its own, or one that the user has made. @throws SessionError NOT_SUPPORTED */
+  async #takeDriver(): Promise<TestudoDriver> {
+    const { driver } = matchMaker;
+    if (!(driver instanceof TestudoDriver)) throw foreignDriver(driver.constructor.name);
+    const { node, programs } = this.roomNode;
+    const { id, peers, publicUrl } = node.options;
+    const { table } = node.gossip;
+    const cluster = new ClusterRooms({
+      ...{ nodeId: id, table, presence: this.#presence },
+      // Whoever asks a node that is alone has come to the right one.
+      publicAddress: Object.keys(peers).length === 0 ? null : publicAddress(publicUrl),
+    });
+    node.onPeerLost(({ nodeId, bootId }) => table.forget(nodeId, bootId));
+    cluster.onTouched((roomId) => this.#lobby.touch(roomId));
+    this.#cluster = cluster;
+    await driver.join(programs.listings, cluster);
+    return driver;
   }
 
   #hear(sessions: Sessions): void {
@@ -259,6 +290,13 @@ export class Testudo {
 
 /** Where Colyseus's `subscribeLobby` listens. */
 const lobbyChannel = "$lobby";
+
+function foreignDriver(name: string): SessionError {
+  return new SessionError(
+    "NOT_SUPPORTED",
+    `${name} cannot list replicated rooms, which are of no process: leave \`driver\` out beside testudo(), which lists plain rooms, too`,
+  );
+}
 
 function portError(error: Error, { port, host }: NodeOptions): Error {
   if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") return error;

@@ -44,7 +44,7 @@ export class EmbeddedKeeper {
       propose: (command, how) => this.#ask((engine) => engine.propose(0, command, how)),
       read: (how) => this.#ask((engine) => engine.read(0, how)),
     });
-    this.keeper.begin().catch(throwLater);
+    this.keeper.beginAnew();
   }
 
   async #ask<T>(ask: (engine: GroupEngine) => Promise<T>): Promise<T> {

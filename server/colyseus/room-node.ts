@@ -50,6 +50,7 @@ export class RoomNode {
   readonly #parts: NodeParts;
   #sessions: Sessions | null = null;
   #isRemoved = false;
+  #begun: Promise<void> = Promise.resolve();
 
   constructor(setup: RoomNodeSetup) {
     const { options, log, fail } = setup;
@@ -95,8 +96,13 @@ export class RoomNode {
       if (this.#isRemoved) await new Promise<never>(() => {});
       throw error;
     }
-    void this.keeper.begin().catch((error) => this.#setup.fail(error));
+    this.#begun = this.keeper.begin().catch((error) => this.#setup.fail(error));
     return this.#session();
+  }
+
+  /** Resolves once whoever listens is told all that is said in channels from then on. Only after `start`. */
+  get hears(): Promise<void> {
+    return this.#begun;
   }
 
   /** Sends the clients to other nodes, hands over the lead, closes everything; `closing` once the clients were told. */

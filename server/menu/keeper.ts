@@ -86,4 +86,9 @@ export class Keeper {
       }
     }
   }
+
+  /** The same for a group that begins with this start: there was nothing before. */
+  beginAnew(): void {
+    for (const { feed } of this.#keeps) feed.begin(0);
+  }
 }
