@@ -19,6 +19,12 @@ export interface LockGrant extends JournalItem {
   readonly claimant: string;
 }
 
+/** `gone`: it was released or lost, or never there. */
+export type ClaimPlace =
+  | { readonly type: "holding"; readonly token: number }
+  | { readonly type: "waiting" }
+  | { readonly type: "gone" };
+
 export interface Acquire {
   readonly name: string;
   readonly claimant: string;
@@ -58,6 +64,12 @@ export class LockState {
   /** Null: nobody has it. */
   holder(name: string): Claim | null {
     return this.#locks.get(name)?.[0] ?? null;
+  }
+
+  placeOf(name: string, claimant: string): ClaimPlace {
+    const claim = this.#locks.get(name)?.find((each) => each.claimant === claimant);
+    if (claim === undefined) return { type: "gone" };
+    return claim.token > 0 ? { type: "holding", token: claim.token } : { type: "waiting" };
   }
 
   nextExpiryMs(): number | null {

@@ -2,9 +2,11 @@ import { Command, CommanderError } from "commander";
 import { backupCommand } from "./backup-command.ts";
 import { checkCommand } from "./check-command.ts";
 import type { CliContext } from "./cli-context.ts";
-import { CliError } from "./cli-error.ts";
+import { CliError, CommandEnded } from "./cli-error.ts";
 import { drainCommand } from "./drain-command.ts";
 import { groupsCommand } from "./groups-command.ts";
+import { kvCommand } from "./kv-command.ts";
+import { lockCommand } from "./lock-command.ts";
 import { membersCommand } from "./members-command.ts";
 import { recoverCommand } from "./recover-command.ts";
 import { restoreCommand } from "./restore-command.ts";
@@ -21,10 +23,12 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   roomsCommand,
   transferCommand,
   drainCommand,
+  kvCommand,
+  lockCommand,
   checkCommand,
 ];
 
-/** @returns the exit code: 0, 1 (it could not be done) or 2 (the command was wrong) */
+/** @returns the exit code: 0, 1 (it could not be done) or 2 (the command was wrong); of `lock run`, its command's own */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
   const program = new Command("testudo")
     .description("Operates a Testudo cluster, and the data folders of its nodes; checks rooms.")
@@ -42,6 +46,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   } catch (error) {
     // Help and its like end by an exception, too, with 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommandEnded) return error.exitCode;
     if (!(error instanceof CliError)) throw error;
     context.tell(`testudo: ${error.code}: ${error.message}\n`);
     return error.exitCode;
