@@ -17,7 +17,7 @@ export { type ReplicatedRoom, replicated } from "./colyseus/replicated.ts";
 export type { ReplicatedOptions } from "./colyseus/seam.ts";
 export type { HeldLock } from "./menu/held-lock.ts";
 export { KeeperError } from "./menu/keeper-error.ts";
-export type { Kv, KvChanged, KvDo, KvFound, KvIf, KvRead } from "./menu/kv.ts";
+export type { Kv, KvChanged, KvDo, KvFound, KvIf, KvRead, KvWriting } from "./menu/kv.ts";
 export { command, defineMenu, MenuError } from "./menu/menu.ts";
 export { EffectError } from "./session/effect-outcome.ts";
 export type { EffectCall } from "./session/room-program.ts";

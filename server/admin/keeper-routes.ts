@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ProposalError } from "../group/proposal-error.ts";
 import { KeeperError } from "../menu/keeper-error.ts";
-import type { Kv } from "../menu/kv.ts";
+import type { Kv, KvWriting } from "../menu/kv.ts";
 import type { LockClaims } from "../menu/lock-claims.ts";
 import { MenuError } from "../menu/menu.ts";
 import { jsonOf } from "./json-value.ts";
@@ -16,6 +16,7 @@ interface KeeperDoors {
 
 const key = z.string();
 const expected = z.union([z.strictObject({ value: z.json() }), z.strictObject({ version: z.number() })]);
+const fence = z.strictObject({ name: z.string(), token: z.number() }).optional();
 /** How large and how long things may be is checked by Kv, whose words say what is allowed. */
 const kvSchema = z.discriminatedUnion("type", [
   z.strictObject({
@@ -23,9 +24,9 @@ const kvSchema = z.discriminatedUnion("type", [
     key,
     consistency: z.enum(["local", "lease", "linearizable"]).optional(),
   }),
-  z.strictObject({ type: z.literal("put"), key, value: z.json(), expiresInMs: z.number().optional() }),
-  z.strictObject({ type: z.literal("delete"), key }),
-  z.strictObject({ type: z.literal("cas"), key, expected, value: z.json() }),
+  z.strictObject({ type: z.literal("put"), key, value: z.json(), expiresInMs: z.number().optional(), fence }),
+  z.strictObject({ type: z.literal("delete"), key, fence }),
+  z.strictObject({ type: z.literal("cas"), key, expected, value: z.json(), fence }),
 ]);
 type KvAsked = z.infer<typeof kvSchema>;
 
@@ -75,13 +76,15 @@ async function operate(kv: Kv, asked: KvAsked): Promise<unknown> {
       return { ...read, value: jsonOf(value), ageMs: Number.isFinite(ageMs) ? ageMs : null };
     }
     case "put": {
-      const { key, value, expiresInMs } = asked;
-      return { version: await kv.put(key, value, expiresInMs === undefined ? {} : { expiresInMs }) };
+      const { expiresInMs } = asked;
+      const expiry = expiresInMs === undefined ? {} : { expiresInMs };
+      return { version: await kv.put(asked.key, asked.value, { ...fenceOf(asked), ...expiry }) };
     }
     case "delete":
-      return { deleted: await kv.delete(asked.key) };
+      return { deleted: await kv.delete(asked.key, fenceOf(asked)) };
     case "cas": {
-      const { value, ...outcome } = await kv.compareAndSet(asked.key, asked.expected, asked.value);
+      const { key, expected } = asked;
+      const { value, ...outcome } = await kv.compareAndSet(key, expected, asked.value, fenceOf(asked));
       return { ...outcome, value: jsonOf(value) };
     }
   }
@@ -98,6 +101,10 @@ async function claimed(claims: LockClaims, asked: LockAsked): Promise<unknown> {
     case "turn":
       return await claims.turn(asked, { ms: turnMs });
   }
+}
+
+function fenceOf({ fence }: { readonly fence?: KvWriting["fence"] | undefined }): KvWriting {
+  return fence === undefined ? {} : { fence };
 }
 
 function read<T>(schema: z.ZodType<T>, body: unknown): T {

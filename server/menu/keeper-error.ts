@@ -4,6 +4,7 @@
  * - `ARGUMENT`: a key, value, option or pattern is not what it may be; the words say which, and what is allowed.
  * - `VALUE_TOO_BIG`, `TOO_MANY_KEYS`, `TOO_MANY_WATCHES`: past a limit of `keeperLimits`.
  * - `FULL`: everything together would be past its limit in bytes. Nothing was changed.
+ * - `FENCED`: the lock that it was bound to is not held with that token any more. Nothing was changed.
  * - `NOT_A_NUMBER`: what is there cannot be counted up or down. Nothing was changed.
  * - `WRONG_TYPE`: what is there is of another kind (a list, a set, …). Nothing was changed.
  * - `WATCH_TOO_OLD`: what has changed since is not known any more: read what there is now, and go on from there.
@@ -16,6 +17,7 @@ export type KeeperErrorCode =
   | "TOO_MANY_KEYS"
   | "TOO_MANY_WATCHES"
   | "FULL"
+  | "FENCED"
   | "NOT_A_NUMBER"
   | "WRONG_TYPE"
   | "WATCH_TOO_OLD"

@@ -40,12 +40,6 @@ export class Keeper {
     const parts = { failed, later: (run: () => void) => clock.defer(run) };
     this.#clock = clock;
     const { watchesMax, subscriptionsMax } = keeperLimits;
-    const kv = new MenuKeep<KvState, KvChange>({
-      ...parts,
-      menu: kvMenu,
-      make: (saved) => new KvState(saved),
-      listenersMax: watchesMax,
-    });
     const presence = new MenuKeep<PresenceState, PresenceMessage>({
       ...parts,
       menu: presenceMenu,
@@ -56,6 +50,13 @@ export class Keeper {
       ...parts,
       menu: lockMenu,
       make: (saved) => new LockState(saved),
+      listenersMax: watchesMax,
+    });
+    const holdsLock = (name: string, token: number) => lock.state.holder(name)?.token === token;
+    const kv = new MenuKeep<KvState, KvChange>({
+      ...parts,
+      menu: kvMenu,
+      make: (saved) => new KvState(saved, { holdsLock }),
       listenersMax: watchesMax,
     });
     this.#line = new KeeperLine(guard);

@@ -6,7 +6,11 @@ import { watchCommand } from "./kv-watch-command.ts";
 import { readValue, readWhole, shownValue } from "./kv-words.ts";
 import { OperatorClient } from "./operator-client.ts";
 
-interface PutFlags extends NodeFlags {
+interface WriteFlags extends NodeFlags {
+  readonly fence?: string;
+}
+
+interface PutFlags extends WriteFlags {
   readonly expiresInMs?: string;
   readonly ifVersion?: string;
 }
@@ -51,7 +55,10 @@ function putCommand(context: CliContext): Command {
     .argument("<value>", "text; with --json, JSON")
     .option("--expires-in-ms <ms>", "it is gone after so long, and may go before if everything is full")
     .option("--if-version <version>", "only if what is there has this version; 0: only if there is nothing");
-  withExample(withNode(command), "kv put season '{\"number\":7}' --json --secret-file data/secret");
+  withExample(
+    withFence(withNode(command)),
+    "kv put season '{\"number\":7}' --json --secret-file data/secret",
+  );
   return command.action(async (key: string, text: string, flags: PutFlags) => {
     const value = readValue(text, flags);
     const expiresInMs = readWhole("--expires-in-ms", flags.expiresInMs);
@@ -74,8 +81,8 @@ function casCommand(context: CliContext): Command {
     .argument("<key>")
     .argument("<old>", "what must be there: text; with --json, JSON")
     .argument("<new>", "the same");
-  withExample(withNode(command), "kv cas season 7 8 --json --secret-file data/secret");
-  return command.action(async (key: string, old: string, text: string, flags: NodeFlags) => {
+  withExample(withFence(withNode(command)), "kv cas season 7 8 --json --secret-file data/secret");
+  return command.action(async (key: string, old: string, text: string, flags: WriteFlags) => {
     await swap(context, flags, {
       key,
       expected: { value: readValue(old, flags) },
@@ -86,16 +93,30 @@ function casCommand(context: CliContext): Command {
 
 function deleteCommand(context: CliContext): Command {
   const command = new Command("delete").description("takes a key away").argument("<key>");
-  withExample(withNode(command), "kv delete season --secret-file data/secret");
-  return command.action(async (key: string, flags: NodeFlags) => {
+  withExample(withFence(withNode(command)), "kv delete season --secret-file data/secret");
+  return command.action(async (key: string, flags: WriteFlags) => {
     const done = deleteSchema.parse(await write(flags, { type: "delete", key }));
     show(context, flags.json, { key, ...done }, [done.deleted ? `${key} is gone` : `there was no ${key}`]);
   });
 }
 
+function withFence(command: Command): Command {
+  return command.option(
+    "--fence <lock:token>",
+    'only while the lock is held with this token: under lock run "$TESTUDO_LOCK:$TESTUDO_LOCK_TOKEN"',
+  );
+}
+
+function readFence(text: string | undefined): { fence?: { name: string; token: number } } {
+  if (text === undefined) return {};
+  const [, name, token] = /^(.+):(\d{1,15})$/s.exec(text) ?? [];
+  if (name !== undefined) return { fence: { name, token: Number(token) } };
+  throw new CliError("OPTION_WRONG", `--fence ${text}: a lock's name, ":" and the token are expected`, 2);
+}
+
 async function swap(
   context: CliContext,
-  flags: NodeFlags,
+  flags: WriteFlags,
   asked: { readonly key: string; readonly expected: object; readonly value: unknown },
 ): Promise<void> {
   const { key } = asked;
@@ -110,9 +131,9 @@ async function swap(
 }
 
 /** Asked of one node, once: whoever asks again might do it twice. */
-async function write(flags: NodeFlags, asked: object): Promise<unknown> {
+async function write(flags: WriteFlags, asked: object): Promise<unknown> {
   try {
-    return await new OperatorClient(flags).ask("POST", "kv", asked);
+    return await new OperatorClient(flags).ask("POST", "kv", { ...asked, ...readFence(flags.fence) });
   } catch (error) {
     if (error instanceof CliError && error.code !== "NODE_UNREACHABLE") throw error;
     const message =
