@@ -28,6 +28,8 @@ export const keeperLimits = Object.freeze({
   subscriptionsMax: 65_536,
   /** Who holds a lock or waits for one, in all. */
   claimsMax: 1_024,
+  /** The same, with their locks' names. */
+  claimsBytesMax: 192 * kib,
   leaseMsMin: 100,
   leaseMsMax: 300_000,
   /** Changes that are remembered, for watches that go on from an earlier one. */

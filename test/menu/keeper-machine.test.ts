@@ -6,6 +6,7 @@ import { Keeper } from "../../server/menu/keeper.ts";
 import { keeperLimits } from "../../server/menu/keeper-limits.ts";
 import { type KeeperMachine, keeperCommand } from "../../server/menu/keeper-machine.ts";
 import { kvMenu } from "../../server/menu/kv-menu.ts";
+import { lockMenu } from "../../server/menu/lock-menu.ts";
 import { presenceMenu } from "../../server/menu/presence-menu.ts";
 import { encodeValue } from "../../server/menu/value-codec.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
@@ -143,6 +144,44 @@ test("[T5] menus that were saved at different moments come to the same", () => {
   assert.equal(other.contents(), machine.contents());
 });
 
+test("[T36] whether a lock is held is looked up as of the write's own place in the log, also by who was restored meanwhile", () => {
+  const machine = newMachine();
+  const bound = (token: number) => {
+    const fence = { name: "l", token };
+    const put = { type: "put", key: "k", value: encodeValue(1), expiresInMs: null } as const;
+    return keeperCommand("kv", kvMenu.encode("transact", { conditions: [], do: [put], else: [], fence }));
+  };
+  const lock = (name: "acquire" | "release", more: object) =>
+    keeperCommand("lock", lockMenu.encode(name, { name: "l", claimant: "c", ...more } as never));
+  const commands = [
+    lock("acquire", { leaseMs: 100, waitMs: null }),
+    bound(1),
+    bound(2),
+    lock("release", {}),
+    bound(1),
+    lock("acquire", { leaseMs: 100, waitMs: null, claimant: "d" }),
+    bound(1),
+    bound(6),
+    // Another's command, at which the lease is over.
+    ...Array.from({ length: 10 }, () => increment("n")),
+    bound(6),
+  ].map((command, at) => entry(at + 1, ["A", 1, at + 1], command));
+  const codes = commands.map((command) => given(machine.apply(command)) ?? "done");
+  const bounds = [1, 2, 4, 6, 7, 18].map((at) => codes[at]);
+  assert.equal(
+    bounds,
+    [null, "FENCED", "FENCED", "FENCED", null, "FENCED"].map((code) => code ?? "done"),
+  );
+  // Whenever it was saved, who goes on from there comes to the same.
+  for (let until = 1; until < commands.length; until++) {
+    const saving = newMachine();
+    for (const command of commands.slice(0, until)) saving.apply(command);
+    const other = restored(saving);
+    for (const command of commands.slice(Math.max(0, until - 3))) other.apply(command);
+    assert.equal(other.contents(), machine.contents());
+  }
+});
+
 test("[T7] whatever is kept, a checkpoint is not bigger than one may be", () => {
   const machine = newMachine();
   let index = 0;
@@ -165,7 +204,12 @@ test("[T7] whatever is kept, a checkpoint is not bigger than one may be", () => 
     assert.ok(bytes.length > 2 << 20, `${part}: ${bytes.length} bytes`);
   }
   while (propose(increment(`n${index}`)) !== "FULL");
-  assert.ok(machine.save("kv").bytes.length < storageLimits.checkpointBytesMax);
+  // Locks are saved with kv: so many claims, with names as long as they may be.
+  const acquire = { leaseMs: 300_000, waitMs: null, claimant: "c".repeat(64) };
+  const acquired = () => lockMenu.encode("acquire", { ...acquire, name: `${index}`.padEnd(1_024, "l") });
+  while (propose(keeperCommand("lock", acquired())) !== "FULL");
+  const { bytes } = machine.save("kv");
+  assert.ok(bytes.length < storageLimits.checkpointBytesMax, `kv with locks: ${bytes.length} bytes`);
 });
 
 test("[T5] whoever reads during a restore finds what there was, until all is back", async () => {
