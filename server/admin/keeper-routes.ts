@@ -23,6 +23,7 @@ const kvSchema = z.discriminatedUnion("type", [
     type: z.literal("get"),
     key,
     consistency: z.enum(["local", "lease", "linearizable"]).optional(),
+    replicas: z.number().optional(),
   }),
   z.strictObject({ type: z.literal("put"), key, value: z.json(), expiresInMs: z.number().optional(), fence }),
   z.strictObject({ type: z.literal("delete"), key, fence }),
@@ -71,8 +72,9 @@ export function keeperRoutes({ kv, locks }: KeeperDoors): OperatorRoute[] {
 async function operate(kv: Kv, asked: KvAsked): Promise<unknown> {
   switch (asked.type) {
     case "get": {
-      const { key, consistency = "linearizable" } = asked;
-      const { value, ageMs, ...read } = await kv.get(key, { consistency });
+      const { key, consistency = "linearizable", replicas } = asked;
+      const how = replicas === undefined ? { consistency } : { consistency, replicas };
+      const { value, ageMs, ...read } = await kv.get(key, how);
       return { ...read, value: jsonOf(value), ageMs: Number.isFinite(ageMs) ? ageMs : null };
     }
     case "put": {

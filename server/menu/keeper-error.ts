@@ -8,6 +8,7 @@
  * - `NOT_A_NUMBER`: what is there cannot be counted up or down. Nothing was changed.
  * - `WRONG_TYPE`: what is there is of another kind (a list, a set, …). Nothing was changed.
  * - `WATCH_TOO_OLD`: what has changed since is not known any more: read what there is now, and go on from there.
+ * - `REPLICAS_MISSING`: not as many replicas as the read asked for have got so far in time.
  * - `APPLIED_RESULT_FORGOTTEN`: it was carried out, once, and what it gave is not known any more.
  */
 export type KeeperErrorCode =
@@ -21,6 +22,7 @@ export type KeeperErrorCode =
   | "NOT_A_NUMBER"
   | "WRONG_TYPE"
   | "WATCH_TOO_OLD"
+  | "REPLICAS_MISSING"
   | "APPLIED_RESULT_FORGOTTEN";
 
 export class KeeperError extends Error {

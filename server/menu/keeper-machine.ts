@@ -105,7 +105,11 @@ export class KeeperMachine implements Machine {
   #appliedIndex = 0;
   readonly #restored = new Map<string, Checkpoint>();
 
-  constructor(keeps: Readonly<Record<KeepName, Keep>>) {
+  /** What another node's replica says: see ReplicaReads. */
+  readonly heard: (from: string, body: Uint8Array) => void;
+
+  constructor(keeps: Readonly<Record<KeepName, Keep>>, heard: (from: string, body: Uint8Array) => void) {
+    this.heard = heard;
     this.#parts = partNames.map((all) => new Part(all[0], new Map(all.map((name) => [name, keeps[name]]))));
   }
 

@@ -59,9 +59,11 @@ export class Keeper {
       make: (saved) => new KvState(saved, { holdsLock }),
       listenersMax: watchesMax,
     });
-    this.#line = new KeeperLine(guard);
+    this.#line = new KeeperLine(guard, clock);
     this.#keeps = [kv, presence, lock];
-    this.machine = new KeeperMachine({ kv, presence, lock });
+    this.machine = new KeeperMachine({ kv, presence, lock }, (from, body) =>
+      this.#line.replicas.heard(from, body),
+    );
     this.kv = new Kv(kv, this.#line);
     this.presence = new PresenceKeys(presence, this.#line);
     this.locks = new Locks({ keep: lock, line: this.#line, clock, newId });

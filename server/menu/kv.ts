@@ -1,6 +1,6 @@
 import type { ReadPoint } from "../group/reads.ts";
 import { KeeperError } from "./keeper-error.ts";
-import type { KeeperLine, Reading, Waiting } from "./keeper-group.ts";
+import type { AgreedReading, KeeperLine, Waiting } from "./keeper-group.ts";
 import { keeperLimits } from "./keeper-limits.ts";
 import { kvMenu } from "./kv-menu.ts";
 import type { KvChange, KvOutcome, KvResult, KvState, KvStored } from "./kv-state.ts";
@@ -71,11 +71,10 @@ export class Kv {
     this.#line = line;
   }
 
-  /** @throws ARGUMENT, and TIMEOUT, OVERLOADED or STOPPED if it could not be read */
-  async get(key: string, how?: Reading): Promise<KvRead> {
+  /** @throws ARGUMENT, and TIMEOUT, OVERLOADED, STOPPED or REPLICAS_MISSING if it could not be read */
+  async get(key: string, how: AgreedReading = {}): Promise<KvRead> {
     checkKey(key);
-    const { index, ageMs } = await this.#line.read("kv", how);
-    return { ...found(this.#keep.state.get(key)), index, ageMs };
+    return await this.#line.readAgreed("kv", how, () => found(this.#keep.state.get(key)));
   }
 
   /**
@@ -170,7 +169,7 @@ export class Kv {
       readonly to?: string;
       readonly limit?: number;
     },
-    how?: Reading,
+    how: AgreedReading = {},
   ): Promise<
     ReadPoint & {
       readonly entries: readonly (KvFound & { readonly key: string })[];
@@ -183,9 +182,10 @@ export class Kv {
       if (text !== null && text !== "") checkKey(text, name);
     if (!Number.isInteger(limit) || limit < 1 || limit > rangeKeysMax)
       throw new KeeperError("ARGUMENT", `limit is ${limit}: 1 to ${rangeKeysMax} keys are given at once`);
-    const { index, ageMs } = await this.#line.read("kv", how);
-    const { entries, cursor } = this.#keep.state.range({ prefix, from, to, keysMax: limit });
-    return { entries: entries.map((one) => ({ key: one.key, ...found(one) })), cursor, index, ageMs };
+    return await this.#line.readAgreed("kv", how, () => {
+      const { entries, cursor } = this.#keep.state.range({ prefix, from, to, keysMax: limit });
+      return { entries: entries.map((one) => ({ key: one.key, ...found(one) })), cursor };
+    });
   }
 
   /**

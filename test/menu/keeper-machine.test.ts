@@ -230,7 +230,11 @@ function readable() {
   const { machine } = keeper;
   machine.beginRestore();
   machine.endRestore();
-  keeper.bind({ propose: () => Promise.reject(), read: async () => ({ index: 0, ageMs: 0 }) });
+  keeper.bind({
+    propose: () => Promise.reject(),
+    read: async () => ({ index: 0, ageMs: 0 }),
+    talk: { self: "A", members: () => ["A"], tell: () => {} },
+  });
   return { machine, count: async () => (await keeper.kv.get("n")).value };
 }
 

@@ -6,6 +6,11 @@ import { watchCommand } from "./kv-watch-command.ts";
 import { readValue, readWhole, shownValue } from "./kv-words.ts";
 import { OperatorClient } from "./operator-client.ts";
 
+interface GetFlags extends NodeFlags {
+  readonly local?: boolean;
+  readonly replicas?: string;
+}
+
 interface WriteFlags extends NodeFlags {
   readonly fence?: string;
 }
@@ -38,10 +43,13 @@ function getCommand(context: CliContext): Command {
   const command = new Command("get")
     .description("what is there under a key, the newest")
     .argument("<key>")
-    .option("--local", "as the node that is asked has it, without asking the others");
+    .option("--local", "as the node that is asked has it, without asking the others")
+    .option("--replicas <n>", "only once so many replicas have it");
   withExample(withNode(command), "kv get season --secret-file data/secret");
-  return command.action(async (key: string, flags: NodeFlags & { readonly local?: boolean }) => {
-    const asked = { type: "get", key, consistency: flags.local ? "local" : "linearizable" };
+  return command.action(async (key: string, flags: GetFlags) => {
+    const replicas = readWhole("--replicas", flags.replicas);
+    const consistency = flags.local ? "local" : "linearizable";
+    const asked = { type: "get", key, consistency, ...(replicas === undefined ? {} : { replicas }) };
     const found = getSchema.parse(await new OperatorClient(flags).ask("POST", "kv", asked));
     if (found.version === 0) throw new CliError("KEY_UNKNOWN", `there is no key "${key}"`);
     show(context, flags.json, { key, ...found }, [shownValue(found.value)]);
