@@ -257,7 +257,14 @@ export class KvState {
     if (stored.expiresAtMs !== null) this.#expiring.delete(stored);
     this.#byKey.delete(topic);
     this.#sorted.delete(stored);
-    this.journal.push({ index, logTimeMs, topic, bytes: entryBytes + topic.length, type, value: null });
+    this.journal.push({
+      index,
+      logTimeMs,
+      topic,
+      bytes: entryBytes + Buffer.byteLength(topic),
+      type,
+      value: null,
+    });
   }
 }
 

@@ -212,6 +212,29 @@ test("[T7] whatever is kept, a checkpoint is not bigger than one may be", () => 
   assert.ok(bytes.length < storageLimits.checkpointBytesMax, `kv with locks: ${bytes.length} bytes`);
 });
 
+test("[T37] bytes are counted as they are written: texts of other scripts make no bigger checkpoint", () => {
+  const machine = newMachine();
+  let index = 0;
+  const propose = (command: Uint8Array) => {
+    index += 1;
+    return given(machine.apply(entry(index, ["A", 1, index], command)));
+  };
+  const call = (method: "set" | "publish" | "get", key: string, value: string, once: string | null = null) =>
+    keeperCommand("presence", presenceMenu.encode("call", { method, args: [key, value], once }));
+  const text = "語".repeat(15_000);
+  const check = () => {
+    const { bytes } = machine.save("presence");
+    assert.ok(bytes.length < storageLimits.checkpointBytesMax, `${bytes.length} bytes`);
+  };
+  while (propose(call("set", `k${index}`, text)) !== "FULL");
+  for (let number = 0; number < 1_000; number++) propose(call("get", "c", "", `${number}`.padEnd(300, "語")));
+  for (let number = 0; number < 500; number++) propose(call("publish", `${number}`.padEnd(300, "語"), ""));
+  check();
+  for (let number = 0; number < 100; number++) propose(call("publish", "c", text));
+  check();
+  assert.equal(restored(machine).contents(), machine.contents());
+});
+
 test("[T5] whoever reads during a restore finds what there was, until all is back", async () => {
   const { machine, count } = readable();
   machine.apply(entry(1, ["A", 1, 1], increment("n")));
