@@ -90,6 +90,9 @@ feature("[C61] kv get, put, cas, delete: text and JSON, and each refusal with it
     [["put", "k", "v", "--json"], 2, /OPTION_WRONG: v is no JSON/],
     [["put", "k", "v", "--expires-in-ms", "0"], 1, /ARGUMENT: expiresInMs is 0/],
     [["put", "k", "v", "--expires-in-ms", "soon"], 2, /OPTION_WRONG: --expires-in-ms soon: a whole number/],
+    [["put", "k", "v", "--fence", "door:1"], 1, /FENCED: the lock "door" is not held with the token 1/],
+    [["put", "k", "v", "--fence", "door"], 2, /OPTION_WRONG: --fence door: a lock's name/],
+    [["get", "season", "--replicas", "4"], 1, /ARGUMENT: replicas is 4: a whole number from 1 to 3/],
     [["watch", "", "--after", "x"], 2, /--after x: a whole number/],
   ] as const) {
     const given = await testudo("kv", ...args, ...at("n1"));
