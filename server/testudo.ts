@@ -1,6 +1,7 @@
 import { matchMaker, type ServerOptions, subscribeIPC } from "@colyseus/core";
 import { type AdminHandler, makeAdminHandler } from "./admin/admin-handler.ts";
 import { drainRoutes } from "./admin/drain-routes.ts";
+import { keeperRoutes } from "./admin/keeper-routes.ts";
 import { makeOperatorHandler } from "./admin/operator-handler.ts";
 import { operatorRoutes } from "./admin/operator-routes.ts";
 import { roomsRoutes } from "./admin/rooms-routes.ts";
@@ -94,7 +95,12 @@ export class Testudo {
       left: () => this.#drain.left,
       begin: (timeoutMs: number | null) => this.#askedToEnd(timeoutMs),
     };
-    const routes = [...operatorRoutes(node), ...roomsRoutes(roomNode), ...drainRoutes(draining)];
+    const routes = [
+      ...operatorRoutes(node),
+      ...roomsRoutes(roomNode),
+      ...drainRoutes(draining),
+      ...keeperRoutes(roomNode.keeper),
+    ];
     this.handleFirst(makeOperatorHandler({ secret: options.secret, routes }));
     this.handleFirst(
       makeAdminHandler({

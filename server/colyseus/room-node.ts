@@ -214,6 +214,11 @@ export class RoomNode {
     this.keeper.bind({
       propose: (command, how) => node.engine.propose(keeperGroup, command, how),
       read: (how) => node.engine.read(keeperGroup, how),
+      talk: {
+        self: node.options.id,
+        members: () => [node.options.id, ...node.engine.talk.others(keeperGroup)],
+        tell: (to, body) => node.engine.talk.tell(keeperGroup, to, body),
+      },
     });
     this.programs.bind(sessions);
     this.#sessions = sessions;

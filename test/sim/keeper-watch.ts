@@ -90,4 +90,8 @@ export class KeeperWatch implements Machine {
   drained(): void {
     this.#parts.machine.drained();
   }
+
+  heard(from: string, body: Uint8Array): void {
+    this.#parts.machine.heard(from, body);
+  }
 }

@@ -2,9 +2,11 @@ import { Command, CommanderError } from "commander";
 import { backupCommand } from "./backup-command.ts";
 import { checkCommand } from "./check-command.ts";
 import { type CliContext, withExample } from "./cli-context.ts";
-import { CliError } from "./cli-error.ts";
+import { CliError, CommandEnded } from "./cli-error.ts";
 import { drainCommand } from "./drain-command.ts";
 import { groupsCommand } from "./groups-command.ts";
+import { kvCommand } from "./kv-command.ts";
+import { lockCommand } from "./lock-command.ts";
 import { membersCommand } from "./members-command.ts";
 import { recoverCommand } from "./recover-command.ts";
 import { replayCommand } from "./replay-command.ts";
@@ -22,6 +24,8 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   roomsCommand,
   transferCommand,
   drainCommand,
+  kvCommand,
+  lockCommand,
   checkCommand,
   replayCommand,
 ];
@@ -42,7 +46,7 @@ export function testudoProgram(context: CliContext, complain = context.tell): Co
   return program;
 }
 
-/** @returns the exit code: 0, 1 (it could not be done) or 2 (the command was wrong) */
+/** @returns the exit code: 0, 1 (it could not be done) or 2 (the command was wrong); of `lock run`, its command's own */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
   // Also of a command that is so wrong that nobody has read its flags.
   const forPrograms = args.includes("--json");
@@ -60,6 +64,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
       if (forPrograms) refused("COMMAND_WRONG", error.message.replace(/^error: /, ""));
       return 2;
     }
+    if (error instanceof CommandEnded) return error.exitCode;
     if (!(error instanceof CliError)) throw error;
     refused(error.code, error.message);
     return error.exitCode;
