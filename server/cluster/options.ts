@@ -35,6 +35,7 @@ export const nodeDefaults = Object.freeze({
   leadPriority: 50,
   groups: 4,
   development: false,
+  memory: false,
   shadowRestore: false,
   logLevel: "info" as LogLevel,
   electionTimeoutBaseMs: 50,
@@ -69,6 +70,8 @@ export interface NodeOptions {
   readonly peers: Readonly<Record<string, string>>;
   /** An absolute path. */
   readonly data: string;
+  /** Instead of `data`: a cluster of this node alone, of which nothing outlives the process. */
+  readonly memory: boolean;
   readonly secret: string;
   /** Counts at the founding only: 1 to 64. */
   readonly groups: number;
@@ -208,6 +211,11 @@ const nodeTable = {
     fallback: Object.freeze({}) as Readonly<Record<string, string>>,
     summary: "the nodes of the cluster to begin with; this one may be among them",
   },
+  memory: {
+    kind: toggle(),
+    fallback: nodeDefaults.memory,
+    summary: "keep everything in memory, which ends with the process: for development and tests, without peers",
+  },
   data: {
     kind: orNull(pathKind),
     fallback: null,
@@ -292,6 +300,7 @@ function checkTogether(
   if (options.peerPort === options.port) throw wrong("peerPort", "another port than --port");
   if (Object.keys(options.peers).length >= nodesMax)
     throw wrong("peers", `at most ${nodesMax} nodes with this one`);
+  if (options.memory) checkAlone(options, origins, wrong);
   const known = new Set([options.id, ...Object.keys(options.peers)]);
   for (const option of ["linkDelayMs", "linkLoss"] as const) {
     const stranger = Object.keys(options[option]).find((id) => !known.has(id));
@@ -302,6 +311,17 @@ function checkTogether(
   if (far !== undefined && !publicUrlGiven && (isWildcard(options.host) || isLoopback(options.host))) {
     throw wrong("publicUrl", `given, since ${far} is on another machine and --host is ${options.host}`);
   }
+}
+
+function checkAlone(
+  { peers }: NodeOptions,
+  origins: Readonly<Record<string, OptionOrigin>>,
+  wrong: (option: keyof NodeOptions, allowed: string) => OptionError,
+): void {
+  if (Object.keys(peers).length > 0)
+    throw wrong("memory", "false, or no other node in --peers: what is in memory only is in one process only");
+  if (origins["data"]?.type !== "default")
+    throw wrong("data", "left out, since with --memory nothing comes to a disk");
 }
 
 function decideSecret({
