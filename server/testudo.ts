@@ -28,6 +28,7 @@ import { isReplicated } from "./colyseus/replicated.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
+import { waitOutside } from "./colyseus/test-waits.ts";
 import { WayOut } from "./colyseus/way-out.ts";
 import { wholeCluster } from "./colyseus/whole-cluster.ts";
 import type { Kv } from "./menu/kv.ts";
@@ -142,7 +143,7 @@ export class Testudo {
 
   async #start(): Promise<void> {
     this.#takePresence();
-    if (this.roomNode.node.options.memory) this.log.info({ event: "in-memory" }, inMemory);
+    if (this.roomNode.node.options.memory) this.#startInMemory();
     const sessions = await this.roomNode.start();
     sessions.begin();
     this.#counts = new NodeCounts(this.roomNode.node, sessions, () => this.#presence.ownChannels());
@@ -158,6 +159,12 @@ export class Testudo {
     await subscribeIPC(this.#presence, `p:${creatorId}`, (_method, args) =>
       matchmaking.createSoon(args[0] as string, { ...(args[1] as object) }),
     );
+  }
+
+  #startInMemory(): void {
+    this.log.info({ event: "in-memory" }, inMemory);
+    for (const { klass } of Object.values(matchMaker.getAllHandlers()))
+      if (isReplicated(klass)) waitOutside(klass);
   }
 
   /** Its own, or the one that the user has given the server instead. @throws SessionError NOT_SUPPORTED */
