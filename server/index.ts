@@ -36,7 +36,10 @@ export interface GivenOptions {
 /** Options from flags, before `TESTUDO_…` variables, before testudo.json; a wrong one ends the process with 2. */
 function optionsOrExit({ memory = false }: GivenOptions): NodeOptions {
   const { env } = process;
-  const inMemory = { argv: ["--memory", `--config=${configFileNone}`], env: { TESTUDO_LOG_LEVEL: "warn", ...env } };
+  const inMemory = {
+    argv: ["--memory", `--config=${configFileNone}`],
+    env: { TESTUDO_LOG_LEVEL: "warn", ...env },
+  };
   try {
     const read = readNodeOptions({
       ...(memory ? inMemory : { argv: process.argv.slice(2), env }),

@@ -214,7 +214,8 @@ const nodeTable = {
   memory: {
     kind: toggle(),
     fallback: nodeDefaults.memory,
-    summary: "keep everything in memory, which ends with the process: for development and tests, without peers",
+    summary:
+      "keep everything in memory, which ends with the process: for development and tests, without peers",
   },
   data: {
     kind: orNull(pathKind),
@@ -319,7 +320,10 @@ function checkAlone(
   wrong: (option: keyof NodeOptions, allowed: string) => OptionError,
 ): void {
   if (Object.keys(peers).length > 0)
-    throw wrong("memory", "false, or no other node in --peers: what is in memory only is in one process only");
+    throw wrong(
+      "memory",
+      "false, or no other node in --peers: what is in memory only is in one process only",
+    );
   if (origins["data"]?.type !== "default")
     throw wrong("data", "left out, since with --memory nothing comes to a disk");
 }

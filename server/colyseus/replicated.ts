@@ -133,7 +133,8 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
       if (called !== null) return called;
       const error = outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
       if (name !== "disconnect") throw error;
-      if (wholeCluster.isOneProcess) return prototype["propose"]?.call(this, name, ...args.filter((arg) => arg !== undefined));
+      if (wholeCluster.isOneProcess)
+        return prototype["propose"]?.call(this, name, ...args.filter((arg) => arg !== undefined));
       // matchMaker.disconnectAll() asks all rooms, and plain ones must not be left out for this one.
       const refused = Promise.reject(error);
       refused.catch(() => seamOfRoom(this)?.environment.report(error, name));
