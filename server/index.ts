@@ -3,6 +3,7 @@ import type { ServerOptions } from "@colyseus/core";
 import { failHard, writeLastLine } from "./cluster/log.ts";
 import { exitCodeOf } from "./cluster/node-error.ts";
 import { OptionError } from "./cluster/option-error.ts";
+import { configFileNone } from "./cluster/option-sources.ts";
 import { type NodeOptions, readNodeOptions } from "./cluster/options.ts";
 import { stopWithProcess } from "./cluster/process-life.ts";
 import { Election } from "./menu/election.ts";
@@ -26,10 +27,27 @@ export { EffectError } from "./session/effect-outcome.ts";
 export type { EffectCall } from "./session/room-program.ts";
 export { SessionError } from "./session/session-error.ts";
 
+/** What of a node is said in code, and not where its options stand. */
+export interface GivenOptions {
+  /**
+   * A cluster of this process alone, in memory, for development and tests: the command line, which then is a test runner's,
+   * and testudo.json are not read; `TESTUDO_…` variables are.
+   */
+  readonly memory?: boolean;
+}
+
 /** Options from flags, before `TESTUDO_…` variables, before testudo.json; a wrong one ends the process with 2. */
-function optionsOrExit(): NodeOptions {
+function optionsOrExit({ memory = false }: GivenOptions): NodeOptions {
+  const { env } = process;
+  const inMemory = {
+    argv: ["--memory", `--config=${configFileNone}`],
+    env: { TESTUDO_LOG_LEVEL: "warn", ...env },
+  };
   try {
-    const read = readNodeOptions({ argv: process.argv.slice(2), env: process.env, cwd: process.cwd() });
+    const read = readNodeOptions({
+      ...(memory ? inMemory : { argv: process.argv.slice(2), env }),
+      cwd: process.cwd(),
+    });
     if (read.type === "options") return read.options;
     process.stdout.write(read.text);
     process.exit(0);
@@ -41,32 +59,42 @@ function optionsOrExit(): NodeOptions {
 }
 
 let started: Testudo | null = null;
+let endProcess: ((reason: string, timeoutMs?: number) => void) | null = null;
 
-/** This process's node: Colyseus's handlers, rooms and driver are module globals, so there is one. */
-export function startTestudo(): Testudo {
-  const options = optionsOrExit();
+/**
+ * This process's node: Colyseus's handlers, rooms and driver are module globals, so there is one at a time. In memory another
+ * one may follow when its server was shut down.
+ */
+export function startTestudo(given: GivenOptions = {}): Testudo {
+  const options = optionsOrExit(given);
   const testudo = new Testudo(options);
   started = testudo;
-  const fail = failHard({ node: options.id, log: testudo.log });
-  const { stopTimeoutMs } = options;
-  const end = stopWithProcess({
-    drain: (timeoutMs) => testudo.drain(timeoutMs),
-    hurry: () => testudo.hurry(),
-    stop: () => testudo.stop(),
-    stopTimeoutMs,
-    log: testudo.log,
-    fail,
-  });
+  endProcess ??= tieToProcess(testudo, options);
+  const end = endProcess;
   testudo.onAskedToEnd((timeoutMs) => end("testudo drain", timeoutMs ?? undefined));
   return testudo;
+}
+
+/** Once: whichever node runs then is the one that ends. */
+function tieToProcess(first: Testudo, { id, stopTimeoutMs }: NodeOptions): NonNullable<typeof endProcess> {
+  const { log } = first;
+  const current = () => started ?? first;
+  return stopWithProcess({
+    drain: (timeoutMs) => current().drain(timeoutMs),
+    hurry: () => current().hurry(),
+    stop: () => current().stop(),
+    stopTimeoutMs,
+    log,
+    fail: failHard({ node: id, log }),
+  });
 }
 
 /**
  * Makes a Colyseus server a node of a Testudo cluster: `defineServer({ ...testudo(), rooms })`, then `server.listen(port)`.
  * How the node runs comes from flags, the environment or testudo.json: see `--help`.
  */
-export function testudo(): ServerOptions {
-  return startTestudo().serverOptions;
+export function testudo(given: GivenOptions = {}): ServerOptions {
+  return startTestudo(given).serverOptions;
 }
 
 /**

@@ -8,6 +8,7 @@ import { roomsRoutes } from "./admin/rooms-routes.ts";
 import { realClock } from "./cluster/clock.ts";
 import { Drain } from "./cluster/drain.ts";
 import { failHard, type Log, makeLog } from "./cluster/log.ts";
+import { memoryNodeParts } from "./cluster/memory-parts.ts";
 import { NodeError } from "./cluster/node-error.ts";
 import type { NodeOptions } from "./cluster/options.ts";
 import { usesPresence } from "./colyseus/check-room-class.ts";
@@ -28,18 +29,23 @@ import { RealtimeListing } from "./colyseus/realtime-listing.ts";
 import { wrapMonitorCalls } from "./colyseus/remote-room-call.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
+import { waitOutside } from "./colyseus/test-waits.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
 import { publicAddress, WayOut } from "./colyseus/way-out.ts";
+import { wholeCluster } from "./colyseus/whole-cluster.ts";
 import type { Kv } from "./menu/kv.ts";
 import type { Locks } from "./menu/locks.ts";
 import { SessionError } from "./session/session-error.ts";
 import type { Sessions } from "./session/sessions.ts";
+import { MemoryDisk } from "./storage/memory-storage.ts";
 
 /** A node of the cluster with Colyseus on it, for `defineServer({ ...testudo.serverOptions, rooms })`. */
 export class Testudo {
   readonly roomNode: RoomNode;
   readonly log: Log;
+  /** What a node in memory has instead of a data folder. */
+  readonly disk = new MemoryDisk();
   readonly #transport: TestudoTransport;
   readonly #presence: TestudoPresence;
   readonly #driver: TestudoDriver;
@@ -60,7 +66,9 @@ export class Testudo {
     this.log = makeLog({ node: options.id, level: options.logLevel });
     checkColyseus((fields, message) => this.log.warn(fields, message));
     const fail = failHard({ node: options.id, log: this.log });
-    this.roomNode = new RoomNode({ options, log: this.log, fail });
+    wholeCluster.isOneProcess = options.memory;
+    const parts = options.memory ? { parts: memoryNodeParts(options, this.disk) } : {};
+    this.roomNode = new RoomNode({ options, log: this.log, fail, ...parts });
     const { roomNode } = this;
     const { node } = roomNode;
     const { listings } = roomNode.programs;
@@ -151,6 +159,7 @@ export class Testudo {
   async #start(): Promise<void> {
     this.#takePresence();
     wrapMonitorCalls();
+    if (this.roomNode.node.options.memory) this.#startInMemory();
     const sessions = await this.roomNode.start();
     sessions.begin();
     this.#counts = new NodeCounts(this.roomNode.node, sessions, () => this.#presence.ownChannels());
@@ -168,6 +177,12 @@ export class Testudo {
       matchmaking.createSoon(args[0] as string, { ...(args[1] as object) }),
     );
     await this.roomNode.hears;
+  }
+
+  #startInMemory(): void {
+    this.log.info({ event: "in-memory" }, inMemory);
+    for (const { klass } of Object.values(matchMaker.getAllHandlers()))
+      if (isReplicated(klass)) waitOutside(klass);
   }
 
   /** Its own, or the one that the user has given the server instead. @throws SessionError NOT_SUPPORTED */
@@ -293,6 +308,9 @@ export class Testudo {
     };
   }
 }
+
+const inMemory =
+  "everything is in memory: a cluster of this node alone, of which nothing outlives the process; room code that does not come back is not ended";
 
 /** Where Colyseus's `subscribeLobby` listens. */
 const lobbyChannel = "$lobby";

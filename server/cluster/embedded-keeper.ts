@@ -1,24 +1,15 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { GroupEngine } from "../group/engine.ts";
 import { Keeper } from "../menu/keeper.ts";
-import type { Network } from "../network/network.ts";
 import { MemoryDisk, MemoryStorage } from "../storage/memory-storage.ts";
 import { type Clock, realClock } from "./clock.ts";
 import { fractionSource } from "./fraction.ts";
+import { noNetwork } from "./no-network.ts";
 
 const nodeId = "embedded";
 const bootId = "embedded";
 
 const farOffMs = 1 << 30;
-
-/** Of a node that is alone. */
-const noNetwork: Network = {
-  start: async () => {},
-  send: () => {},
-  bufferedBytes: () => 0,
-  peers: () => [],
-  close: async () => {},
-};
 
 /** A process that waits for nothing ends. */
 const clock: Clock = {

@@ -1,5 +1,3 @@
-import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { leadPriorityMax } from "./lead-rank.ts";
 import { OptionError, type OptionOrigin } from "./option-error.ts";
@@ -15,12 +13,12 @@ import {
   wholeNumber,
 } from "./option-kind.ts";
 import { describeOptions, type OptionInputs, type OptionSpec, readOptions } from "./option-sources.ts";
+import { decideSecret, secretKind } from "./secret-option.ts";
 
 /** Nodes of one cluster, this one included. */
 export const nodesMax = 16;
 /** A plain room may be a match of hours. */
 export const drainTimeoutMsMax = 86_400_000;
-export const secretLengthMin = 16;
 export const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
@@ -35,6 +33,7 @@ export const nodeDefaults = Object.freeze({
   leadPriority: 50,
   groups: 4,
   development: false,
+  memory: false,
   shadowRestore: false,
   code: "",
   logLevel: "info" as LogLevel,
@@ -71,6 +70,8 @@ export interface NodeOptions {
   readonly peers: Readonly<Record<string, string>>;
   /** An absolute path. */
   readonly data: string;
+  /** Instead of `data`: a cluster of this node alone, of which nothing outlives the process. */
+  readonly memory: boolean;
   readonly secret: string;
   /** Counts at the founding only: 1 to 64. */
   readonly groups: number;
@@ -113,12 +114,6 @@ export const hostKind = text({
 });
 export const portKind = wholeNumber({ min: 1, max: 65_535 });
 export const pathKind = text({ pattern: /^[^\0]{1,4096}$/, allowed: "a path", argument: "PATH" });
-const secretKind = text({
-  pattern: /^[\x21-\x7e]{16,256}$/,
-  allowed: `${secretLengthMin} to 256 characters, without spaces`,
-  argument: "TEXT",
-});
-
 function orNull<T>(kind: OptionKind<T>): OptionSpec<T | null>["kind"] {
   return kind;
 }
@@ -231,6 +226,12 @@ const nodeTable = {
     fallback: Object.freeze({}) as Readonly<Record<string, string>>,
     summary: "the nodes of the cluster to begin with; this one may be among them",
   },
+  memory: {
+    kind: toggle(),
+    fallback: nodeDefaults.memory,
+    summary:
+      "keep everything in memory, which ends with the process: for development and tests, without peers",
+  },
   data: {
     kind: orNull(pathKind),
     fallback: null,
@@ -315,6 +316,7 @@ function checkTogether(
   if (options.peerPort === options.port) throw wrong("peerPort", "another port than --port");
   if (Object.keys(options.peers).length >= nodesMax)
     throw wrong("peers", `at most ${nodesMax} nodes with this one`);
+  if (options.memory) checkAlone(options, origins, wrong);
   const known = new Set([options.id, ...Object.keys(options.peers)]);
   for (const option of ["linkDelayMs", "linkLoss"] as const) {
     const stranger = Object.keys(options[option]).find((id) => !known.has(id));
@@ -327,60 +329,18 @@ function checkTogether(
   }
 }
 
-function decideSecret({
-  secret,
-  secretFile,
-  origins,
-  cwd,
-  alone,
-}: {
-  secret: string | null;
-  secretFile: string | null;
-  origins: Readonly<Record<"secret" | "secretFile", OptionOrigin>>;
-  cwd: string;
-  alone: boolean;
-}): string {
-  if (secret !== null && secretFile !== null) {
-    throw new OptionError({
-      option: "secretFile",
-      origin: origins.secretFile,
-      value: secretFile,
-      allowed: "left out, since --secret is given",
-    });
-  }
-  if (secret !== null) return secret;
-  if (secretFile !== null) return readSecret(resolve(cwd, secretFile), origins.secretFile);
-  // Nobody else may link to a node that is alone: a secret that nobody knows.
-  if (alone) return randomBytes(32).toString("hex");
-  throw new OptionError({
-    option: "secret",
-    origin: origins.secret,
-    value: "",
-    allowed: `given with --peers: ${secretKind.allowed}, or --secret-file`,
-  });
-}
-
-function readSecret(path: string, origin: OptionOrigin): string {
-  let content: string;
-  try {
-    content = readFileSync(path, "utf8").trim();
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
-    throw new OptionError({
-      option: "secretFile",
-      origin,
-      value: path,
-      allowed: `a file that can be read (${code})`,
-    });
-  }
-  const parsed = secretKind.schema.safeParse(content);
-  if (parsed.success) return parsed.data;
-  throw new OptionError({
-    option: "secretFile",
-    origin,
-    value: path,
-    allowed: `a file that holds ${secretKind.allowed}`,
-  });
+function checkAlone(
+  { peers }: NodeOptions,
+  origins: Readonly<Record<string, OptionOrigin>>,
+  wrong: (option: keyof NodeOptions, allowed: string) => OptionError,
+): void {
+  if (Object.keys(peers).length > 0)
+    throw wrong(
+      "memory",
+      "false, or no other node in --peers: what is in memory only is in one process only",
+    );
+  if (origins["data"]?.type !== "default")
+    throw wrong("data", "left out, since with --memory nothing comes to a disk");
 }
 
 export function isWildcard(host: string): boolean {

@@ -35,6 +35,7 @@ import { viewMethods } from "./room-views.ts";
 import { applying, hearing, type ReplicatedOptions, seamOfRoom, takeSeam } from "./seam.ts";
 import { patchStateViews } from "./state-views.ts";
 import { WatchedReconnection } from "./watched-reconnection.ts";
+import { wholeCluster } from "./whole-cluster.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for this signature of a mixin's base
 type RoomClass = new (...args: any[]) => Room;
@@ -136,6 +137,8 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
       if (called !== null) return called;
       const error = outside(`${this.constructor.name}.${name}()`, "was called outside of the room");
       if (name !== "disconnect") throw error;
+      if (wholeCluster.isOneProcess)
+        return prototype["propose"]?.call(this, name, ...args.filter((arg) => arg !== undefined));
       // matchMaker.disconnectAll() asks all rooms, and plain ones must not be left out for this one.
       const refused = Promise.reject(error);
       refused.catch(() => seamOfRoom(this)?.environment.report(error, name));

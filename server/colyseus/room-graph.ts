@@ -119,6 +119,8 @@ export interface RoomGraph extends Record<string, unknown>, InputsPart, RewindPa
 export const stockFields: ReadonlySet<string> = new Set<string>([
   ...Object.keys(new StockRoom()),
   ...["_autoDisposeTimeout", "_simulationInterval", "_listing", "_inputController", "_autoPlugins"],
+  // Of @colyseus/testing: what a test waits for.
+  ...["_waitingForMessage", "_waitingForPatch", "_waitingForTimestep"],
   ...[
     "state",
     "autoDispose",

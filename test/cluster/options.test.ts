@@ -162,6 +162,17 @@ for (const [what, inputs, expected] of wrong) {
   test(`[C2] wrong option: ${what}`, () => assert.match(refusal(...inputs), expected));
 }
 
+test("[C68] a node in memory is alone and has no folder: peers and --data are refused with it", () => {
+  assert.is(read([]).memory, false);
+  assert.is(read(["--memory"]).memory, true);
+  assert.is(read([], { TESTUDO_MEMORY: "true" }).memory, true);
+  assert.match(
+    refusal(["--memory", "--peers", peers, "--secret", secret]),
+    /^option memory.*what is in memory only is in one process only$/,
+  );
+  assert.match(refusal(["--memory", "--data", "folder"]), /^option data.* left out, since with --memory/);
+});
+
 test("[C2] a secret never stands in an error", () => {
   assert.not.match(refusal(["--secret", "pssst secret"]), /pssst/);
 });

@@ -8,7 +8,8 @@ type Callback = (...args: unknown[]) => void;
 // The stock Room keeps its simulation, patches, seat reservations and reconnections in real timers: inside a room they
 // become timers of the room's log. What the rest of Colyseus times (statistics, IPC) is the process's own affair.
 const roomTimed = /[\\/]@colyseus[\\/](core[\\/](build|src)[\\/]Room\.|timer[\\/]|clock[\\/])/;
-const colyseus = /[\\/]@colyseus[\\/]core[\\/]/;
+// What @colyseus/testing times in the room's methods is for the test that waits outside.
+const colyseus = /[\\/]@colyseus[\\/](core|testing)[\\/]/;
 
 type Setting = "room" | "real";
 
