@@ -51,6 +51,10 @@ export class TestudoDriver implements MatchMakerDriver {
 
   has(roomId: string): boolean {
     refuseInside("matchMaker.driver.has");
+    return this.#lists(roomId);
+  }
+
+  #lists(roomId: string): boolean {
     return this.#target.has(roomId) || this.#cluster?.get(roomId) !== undefined;
   }
 
@@ -140,7 +144,7 @@ export class TestudoDriver implements MatchMakerDriver {
 
   async #insert(room: IRoomCache): Promise<boolean> {
     checkListing(room);
-    if (this.has(room.roomId) || (await this.#cluster?.claim(room.roomId)) === false) return false;
+    if (this.#lists(room.roomId) || (await this.#cluster?.claim(room.roomId)) === false) return false;
     try {
       this.#cluster?.tell(room);
     } catch (error) {

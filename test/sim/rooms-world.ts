@@ -216,7 +216,8 @@ export class RoomsWorld implements World<RoomApp> {
     const attempt = (this.#attempts.get(key) ?? 0) + 1;
     this.#attempts.set(key, attempt);
     coverage.hit(attempt === 1 ? "effectsRun" : "effectsRunAgain");
-    const ms = (137 * (Number(key.split(":")[1]) + attempt)) % 1_000;
+    const number = Number(/\d+/.exec(key.slice(key.indexOf(":")))?.[0]);
+    const ms = (137 * (number + attempt)) % 1_000;
     return new Promise((resolve) => schedule.in(ms, null, () => resolve(attempt)));
   }
 

@@ -38,6 +38,7 @@ export class Schedule {
 
   /** @returns what cancels it */
   at(atMs: number, owner: Owner | null, run: () => void): () => void {
+    if (!Number.isFinite(atMs)) throw new Error(`an event at ${atMs}`);
     const event = { atMs: Math.max(atMs, this.#nowMs), order: this.#order++, owner, run, cancelled: false };
     this.#push(event);
     return () => {

@@ -14,7 +14,7 @@ export const pinnedMutants: readonly Mutant[] = [
   {
     name: "stub-is-no-room",
     file: "server/session/machine-rooms.ts",
-    find: "    else this.odd.absent(roomId, stub, checkpoint.index);\n",
+    find: "    else this.odd.absent(roomId, absence, checkpoint.index);\n",
     replace: "",
     why: "a restart takes a pinned room for one that has ended, or makes it anew",
   },
