@@ -87,7 +87,7 @@ feature("[C61] kv get, put, cas, delete: text and JSON, and each refusal with it
       /ARGUMENT: the key takes 1025 bytes in UTF-8: 1 to 1024 are allowed/,
     ],
     [["put", "k", "v".repeat(49_152)], 1, /VALUE_TOO_BIG: .* 49152 are allowed/],
-    [["put", "k", "v", "--json"], 2, /OPTION_WRONG: v is no JSON/],
+    [["put", "k", "v", "--json"], 2, /"OPTION_WRONG","message":"v is no JSON/],
     [["put", "k", "v", "--expires-in-ms", "0"], 1, /ARGUMENT: expiresInMs is 0/],
     [["put", "k", "v", "--expires-in-ms", "soon"], 2, /OPTION_WRONG: --expires-in-ms soon: a whole number/],
     [["put", "k", "v", "--fence", "door:1"], 1, /FENCED: the lock "door" is not held with the token 1/],

@@ -51,11 +51,11 @@ export class RoomPoison {
       this.#poisonSometimes();
       const process = chance.pick(cluster.nodeIds.map((id) => cluster.process(id)));
       const sessions = process?.isPaused === false ? servingSessions(process) : null;
-      const roomIds = [...(sessions?.rooms.keys() ?? [])];
+      // Where the leader runs a room it is no entry that it does not come back from.
+      const rooms = [...(sessions?.rooms ?? [])].filter(([, { program }]) => program.led === undefined);
+      const roomIds = rooms.map(([roomId]) => roomId);
       if (process === null || sessions === null || roomIds.length === 0) return;
       const roomId = chance.pick(roomIds);
-      // There it is no entry that it does not come back from.
-      if (sessions.room(roomId)?.program.led !== undefined) return;
       const [method, data] = chance.hits(0.6)
         ? (["poison", []] as const)
         : (["poisonLater", [chance.below(400)]] as const);
