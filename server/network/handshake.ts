@@ -20,7 +20,7 @@ import type { PeerIdentity } from "./network.ts";
  * Nonces are new for every connection, so an overheard handshake is worth nothing. Magic, version and step are looked
  * at first, then the proof, and nothing else of what a stranger sent before the proof holds.
  */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 /** No step is longer: what an unauthenticated connection may send in one message. */
 export const handshakeBytesMax = 4096;

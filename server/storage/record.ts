@@ -12,7 +12,7 @@ import type { Checkpoint, StoreSeen } from "./storage.ts";
  */
 
 /** Of keys and values as written in this folder. A store of another version is refused. */
-export const storageFormatVersion = 4;
+export const storageFormatVersion = 5;
 
 /** Who owns the store. The first key of all, and `formatVersion` its first field: to be readable in every version. */
 export interface IdentityRecord {
