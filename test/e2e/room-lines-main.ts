@@ -61,6 +61,38 @@ class KeepingRoom extends Room<{ state: Count }> {
   }
 }
 
+class PatientRoom extends Room<{ state: Count }> {
+  override state = new CountState();
+
+  override onDrop(client: Client): void {
+    this.state.text += "dropped ";
+    this.allowReconnection(client, "manual");
+  }
+  override onReconnect(): void {
+    this.state.text += "back ";
+  }
+}
+
+/** What no checkpoint can see: the room saves it itself. */
+class HiddenRoom extends LineRoom<Count> {
+  override state = new CountState();
+  #drawn: number[] = [];
+  override messages = {
+    draw: () => {
+      this.#drawn.push(Math.random());
+      return this.#drawn;
+    },
+    look: () => this.#drawn,
+  };
+
+  override onCacheRoom(): unknown {
+    return { drawn: this.#drawn };
+  }
+  override onRestoreRoom({ drawn }: { drawn: number[] }): void {
+    this.#drawn = drawn;
+  }
+}
+
 class TimersRoom extends LineRoom<Count> {
   override state = new CountState();
   alarm: Delayed | null = null;
@@ -308,6 +340,8 @@ const server = defineServer({
     ordinary: defineRoom(replicated(OrdinaryRoom)),
     awaiting: defineRoom(replicated(AwaitingRoom)),
     keeping: defineRoom(replicated(KeepingRoom)),
+    patient: defineRoom(replicated(PatientRoom)),
+    hidden: defineRoom(replicated(HiddenRoom)),
     timers: defineRoom(replicated(TimersRoom)),
     loop: defineRoom(replicated(LoopRoom)),
     outside: defineRoom(replicated(OutsideRoom)),

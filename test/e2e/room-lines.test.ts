@@ -123,6 +123,26 @@ line("[Y78] await allowReconnection", "keeping", async (players) => {
   };
 });
 
+line("[Y78, Y105] a seat that is kept by hand", "patient", async (players) => {
+  return async () => {
+    await until("both see it", () =>
+      [players.one, players.other].every(({ state }) => state.text === "dropped back "),
+    );
+  };
+});
+
+line("[Y78] #private fields that the room saves itself", "hidden", async (players) => {
+  await players.one.request("draw");
+  const drawn = (await players.other.request("draw")) as number[];
+  assert.is(drawn.length, 2);
+  return async () => {
+    assert.equal(await players.one.request("look"), drawn);
+    const more = (await players.one.request("draw")) as number[];
+    assert.equal(more.slice(0, 2), drawn);
+    assert.equal(await players.other.request("look"), more);
+  };
+});
+
 line("[Y78] timers made in a handler: a closure, a field, a method with data", "timers", async (players) => {
   await players.one.request("set");
   await until("it is told of", async () => {
@@ -403,6 +423,8 @@ shown("[Y78] the node that comes back has every room as the others have it", asy
       const last = (await late.request("roll")) as string[];
       assert.equal(((await players.other.request("roll")) as string[]).slice(0, last.length), last);
     }
+    if (roomName === "hidden")
+      assert.equal(await late.request("look"), await players.other.request("look"), roomName);
     await Promise.all([late, players.one, players.other].map((player) => player.leave()));
   }
   for (const id of cluster.ids) assert.is((await cluster.status(id))?.divergences.count, 0, id);
