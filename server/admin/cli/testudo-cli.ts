@@ -3,6 +3,7 @@ import { backupCommand } from "./backup-command.ts";
 import { checkCommand } from "./check-command.ts";
 import type { CliContext } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
+import { devCommand } from "./dev-command.ts";
 import { drainCommand } from "./drain-command.ts";
 import { groupsCommand } from "./groups-command.ts";
 import { membersCommand } from "./members-command.ts";
@@ -22,6 +23,7 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   transferCommand,
   drainCommand,
   checkCommand,
+  devCommand,
 ];
 
 /** @returns the exit code: 0, 1 (it could not be done) or 2 (the command was wrong) */
