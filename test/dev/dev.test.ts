@@ -1,7 +1,7 @@
 // test-run: seconds=90
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Client, type Room } from "@colyseus/sdk";
@@ -9,12 +9,15 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { freePort } from "../cluster/spawned.ts";
 
+/** Within the checkout, where its packages are found, and nowhere that is checked in. */
+const data = new URL("../../data/", import.meta.url).pathname;
+mkdirSync(data, { recursive: true });
 const cli = new URL("../../server/cli.ts", import.meta.url).pathname;
 
 const app = (by: number, more = "") => `
 import { defineRoom, defineServer, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
-import { replicated, testudo } from "../../../server/index.ts";
+import { replicated, testudo } from "../../server/index.ts";
 const TallyState = schema({ count: t.number().default(0) }, "TallyState");
 class TallyRoom extends Room {
   state = new TallyState();
@@ -30,7 +33,7 @@ interface Told {
 }
 
 class Dev {
-  readonly folder = mkdtempSync(join(import.meta.dirname, "app-"));
+  readonly folder = mkdtempSync(join(data, "dev-"));
   readonly file = join(this.folder, "app.config.ts");
   readonly told: Told[] = [];
   #heard = 0;
@@ -45,8 +48,10 @@ class Dev {
     this.#child = child;
     child.stderr.on("data", (bytes) => {
       this.output += bytes;
+      if (process.env["DEV_SHOW"]) console.log(String(bytes));
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
+      if (process.env["DEV_SHOW"]) console.log(line);
       this.told.push(JSON.parse(line));
       this.#wake();
     });
