@@ -6,7 +6,9 @@ import type { FailoverOptions } from "./client-options.ts";
 import type { Endpoint } from "./endpoints.ts";
 import { codeOf, commandCodes, goneCodes, messageCodes, stateCodes } from "./frame-codes.ts";
 import type { InputOf } from "./input-of.ts";
+import { LatestMessages } from "./latest-messages.ts";
 import { MessageCount } from "./message-count.ts";
+import { MovingInputs } from "./moving-inputs.ts";
 import { Outbox } from "./outbox.ts";
 import { Reattachment, stableMs } from "./reattachment.ts";
 import {
@@ -55,8 +57,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
   readonly #nodes: RoomNodes | null;
   readonly #outbox: Outbox;
   readonly #failoverCallbacks = new Set<(failover: Failover) => void>();
-  /** The newest message of each `latest` type, while the room is moving. */
-  readonly #latestWaiting = new Map<string | number, Uint8Array>();
+  readonly #latestMessages = new LatestMessages();
   readonly #latest: ReadonlySet<string | number>;
   readonly #eventual: ReadonlySet<string | number>;
   #phase: Phase = { type: "joining" };
@@ -70,7 +71,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
   /** A move that is complete but for the first state. */
   #failover: (Pick<Failover, "from" | "to" | "planned"> & { readonly heardMs: number }) | null = null;
   #relocation: Relocation | null = null;
-  #inputs: { reset(): void } | null = null;
+  readonly #inputs = new MovingInputs(() => this.#joinedHere);
   #vigil: Vigil | null = null;
   #attachTimer: ReturnType<typeof setTimeout> | undefined;
   #stock: Stock = { reconnect: () => {} };
@@ -121,17 +122,9 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#awaitAttachment(this.#nodes);
   }
 
-  /**
-   * The SDK's, for an input is of its moment: none is kept for later. Between two nodes `send()` says so, by 0, and the
-   * prediction waits; after that the SDK begins anew, as with the server.
-   */
   override input<I = InputOf<T>>(options?: InputOptions<I>): InputHandle<I> {
     const handle = super.input<I>(options);
-    this.#inputs = handle;
-    if (this.#nodes !== null && !Object.hasOwn(handle, "send")) {
-      const { send } = handle;
-      handle.send = () => (this.#joinedHere ? send.call(handle) : 0);
-    }
+    if (this.#nodes !== null) this.#inputs.take(handle);
     return handle;
   }
 
@@ -180,12 +173,13 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     const isLatest = this.#latest.has(type);
     if (requestId === null && (isLatest || this.#eventual.has(type))) {
       if (attached) this.connection.transport.send(frame);
-      // Beside a relocation nobody can tell whether it was in time.
-      if (isLatest && (!attached || this.#relocation !== null)) this.#latestWaiting.set(type, frame.slice());
+      if (isLatest) this.#latestMessages.add(type, frame, performance.now());
       return;
     }
     const command = this.#outbox.add(frame, requestId);
-    if (attached) this.connection.transport.send(this.#outbox.encode(command));
+    if (!attached) return;
+    this.connection.transport.send(this.#outbox.encode(command));
+    this.#latestMessages.follow(command.sequence as number);
   }
 
   #received(event: Message): void {
@@ -197,6 +191,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     if (sequenced !== null) {
       this.#heardMs = heardMs;
       this.#outbox.acknowledge(sequenced.sequence);
+      this.#latestMessages.acknowledge(sequenced.sequence);
       const resumption = decodeResumption(sequenced.frame);
       if (resumption !== null) this.#messages.resumed(resumption);
       if (this.#joinedHere && this.#phase.type !== "attached") this.#attached();
@@ -248,8 +243,9 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#phase = { type: "attached", sinceMs: performance.now(), after };
     const { transport } = this.connection;
     for (const frame of this.#outbox.resend()) transport.send(frame);
-    for (const frame of this.#latestWaiting.values()) transport.send(frame);
-    this.#latestWaiting.clear();
+    if (after !== null)
+      for (const frame of this.#latestMessages.resend(after.heardMs, performance.now()))
+        transport.send(frame);
     if (this.#leaving) transport.send(new Uint8Array([Protocol.LEAVE_ROOM]));
   }
 
@@ -278,6 +274,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
       connection: this.connection,
       reattachment: this.#newReattachment(from, performance.now(), nodes.options),
       attachMs: nodes.options.attachMs,
+      inputs: this.#inputs,
       nodes: () => nodes.after(from),
       socketUrl: (to) => {
         const url = new URL(nodes.socketUrl(to, this.#seat));
@@ -308,8 +305,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#endpoint = to;
     connection.transport = transport;
     redirect(transport, connection.events);
-    // As the SDK does when it reconnects by itself: the room takes the inputs of a new attachment from 1 on.
-    this.#inputs?.reset();
+    this.#inputs.reset();
     this.#awaitAttachment(this.#nodes);
     this.#received(first);
   }
@@ -393,7 +389,7 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#relocation?.stop();
     this.#relocation = null;
     this.#outbox.clear();
-    this.#latestWaiting.clear();
+    this.#latestMessages.clear();
     this.#failoverCallbacks.clear();
   }
 }

@@ -1,6 +1,7 @@
 import { Protocol, type Room } from "@colyseus/sdk";
 import type { Endpoint } from "./endpoints.ts";
 import { codeOf } from "./frame-codes.ts";
+import type { MovingInputs } from "./moving-inputs.ts";
 import type { Reattachment } from "./reattachment.ts";
 
 type Connection = Room["connection"];
@@ -19,6 +20,8 @@ interface RelocationParts {
   readonly connection: Connection;
   readonly reattachment: Reattachment;
   readonly attachMs: number;
+  /** None is on its way while the seat changes hands. */
+  readonly inputs: Pick<MovingInputs, "pause" | "resume">;
   /** Where to try, the best first. */
   readonly nodes: () => readonly Endpoint[];
   readonly socketUrl: (to: Endpoint) => string;
@@ -55,6 +58,7 @@ export class Relocation {
   #transport: Transport | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed: Closed | null = null;
+  #isStopped = false;
   /** Its time is over. */
   #hasGivenUp = false;
 
@@ -71,16 +75,27 @@ export class Relocation {
   }
 
   stop(): void {
+    this.#isStopped = true;
+    this.#endTry();
+  }
+
+  #endTry(): void {
     clearTimeout(this.#timer);
     if (this.#transport !== null) discardSocket(this.#transport as object);
     this.#transport = null;
+    this.#parts.inputs.resume();
   }
 
   #next(): void {
     const { nodes } = this.#parts;
     const target = this.reattachment.next(nodes(), performance.now());
     if (target === null) this.#hasGivenUp = true;
-    else this.#timer = setTimeout(() => this.#try(target.to), target.delayMs);
+    else this.#timer = setTimeout(() => void this.#begin(target.to), target.delayMs);
+  }
+
+  async #begin(to: Endpoint): Promise<void> {
+    await this.#parts.inputs.pause();
+    if (!this.#isStopped) this.#try(to);
   }
 
   #try(to: Endpoint): void {
@@ -111,8 +126,9 @@ export class Relocation {
 
   #failed(): void {
     const closed = this.#closed;
+    this.#endTry();
+    if (closed === null) return this.#next();
     this.stop();
-    if (closed !== null) return this.#parts.failed(closed);
-    this.#next();
+    this.#parts.failed(closed);
   }
 }

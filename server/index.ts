@@ -6,6 +6,7 @@ import { OptionError } from "./cluster/option-error.ts";
 import { configFileNone } from "./cluster/option-sources.ts";
 import { type NodeOptions, readNodeOptions } from "./cluster/options.ts";
 import { stopWithProcess } from "./cluster/process-life.ts";
+import { Election } from "./menu/election.ts";
 import { KeeperError } from "./menu/keeper-error.ts";
 import type { Kv } from "./menu/kv.ts";
 import type { Locks } from "./menu/locks.ts";
@@ -16,9 +17,11 @@ export type { KeyedPresence, LoggedPresence, PresenceMethod } from "./colyseus/p
 export { TestudoPresence } from "./colyseus/presence/testudo-presence.ts";
 export { type ReplicatedRoom, replicated } from "./colyseus/replicated.ts";
 export type { ReplicatedOptions } from "./colyseus/seam.ts";
+export { TestudoDriver } from "./colyseus/testudo-driver.ts";
+export type { Election, Leader, Leadership } from "./menu/election.ts";
 export type { HeldLock } from "./menu/held-lock.ts";
 export { KeeperError } from "./menu/keeper-error.ts";
-export type { Kv, KvChanged, KvDo, KvFound, KvIf, KvRead } from "./menu/kv.ts";
+export type { Kv, KvChanged, KvDo, KvFound, KvIf, KvRead, KvWriting } from "./menu/kv.ts";
 export { command, defineMenu, MenuError } from "./menu/menu.ts";
 export { EffectError } from "./session/effect-outcome.ts";
 export type { EffectCall } from "./session/room-program.ts";
@@ -106,6 +109,14 @@ export function kv(): Kv {
 /** Locks that all nodes of the cluster share; where `kv()` may be used. @throws KeeperError KEEPER_NOT_RUNNING */
 export function locks(): Locks {
   return running().locks;
+}
+
+/**
+ * One leader at a time, of all that stand for it on any node; where `kv()` may be used.
+ * @throws KeeperError ARGUMENT, KEEPER_NOT_RUNNING
+ */
+export function election(name: string): Election {
+  return new Election(name, running());
 }
 
 function running(): Testudo {

@@ -1,6 +1,7 @@
 import { matchMaker, type ServerOptions, subscribeIPC } from "@colyseus/core";
 import { type AdminHandler, makeAdminHandler } from "./admin/admin-handler.ts";
 import { drainRoutes } from "./admin/drain-routes.ts";
+import { keeperRoutes } from "./admin/keeper-routes.ts";
 import { makeOperatorHandler } from "./admin/operator-handler.ts";
 import { operatorRoutes } from "./admin/operator-routes.ts";
 import { roomsRoutes } from "./admin/rooms-routes.ts";
@@ -12,6 +13,7 @@ import { memoryNodeParts } from "./cluster/memory-parts.ts";
 import { NodeError } from "./cluster/node-error.ts";
 import type { NodeOptions } from "./cluster/options.ts";
 import { usesPresence } from "./colyseus/check-room-class.ts";
+import { ClusterRooms } from "./colyseus/cluster-rooms.ts";
 import { swapping } from "./colyseus/code-swap.ts";
 import { checkColyseus } from "./colyseus/colyseus-version.ts";
 import { creatorId, Matchmaking } from "./colyseus/matchmaking.ts";
@@ -26,6 +28,7 @@ import { adoptPresence } from "./colyseus/presence/server-presence.ts";
 import { isShared } from "./colyseus/presence/shared-presence.ts";
 import { TestudoPresence } from "./colyseus/presence/testudo-presence.ts";
 import { RealtimeListing } from "./colyseus/realtime-listing.ts";
+import { wrapMonitorCalls } from "./colyseus/remote-room-call.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
 import { checkpointsOf, type LostRoom, withoutLostRooms } from "./colyseus/room-handover.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
@@ -33,10 +36,11 @@ import { RoomShadow } from "./colyseus/room-shadow.ts";
 import { waitOutside } from "./colyseus/test-waits.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
-import { WayOut } from "./colyseus/way-out.ts";
+import { publicAddress, WayOut } from "./colyseus/way-out.ts";
 import { wholeCluster } from "./colyseus/whole-cluster.ts";
 import type { Kv } from "./menu/kv.ts";
 import type { Locks } from "./menu/locks.ts";
+import { SessionError } from "./session/session-error.ts";
 import type { Sessions } from "./session/sessions.ts";
 import { MemoryDisk } from "./storage/memory-storage.ts";
 
@@ -49,11 +53,13 @@ export class Testudo {
   readonly #transport: TestudoTransport;
   readonly #presence: TestudoPresence;
   readonly #driver: TestudoDriver;
+  readonly #lobby: RealtimeListing;
   readonly #plainRooms: PlainRooms;
   readonly #drain: Drain;
   readonly #handlers: AdminHandler[] = [];
   #counts: NodeCounts | null = null;
   #news: NewsKeeper | null = null;
+  #cluster: ClusterRooms | null = null;
   #draining: Promise<unknown> | null = null;
   #stopping: Promise<void> | null = null;
   #askedToEnd: (timeoutMs: number | null) => void = () => void this.leave();
@@ -82,13 +88,17 @@ export class Testudo {
       this.log.warn({ error: String(error) }, "a plain room failed while it was ended"),
     );
     this.#drain = this.#makeDrain();
-    new RealtimeListing(listings, (message) => this.#presence.publish(lobbyChannel, message));
+    this.#lobby = new RealtimeListing(
+      (roomId) => listings.get(roomId) ?? this.#cluster?.get(roomId),
+      (message) => this.#presence.publish(lobbyChannel, message),
+    );
+    listings.onTouched((roomId) => this.#lobby.touch(roomId));
     this.#transport = new TestudoTransport({
       host: options.host,
       port: options.port,
       sessions: () => roomNode.servingSessions,
       isServing: (group) => roomNode.node.engine.isServing(group),
-      isDraining: () => node.door === "closing" && node.elsewhere().length > 0,
+      isDraining: () => node.door === "closing" && node.elsewhere().length > 0 && this.#roomsOnlyHere === 0,
       failed: (error) => fail(portError(error, options)),
     });
     this.#ask();
@@ -97,7 +107,12 @@ export class Testudo {
       left: () => this.#drain.left,
       begin: (timeoutMs: number | null) => this.#askedToEnd(timeoutMs),
     };
-    const routes = [...operatorRoutes(node), ...roomsRoutes(roomNode), ...drainRoutes(draining)];
+    const routes = [
+      ...operatorRoutes(node),
+      ...roomsRoutes(roomNode),
+      ...drainRoutes(draining),
+      ...keeperRoutes(roomNode.keeper),
+    ];
     this.handleFirst(makeOperatorHandler({ secret: options.secret, routes }));
     this.handleFirst(
       makeAdminHandler({
@@ -147,6 +162,7 @@ export class Testudo {
 
   async #start(): Promise<void> {
     this.#takePresence();
+    wrapMonitorCalls();
     const lost = this.roomNode.node.options.memory ? await this.#startInMemory() : [];
     const sessions = await this.roomNode.start();
     swapping.by?.serving(lost, () => this.#handOver());
@@ -155,7 +171,8 @@ export class Testudo {
     this.#counts.begin();
     // Other processes are this node's peers: whether they live is the cluster's business.
     matchMaker.setHealthChecksEnabled(false);
-    const matchmaking = new Matchmaking(sessions, this.#driver, new WayOut(this.roomNode.node));
+    const driver = await this.#takeDriver();
+    const matchmaking = new Matchmaking(sessions, driver, new WayOut(this.roomNode.node));
     matchmaking.intercept();
     const { programs, node } = this.roomNode;
     const { secret } = node.options;
@@ -164,6 +181,7 @@ export class Testudo {
     await subscribeIPC(this.#presence, `p:${creatorId}`, (_method, args) =>
       matchmaking.createSoon(args[0] as string, { ...(args[1] as object) }),
     );
+    await this.roomNode.hears;
   }
 
   /** @returns rooms of the code before that this code cannot bring back */
@@ -204,6 +222,25 @@ export class Testudo {
     adoptPresence(presence, this.#presence);
   }
 
+  /** Its own, or one that the user has made. @throws SessionError NOT_SUPPORTED */
+  async #takeDriver(): Promise<TestudoDriver> {
+    const { driver } = matchMaker;
+    if (!(driver instanceof TestudoDriver)) throw foreignDriver(driver.constructor.name);
+    const { node, programs } = this.roomNode;
+    const { id, peers, publicUrl } = node.options;
+    const { table } = node.gossip;
+    const cluster = new ClusterRooms({
+      ...{ nodeId: id, table, presence: this.#presence },
+      // Whoever asks a node that is alone has come to the right one.
+      publicAddress: Object.keys(peers).length === 0 ? null : publicAddress(publicUrl),
+    });
+    node.onPeerLost(({ nodeId, bootId }) => table.forget(nodeId, bootId));
+    cluster.onTouched((roomId) => this.#lobby.touch(roomId));
+    this.#cluster = cluster;
+    await driver.join(programs.listings, cluster);
+    return driver;
+  }
+
   #hear(sessions: Sessions): void {
     const { programs, node } = this.roomNode;
     const news = new NewsKeeper({
@@ -231,8 +268,18 @@ export class Testudo {
       begin: () => node.drain(),
       isSomewhereElse: () => node.elsewhere().length > 0,
       plainRooms: this.#plainRooms,
+      roomsOnlyHere: () => this.#roomsOnlyHere,
       leads: () => node.groups().filter(({ role }) => role === "leader").length,
     });
+  }
+
+  /** In a deploy, on the last node with old code. */
+  get #roomsOnlyHere(): number {
+    const { node, sessions } = this.roomNode;
+    if (!node.isLastOfItsCode) return 0;
+    // One that has ended counts until that is agreed: nobody else could say so.
+    const counts = sessions?.machines.map(({ rooms, ended }) => rooms.size + ended.size) ?? [];
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** How an operator's command ends the process; by default only this node ends. */
@@ -309,6 +356,13 @@ const inMemory =
 
 /** Where Colyseus's `subscribeLobby` listens. */
 const lobbyChannel = "$lobby";
+
+function foreignDriver(name: string): SessionError {
+  return new SessionError(
+    "NOT_SUPPORTED",
+    `${name} cannot list replicated rooms, which are of no process: leave \`driver\` out beside testudo(), which lists plain rooms, too`,
+  );
+}
 
 function portError(error: Error, { port, host }: NodeOptions): Error {
   if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") return error;

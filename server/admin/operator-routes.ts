@@ -1,12 +1,10 @@
 import type { ServerResponse } from "node:http";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import { encodeBackup } from "../cluster/backup/backup-file.ts";
 import type { TestudoNode } from "../cluster/node.ts";
 import { leadRoutes } from "./lead-routes.ts";
 import { membersRoutes } from "./members-routes.ts";
-import { OperatorError } from "./operator-error.ts";
 import type { OperatorRoute } from "./operator-handler.ts";
+import { mustServe, sendBytes } from "./sent-bytes.ts";
 
 /** Everything that an operator may ask of a node: the other end of `testudo …` (admin/cli). */
 export function operatorRoutes(node: TestudoNode): readonly OperatorRoute[] {
@@ -22,15 +20,7 @@ export function operatorRoutes(node: TestudoNode): readonly OperatorRoute[] {
   ];
 }
 
-/** As fast as the operator takes it: nothing of it waits here. What fails in the middle cuts the answer off. */
 async function sendBackup(node: TestudoNode, response: ServerResponse): Promise<undefined> {
-  if (!node.life.serves)
-    throw new OperatorError(
-      503,
-      "NOT_SERVING",
-      `node ${node.options.id} is ${node.life.state}: ask another one`,
-    );
-  response.writeHead(200, { "content-type": "application/octet-stream", "cache-control": "no-store" });
-  await pipeline(Readable.from(encodeBackup(node.backup())), response);
-  return undefined;
+  mustServe(node);
+  return await sendBytes(encodeBackup(node.backup()), response);
 }

@@ -1,5 +1,6 @@
 import { failureWords } from "../session/failure.ts";
 import type { GraphProblem } from "../session/graph/graph-error.ts";
+import { wentOnOutside } from "../session/room-world.ts";
 import { problemsOf, type RoomFailure } from "./check-machine.ts";
 import type { CheckProblem } from "./check-report.ts";
 
@@ -67,7 +68,8 @@ export class Findings {
 
   /** A failure of room code is a result, and equal everywhere; but what is refused to a replicated room will not do. */
   addFailure(after: string, { where, message, at }: RoomFailure): void {
-    if (where === "checkpoint") return;
+    // Of the one says whether the room can be saved, of the other `addOutside`.
+    if (where === "checkpoint" || message === wentOnOutside) return;
     if (forbidden.test(message))
       this.#add({ verdict: "change", what: `${where}: ${message}`, remedy: "as it says", at });
     else
@@ -88,7 +90,8 @@ export class Findings {
     this.#add({
       verdict: "change",
       what: `${waits.replace(/ has not finished$/, "")} waits for something outside of the room's log (first after ${after})`,
-      remedy: "do it outside of the room and bring the result in with room.propose()",
+      remedy:
+        "wait for it with an effect of the room (await this.effect(name, data)), or do it outside and bring the result in with room.propose()",
       at: null,
     });
   }

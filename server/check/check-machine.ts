@@ -2,14 +2,13 @@ import { encodeAck } from "../../shared/wrapper-protocol.ts";
 import { ColyseusPrograms } from "../colyseus/colyseus-programs.ts";
 import type { AppliedCommand } from "../group/machine.ts";
 import { savedDifference } from "../session/divergence/room-difference.ts";
-import { hashSaved } from "../session/graph/graph.ts";
 import { GraphError, type GraphProblem } from "../session/graph/graph-error.ts";
 import type { LiveSocket } from "../session/live-socket.ts";
 import { RoomMarks } from "../session/room-mark.ts";
 import type { RoomEnvironment, RoomPrograms } from "../session/room-program.ts";
 import type { RoomReplica } from "../session/room-replica.ts";
 import { noRoomWatch } from "../session/room-watch.ts";
-import { roomHash, unpackRoom } from "../session/saved-room.ts";
+import { hashOfPicture } from "../session/saved-room.ts";
 import { SessionMachine } from "../session/session-machine.ts";
 
 /** What room code threw or rejected with, or what it was refused. */
@@ -52,7 +51,8 @@ export class CheckMachine {
   /** What onCreate threw, or what the check right after it did. */
   creationError: unknown = null;
 
-  constructor(roomId: string) {
+  /** @param nodeId whose replica it is: attachments of this node's have a socket here */
+  constructor(roomId: string, nodeId = "n1") {
     this.roomId = roomId;
     const told = (fields: object, message: string) => {
       const { where, error, at = null, event } = fields as { [name: string]: string | undefined };
@@ -61,8 +61,9 @@ export class CheckMachine {
     };
     this.#machine = new SessionMachine({
       group: 0,
-      nodeId: "n1",
+      nodeId,
       bootCount: 1,
+      code: "",
       marks: new RoomMarks(),
       watch: noRoomWatch,
       programs: this.#watchedPrograms(),
@@ -123,8 +124,7 @@ export class CheckMachine {
     if (replica === undefined) return { hash: null, picture: null, why: null };
     try {
       const picture = replica.picture();
-      const saved = unpackRoom(picture);
-      return { hash: roomHash(hashSaved(saved.program), saved), picture, why: null };
+      return { hash: hashOfPicture(picture), picture, why: null };
     } catch (error) {
       if (!(error instanceof GraphError)) throw error;
       return { hash: "unsavable", picture: null, why: error.message };

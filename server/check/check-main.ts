@@ -1,27 +1,12 @@
 /** The process in which `testudo check` runs a studio's rooms: what they print or end is not the command line's. */
-import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, extname, join } from "node:path";
+import { extname } from "node:path";
 import { failureWords } from "../session/failure.ts";
 import type { CheckJob, CheckNews } from "./check-job.ts";
+import { isCommonJs } from "./module-kind.ts";
 
 function say(news: CheckNews): Promise<void> {
   return new Promise((resolve) => process.send?.(news, () => resolve()));
-}
-
-/** Of the project that a folder belongs to; null: it belongs to none. (Node's findPackageJSON takes a file for it then.) */
-function manifestOf(folder: string): string | null {
-  const manifest = join(folder, "package.json");
-  if (existsSync(manifest)) return manifest;
-  const parent = dirname(folder);
-  return parent === folder ? null : manifestOf(parent);
-}
-
-function isCommonJs(file: string): boolean {
-  if (/\.[cm][jt]s$/.test(file)) return extname(file).startsWith(".c");
-  const manifest = manifestOf(dirname(file));
-  if (manifest === null) return true;
-  return (JSON.parse(readFileSync(manifest, "utf8")) as { type?: unknown }).type !== "module";
 }
 
 /** Loaded as the studio's file will be: in a CommonJS project tsx makes copies of Colyseus and of our modules for `require`. */

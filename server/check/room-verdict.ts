@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { LocalPresence, matchMaker, type Presence, type Room, Room as StockRoom } from "@colyseus/core";
 import { usesPresence } from "../colyseus/check-room-class.ts";
 import { unsharedPresence } from "../colyseus/presence/room-presence.ts";
@@ -186,7 +187,7 @@ class Verdict {
       if (field === null || path === undefined) continue;
       // A class of one's own is state; one of a library, and what cannot be state at all, is made again by onCreate.
       const place = unlisted === undefined ? null : placeInClass(unlisted);
-      const isOwn = place !== null && !/[\\/]node_modules[\\/]/.test(place);
+      const isOwn = place !== null && !/^node:|[\\/]node_modules[\\/]/.test(place);
       if (unlisted !== undefined && isOwn) {
         if (this.declared.classes.has(unlisted)) continue;
         this.declared.classes.add(unlisted);
@@ -229,9 +230,10 @@ class Verdict {
     else if (restless !== null)
       this.add({
         what: `it is not at rest after a minute without a word: ${restless}`,
-        remedy:
-          "this.clock.setTimeout(this.method, ms, ...data), which is saved by name; an interval made in onCreate; no open await",
-        at: null,
+        remedy: /^a handler of /.test(restless)
+          ? "as it says"
+          : "this.clock.setTimeout(this.method, ms, ...data), which is saved by name; an interval made in onCreate; no open await",
+        at: placeIn(restless),
       });
   }
 
@@ -251,6 +253,13 @@ class Verdict {
       checkpoints: this.#checkpoints,
     };
   }
+}
+
+/** `file:line` of the code that a reason for no rest names; null: it names none. */
+function placeIn(restless: string): string | null {
+  const [, file, line] = /(file:\/\/[^\s)]+?|\/[^\s()]+?):(\d+):\d+/.exec(restless) ?? [];
+  if (file === undefined) return null;
+  return `${file.startsWith("file:") ? fileURLToPath(file) : file}:${line}`;
 }
 
 /** The field or the state's field that a path is about: where the code names it first. */

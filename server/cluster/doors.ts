@@ -1,4 +1,4 @@
-import type { Endpoint, Gossip } from "./gossip.ts";
+import type { Endpoint, Gossip, GossipBody } from "./gossip.ts";
 
 /** `closed`: it has not caught up yet. `open`: clients may come. `closing`: it drains, and who is there goes elsewhere. */
 export type Door = "closed" | "open" | "closing";
@@ -10,6 +10,9 @@ export interface ClientEndpoint extends Endpoint {
 
 /** What each node says of its door, under this key of its gossip. */
 export const doorKey = "door";
+
+/** Which version of the game's code each node has. */
+export const codeKey = "code";
 
 interface DoorsParts {
   readonly self: string;
@@ -38,6 +41,29 @@ export class Doors {
     return door === "closed" || door === "closing" ? door : "open";
   }
 
+  /** More of the linked members have another code than this node's: what is played runs there, and so do new rooms. */
+  get isOfFew(): boolean {
+    const { own, others } = this.#codes();
+    const counts = Map.groupBy(others, (code) => code);
+    const same = 1 + (counts.get(own)?.length ?? 0);
+    return [...counts].some(([code, { length }]) => code !== own && length > same);
+  }
+
+  /** No other linked member has this node's code: what runs here runs nowhere else. */
+  get isLastOfItsCode(): boolean {
+    const { own, others } = this.#codes();
+    return others.length > 0 && !others.includes(own);
+  }
+
+  #codes(): { readonly own: string; readonly others: readonly string[] } {
+    const { self, gossip, isMember, isLinked } = this.#parts;
+    const others = gossip
+      .endpoints()
+      .filter(({ node }) => node !== self && isMember(node) && isLinked(node))
+      .map(({ node }) => codeOf(gossip.of(node)));
+    return { own: codeOf(gossip.of(self)), others };
+  }
+
   /** Other members that take clients. */
   others(): readonly Endpoint[] {
     const { self, gossip, isMember, isLinked } = this.#parts;
@@ -54,4 +80,9 @@ export class Doors {
     const rest = all.filter((endpoint) => !draining.includes(endpoint));
     return [...rest, ...draining.map((endpoint) => ({ ...endpoint, draining: true }) as const)];
   }
+}
+
+function codeOf(body: GossipBody | null): string {
+  const code = body?.[codeKey];
+  return typeof code === "string" ? code : "";
 }

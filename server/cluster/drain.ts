@@ -58,6 +58,8 @@ export interface DrainParts {
     end(): void;
   };
   readonly leads: () => number;
+  /** Rooms that no other node could go on with, since none has their code: whoever plays there stays until they end. */
+  readonly roomsOnlyHere: () => number;
 }
 
 /** Empties a node that is to end: leads are handed over, then clients go to other nodes, a few at a time. */
@@ -114,10 +116,11 @@ export class Drain {
   /** Null: it goes on. */
   #over(tookMs: number, { timeoutMs, plainRoomsMsMin }: DrainLimits): DrainEnd | null {
     const { clients, plainRooms } = this.left;
+    const left = clients + plainRooms + this.#parts.roomsOnlyHere();
     const isSomewhereElse = this.#parts.isSomewhereElse();
     const lingers =
       isSomewhereElse && !this.#isHurried && tookMs < Math.min(drainDefaults.lingerMs, timeoutMs);
-    if (clients + plainRooms === 0 && !lingers) return "empty";
+    if (left === 0 && !lingers) return "empty";
     if (this.#isHurried) return "hurried";
     if (isSomewhereElse) this.#somewhereElseMs = this.#nowMs;
     const isNowhere = this.#nowMs - this.#somewhereElseMs >= drainDefaults.nowhereMsMax;
@@ -128,7 +131,7 @@ export class Drain {
 
   #sendOn(atOnceMax: number): void {
     const clients = this.#parts.clients();
-    if (clients === null || !this.#parts.isSomewhereElse()) return;
+    if (clients === null || !this.#parts.isSomewhereElse() || this.#parts.roomsOnlyHere() > 0) return;
     for (const client of this.#sentMs.keys()) if (!clients.has(client)) this.#sentMs.delete(client);
     let sent = 0;
     for (const [client, sinceMs] of clients.all) {

@@ -34,8 +34,9 @@ export class EmbeddedKeeper {
     this.keeper.bind({
       propose: (command, how) => this.#ask((engine) => engine.propose(0, command, how)),
       read: (how) => this.#ask((engine) => engine.read(0, how)),
+      talk: { self: nodeId, members: () => [nodeId], tell: () => {} },
     });
-    this.keeper.begin().catch(throwLater);
+    this.keeper.beginAnew();
   }
 
   async #ask<T>(ask: (engine: GroupEngine) => Promise<T>): Promise<T> {

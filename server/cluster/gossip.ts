@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Clock } from "./clock.ts";
+import { GossipTable } from "./gossip-table.ts";
 import type { Log } from "./log.ts";
 
 export const gossipDefaults = Object.freeze({
@@ -23,6 +24,9 @@ const bodySchema = z.looseObject({
   startedAtMs: z.number(),
 });
 
+/** What is not the founding's, the members' or the groups'. */
+export type GossipMessage = Extract<PeerMessage, { type: "gossip" | "rows" | "rowsWanted" }>;
+
 /** What a node tells all others about itself: these, and what `set` adds. */
 export type GossipBody = Readonly<z.infer<typeof bodySchema>>;
 
@@ -40,6 +44,8 @@ interface Heard {
 
 /** Each node tells every peer about itself, on every new link and on every change; a newer version replaces an older. */
 export class Gossip {
+  /** What is too much to be told again each time. */
+  readonly table: GossipTable;
   readonly #send: (nodeId: string, message: PeerMessage) => void;
   readonly #clock: Clock;
   readonly #log: Log;
@@ -61,6 +67,7 @@ export class Gossip {
     this.#send = send;
     this.#clock = clock;
     this.#log = log;
+    this.table = new GossipTable({ send, clock, log });
   }
 
   start(): void {
@@ -71,6 +78,7 @@ export class Gossip {
     this.#cancelRepeat?.();
     this.#links.clear();
     this.#listeners.clear();
+    this.table.stop();
   }
 
   /** Adds to, or replaces in, what this node says about itself; spread once at the end of the turn. `value` is JSON. */
@@ -90,19 +98,28 @@ export class Gossip {
   linkUp(peer: PeerIdentity): void {
     this.#links.set(peer.nodeId, peer);
     this.#spread([peer.nodeId]);
+    this.table.linkUp(peer);
   }
 
   linkDown(nodeId: string): void {
     this.#links.delete(nodeId);
+    this.table.linkDown(nodeId);
   }
 
   /** What others said who are neither these nor linked is forgotten. */
   keepOnly(nodeIds: ReadonlySet<string>): void {
     for (const nodeId of [...this.#heard.keys()])
       if (!nodeIds.has(nodeId) && !this.#links.has(nodeId)) this.#heard.delete(nodeId);
+    this.table.keepOnly(nodeIds);
   }
 
-  message(from: string, { version, body }: Extract<PeerMessage, { type: "gossip" }>): void {
+  message(from: string, message: GossipMessage): void {
+    if (message.type === "rows") this.table.message(from, message);
+    else if (message.type === "rowsWanted") this.table.wanted(from, message);
+    else this.#hear(from, message);
+  }
+
+  #hear(from: string, { version, body }: Extract<GossipMessage, { type: "gossip" }>): void {
     const bootId = this.#links.get(from)?.bootId;
     if (bootId === undefined) return;
     const before = this.#heard.get(from);
@@ -153,9 +170,14 @@ export class Gossip {
   #repeat(): void {
     this.#cancelRepeat = this.#clock.setTimer(() => {
       this.#spread();
+      this.table.repeat();
       this.#repeat();
     }, gossipDefaults.repeatMs);
   }
+}
+
+export function isGossip(message: PeerMessage): message is GossipMessage {
+  return message.type === "gossip" || message.type === "rows" || message.type === "rowsWanted";
 }
 
 function parseBody(bytes: Uint8Array): GossipBody | null {

@@ -1,6 +1,6 @@
 import { GroupEngine } from "../group/engine.ts";
 import type { EngineConstruction } from "../group/engine-construction.ts";
-import { engineDefaults } from "../group/engine-options.ts";
+import { type EngineOptions, engineDefaults } from "../group/engine-options.ts";
 import type { Identity } from "../storage/storage.ts";
 import { fractionSource } from "./fraction.ts";
 import type { NodeParts } from "./node-parts.ts";
@@ -22,6 +22,7 @@ interface NodeEngineSetup
   readonly electionBaseMs: number;
   readonly fastFailover: boolean;
   readonly roomLogBytesMax: number;
+  readonly logHistoryBytes: number;
 }
 
 /** The groups of a node, in its rhythm. */
@@ -31,6 +32,7 @@ export function nodeEngine({
   electionBaseMs,
   fastFailover,
   roomLogBytesMax,
+  logHistoryBytes,
   ...setup
 }: NodeEngineSetup): GroupEngine {
   const { nodeId, storeId, bootCount } = identity;
@@ -47,6 +49,7 @@ export function nodeEngine({
       diskStallMsMax: Math.max(engineDefaults.diskStallMsMax, diskStallBases * electionBaseMs),
       pipeLagMsMax: Math.max(engineDefaults.pipeLagMsMax, pipeLagBases * electionBaseMs),
       roomLogBytesMax,
+      ...historyOptions(logHistoryBytes),
       ...engine,
       raft: {
         electionBaseMs,
@@ -56,4 +59,21 @@ export function nodeEngine({
       },
     },
   });
+}
+
+/** What an entry of the history counts at least: ticks are small, and are remembered one by one. */
+const historyEntryBytesMin = 256;
+
+/** The log's tail, which followers that lag a little need anyway, is as long as the history that is asked for. */
+function historyOptions(bytes: number): Partial<EngineOptions> {
+  const entries = Math.floor(bytes / historyEntryBytesMin);
+  const { logTailBytesMax, logTailEntries } = engineDefaults;
+  return {
+    logTailBytesMax: logTailBytesMax + bytes,
+    logTailEntries: logTailEntries + entries,
+    // What else has a limit in the log keeps as much of it as without.
+    groupLogBytesMax: engineDefaults.groupLogBytesMax + bytes,
+    snapshotLogBytesMax: engineDefaults.snapshotLogBytesMax + bytes,
+    snapshotLogEntriesMax: engineDefaults.snapshotLogEntriesMax + entries,
+  };
 }

@@ -224,9 +224,8 @@ export class TestudoNode {
   }
 
   peers(): readonly PeerStatus[] {
-    const peers = this.#opened?.network.peers() ?? [];
     const roundTrips = new Map(this.#engine?.peers().map(({ node, roundTripMs }) => [node, roundTripMs]));
-    return peers.map(({ nodeId, state }) => ({
+    return (this.#opened?.network.peers() ?? []).map(({ nodeId, state }) => ({
       node: nodeId,
       state,
       roundTripMs: roundTrips.get(nodeId) ?? null,
@@ -243,6 +242,10 @@ export class TestudoNode {
     return this.#opened?.doors.of(this.options.id) ?? "closed";
   }
 
+  get isLastOfItsCode(): boolean {
+    return this.#opened?.doors.isLastOfItsCode ?? false;
+  }
+
   /** Other nodes that take clients now. */
   elsewhere(): readonly Endpoint[] {
     return this.#opened?.doors.others() ?? [];
@@ -256,8 +259,8 @@ export class TestudoNode {
   /** Nothing runs there any more: it has had no link for `nodeLostMs`, or it has none and is no member. */
   isLost(nodeId: string): boolean {
     if (this.#watch.lost().some((lost) => lost.nodeId === nodeId)) return true;
-    const isSelf = nodeId === this.options.id;
-    return !isSelf && !this.#watch.isUp(nodeId) && !this.membership.roster.isMember(nodeId);
+    if (nodeId === this.options.id) return false;
+    return !this.#watch.isUp(nodeId) && !this.membership.roster.isMember(nodeId);
   }
 
   #assemble(contents: StorageContents): OpenedNode {
@@ -305,6 +308,7 @@ export class TestudoNode {
       electionBaseMs: this.options.electionTimeoutBaseMs,
       fastFailover: this.options.fastFailover,
       roomLogBytesMax: this.options.roomLogBytesMax,
+      logHistoryBytes: this.options.logHistoryBytes,
       machineFor: this.#setup.machineFor,
       leadPriority: (nodeId) => gossip.of(nodeId)?.leadRank ?? null,
       log: this.#setup.log.child({ part: "group" }),
@@ -333,7 +337,7 @@ export class TestudoNode {
     if (!wasServing) void this.#openDoor();
   }
 
-  /** Clients may come once everything that was committed before is applied here. */
+  /** Once everything that was committed before is applied here; in a deploy not to the first nodes with new code. */
   async #openDoor(): Promise<void> {
     const { engine } = this;
     while (this.life.state === "serving") {
@@ -343,7 +347,7 @@ export class TestudoNode {
         () => false,
       );
       if (this.life.state !== "serving") return;
-      if (isCaughtUp) return this.#open.doors.set("open");
+      if (isCaughtUp && !this.#open.doors.isOfFew) return this.#open.doors.set("open");
       await new Promise<void>((resolve) => void this.#parts.clock.setTimer(resolve, catchUpRetryMs));
     }
   }

@@ -4,9 +4,9 @@ import type { PeerMessage } from "../network/peer-message.ts";
 import type { Address } from "../raft/configuration.ts";
 import type { Founding } from "../raft/founding.ts";
 import type { GroupContents, Identity, StorageContents } from "../storage/storage.ts";
-import { type Door, Doors, doorKey } from "./doors.ts";
+import { codeKey, type Door, Doors, doorKey } from "./doors.ts";
 import { FoundingProtocol } from "./founding.ts";
-import { Gossip } from "./gossip.ts";
+import { Gossip, isGossip } from "./gossip.ts";
 import { leadRank } from "./lead-rank.ts";
 import type { Log } from "./log.ts";
 import { Membership } from "./membership.ts";
@@ -63,6 +63,7 @@ export class OpenedNode {
       pid: process.pid,
       startedAtMs: startedAtWallMs,
       [doorKey]: "closed" satisfies Door,
+      [codeKey]: options.code,
     };
     this.gossip = new Gossip({ own, ...this.#shared });
     this.founding = this.#makeFounding();
@@ -174,7 +175,7 @@ export class OpenedNode {
 
   message(from: string, message: PeerMessage): void {
     if (message.type === "found" || message.type === "founded") this.founding.message(from, message);
-    else if (message.type === "gossip") this.gossip.message(from, message);
+    else if (isGossip(message)) this.gossip.message(from, message);
     else this.admission.receive(from, message);
   }
 

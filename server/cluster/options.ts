@@ -1,5 +1,3 @@
-import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { leadPriorityMax } from "./lead-rank.ts";
 import { OptionError, type OptionOrigin } from "./option-error.ts";
@@ -15,12 +13,12 @@ import {
   wholeNumber,
 } from "./option-kind.ts";
 import { describeOptions, type OptionInputs, type OptionSpec, readOptions } from "./option-sources.ts";
+import { decideSecret, secretKind } from "./secret-option.ts";
 
 /** Nodes of one cluster, this one included. */
 export const nodesMax = 16;
 /** A plain room may be a match of hours. */
 export const drainTimeoutMsMax = 86_400_000;
-export const secretLengthMin = 16;
 export const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
@@ -37,6 +35,7 @@ export const nodeDefaults = Object.freeze({
   development: false,
   memory: false,
   shadowRestore: false,
+  code: "",
   logLevel: "info" as LogLevel,
   electionTimeoutBaseMs: 50,
   fastFailover: true,
@@ -46,6 +45,7 @@ export const nodeDefaults = Object.freeze({
   stopTimeoutMs: 5000,
   applyLimitMs: 5000,
   roomLogBytesMax: 64 << 20,
+  logHistoryBytes: 0,
 });
 
 /** How one node runs. Times in milliseconds. */
@@ -82,6 +82,8 @@ export interface NodeOptions {
   readonly linkDelayMs: Readonly<Record<string, number>>;
   /** The part of what is sent to a node that gets lost, by id: 0 to 0.9. */
   readonly linkLoss: Readonly<Record<string, number>>;
+  /** The version of the game's code: a room runs only on nodes that have the one under which it was made. */
+  readonly code: string;
   readonly logLevel: LogLevel;
   /** T of design 4.3: heartbeats every T, elections after 2T to 4T without a leader. */
   readonly electionTimeoutBaseMs: number;
@@ -101,6 +103,8 @@ export interface NodeOptions {
   readonly applyLimitMs: number;
   /** A room that is never at rest holds back so much of its group's log at most: see EngineOptions. 64 KiB to 128 MiB. */
   readonly roomLogBytesMax: number;
+  /** Of each group's log, kept behind the checkpoints for `testudo rooms export`: in memory, too. 0 to 256 MiB. */
+  readonly logHistoryBytes: number;
 }
 
 export const hostKind = text({
@@ -110,12 +114,6 @@ export const hostKind = text({
 });
 export const portKind = wholeNumber({ min: 1, max: 65_535 });
 export const pathKind = text({ pattern: /^[^\0]{1,4096}$/, allowed: "a path", argument: "PATH" });
-const secretKind = text({
-  pattern: /^[\x21-\x7e]{16,256}$/,
-  allowed: `${secretLengthMin} to 256 characters, without spaces`,
-  argument: "TEXT",
-});
-
 function orNull<T>(kind: OptionKind<T>): OptionSpec<T | null>["kind"] {
   return kind;
 }
@@ -124,6 +122,12 @@ const regionKind = text({
   pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/,
   allowed: "1 to 32 letters, digits, dots, dashes or underscores",
   argument: "NAME",
+});
+
+const codeKind = text({
+  pattern: /^[A-Za-z0-9._+-]{0,64}$/,
+  allowed: "at most 64 letters, digits, dots, dashes, underscores or plus signs",
+  argument: "VERSION",
 });
 
 const sharedTable = {
@@ -142,6 +146,11 @@ const sharedTable = {
     kind: perNode({ value: fraction({ min: 0, max: 0.9 }), nodesMax }),
     fallback: Object.freeze({}) as Readonly<Record<string, number>>,
     summary: "imitate bad lines: lose this part of what goes to these nodes",
+  },
+  code: {
+    kind: codeKind,
+    fallback: nodeDefaults.code,
+    summary: "the version of the game's code, such as a commit: a room runs only where its version is",
   },
   logLevel: {
     kind: oneOf(logLevels),
@@ -189,6 +198,12 @@ const sharedTable = {
     fallback: nodeDefaults.roomLogBytesMax,
     summary:
       "bytes of the log that a room which is never at rest holds back: past it no restart brings it back",
+  },
+  logHistoryBytes: {
+    kind: wholeNumber({ min: 0, max: 256 << 20 }),
+    fallback: nodeDefaults.logHistoryBytes,
+    summary:
+      "bytes of each group's log kept for testudo rooms export, in memory too; 0: as the nodes need it",
   },
 };
 
@@ -326,62 +341,6 @@ function checkAlone(
     );
   if (origins["data"]?.type !== "default")
     throw wrong("data", "left out, since with --memory nothing comes to a disk");
-}
-
-function decideSecret({
-  secret,
-  secretFile,
-  origins,
-  cwd,
-  alone,
-}: {
-  secret: string | null;
-  secretFile: string | null;
-  origins: Readonly<Record<"secret" | "secretFile", OptionOrigin>>;
-  cwd: string;
-  alone: boolean;
-}): string {
-  if (secret !== null && secretFile !== null) {
-    throw new OptionError({
-      option: "secretFile",
-      origin: origins.secretFile,
-      value: secretFile,
-      allowed: "left out, since --secret is given",
-    });
-  }
-  if (secret !== null) return secret;
-  if (secretFile !== null) return readSecret(resolve(cwd, secretFile), origins.secretFile);
-  // Nobody else may link to a node that is alone: a secret that nobody knows.
-  if (alone) return randomBytes(32).toString("hex");
-  throw new OptionError({
-    option: "secret",
-    origin: origins.secret,
-    value: "",
-    allowed: `given with --peers: ${secretKind.allowed}, or --secret-file`,
-  });
-}
-
-function readSecret(path: string, origin: OptionOrigin): string {
-  let content: string;
-  try {
-    content = readFileSync(path, "utf8").trim();
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
-    throw new OptionError({
-      option: "secretFile",
-      origin,
-      value: path,
-      allowed: `a file that can be read (${code})`,
-    });
-  }
-  const parsed = secretKind.schema.safeParse(content);
-  if (parsed.success) return parsed.data;
-  throw new OptionError({
-    option: "secretFile",
-    origin,
-    value: path,
-    allowed: `a file that holds ${secretKind.allowed}`,
-  });
 }
 
 export function isWildcard(host: string): boolean {

@@ -46,6 +46,8 @@ export function afterPatchMethods(stock: Record<string, Callback>): Record<strin
       const clients: readonly LoggedClient[] = partsOf(this).clients;
       for (const client of clients)
         for (const frame of client._pendingFrames.splice(0)) client.enqueueRaw(frame);
+      // Whoever is away now has missed it.
+      for (const client of seamOfRoom(this)?.lastClients() ?? []) client._pendingFrames.length = 0;
     },
     _flushAfterPatchBroadcasts(this: Room) {
       const clients: readonly LoggedClient[] = partsOf(this).clients;

@@ -5,7 +5,9 @@ import { sessionLimits } from "../session/limits.ts";
 import { type LiveSocket, mayTryReconnect } from "../session/live-socket.ts";
 import { isTransient, SessionError } from "../session/session-error.ts";
 import type { Sessions } from "../session/sessions.ts";
+import { fittingReason, noStatus } from "./close-frame.ts";
 import { EarlyFrames } from "./early-frames.ts";
+import { OpenRequests } from "./open-requests.ts";
 
 /** The client of Colyseus's WebSocket transport, with the socket as `ref`. */
 interface TransportClient extends Client {
@@ -31,6 +33,7 @@ export function markWrapper(ref: object, received: number | null): void {
 
 /** The transport's client, as the session layer sends to it and closes it. */
 class TransportSocket implements LiveSocket {
+  readonly requests = new OpenRequests();
   readonly #client: TransportClient;
   #corked: SocketRef["_socket"] = null;
 
@@ -49,6 +52,7 @@ class TransportSocket implements LiveSocket {
       return;
     }
     this.#cork();
+    this.requests.sent(frame);
     // The encoder uses its buffer again for the next patch, while the socket may still hold this one.
     this.#client.raw(Uint8Array.prototype.slice.call(frame));
   }
@@ -73,8 +77,9 @@ class TransportSocket implements LiveSocket {
 
   close(code: number, reason: string): void {
     this.flush();
-    // A close frame's reason has at most 123 bytes (RFC 6455 §5.5).
-    if (this.isOpen) this.#client.leave(code, reason.slice(0, 120));
+    if (!this.isOpen) return;
+    if (code === noStatus) this.#client.leave();
+    else this.#client.leave(code, fittingReason(reason));
   }
 }
 
@@ -117,8 +122,10 @@ export async function attachSocket(
   client.ref.on("message", (data: Buffer) => {
     // Pings answer for this node, not for the room: they show that it is alive.
     if (data[0] === Protocol.PING) client.raw(getMessageBytes[Protocol.PING]());
-    else if (attached !== null) attached.receive(data);
-    else {
+    else if (attached !== null) {
+      socket.requests.received(data);
+      attached.receive(data);
+    } else {
       const tooMuch = early.add(data);
       if (tooMuch !== null) socket.close(tooSlow, tooMuch);
     }
@@ -149,12 +156,15 @@ export async function attachSocket(
       // Only a room object of the stock SDK that has shaken hands before asks for none.
       cameBack: presentedToken !== null && connection.skipHandshake === true,
       get isBusy() {
-        return here.isBusy;
+        return here.isBusy || socket.requests.size > 0;
       },
       ask: () => socket.send(encodeMoveOn()),
       close: (reason) => socket.close(mayTryReconnect, reason),
     });
     client.ref.once("close", gone);
   }
-  for (const frame of early.all) attached.receive(frame);
+  for (const frame of early.all) {
+    socket.requests.received(frame);
+    attached.receive(frame);
+  }
 }

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { type IRoomCache, type LocalDriver, matchMaker, type Room } from "@colyseus/core";
-import type { RoomEnvironment, RoomProgram, RoomPrograms } from "../session/room-program.ts";
+import type { RoomEnvironment, RoomProgram, RoomPrograms, SavedProgram } from "../session/room-program.ts";
 import type { RoomWorld } from "../session/room-world.ts";
 import { currentWorld, outsideWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { ColyseusRoom, discardStockRoom } from "./colyseus-room.ts";
+import { rememberHandlers } from "./late-handlers.ts";
 import { LeaderInstance } from "./led/leader-instance.ts";
 import { LedProgram } from "./led/led-program.ts";
 import { ledBase } from "./led/led-room.ts";
@@ -74,17 +75,19 @@ export class ColyseusPrograms implements RoomPrograms {
 
   async restore(
     environment: RoomEnvironment,
-    saved: Uint8Array,
+    saved: SavedProgram,
     seats: ReadonlyMap<string, Seat>,
   ): Promise<RoomProgram> {
     const { room, seam } = await this.#birth(environment as Environment, { isRestored: true });
-    if (ledBase(room) !== undefined) return this.#led(environment as Environment, { room, seam, saved });
+    const { program: bytes, upgradeFrom } = saved;
+    if (ledBase(room) !== undefined)
+      return this.#led(environment as Environment, { room, seam, saved: bytes });
     const program = new ColyseusRoom(room, seam, environment as Environment);
     this.#created(environment, seam, program.room);
     const { timers } = environment.world;
     await restoreRoom(
-      { program, room: program.room, parts: partsOf(program.room), seam, timers, seats },
-      saved,
+      { program, room: program.room, parts: partsOf(program.room), seam, timers, seats, upgradeFrom },
+      bytes,
     );
     return program;
   }
@@ -106,6 +109,7 @@ export class ColyseusPrograms implements RoomPrograms {
     wrapOwnRemoteCalls(room);
     const own = Object.entries(room).filter(([, value]) => typeof value === "function");
     seam.functions = new Map([...own, ...pluginFunctions(room)]);
+    rememberHandlers(room);
     environment.created();
   }
 
@@ -127,6 +131,7 @@ export class ColyseusPrograms implements RoomPrograms {
       subscribed: () => this.#subscribed(),
       leaves: [],
       afterPatch: [],
+      lastClients: () => [],
       clockOrdinal: 0,
       creating: true,
       isRestored,

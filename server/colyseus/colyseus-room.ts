@@ -10,6 +10,7 @@ import type { Seat } from "../session/seat.ts";
 import { originOf } from "./clock-patch.ts";
 import { runEffect } from "./effects.ts";
 import { hearEventual } from "./eventual-messages.ts";
+import { changedHandlers } from "./late-handlers.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { typeOf } from "./message-consistency.ts";
 import { type NewsBatch, news, newsMethod } from "./presence/room-news.ts";
@@ -23,6 +24,17 @@ import type { Seam } from "./seam.ts";
 const joinRoomCode = 10;
 const requestCode = 21;
 const nobody: readonly never[] = Object.freeze([]);
+
+/** What a room class may have beside the stock hooks. */
+export interface RoomUpgrade {
+  /**
+   * Called once, on every node alike, when a room goes on under this code that ran under another: with its fields and its state
+   * as the other code has left them, and those that only this code has.
+   * @param oldState plain data
+   * @param from the other code's version
+   */
+  onUpgrade?(oldState: unknown, from: string): unknown;
+}
 
 /** An ordinary Colyseus room as a program of the log: each command runs the stock Room's own method, on every replica. */
 export class ColyseusRoom implements RoomProgram {
@@ -44,6 +56,7 @@ export class ColyseusRoom implements RoomProgram {
     this.#seam = seam;
     this.#timers = environment.world.timers;
     this.#seats = environment.seats;
+    seam.lastClients = () => this.#clients.values();
     // Disconnecting is not the end yet: hooks that wait are waited for, and onDispose comes last.
     partsOf(room)._events.once("dispose", () => {
       this.#ended = true;
@@ -94,6 +107,9 @@ export class ColyseusRoom implements RoomProgram {
     const client = this.#newClient(seat);
     client.authOutcome = auth;
     client._enqueuedMessages = [...missed];
+    // What waits for the next patch goes where the client is by then.
+    if (reconnecting && dropped !== undefined)
+      client._pendingFrames.push(...dropped._pendingFrames.splice(0));
     // The stock room knows the seat by the token of the connection before, whichever of its two tokens was shown.
     const connection = reconnecting
       ? { reconnectionToken: dropped?.reconnectionToken ?? "", skipHandshake }
@@ -103,6 +119,12 @@ export class ColyseusRoom implements RoomProgram {
       { token: undefined, headers: new Headers(), ip: undefined },
       connection,
     );
+  }
+
+  async upgrade(from: string): Promise<void> {
+    const { room } = this;
+    const state = room.state as { toJSON?(): unknown } | undefined;
+    await (room as Room & RoomUpgrade).onUpgrade?.(state?.toJSON?.(), from);
   }
 
   tokenShown(seat: Seat): void {
@@ -201,6 +223,8 @@ export class ColyseusRoom implements RoomProgram {
   restlessBecause(): string | null {
     const subscribed = news(this.#seam).restlessBecause();
     if (subscribed !== null) return subscribed;
+    const handlers = changedHandlers(this.room);
+    if (handlers !== null) return handlers;
     for (const delayed of this.#parts.clock.delayed) {
       const origin = originOf(delayed);
       if (delayed.active && (origin === undefined || origin.type === "closure"))

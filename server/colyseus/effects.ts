@@ -67,6 +67,11 @@ export function takeEffects(room: Room): void {
   effectsOf.set(room, Object.freeze(effects) as Effects);
 }
 
+/** @throws SessionError EFFECT_UNKNOWN */
+export function timeoutOf(room: Room, name: string): number {
+  return effect(room, name).timeoutMs ?? timeoutDefaultMs;
+}
+
 /** Outside of the room's world. */
 export function runEffect(room: Room, name: string, argument: unknown, call: EffectCall): unknown {
   return effect(room, name).run(argument, call);
@@ -78,8 +83,7 @@ export function effectMethods(): Record<string, (this: Room, name: string, argum
       const seam = applying(this);
       if (seam === null) throw outsideLog(`${this.constructor.name}.effect() was called outside of the room`);
       try {
-        const { timeoutMs = timeoutDefaultMs } = effect(this, name);
-        return seam.environment.world.effects.make({ name, argument, timeoutMs });
+        return seam.environment.world.effects.make({ name, argument, timeoutMs: timeoutOf(this, name) });
       } catch (error) {
         return refusedEffect(error);
       }

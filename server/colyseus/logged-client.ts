@@ -17,6 +17,7 @@ import type { RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import { outsideLog } from "../session/session-error.ts";
+import { checkClose, noStatus } from "./close-frame.ts";
 import { checkLent, lendItself, lent, returned } from "./lent.ts";
 
 /** WebSocket's own readyState: the stock Room asks for OPEN in the middle of a reconnection. */
@@ -30,6 +31,9 @@ export function isMessage(frame: Uint8Array): boolean {
   const code = (frame[0] ?? 0) & codeMask;
   return code === Protocol.ROOM_DATA || code === Protocol.ROOM_DATA_BYTES;
 }
+
+/** A client's properties before room code sees it, and what Colyseus adds. */
+let members: ReadonlySet<string | symbol> | null = null;
 
 /** What a logged client asks of its room. */
 export interface LoggedClientRoom {
@@ -93,6 +97,18 @@ export class LoggedClient {
     this.#token = seat.token;
     this.#isWrapper = seat.wrapper;
     lendItself(this);
+    members ??= new Set([...Reflect.ownKeys(this), "_pendingFrameClients"]);
+  }
+
+  /** What room code has put on it (`client.team = "red"`), as it is there; null: nothing. */
+  get extras(): object | null {
+    let extras: object | null = null;
+    for (const key of Reflect.ownKeys(this)) {
+      if (members?.has(key) === true) continue;
+      extras ??= {};
+      Object.defineProperty(extras, key, Reflect.getOwnPropertyDescriptor(this, key) as PropertyDescriptor);
+    }
+    return extras;
   }
 
   get auth(): unknown {
@@ -132,7 +148,8 @@ export class LoggedClient {
   /** A message is numbered where it is sent, or where it begins to wait for the client to have joined. */
   raw(data: Uint8Array): void {
     const { environment } = this.#room;
-    if (this.#isHearing) this.#sayUnnumbered(data);
+    const heard = this.#heard;
+    if (heard !== null) this.#sayUnnumbered(data, heard);
     else if (!isMessage(data)) environment.deliver(this.seat, this.epoch, data);
     else if (this._enqueuedMessages === undefined)
       environment.say(this.seat, this.epoch, environment.keep(this.seat, this.epoch, data));
@@ -145,22 +162,27 @@ export class LoggedClient {
     this._enqueuedMessages?.push(this.#room.environment.keep(this.seat, this.epoch, message));
   }
 
-  get #isHearing(): boolean {
+  /** The message that the room hears just now, if it is in no log. */
+  get #heard(): EventualWorld | null {
     const world = currentWorld();
-    return world instanceof EventualWorld && world.of === this.#room.environment.world;
+    return world instanceof EventualWorld && world.of === this.#room.environment.world ? world : null;
   }
 
-  /** In no log, so no number is to be counted for it, and nobody keeps it. */
-  #sayUnnumbered(data: Uint8Array): void {
-    if (this.state !== ClientState.JOINED) return;
+  /**
+   * In no log, so no number is to be counted for it, and nobody keeps it. What was heard before the client was here it may
+   * have been told where it was: nothing twice.
+   */
+  #sayUnnumbered(data: Uint8Array, { index }: EventualWorld): void {
+    if (this.state !== ClientState.JOINED || index < this.seat.joinedIndex) return;
     const frame = this.seat.wrapper ? encodeUnnumbered(data) : data;
     this.#room.environment.deliver(this.seat, this.epoch, frame);
   }
 
   enqueueRaw(data: Uint8Array, options?: ISendOptions): void {
-    if (this.#isHearing) {
+    const heard = this.#heard;
+    if (heard !== null) {
       if (options?.afterNextPatch === true) throw outsideLog("a message is to wait for the next patch");
-      this.#sayUnnumbered(data);
+      this.#sayUnnumbered(data, heard);
       return;
     }
     if (this.#isWrapper && data[0] === Protocol.ROOM_RESPONSE) {
@@ -176,12 +198,12 @@ export class LoggedClient {
   }
 
   send(type: string | number, message?: unknown, options?: ISendOptions): void {
-    if (!this.#isHearing) this.#checkInside("send");
+    if (this.#heard === null) this.#checkInside("send");
     this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA, type, returned(message)), options);
   }
 
   sendBytes(type: string | number, bytes: Uint8Array, options?: ISendOptions): void {
-    if (!this.#isHearing) this.#checkInside("sendBytes");
+    if (this.#heard === null) this.#checkInside("sendBytes");
     const given = returned(bytes) as Uint8Array;
     this.enqueueRaw(getMessageBytes.raw(Protocol.ROOM_DATA_BYTES, type, undefined, given), options);
   }
@@ -190,9 +212,10 @@ export class LoggedClient {
     this.raw(getMessageBytes[Protocol.ERROR](code, message));
   }
 
-  leave(code = 1000, reason = "left"): void {
+  leave(code?: number, reason = ""): void {
     this.#checkInside("leave");
-    if (this.seat.epoch === this.epoch) this.#room.leave(this, code, reason);
+    checkClose("client.leave()", code, reason);
+    if (this.seat.epoch === this.epoch) this.#room.leave(this, code ?? noStatus, reason);
   }
 
   close(code?: number, reason?: string): void {

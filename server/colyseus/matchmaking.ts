@@ -84,7 +84,10 @@ export class Matchmaking {
       if (act === undefined || !isOurs) {
         if (seekingMethods.includes(method) && this.#wayOut.isDraining)
           throw new ServerError(unavailable, `this node stops, and takes no new "${name}": ask another one`);
-        return await stock.call(controller, method, name, options, auth);
+        return await stock.call(controller, method, name, options, auth).catch((error: unknown) => {
+          // What driver and presence throw has words for codes, which would go out as a success.
+          throw typeof (error as { code?: unknown }).code === "string" ? told(error) : error;
+        });
       }
       if (typeof options !== "object" || options === null || Array.isArray(options))
         throw new ServerError(ErrorCode.MATCHMAKE_UNHANDLED, "join options must be an object");

@@ -50,6 +50,20 @@ export function wrapRemoteCalls(prototype: Record<string, Method>, stock: object
     if (!Object.hasOwn(prototype, name)) prototype[name] = standIn(name, method);
 }
 
+/** What `@colyseus/monitor` has given the stock Room, to change rooms by. */
+const monitorMethods = [
+  ...["_forceClientDisconnect", "_sendMessageToClient", "_editStateProperty", "_deleteStateProperty"],
+];
+
+/** Once all modules are loaded: what an operator does in Colyseus's monitor goes through the log, too. */
+export function wrapMonitorCalls(): void {
+  const table = StockRoom.prototype as unknown as Record<string, Method>;
+  for (const name of monitorMethods) {
+    const method = table[name];
+    if (method !== undefined) table[name] = standIn(name, method);
+  }
+}
+
 export function* ownMethods(prototype: object): Iterable<[name: string, method: Method]> {
   for (
     let at = prototype;

@@ -13,11 +13,13 @@ import { afterPatchMethods } from "./after-patch.ts";
 import { attachSocket } from "./attach-socket.ts";
 import { checkRoomClass } from "./check-room-class.ts";
 import { ownClock, patchClock, unwrapClock } from "./clock-patch.ts";
+import { checkClose } from "./close-frame.ts";
 import { changingMethods, registeringMethods } from "./colyseus-version.ts";
 import { type EffectMethod, effectMethods, takeEffects } from "./effects.ts";
 import { beginFixedSteps, setFixedSteps } from "./fixed-timestep.ts";
 import { advertiseSteps, defineInputs, type InputClass, inputsOf } from "./input-definition.ts";
 import { askAuth, wrapAuth, wrapOwnAuth } from "./instance-auth.ts";
+import { noteHandler } from "./late-handlers.ts";
 import { ledClass } from "./led/led-room.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { messageHandler } from "./message-handler.ts";
@@ -127,6 +129,8 @@ function defineSeamMethods(prototype: Record<string, Callback>, base: RoomClass)
   const stock = base.prototype as unknown as Record<string, Callback>;
   for (const name of changingMethods) {
     prototype[name] = function (this: Room, ...args: unknown[]) {
+      if (name === "kickClient") checkClose("kickClient()", args[1], args[2]);
+      if (name === "disconnect") checkClose("disconnect()", args[0], undefined);
       const speaks = speaking.has(name) && hearing(this) !== null;
       if (speaks || applying(this) !== null) return stock[name]?.apply(this, args);
       const called = remotely(this, name, args);
@@ -328,6 +332,7 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
   const registering = (name: "onMessage" | "onMessageBytes"): Callback =>
     function (this: Room, type: string | number, ...rest: unknown[]) {
       const tracked = messageHandler(this, type, rest.at(-1) as Callback);
+      noteHandler(this, type);
       return stock[name]?.call(this, type, ...rest.slice(0, -1), tracked);
     };
   return {

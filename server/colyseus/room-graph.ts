@@ -1,4 +1,4 @@
-import { Delayed, type Room, Room as StockRoom } from "@colyseus/core";
+import { ClientArray, Delayed, type Room, Room as StockRoom } from "@colyseus/core";
 import type { Schema } from "@colyseus/schema";
 import type { GraphOptions } from "../session/graph/graph-options.ts";
 import { captureSchema } from "../session/graph/schema-restore.ts";
@@ -43,6 +43,8 @@ export interface SavedClient {
   readonly numMessagesLastSecond: number;
   readonly messageCountResetsAt: number;
   readonly pendingFrames: readonly Uint8Array[];
+  /** What room code has put on the client; not there if it has nothing. */
+  readonly extras?: object;
   /** Of a seat that is kept for a reconnection: how it was left, and until when. */
   readonly left: { readonly code: number | null; readonly timer: SavedTimer | null } | null;
 }
@@ -57,6 +59,7 @@ export interface PastClient {
   readonly auth: unknown;
   readonly userData: unknown;
   readonly view: unknown;
+  readonly extras?: object;
 }
 
 export interface SavedDelayed {
@@ -85,7 +88,13 @@ export interface RoomGraph extends Record<string, unknown>, InputsPart, RewindPa
     readonly seatReservationTimeout: number;
     readonly maxMessagesPerSecond: number;
   };
-  readonly clock: { readonly currentTime: number; readonly elapsedTime: number; readonly deltaTime: number };
+  readonly clock: {
+    readonly currentTime: number;
+    readonly elapsedTime: number;
+    readonly deltaTime: number;
+    /** Not there: it runs. */
+    readonly running?: false;
+  };
   readonly steps: FixedSteps | null;
   readonly delayed: SavedDelayed[];
   /** Timers of Colyseus's own that onCreate makes again, by ordinal. */
@@ -129,8 +138,16 @@ const nodesOwn = new Set(["processId", "publicAddress", "roomId", "name"]);
 export function userFields(room: Room, seam: Seam): Record<string, unknown> {
   const transient = new Set(seam.options.transient);
   const fields: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(room)) {
-    if (stockFields.has(name) || transient.has(name) || isEffects(room, value)) continue;
+  for (const name of Reflect.ownKeys(room)) {
+    if (typeof name === "string" && (stockFields.has(name) || transient.has(name))) continue;
+    const descriptor = Reflect.getOwnPropertyDescriptor(room, name) as PropertyDescriptor;
+    if (typeof name === "symbol" || descriptor.enumerable !== true || !("value" in descriptor)) {
+      // Whoever writes the graph says that it cannot be saved, and where it is.
+      Object.defineProperty(fields, name, descriptor);
+      continue;
+    }
+    const value = descriptor.value as unknown;
+    if (isEffects(room, value)) continue;
     // Functions that constructor and onCreate leave in fields are code, made again by them; later ones would be lost.
     if (typeof value === "function" && seam.functions.get(name) === value) continue;
     fields[name] = value;
@@ -141,6 +158,10 @@ export function userFields(room: Room, seam: Seam): Record<string, unknown> {
 function savedTimer(timer: unknown): SavedTimer | null {
   const { id, dueMs, active } = (timer ?? {}) as Partial<RoomTimer>;
   return id === undefined || dueMs === undefined || active !== true ? null : { id, dueMs };
+}
+
+function extrasOf({ extras }: LoggedClient): { readonly extras?: object } {
+  return extras === null ? {} : { extras };
 }
 
 function savedClient(client: LoggedClient, left: SavedClient["left"]): SavedClient {
@@ -159,12 +180,13 @@ function savedClient(client: LoggedClient, left: SavedClient["left"]): SavedClie
     messageCountResetsAt: client._messageCountResetsAt,
     pendingFrames: client._pendingFrames,
     left,
+    ...extrasOf(client),
   };
 }
 
 function pastClient(client: LoggedClient): PastClient {
   const { sessionId, epoch, node, reconnectionToken: token, state, auth, userData, view } = client;
-  return { sessionId, epoch, node, token, state, auth, userData, view };
+  return { sessionId, epoch, node, token, state, auth, userData, view, ...extrasOf(client) };
 }
 
 /**
@@ -200,6 +222,7 @@ export function graphOf(
       currentTime: parts.clock.currentTime,
       elapsedTime: parts.clock.elapsedTime,
       deltaTime: parts.clock.deltaTime,
+      ...((parts.clock.running as boolean) ? {} : { running: false as const }),
     },
     steps: fixedStepsOf(room),
     delayed: activeDelayed(parts).map((delayed) => ({
@@ -278,6 +301,21 @@ function spentDelayed(): Delayed {
   return delayed;
 }
 
+type Classes = GraphOptions["classes"];
+const savedClasses = new WeakMap<Seam, Classes>();
+
+/** One array a room: what is found out about its classes is kept by it. */
+function classesOf(room: Room, seam: Seam): Classes {
+  const inputs = inputClasses(room);
+  const listed = seam.options.classes ?? [];
+  const known = savedClasses.get(seam);
+  if (known?.length === listed.length + 1 + inputs.length) return known;
+  // `this.clients.filter(…)` and its kin make a ClientArray.
+  const classes: Classes = [...listed, ClientArray, ...inputs];
+  savedClasses.set(seam, classes);
+  return classes;
+}
+
 /** How the graph's objects that are not data are named: the room, its clients, its clock, its timers. */
 export function graphOptions(
   room: Room,
@@ -304,7 +342,7 @@ export function graphOptions(
   for (const entity of remembered) references.remembered.add(entity);
   const named = new Map<string, object>([...references].map(([object, name]) => [name, object]));
   return {
-    classes: [...(seam.options.classes ?? []), ...inputClasses(room)],
+    classes: classesOf(room, seam),
     stateClasses: parts.state === undefined ? [] : [parts.state.constructor as never],
     schemaRoot: parts._serializer.encoder?.root,
     references,

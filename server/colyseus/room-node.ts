@@ -5,6 +5,7 @@ import type { NodeOptions } from "../cluster/options.ts";
 import type { Machine } from "../group/machine.ts";
 import { Keeper } from "../menu/keeper.ts";
 import type { KeeperMachine } from "../menu/keeper-machine.ts";
+import { engineFingerprint } from "../network/fingerprint.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 import { savedDifference } from "../session/divergence/room-difference.ts";
 import type { Verdict } from "../session/divergence/verdict.ts";
@@ -15,10 +16,14 @@ import { noRoomWatch } from "../session/room-watch.ts";
 import { refuseInside } from "../session/session-error.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
+import { type CodeSwitched, CodeSwitches } from "./code-switches.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
+import type { ExportRecord } from "./room-export/export-record.ts";
+import { takeExport } from "./room-export/take-export.ts";
 import { type RoomFailures, roomFailures } from "./room-failures.ts";
 import { RoomShadow } from "./room-shadow.ts";
 import { absentRooms, type RoomStatus, roomStatus } from "./room-status.ts";
+import { testudoVersion } from "./testudo-version.ts";
 
 export interface RoomNodeSetup {
   readonly options: NodeOptions;
@@ -45,6 +50,7 @@ export class RoomNode {
   readonly #parts: NodeParts;
   #sessions: Sessions | null = null;
   #isRemoved = false;
+  #begun: Promise<void> = Promise.resolve();
 
   constructor(setup: RoomNodeSetup) {
     const { options, log, fail } = setup;
@@ -90,8 +96,13 @@ export class RoomNode {
       if (this.#isRemoved) await new Promise<never>(() => {});
       throw error;
     }
-    void this.keeper.begin().catch((error) => this.#setup.fail(error));
+    this.#begun = this.keeper.begin().catch((error) => this.#setup.fail(error));
     return this.#session();
+  }
+
+  /** Resolves once whoever listens is told all that is said in channels from then on. Only after `start`. */
+  get hears(): Promise<void> {
+    return this.#begun;
   }
 
   /** Sends the clients to other nodes, hands over the lead, closes everything; `closing` once the clients were told. */
@@ -124,6 +135,26 @@ export class RoomNode {
     return await this.#session().divergences.thaw(roomId, holder);
   }
 
+  /** One room's history, for operators: see takeExport. @throws {ExportError} */
+  async exportRoom(roomId: string): Promise<AsyncGenerator<ExportRecord>> {
+    const { node } = this;
+    const about = {
+      clusterId: node.founding?.clusterId ?? "",
+      nodeId: node.options.id,
+      takenAtMs: Math.floor(this.#parts.clock.now().wallMs),
+      engine: engineFingerprint(),
+      testudo: testudoVersion(),
+    };
+    const { storage } = this.#parts;
+    return await takeExport({ sessions: this.#session(), engine: node.engine, storage, about }, roomId);
+  }
+
+  /** For operators: see CodeSwitches. Null: all of them. @throws SessionError */
+  async switchCode(roomId: string | null): Promise<CodeSwitched[]> {
+    const switches = new CodeSwitches(this.#session());
+    return roomId === null ? await switches.all() : [await switches.one(roomId)];
+  }
+
   /** Messages that are in no log. */
   eventuals(): EventualCounts {
     return this.#sessions?.eventuals.counts ?? { run: 0, dropped: 0 };
@@ -154,6 +185,7 @@ export class RoomNode {
       checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
       pictureDifference: options.shadowRestore ? savedDifference : undefined,
       bootCount: node.identity.bootCount,
+      code: options.code,
       groups: node.founding === null ? options.groups : node.founding.groups - keeperGroups,
       programs: this.programs,
       isLost: (nodeId) => node.isLost(nodeId),
@@ -182,6 +214,11 @@ export class RoomNode {
     this.keeper.bind({
       propose: (command, how) => node.engine.propose(keeperGroup, command, how),
       read: (how) => node.engine.read(keeperGroup, how),
+      talk: {
+        self: node.options.id,
+        members: () => [node.options.id, ...node.engine.talk.others(keeperGroup)],
+        tell: (to, body) => node.engine.talk.tell(keeperGroup, to, body),
+      },
     });
     this.programs.bind(sessions);
     this.#sessions = sessions;

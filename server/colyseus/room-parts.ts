@@ -23,6 +23,7 @@ export interface RoomParts {
   seatReservationTimeout: number;
   maxMessagesPerSecond: number;
   presence: unknown;
+  readonly onMessageEvents: { readonly events: Record<string, unknown[] | undefined> };
   messages?: unknown;
   plugins?: object;
   _autoPlugins?: object;

@@ -32,6 +32,8 @@ interface Restoration {
   readonly seam: Seam;
   readonly timers: RoomTimers;
   readonly seats: ReadonlyMap<string, Seat>;
+  /** The other version of the room's code that has saved it; undefined: this one has. */
+  readonly upgradeFrom: string | undefined;
 }
 
 const joinContext = { token: undefined, headers: new Headers(), ip: undefined };
@@ -93,13 +95,14 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
   for (const client of clients.values()) program.adopt(client);
 }
 
-function blindOptions({ room, seam }: Restoration): GraphOptions {
+function blindOptions({ room, seam, upgradeFrom }: Restoration): GraphOptions {
   const blind = { type: "reference" };
-  return { ...graphOptions(room, seam, []), resolve: () => blind };
+  const otherCode = upgradeFrom !== undefined;
+  return { ...graphOptions(room, seam, []), otherCode, resolve: () => blind };
 }
 
 function sightedOptions(
-  { room, seam }: Restoration,
+  { room, seam, upgradeFrom }: Restoration,
   clients: ReadonlyMap<string, LoggedClient>,
   past: readonly LoggedClient[],
   delayed: readonly Delayed[],
@@ -107,7 +110,7 @@ function sightedOptions(
   const options = graphOptions(room, seam, clients.values(), past);
   const resolve = (name: string) =>
     name.startsWith("delayed:") ? delayed[Number(name.slice("delayed:".length))] : options.resolve(name);
-  return { ...options, resolve };
+  return { ...options, otherCode: upgradeFrom !== undefined, resolve };
 }
 
 /** A past client does nothing any more: it needs no more of its seat than the name. */
@@ -115,9 +118,9 @@ function pastSeat({ sessionId, epoch }: PastClient): Seat {
   return Object.assign(new Seat(sessionId), { epoch });
 }
 
-function layOverPast(client: LoggedClient, { state, auth, userData, view }: PastClient): void {
+function layOverPast(client: LoggedClient, { state, auth, userData, view, extras }: PastClient): void {
   delete client._enqueuedMessages;
-  Object.assign(client, { readyState: 3, state, auth, userData, view });
+  Object.assign(client, { readyState: 3, state, auth, userData, view, ...extras });
 }
 
 function loggedClient({ seam }: Restoration, seat: Seat, saved: SavedClient | PastClient): LoggedClient {
@@ -202,13 +205,16 @@ async function rejoin({ parts }: Restoration, client: LoggedClient, saved: Saved
     _numMessagesLastSecond: saved.numMessagesLastSecond,
     _messageCountResetsAt: saved.messageCountResetsAt,
     _pendingFrames: [...saved.pendingFrames],
+    ...saved.extras,
   });
   if (saved.state === ClientState.JOINING) client._enqueuedMessages = [];
 }
 
-async function layOver({ room, parts, seam }: Restoration, graph: RoomGraph): Promise<void> {
+async function layOver({ room, parts, seam, upgradeFrom }: Restoration, graph: RoomGraph): Promise<void> {
   // Fields that were deleted since onCreate must not come back, and their order is part of what room code can see.
-  for (const name of Object.keys(userFields(room, seam))) Reflect.deleteProperty(room, name);
+  // But those that are new with this code stay.
+  if (upgradeFrom === undefined)
+    for (const name of Object.keys(userFields(room, seam))) Reflect.deleteProperty(room, name);
   for (const [name, value] of Object.entries(graph.fields))
     (room as unknown as Record<string, unknown>)[name] = value;
   restorePlugins(room, seam, graph.plugins);

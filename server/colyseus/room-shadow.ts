@@ -28,6 +28,7 @@ export class RoomShadow {
     this.#host = {
       nodeId,
       bootCount: 0,
+      code: "",
       programs: new ColyseusPrograms(),
       isPrimary: () => false,
       holdsBack: () => false,

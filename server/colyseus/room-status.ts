@@ -45,7 +45,7 @@ export function roomStatus(
   };
 }
 
-/** Rooms of a group that are pinned to other nodes: of them this one knows little more than the name. */
+/** Rooms of a group that are pinned to other nodes, or run under other code: of them this one knows little more than the name. */
 export function absentRooms(machine: SessionMachine, group: number): RoomStatus[] {
   const absent = machine.odd.all().filter(({ isAbsent }) => isAbsent);
   return absent.map(({ divergence: { roomId }, index, pinnedBecause }) => ({
@@ -58,7 +58,7 @@ export function absentRooms(machine: SessionMachine, group: number): RoomStatus[
     hashIndex: null,
     atRest: false,
     restlessBecause: pinnedBecause,
-    pinned: true,
+    pinned: pinnedBecause !== null,
     lastError: null,
     standing: machine.standing(roomId) ?? null,
   }));

@@ -15,6 +15,7 @@ import { sessionLimits } from "../session/limits.ts";
 import type { RoomEnvironment } from "../session/room-program.ts";
 import { currentWorld } from "../session/sandbox.ts";
 import { outsideLog, SessionError } from "../session/session-error.ts";
+import { emptiedFields } from "./emptied-fields.ts";
 import { followLeft, leftInstances } from "./left-instances.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import { partsOf } from "./room-parts.ts";
@@ -57,8 +58,13 @@ export function viewMethods(
       // Only the node with the socket needs to encode it: that it fails there must not be seen by the room.
       if (!environment.isHere(client.seat)) return;
       reported(environment, "full state", () => stock["sendFullState"]?.call(this, client));
-      if (client.epoch > 1 && client.view !== undefined)
-        takeBack(partsOf(this)._serializer.encoder, client.view);
+      const { encoder } = partsOf(this)._serializer;
+      if (client.epoch === 1 || encoder === undefined) return;
+      reported(environment, "full state", () => {
+        const emptied = asItIs(encoder, () => emptiedFields(encoder, client.view));
+        if (emptied !== null) client.raw(emptied);
+      });
+      if (client.view !== undefined) takeBack(encoder, client.view);
     },
   };
 }
@@ -181,8 +187,8 @@ function settle({ encoder, hasFilters }: Serializer, environment: RoomEnvironmen
  * Who comes back may still have fields that were taken from its view while nothing reached it. A full state does not say
  * so: the SDK takes back what is not in it of collections, and not of fields.
  */
-function takeBack(encoder: Encoder | undefined, view: StateView): void {
-  for (const tree of Object.values(encoder?.root.changeTrees ?? {})) {
+function takeBack({ root }: Encoder, view: StateView): void {
+  for (const tree of Object.values(root.changeTrees)) {
     const { tags, hasAnyView } = tree.encDescriptor;
     if (!hasAnyView || (tree.isFiltered && !view.isChangeTreeVisible(tree))) continue;
     const refId = (tree.ref as { [$refId]: number })[$refId];

@@ -51,6 +51,8 @@ export interface Seam {
   readonly subscribed: () => void;
   readonly leaves: { readonly client: LoggedClient; readonly code: number; readonly reason: string }[];
   readonly afterPatch: BroadcastAfterPatch[];
+  /** The last client of each seat, present or kept. */
+  lastClients: () => Iterable<LoggedClient>;
   /** How many clock timers were made while the room was being created. */
   clockOrdinal: number;
   creating: boolean;

@@ -18,6 +18,11 @@ export class WayOut {
     if (!this.isDraining) return null;
     const others = this.#node.elsewhere();
     const url = others[this.#turn++ % others.length]?.url;
-    return url === undefined ? null : url.replace(/^https?:\/\//, "");
+    return url === undefined ? null : publicAddress(url);
   }
+}
+
+/** As Colyseus has it. */
+export function publicAddress(url: string): string {
+  return url.replace(/^https?:\/\//, "").replace(/\/$/, "");
 }

@@ -23,6 +23,11 @@ export class GroupTalk {
     return (this.#groups[group] as Group).raft.configuration;
   }
 
+  /** The nodes that have a replica of it, but for this one. */
+  others(group: number): readonly string[] {
+    return (this.#groups[group] as Group).raft.memberIds;
+  }
+
   lead(group: number): { readonly leaderId: string | null; readonly term: number } {
     const { leaderId, term } = (this.#groups[group] as Group).raft;
     return { leaderId, term };

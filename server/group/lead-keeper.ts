@@ -277,6 +277,6 @@ function describe(trouble: Trouble): string {
     case "behind":
       return `${trouble.waiting} committed commands wait to be applied`;
     case "partsElsewhere":
-      return "rooms of the group are pinned to other nodes";
+      return "rooms of the group are run by other nodes only";
   }
 }

@@ -64,14 +64,16 @@ export class LogMarks {
 
   /** The lowest index at or above `index - entriesMax` behind which at most `bytesMax` lie up to `index`. */
   tailStart(index: number, { entriesMax, bytesMax }: { entriesMax: number; bytesMax: number }): number {
-    let start = index;
-    let bytes = 0;
-    while (start > this.#base && index - start < entriesMax) {
-      bytes += this.#marks[start - this.#base - 1]?.bytes ?? 0;
-      if (bytes > bytesMax) break;
-      start -= 1;
+    if (index <= this.#base) return index;
+    const through = this.bytesThrough(index);
+    // The tail may be long, and is looked at again and again.
+    let [low, high] = [Math.max(this.#base, index - entriesMax), index];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (through - this.bytesThrough(middle) <= bytesMax) high = middle;
+      else low = middle + 1;
     }
-    return start;
+    return low;
   }
 
   forgetThrough(index: number): void {

@@ -50,6 +50,8 @@ export class PeerInbox {
       case "found":
       case "founded":
       case "gossip":
+      case "rows":
+      case "rowsWanted":
       case "stores":
         return;
     }

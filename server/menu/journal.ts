@@ -50,7 +50,7 @@ export class Journal<Item extends JournalItem> {
     this.#items = [...state.items];
     for (const { bytes } of state.items) this.#bytes += bytes;
     this.#dropped = new Map(state.dropped);
-    for (const [topic] of state.dropped) this.#droppedBytes += topic.length + droppedBytes;
+    for (const [topic] of state.dropped) this.#droppedBytes += Buffer.byteLength(topic) + droppedBytes;
     this.#floor = state.floor;
   }
 
@@ -93,12 +93,12 @@ export class Journal<Item extends JournalItem> {
   }
 
   #drop({ topic, index }: Item): void {
-    if (!this.#dropped.delete(topic)) this.#droppedBytes += topic.length + droppedBytes;
+    if (!this.#dropped.delete(topic)) this.#droppedBytes += Buffer.byteLength(topic) + droppedBytes;
     this.#dropped.set(topic, index);
     for (const [oldest, at] of this.#dropped) {
       if (this.#droppedBytes <= this.#limits.droppedBytesMax) break;
       this.#dropped.delete(oldest);
-      this.#droppedBytes -= oldest.length + droppedBytes;
+      this.#droppedBytes -= Buffer.byteLength(oldest) + droppedBytes;
       this.#floor = Math.max(this.#floor, at);
     }
   }

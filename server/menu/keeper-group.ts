@@ -1,12 +1,15 @@
+import type { EngineClock } from "../group/engine-construction.ts";
 import type { Consistency, ReadPoint } from "../group/reads.ts";
 import { KeeperError } from "./keeper-error.ts";
 import { type KeepName, keeperCommand } from "./keeper-machine.ts";
 import { type KeeperResult, unlessRefused } from "./keeper-result.ts";
+import { type KeeperTalk, ReplicaReads } from "./replica-reads.ts";
 
 /** The keeper's group on this node, as GroupEngine has it. */
 export interface KeeperGroup {
   propose(command: Uint8Array, how: { readonly timeoutMs?: number }): Promise<unknown>;
   read(how: { readonly consistency: Consistency; readonly timeoutMs?: number }): Promise<ReadPoint>;
+  readonly talk: KeeperTalk;
 }
 
 /** How long a caller waits. Past it nobody knows whether a write was done (it is, at most once); by default 10 s. */
@@ -19,18 +22,33 @@ export interface Reading extends Waiting {
   readonly consistency?: Consistency;
 }
 
+/** A read that other replicas have a part in. */
+export interface AgreedReading extends Reading {
+  /**
+   * The answer is given only once so many replicas, this node's among them, say that they have applied everything up to
+   * its `index`: a later `local` read on any of those nodes sees at least as much, and what it saw is lost only if all of
+   * them lose their disks. It adds to `consistency` and replaces nothing of it: what the answer itself must see is said
+   * there. 1 to the number of members; it waits for them for `timeoutMs`, then REPLICAS_MISSING.
+   */
+  readonly replicas?: number;
+}
+
 /** The way from a caller on this node to the keeper's group. */
 export class KeeperLine {
   readonly #guard: (what: string) => void;
+  readonly replicas: ReplicaReads;
   #group: KeeperGroup | null = null;
 
   /** @param guard throws where nothing may be asked for (inside of a room) */
-  constructor(guard: (what: string) => void) {
+  constructor(guard: (what: string) => void, clock: Pick<EngineClock, "setTimer" | "defer">) {
     this.#guard = guard;
+    const appliedIndex = async () => (await this.#bound.read({ consistency: "local" })).index;
+    this.replicas = new ReplicaReads({ clock, appliedIndex });
   }
 
   bind(group: KeeperGroup): void {
     this.#group = group;
+    this.replicas.bind(group.talk);
   }
 
   get #bound(): KeeperGroup {
@@ -55,5 +73,21 @@ export class KeeperLine {
   async read(name: KeepName, { consistency = "linearizable", timeoutMs }: Reading = {}): Promise<ReadPoint> {
     this.#guard(name);
     return await this.#bound.read({ consistency, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+  }
+
+  /**
+   * As `read`; what is read at that moment is given once so many replicas have applied as much.
+   * @throws KeeperError ARGUMENT, REPLICAS_MISSING, ProposalError, as a rejection
+   */
+  async readAgreed<T extends object>(
+    name: KeepName,
+    { replicas, ...how }: AgreedReading,
+    look: () => T,
+  ): Promise<T & ReadPoint> {
+    if (replicas !== undefined && this.#group !== null) this.replicas.check(replicas);
+    const { index, ageMs } = await this.read(name, how);
+    const seen = { ...look(), index, ageMs };
+    if (replicas !== undefined) await this.replicas.agree(index, replicas, how.timeoutMs);
+    return seen;
   }
 }

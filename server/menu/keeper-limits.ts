@@ -26,8 +26,12 @@ export const keeperLimits = Object.freeze({
   watchesMax: 1_024,
   /** Subscriptions of one node: each room has some. */
   subscriptionsMax: 65_536,
+  /** Reads of one node that wait for other replicas. */
+  replicaReadsMax: 1_024,
   /** Who holds a lock or waits for one, in all. */
   claimsMax: 1_024,
+  /** The same, with their locks' names. */
+  claimsBytesMax: 192 * kib,
   leaseMsMin: 100,
   leaseMsMax: 300_000,
   /** Changes that are remembered, for watches that go on from an earlier one. */

@@ -28,6 +28,12 @@ const menuNumbers = { kv: 0, presence: 1, lock: 2 } as const;
 export type KeepName = keyof typeof menuNumbers;
 const names = Object.keys(menuNumbers) as KeepName[];
 
+/**
+ * Menus that are saved and brought back together, under the first one's name: what is done with kv may be bound to a lock,
+ * so that both must stand at the same index.
+ */
+const partNames: readonly (readonly [KeepName, ...KeepName[]])[] = [["kv", "lock"], ["presence"]];
+
 const tickCommand = Uint8Array.of(255);
 
 /** A command of a menu as the keeper's machine takes it. */
@@ -40,21 +46,21 @@ export function keeperCommand(name: KeepName, command: Uint8Array): Uint8Array {
 
 interface Saved {
   readonly proposals: ResultsState;
-  readonly keep: unknown;
+  readonly keeps: Readonly<Partial<Record<KeepName, unknown>>>;
 }
 
-/** One menu's part: it follows every command on its own, so that it may stand at an index of its own. */
+/** Some menus' part: it follows every command on its own, so that it may stand at an index of its own. */
 class Part {
   readonly name: KeepName;
-  readonly keep: Keep;
+  readonly keeps: ReadonlyMap<KeepName, Keep>;
   dirt = new Dirt();
   /** Of the checkpoint that it was brought back from: what it contains is not carried out again. */
   index = 0;
   #proposals = new RememberedResults();
 
-  constructor(name: KeepName, keep: Keep) {
+  constructor(name: KeepName, keeps: ReadonlyMap<KeepName, Keep>) {
     this.name = name;
-    this.keep = keep;
+    this.keeps = keeps;
   }
 
   restore(checkpoint: Checkpoint | undefined): void {
@@ -62,16 +68,21 @@ class Part {
     this.index = checkpoint?.index ?? 0;
     this.dirt = new Dirt();
     this.#proposals = new RememberedResults(saved?.proposals);
-    this.keep.restore(saved?.keep);
+    for (const [name, keep] of this.keeps) keep.restore(saved?.keeps[name]);
   }
 
   contents(): Uint8Array {
-    const saved: Saved = { proposals: this.#proposals.state, keep: this.keep.save() };
+    const keeps = Object.fromEntries([...this.keeps].map(([name, keep]) => [name, keep.save()]));
+    const saved: Saved = { proposals: this.#proposals.state, keeps };
     return pack(saved);
   }
 
-  /** @param own the command, if it is of this menu */
-  apply({ id, ...context }: Omit<AppliedCommand, "command" | "term">, own: Uint8Array | null): ApplyResult {
+  /** @param owner whose command it is; null: a tick */
+  apply(
+    { id, ...context }: Omit<AppliedCommand, "command" | "term">,
+    owner: KeepName | null,
+    command: Uint8Array,
+  ): ApplyResult {
     if (context.index <= this.index) return nothing;
     const verdict = this.#proposals.take(id);
     if (verdict === "gap") return { type: "gap" };
@@ -79,9 +90,10 @@ class Part {
     // An expired one has nobody who waits for it.
     if (verdict === "expired") return { type: "done", value: forgotten };
     if (verdict === "duplicate") return { type: "done", value: this.#proposals.resultOf(id) ?? forgotten };
-    this.keep.expire(context);
-    if (own === null) return nothing;
-    const result = resultOf(() => this.keep.apply(own, context));
+    for (const keep of this.keeps.values()) keep.expire(context);
+    const own = owner === null ? undefined : this.keeps.get(owner);
+    if (own === undefined) return nothing;
+    const result = resultOf(() => own.apply(command, context));
     this.#proposals.remember(id, result);
     return { type: "done", value: result };
   }
@@ -93,8 +105,12 @@ export class KeeperMachine implements Machine {
   #appliedIndex = 0;
   readonly #restored = new Map<string, Checkpoint>();
 
-  constructor(keeps: Readonly<Record<KeepName, Keep>>) {
-    this.#parts = names.map((name) => new Part(name, keeps[name]));
+  /** What another node's replica says: see ReplicaReads. */
+  readonly heard: (from: string, body: Uint8Array) => void;
+
+  constructor(keeps: Readonly<Record<KeepName, Keep>>, heard: (from: string, body: Uint8Array) => void) {
+    this.heard = heard;
+    this.#parts = partNames.map((all) => new Part(all[0], new Map(all.map((name) => [name, keeps[name]]))));
   }
 
   beginRestore(): void {
@@ -118,8 +134,8 @@ export class KeeperMachine implements Machine {
     const owner = ownerOf(command);
     let result = nothing;
     for (const part of this.#parts) {
-      const isOwner = part.name === owner;
-      const given = part.apply(place, isOwner ? command.subarray(1) : null);
+      const isOwner = owner !== null && part.keeps.has(owner);
+      const given = part.apply(place, owner, command.subarray(1));
       if (isOwner || given.type === "gap") result = given;
     }
     return result;
@@ -152,7 +168,7 @@ export class KeeperMachine implements Machine {
   }
 
   nextTickMs(): number | null {
-    const due = this.#parts.flatMap(({ keep }) => keep.nextExpiryMs() ?? []);
+    const due = this.#keeps.flatMap((keep) => keep.nextExpiryMs() ?? []);
     return due.length === 0 ? null : Math.min(...due);
   }
 
@@ -161,7 +177,11 @@ export class KeeperMachine implements Machine {
   }
 
   drained(): void {
-    for (const { keep } of this.#parts) keep.drained();
+    for (const keep of this.#keeps) keep.drained();
+  }
+
+  get #keeps(): Keep[] {
+    return this.#parts.flatMap(({ keeps }) => [...keeps.values()]);
   }
 }
 

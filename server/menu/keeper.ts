@@ -40,12 +40,6 @@ export class Keeper {
     const parts = { failed, later: (run: () => void) => clock.defer(run) };
     this.#clock = clock;
     const { watchesMax, subscriptionsMax } = keeperLimits;
-    const kv = new MenuKeep<KvState, KvChange>({
-      ...parts,
-      menu: kvMenu,
-      make: (saved) => new KvState(saved),
-      listenersMax: watchesMax,
-    });
     const presence = new MenuKeep<PresenceState, PresenceMessage>({
       ...parts,
       menu: presenceMenu,
@@ -58,9 +52,18 @@ export class Keeper {
       make: (saved) => new LockState(saved),
       listenersMax: watchesMax,
     });
-    this.#line = new KeeperLine(guard);
+    const holdsLock = (name: string, token: number) => lock.state.holder(name)?.token === token;
+    const kv = new MenuKeep<KvState, KvChange>({
+      ...parts,
+      menu: kvMenu,
+      make: (saved) => new KvState(saved, { holdsLock }),
+      listenersMax: watchesMax,
+    });
+    this.#line = new KeeperLine(guard, clock);
     this.#keeps = [kv, presence, lock];
-    this.machine = new KeeperMachine({ kv, presence, lock });
+    this.machine = new KeeperMachine({ kv, presence, lock }, (from, body) =>
+      this.#line.replicas.heard(from, body),
+    );
     this.kv = new Kv(kv, this.#line);
     this.presence = new PresenceKeys(presence, this.#line);
     this.locks = new Locks({ keep: lock, line: this.#line, clock, newId });
@@ -85,5 +88,10 @@ export class Keeper {
         await new Promise<void>((resolve) => this.#clock.setTimer(resolve, retryMs));
       }
     }
+  }
+
+  /** The same for a group that begins with this start: there was nothing before. */
+  beginAnew(): void {
+    for (const { feed } of this.#keeps) feed.begin(0);
   }
 }

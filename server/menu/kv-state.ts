@@ -1,7 +1,7 @@
 import { Journal, type JournalItem, type JournalState } from "./journal.ts";
 import { KeeperError } from "./keeper-error.ts";
 import { keeperLimits } from "./keeper-limits.ts";
-import type { KvCondition, KvOperation, KvTransaction } from "./kv-transaction.ts";
+import type { KvCondition, KvFence, KvOperation, KvTransaction } from "./kv-transaction.ts";
 import type { CommandContext } from "./menu.ts";
 import { SortedList } from "./sorted-list.ts";
 import { decodeValue, encodeValue } from "./value-codec.ts";
@@ -45,6 +45,11 @@ export interface KvRange {
   readonly keysMax: number;
 }
 
+interface KvStateParts {
+  readonly bytesMax?: number;
+  readonly holdsLock?: (name: string, token: number) => boolean;
+}
+
 /** Column by column, which takes a fraction of the time. */
 interface SavedKv {
   readonly keys: readonly string[];
@@ -75,10 +80,19 @@ export class KvState {
   readonly journal: Journal<KvChange>;
   #bytes = 0;
 
-  /** @param bytesMax the same on every node */
-  constructor(saved?: unknown, bytesMax: number = keeperLimits.bytesMax) {
+  readonly #holdsLock: (name: string, token: number) => boolean;
+
+  /**
+   * @param bytesMax the same on every node
+   * @param holdsLock whether the lock is held with this token, as of the command that is carried out
+   */
+  constructor(
+    saved?: unknown,
+    { bytesMax = keeperLimits.bytesMax, holdsLock = () => false }: KvStateParts = {},
+  ) {
     const stored = saved === undefined ? [] : storedOf(saved as SavedKv);
     this.#bytesMax = bytesMax;
+    this.#holdsLock = holdsLock;
     for (const one of stored) {
       this.#byKey.set(one.key, one);
       this.#bytes += bytesOf(one);
@@ -147,8 +161,10 @@ export class KvState {
 
   // ---- commands -----------------------------------------------------------------------------------------------------
 
-  /** @throws KeeperError NOT_A_NUMBER, FULL: nothing was changed */
+  /** @throws KeeperError FENCED, NOT_A_NUMBER, FULL: nothing was changed */
   transact(transaction: KvTransaction, context: CommandContext): KvOutcome {
+    const { fence } = transaction;
+    if (fence !== undefined && !this.#holdsLock(fence.name, fence.token)) throw fenced(fence);
     const succeeded = transaction.conditions.every((condition) => this.#holds(condition));
     const draft = new Map<string, KvStored | null>();
     const results = transaction[succeeded ? "do" : "else"].map((each) => this.#draw(each, draft, context));
@@ -241,7 +257,14 @@ export class KvState {
     if (stored.expiresAtMs !== null) this.#expiring.delete(stored);
     this.#byKey.delete(topic);
     this.#sorted.delete(stored);
-    this.journal.push({ index, logTimeMs, topic, bytes: entryBytes + topic.length, type, value: null });
+    this.journal.push({
+      index,
+      logTimeMs,
+      topic,
+      bytes: entryBytes + Buffer.byteLength(topic),
+      type,
+      value: null,
+    });
   }
 }
 
@@ -258,6 +281,13 @@ function storedOf({ keys, versions, expiries, lengths, values }: SavedKv): KvSto
 
 function bytesOf(stored: KvStored | undefined): number {
   return stored === undefined ? 0 : entryBytes + Buffer.byteLength(stored.key) + stored.value.length;
+}
+
+function fenced({ name, token }: KvFence): KeeperError {
+  return new KeeperError(
+    "FENCED",
+    `the lock "${name}" is not held with the token ${token} any more: whoever held it must stop, or acquire it again`,
+  );
 }
 
 /** @throws KeeperError NOT_A_NUMBER */

@@ -29,8 +29,11 @@ export const kvTransaction = z.object({
   conditions: z.array(condition).max(transactionKeysMax * 2),
   do: operations,
   else: operations,
+  /** Only while the lock is held with this token. */
+  fence: z.object({ name: key, token: z.number().int().positive() }).optional(),
 });
 
 export type KvCondition = z.infer<typeof condition>;
 export type KvOperation = z.infer<typeof operation>;
+export type KvFence = NonNullable<KvTransaction["fence"]>;
 export type KvTransaction = z.infer<typeof kvTransaction>;

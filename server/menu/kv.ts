@@ -1,10 +1,10 @@
 import type { ReadPoint } from "../group/reads.ts";
 import { KeeperError } from "./keeper-error.ts";
-import type { KeeperLine, Reading, Waiting } from "./keeper-group.ts";
+import type { AgreedReading, KeeperLine, Waiting } from "./keeper-group.ts";
 import { keeperLimits } from "./keeper-limits.ts";
 import { kvMenu } from "./kv-menu.ts";
 import type { KvChange, KvOutcome, KvResult, KvState, KvStored } from "./kv-state.ts";
-import type { KvCondition, KvOperation } from "./kv-transaction.ts";
+import type { KvCondition, KvFence, KvOperation } from "./kv-transaction.ts";
 import type { MenuKeep } from "./menu-keep.ts";
 import { checkExpiry, checkKey, decodeValue, encodeValue } from "./value-codec.ts";
 
@@ -41,6 +41,14 @@ export interface KvChanged {
   readonly version: number;
 }
 
+/**
+ * A write may be bound to a lock: it is done only if the lock is held with this token at the write's own place in the log,
+ * whatever its writer still believes. A HeldLock, or its name and token, wherever they come from.
+ */
+export interface KvWriting extends Waiting {
+  readonly fence?: { readonly name: string; readonly token: number };
+}
+
 interface KvWatch {
   /** Of the keys that begin with it; "" means all. */
   readonly prefix?: string;
@@ -63,22 +71,21 @@ export class Kv {
     this.#line = line;
   }
 
-  /** @throws ARGUMENT, and TIMEOUT, OVERLOADED or STOPPED if it could not be read */
-  async get(key: string, how?: Reading): Promise<KvRead> {
+  /** @throws ARGUMENT, and TIMEOUT, OVERLOADED, STOPPED or REPLICAS_MISSING if it could not be read */
+  async get(key: string, how: AgreedReading = {}): Promise<KvRead> {
     checkKey(key);
-    const { index, ageMs } = await this.#line.read("kv", how);
-    return { ...found(this.#keep.state.get(key)), index, ageMs };
+    return await this.#line.readAgreed("kv", how, () => found(this.#keep.state.get(key)));
   }
 
   /**
    * @param expiresInMs 1 to a year, in log time, which stands still while there is no leader
    * @returns the new version
-   * @throws ARGUMENT, VALUE_TOO_BIG (48 KiB), FULL (2 MiB in all); TIMEOUT, OVERLOADED, STOPPED
+   * @throws ARGUMENT, VALUE_TOO_BIG (48 KiB), FULL (2 MiB in all), FENCED; TIMEOUT, OVERLOADED, STOPPED
    */
   async put(
     key: string,
     value: unknown,
-    how: Waiting & { readonly expiresInMs?: number } = {},
+    how: KvWriting & { readonly expiresInMs?: number } = {},
   ): Promise<number> {
     const { expiresInMs } = how;
     const put: KvDo =
@@ -88,7 +95,7 @@ export class Kv {
   }
 
   /** @returns false: there was no such key */
-  async delete(key: string, how?: Waiting): Promise<boolean> {
+  async delete(key: string, how?: KvWriting): Promise<boolean> {
     const { results } = await this.transact({ do: [{ type: "delete", key }] }, how);
     return results[0]?.version !== 0;
   }
@@ -102,7 +109,7 @@ export class Kv {
     key: string,
     expected: { readonly version: number } | { readonly value: unknown },
     value: unknown,
-    how?: Waiting,
+    how?: KvWriting,
   ): Promise<KvFound & { readonly swapped: boolean }> {
     const get: KvDo = { type: "get", key };
     const condition: KvIf = { key, ...expected };
@@ -114,7 +121,7 @@ export class Kv {
   }
 
   /** @returns the new number @throws NOT_A_NUMBER */
-  async increment(key: string, by = 1, how?: Waiting): Promise<number> {
+  async increment(key: string, by = 1, how?: KvWriting): Promise<number> {
     const { results } = await this.transact({ do: [{ type: "increment", key, by }] }, how);
     return results[0]?.value as number;
   }
@@ -124,7 +131,7 @@ export class Kv {
    * @param transaction at most 64 different keys, and 64 KiB in all
    * @returns what each operation gave: of a `get` what is there, of an `increment` the new number; of a `delete` the version
    * that there was. `version` is that of everything put.
-   * @throws ARGUMENT, VALUE_TOO_BIG, TOO_MANY_KEYS, MENU_TOO_LONG; FULL, NOT_A_NUMBER: then nothing of it was done
+   * @throws ARGUMENT, VALUE_TOO_BIG, TOO_MANY_KEYS, MENU_TOO_LONG; FENCED, FULL, NOT_A_NUMBER: then nothing of it was done
    */
   async transact(
     transaction: {
@@ -132,7 +139,7 @@ export class Kv {
       readonly do: readonly KvDo[];
       readonly else?: readonly KvDo[];
     },
-    how?: Waiting,
+    how: KvWriting = {},
   ): Promise<{
     readonly succeeded: boolean;
     readonly version: number;
@@ -144,6 +151,7 @@ export class Kv {
       conditions: conditions.map(conditionOf),
       do: steps.map(operationOf),
       else: otherwise.map(operationOf),
+      ...fenceOf(how.fence),
     });
     const { succeeded, index, results } = (await this.#line.propose("kv", command, how)) as KvOutcome;
     return { succeeded, version: index, results: results.map(resultOf) };
@@ -161,7 +169,7 @@ export class Kv {
       readonly to?: string;
       readonly limit?: number;
     },
-    how?: Reading,
+    how: AgreedReading = {},
   ): Promise<
     ReadPoint & {
       readonly entries: readonly (KvFound & { readonly key: string })[];
@@ -174,9 +182,10 @@ export class Kv {
       if (text !== null && text !== "") checkKey(text, name);
     if (!Number.isInteger(limit) || limit < 1 || limit > rangeKeysMax)
       throw new KeeperError("ARGUMENT", `limit is ${limit}: 1 to ${rangeKeysMax} keys are given at once`);
-    const { index, ageMs } = await this.#line.read("kv", how);
-    const { entries, cursor } = this.#keep.state.range({ prefix, from, to, keysMax: limit });
-    return { entries: entries.map((one) => ({ key: one.key, ...found(one) })), cursor, index, ageMs };
+    return await this.#line.readAgreed("kv", how, () => {
+      const { entries, cursor } = this.#keep.state.range({ prefix, from, to, keysMax: limit });
+      return { entries: entries.map((one) => ({ key: one.key, ...found(one) })), cursor };
+    });
   }
 
   /**
@@ -229,6 +238,14 @@ function checkKeys(parts: readonly { readonly key: string }[]): void {
       "TOO_MANY_KEYS",
       `a transaction of ${keys.size} keys and ${parts.length} steps: ${transactionKeysMax} keys and ${transactionKeysMax * 2} steps are allowed`,
     );
+}
+
+function fenceOf(fence: KvWriting["fence"]): { fence?: KvFence } {
+  if (fence === undefined) return {};
+  const { name, token } = fence;
+  checkKey(name, "fence's lock");
+  if (Number.isSafeInteger(token) && token > 0) return { fence: { name, token } };
+  throw new KeeperError("ARGUMENT", `the fence's token is ${String(token)}: a held lock's is expected`);
 }
 
 function conditionOf(condition: KvIf): KvCondition {

@@ -19,6 +19,12 @@ export interface LockGrant extends JournalItem {
   readonly claimant: string;
 }
 
+/** `gone`: it was released or lost, or never there. */
+export type ClaimPlace =
+  | { readonly type: "holding"; readonly token: number }
+  | { readonly type: "waiting" }
+  | { readonly type: "gone" };
+
 export interface Acquire {
   readonly name: string;
   readonly claimant: string;
@@ -32,7 +38,7 @@ interface SavedLocks {
   readonly grants: JournalState<LockGrant>;
 }
 
-const { changesKeptMax, claimsMax, resultsKeptBytesMax, droppedBytesMax } = keeperLimits;
+const { changesKeptMax, claimsMax, claimsBytesMax, resultsKeptBytesMax, droppedBytesMax } = keeperLimits;
 const journalLimits = { itemsMax: changesKeptMax, bytesMax: resultsKeptBytesMax, droppedBytesMax };
 
 /** Locks as of the last applied command: of each the holder, and behind it who waits, in the order of their coming. */
@@ -40,11 +46,12 @@ export class LockState {
   readonly #locks: Map<string, Claim[]>;
   readonly journal: Journal<LockGrant>;
   #claims = 0;
+  #bytes = 0;
 
   constructor(saved?: unknown) {
     const { locks = [], grants } = (saved ?? {}) as Partial<SavedLocks>;
     this.#locks = new Map(locks.map(([name, claims]) => [name, claims.map((claim) => ({ ...claim }))]));
-    for (const claims of this.#locks.values()) this.#claims += claims.length;
+    for (const [name, claims] of this.#locks) for (const claim of claims) this.#count(name, claim, 1);
     this.journal = new Journal(journalLimits, grants);
   }
 
@@ -58,6 +65,12 @@ export class LockState {
   /** Null: nobody has it. */
   holder(name: string): Claim | null {
     return this.#locks.get(name)?.[0] ?? null;
+  }
+
+  placeOf(name: string, claimant: string): ClaimPlace {
+    const claim = this.#locks.get(name)?.find((each) => each.claimant === claimant);
+    if (claim === undefined) return { type: "gone" };
+    return claim.token > 0 ? { type: "holding", token: claim.token } : { type: "waiting" };
   }
 
   nextExpiryMs(): number | null {
@@ -87,10 +100,16 @@ export class LockState {
         "FULL",
         `${claimsMax} claims to locks are held or wait already: let some go first`,
       );
+    const bytes = this.#bytes + bytesOf(name, claimant);
+    if (bytes > claimsBytesMax)
+      throw new KeeperError(
+        "FULL",
+        `all claims to locks would take ${bytes} bytes with their locks' names, ${claimsBytesMax} are allowed: let some go first, or give locks shorter names`,
+      );
     const untilMs = waitMs === null ? null : context.logTimeMs + waitMs;
     const claim: Claim = { claimant, leaseMs, untilMs, token: 0 };
     this.#locks.set(name, [...claims, claim]);
-    this.#claims += 1;
+    this.#count(name, claim, 1);
     if (claims.length === 0) this.#grant(name, claim, context);
     return claim.token;
   }
@@ -112,7 +131,7 @@ export class LockState {
     const claims = this.#locks.get(name) ?? [];
     const left = claims.filter(stays);
     if (left.length === claims.length) return false;
-    this.#claims -= claims.length - left.length;
+    for (const claim of claims) if (!stays(claim)) this.#count(name, claim, -1);
     const [first] = left;
     if (first === undefined) this.#locks.delete(name);
     else this.#locks.set(name, left);
@@ -120,11 +139,20 @@ export class LockState {
     return true;
   }
 
+  #count(name: string, { claimant }: Claim, one: 1 | -1): void {
+    this.#claims += one;
+    this.#bytes += one * bytesOf(name, claimant);
+  }
+
   #grant(topic: string, claim: Claim, { index, logTimeMs }: CommandContext): void {
     claim.token = index;
     claim.untilMs = logTimeMs + claim.leaseMs;
     const { claimant } = claim;
-    const bytes = keeperLimits.elementBytes + topic.length + claimant.length;
+    const bytes = bytesOf(topic, claimant);
     this.journal.push({ index, logTimeMs, topic, claimant, bytes });
   }
+}
+
+function bytesOf(name: string, claimant: string): number {
+  return keeperLimits.elementBytes + Buffer.byteLength(name) + Buffer.byteLength(claimant);
 }

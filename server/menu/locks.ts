@@ -1,9 +1,7 @@
 import type { EngineClock } from "../group/engine-construction.ts";
 import { HeldLock } from "./held-lock.ts";
-import { KeeperError } from "./keeper-error.ts";
-import type { KeeperLine, Waiting } from "./keeper-group.ts";
-import { keeperLimits } from "./keeper-limits.ts";
-import { lockMenu } from "./lock-menu.ts";
+import type { KeeperLine, Reading } from "./keeper-group.ts";
+import { LockClaims } from "./lock-claims.ts";
 import type { LockGrant, LockState } from "./lock-state.ts";
 import type { MenuKeep } from "./menu-keep.ts";
 import { checkKey } from "./value-codec.ts";
@@ -28,9 +26,12 @@ const leaseMsDefault = 10_000;
 /** Locks that one at a time holds, of all nodes, in the order of their coming. */
 export class Locks {
   readonly #parts: LocksParts;
+  /** For who is no node's: an operator's command. */
+  readonly claims: LockClaims;
 
   constructor(parts: LocksParts) {
     this.#parts = parts;
+    this.claims = new LockClaims(parts);
   }
 
   /**
@@ -39,8 +40,7 @@ export class Locks {
    */
   async acquire(name: string, { leaseMs = leaseMsDefault, waitMs }: LockWish = {}): Promise<HeldLock | null> {
     checkKey(name, "lock's name");
-    checkMs("leaseMs", leaseMs, keeperLimits.leaseMsMin, keeperLimits.leaseMsMax);
-    if (waitMs !== undefined) checkMs("waitMs", waitMs, 0, keeperLimits.expiryMsMax);
+    const { claims } = this;
     const { keep, clock, newId } = this.#parts;
     const claim = { name, claimant: newId() };
     const turn = Promise.withResolvers<number>();
@@ -51,19 +51,18 @@ export class Locks {
     const cancel = waitMs === undefined ? () => {} : clock.setTimer(() => turn.resolve(0), waitMs);
     const sinceMs = clock.now().monotonicMs;
     try {
-      const acquire = lockMenu.encode("acquire", { ...claim, leaseMs, waitMs: waitMs ?? null });
-      const token = (await this.#parts.line.propose("lock", acquire)) as number;
+      const token = await claims.acquire(claim, { leaseMs, waitMs: waitMs ?? null });
       if (token > 0) return this.#held({ ...claim, leaseMs, token, sinceMs });
       if (waitMs === 0) return null;
       const given = await turn.promise;
       const renewedMs = clock.now().monotonicMs;
       // When it was given is not known here: from now on it is.
-      if (given > 0 && (await this.#renew(claim)))
+      if (given > 0 && (await claims.renew(claim)))
         return this.#held({ ...claim, leaseMs, token: given, sinceMs: renewedMs });
-      await this.#release(claim);
+      await claims.release(claim);
       if (given === 0) return null;
     } catch (error) {
-      this.#release(claim).catch(() => {});
+      claims.release(claim).catch(() => {});
       throw error;
     } finally {
       end();
@@ -81,7 +80,7 @@ export class Locks {
    * Whether the lock is held with this token just now: what is done on behalf of a holder that was paused for longer than
    * its lease is to be refused.
    */
-  async isHeld(name: string, token: number, how?: Waiting): Promise<boolean> {
+  async isHeld(name: string, token: number, how?: Reading): Promise<boolean> {
     checkKey(name, "lock's name");
     await this.#parts.line.read("lock", how);
     return this.#parts.keep.state.holder(name)?.token === token;
@@ -96,27 +95,8 @@ export class Locks {
   }): HeldLock {
     return new HeldLock(claim, {
       clock: this.#parts.clock,
-      renew: () => this.#renew(claim),
-      release: () => this.#release(claim),
+      renew: () => this.claims.renew(claim),
+      release: () => this.claims.release(claim),
     });
   }
-
-  async #renew({ name, claimant }: { name: string; claimant: string }): Promise<boolean> {
-    return (await this.#parts.line.propose("lock", lockMenu.encode("renew", { name, claimant }))) as boolean;
-  }
-
-  async #release({ name, claimant }: { name: string; claimant: string }): Promise<boolean> {
-    return (await this.#parts.line.propose(
-      "lock",
-      lockMenu.encode("release", { name, claimant }),
-    )) as boolean;
-  }
-}
-
-function checkMs(name: string, ms: unknown, min: number, max: number): void {
-  if (typeof ms === "number" && Number.isInteger(ms) && ms >= min && ms <= max) return;
-  throw new KeeperError(
-    "ARGUMENT",
-    `${name} is ${String(ms)}: whole milliseconds from ${min} to ${max} are allowed`,
-  );
 }

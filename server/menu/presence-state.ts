@@ -95,7 +95,7 @@ export class PresenceState {
     if (isRead(method)) return this.read(method, args);
     if (method !== "publish") return presenceChanges[method](this.#table, args, logTimeMs);
     const [topic = "", text = ""] = args;
-    const bytes = keeperLimits.elementBytes + topic.length + text.length;
+    const bytes = keeperLimits.elementBytes + Buffer.byteLength(topic) + Buffer.byteLength(text);
     this.journal.push({ index, logTimeMs, topic, text, bytes });
     return index;
   }

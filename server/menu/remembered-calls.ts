@@ -24,7 +24,7 @@ export class RememberedCalls {
   }
 
   remember(once: string, outcome: KeeperResult, atMs: number): void {
-    const bytes = once.length + pack(outcome).length;
+    const bytes = Buffer.byteLength(once) + pack(outcome).length;
     this.#calls.set(once, [once, outcome, atMs, bytes]);
     this.#bytes += bytes;
   }

@@ -66,3 +66,12 @@ export function checkExpiry(ms: unknown, what = "expiresInMs"): asserts ms is nu
       `${what} is ${String(ms)}: whole milliseconds from 1 to ${expiryMsMax} are allowed`,
     );
 }
+
+/** @throws KeeperError ARGUMENT */
+export function checkMs(name: string, ms: unknown, min: number, max: number): void {
+  if (typeof ms === "number" && Number.isInteger(ms) && ms >= min && ms <= max) return;
+  throw new KeeperError(
+    "ARGUMENT",
+    `${name} is ${String(ms)}: whole milliseconds from ${min} to ${max} are allowed`,
+  );
+}

@@ -37,6 +37,8 @@ const tags = {
   changeMembers: 11,
   changeMembersAnswer: 12,
   members: 13,
+  rows: 14,
+  rowsWanted: 15,
 } as const;
 
 const refusalReasons = ["NOT_LEADER", "OVERLOADED"] as const;
@@ -111,9 +113,9 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       writer.bytes(message.body);
       return;
     case "gossip":
-      writer.byte(tags.gossip);
-      writer.uint(message.version);
-      writer.bytes(message.body);
+    case "rows":
+    case "rowsWanted":
+      writeGossip(writer, message);
       return;
     case "stores":
       writer.byte(tags.stores);
@@ -194,13 +196,41 @@ export function readMessage(reader: ByteReader): PeerMessage {
       return { type: "founded", clusterId: reader.string("clusterId", stringBytesMax) };
     case tags.gossip:
       return { type: "gossip", version: reader.uint("version"), body: reader.bytes("body") };
+    case tags.rows:
+      return {
+        type: "rows",
+        question: reader.uint("question"),
+        version: reader.uint("version"),
+        from: reader.uint("from"),
+        to: reader.uint("to"),
+        body: reader.bytes("body"),
+      };
+    case tags.rowsWanted:
+      return { type: "rowsWanted", question: reader.uint("question"), after: reader.uint("after") };
     case tags.stores:
       return readStores(reader);
     case tags.session:
       return { type: "session", group: reader.uint("group", groupIdMax), body: reader.bytes("body") };
     default:
-      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 13" });
+      reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `message type ${tag}`, allowed: "1 to 15" });
   }
+}
+
+function writeGossip(
+  writer: ByteWriter,
+  message: Extract<PeerMessage, { type: "gossip" | "rows" | "rowsWanted" }>,
+): void {
+  writer.byte(tags[message.type]);
+  if (message.type === "rowsWanted") {
+    writer.uint(message.question);
+    writer.uint(message.after);
+    return;
+  }
+  const { version, body } = message;
+  const numbers =
+    message.type === "gossip" ? [version] : [message.question, version, message.from, message.to];
+  for (const number of numbers) writer.uint(number);
+  writer.bytes(body);
 }
 
 function writeSighting(writer: ByteWriter, sighting: StoreSighting): void {

@@ -98,4 +98,18 @@ export type PeerMessage =
   /** What the machines of two replicas of a group say to each other beside the log. Opaque here. */
   | { readonly type: "session"; readonly group: number; readonly body: Uint8Array }
   /** What a node tells all others about itself: addresses, load, who is attached. Opaque here; a newer version replaces an older one. */
-  | { readonly type: "gossip"; readonly version: number; readonly body: Uint8Array };
+  | { readonly type: "gossip"; readonly version: number; readonly body: Uint8Array }
+  /**
+   * What of the sender's rows has changed behind version `from` up to `to`, opaque here, and which version is its newest
+   * (see cluster/gossip-table). `question`: the receiver's, that this answers, and all before; 0: none.
+   */
+  | {
+      readonly type: "rows";
+      readonly question: number;
+      readonly version: number;
+      readonly from: number;
+      readonly to: number;
+      readonly body: Uint8Array;
+    }
+  /** What of the receiver's rows has changed behind version `after`? */
+  | { readonly type: "rowsWanted"; readonly question: number; readonly after: number };

@@ -13,6 +13,8 @@ interface Hearing {
   readonly world: World;
   readonly seats: ReadonlyMap<string, Seat>;
   readonly witness: { readonly frozen: unknown };
+  /** The last entry that is applied. */
+  readonly index: number;
   readonly disposed: boolean;
   picture(): Uint8Array;
   report(error: unknown, where: string): void;
@@ -21,6 +23,8 @@ interface Hearing {
 export interface EventualRun {
   readonly replica: Hearing;
   readonly message: Message;
+  /** Where the room was when the node of its client ran it; null: this is that node. */
+  readonly index: number | null;
   /** Another node prints what room code prints. */
   readonly isEcho: boolean;
   /** The first difference of two pictures of a room; undefined: nobody looks whether the room is the same afterwards. */
@@ -32,7 +36,13 @@ export interface EventualRun {
  * speak. What it throws is the room's failure.
  * @returns why the room does not take the message, whichever node asks it; null: it ran, or is not for this replica
  */
-export function runEventual({ replica, message, isEcho, difference }: EventualRun): SessionError | null {
+export function runEventual({
+  replica,
+  message,
+  index,
+  isEcho,
+  difference,
+}: EventualRun): SessionError | null {
   const { program, birth, world, witness, seats } = replica;
   const type = program.eventualType(message.frame);
   if (type === null)
@@ -41,7 +51,7 @@ export function runEventual({ replica, message, isEcho, difference }: EventualRu
   const seat = speaker(seats, message);
   if (!(seat instanceof Seat)) return null;
   const before = difference === undefined ? null : pictureOf(replica);
-  const eventual = new EventualWorld(world, birth, { type, message, isEcho });
+  const eventual = new EventualWorld(world, birth, { type, message, isEcho, index: index ?? replica.index });
   const where = `message "${type}"`;
   try {
     runInWorld(eventual, () => program.hearEventual(seat, message.frame));

@@ -17,6 +17,8 @@ export class EventualWorld implements World {
   readonly of: World;
   readonly forbids: string;
   readonly isEcho: boolean;
+  /** Where in its log the room was, on the node that has the client, when that ran it. */
+  readonly index: number;
   readonly #seed: () => Uint8Array;
   #random: RoomRandom | null = null;
   #secrets: SecretRandom | null = null;
@@ -24,11 +26,17 @@ export class EventualWorld implements World {
   constructor(
     of: World,
     birth: RoomBirth,
-    { type, message, isEcho }: { readonly type: string; readonly message: Message; readonly isEcho: boolean },
+    {
+      type,
+      message,
+      isEcho,
+      index,
+    }: { readonly type: string; readonly message: Message; readonly isEcho: boolean; readonly index: number },
   ) {
     const { sessionId, epoch, stream, sequence } = message;
     this.of = of;
     this.isEcho = isEcho;
+    this.index = index;
     this.forbids = `the message "${type}" is "eventual" and in no log: its handler runs on each node by itself, so it may read the room and broadcast, but not change anything outside of its log; make it "strong", or let a strong one do that`;
     // One way: what players see of it must not reveal the room's seed.
     const text = () =>

@@ -8,6 +8,7 @@ import type { SessionMachine } from "./session-machine.ts";
 
 /** In front of a body of `tell`: no value of msgpack begins so, as all other words of the session layer do. */
 const eventualByte = 0xc1;
+const headerBytes = 9;
 
 export interface EventualsParts {
   readonly nodeId: string;
@@ -21,8 +22,8 @@ export interface EventualsParts {
 interface Waiting {
   readonly group: number;
   readonly message: Message;
-  /** Null: it is this node's own client's; else who told of it. */
-  readonly from: string | null;
+  /** Null: it is this node's own client's; else who told of it, and where the room was there. */
+  readonly from: { readonly nodeId: string; readonly index: number } | null;
   readonly refuse: (reason: string) => void;
 }
 
@@ -64,10 +65,13 @@ export class Eventuals {
   /** @returns false: it is another word of that node's */
   heard(group: number, from: string, body: Uint8Array): boolean {
     if (body[0] !== eventualByte) return false;
-    const message = decodeEventual(body);
-    if (message === null)
+    const told = decodeEventual(body);
+    if (told === null)
       this.#parts.log.warn({ from, bytes: body.length }, "an eventual message that a node tells is garbled");
-    else this.#add({ group, message, from, refuse: () => {} });
+    else {
+      const { message, index } = told;
+      this.#add({ group, message, from: { nodeId: from, index }, refuse: () => {} });
+    }
     return true;
   }
 
@@ -100,7 +104,10 @@ export class Eventuals {
       refuse(refused.message);
       if (from !== null) {
         const why = refused.message;
-        this.#parts.log.warn({ from, roomId: message.roomId, why }, "a node tells an eventual message");
+        this.#parts.log.warn(
+          { from: from.nodeId, roomId: message.roomId, why },
+          "a node tells an eventual message",
+        );
       }
     }
     if (this.#waiting.length > 0) this.#await();
@@ -112,11 +119,11 @@ export class Eventuals {
     const seat = machine?.rooms.get(roomId)?.seats.get(sessionId);
     if (machine === undefined || seat === undefined) return null;
     // Only who has the client speaks for it.
-    if (from !== null && seat.attachment?.nodeId !== from) return null;
+    if (from !== null && seat.attachment?.nodeId !== from.nodeId) return null;
     const last = this.#last.get(seat);
     if (last?.epoch === epoch && last.sequence >= sequence) return null;
     this.#last.set(seat, { epoch, sequence });
-    const refused = machine.runEventual(message, { isEcho: from !== null });
+    const refused = machine.runEventual(message, { isEcho: from !== null, index: from?.index ?? null });
     if (refused === null) this.#run++;
     return refused;
   }
@@ -128,7 +135,7 @@ export class Eventuals {
     let body: Uint8Array | null = null;
     for (const nodeId of nodesOf(replica)) {
       if (nodeId === this.#parts.nodeId) continue;
-      body ??= encodeEventual(message);
+      body ??= encodeEventual(message, replica.index);
       const bytes = (told.get(nodeId) ?? 0) + body.length;
       if (bytes > sessionLimits.eventualBytesPerTurnMax || groups.isBusy(nodeId)) {
         this.#dropped++;
@@ -147,18 +154,26 @@ function nodesOf({ seats }: RoomReplica): Set<string> {
   return nodeIds;
 }
 
-function encodeEventual(message: Message): Uint8Array {
-  const body = messageCodec.encode(message, 1);
+/** `[0xc1][float64 LE index][message]` */
+function encodeEventual(message: Message, index: number): Uint8Array {
+  const body = messageCodec.encode(message, headerBytes);
   body[0] = eventualByte;
+  new DataView(body.buffer, body.byteOffset).setFloat64(1, index, true);
   return body;
 }
 
 /** Null: garbled, or longer than any client's frame. */
-function decodeEventual(body: Uint8Array): Message | null {
+function decodeEventual(body: Uint8Array): { readonly message: Message; readonly index: number } | null {
   try {
-    const message = messageCodec.decode(body.subarray(1));
-    if (message.stream !== "epoch" || message.frame.length > sessionLimits.frameBytesMax) return null;
-    return message;
+    const index = new DataView(body.buffer, body.byteOffset, body.length).getFloat64(1, true);
+    const message = messageCodec.decode(body.subarray(headerBytes));
+    if (
+      !Number.isSafeInteger(index) ||
+      message.stream !== "epoch" ||
+      message.frame.length > sessionLimits.frameBytesMax
+    )
+      return null;
+    return { message, index };
   } catch {
     return null;
   }

@@ -1,6 +1,7 @@
 import type { PartsDirt } from "../group/dirt.ts";
 import type { ApplyResult } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
+import { absenceIn, otherCode } from "./absence.ts";
 import type { RoomCommand } from "./divergence/odd-replica.ts";
 import { type EndedReplica, type Healed, OddRooms, type RoomNotice } from "./divergence/odd-rooms.ts";
 import { endedHash } from "./divergence/room-witness.ts";
@@ -15,7 +16,6 @@ import type { RoomMarks } from "./room-mark.ts";
 import type { RoomBirth } from "./room-program.ts";
 import { RoomReplica } from "./room-replica.ts";
 import { type RoomStanding, RoomStandings } from "./room-standing.ts";
-import { unpackStub } from "./room-stub.ts";
 import type { RoomActing, RoomWatch } from "./room-watch.ts";
 import { isRefusal, type Refusal, refusal, type SessionError } from "./session-error.ts";
 import type { SessionContext } from "./session-menu.ts";
@@ -120,9 +120,9 @@ export class MachineRooms {
 
   /** @throws what cannot be brought to life */
   bringBack(roomId: string, checkpoint: Checkpoint): void {
-    const stub = unpackStub(checkpoint.bytes);
-    if (stub === null) this.#bringToLife(roomId, checkpoint);
-    else this.odd.absent(roomId, stub, checkpoint.index);
+    const absence = absenceIn(checkpoint.bytes, this.#host.code);
+    if (absence === null) this.#bringToLife(roomId, checkpoint);
+    else this.odd.absent(roomId, absence, checkpoint.index);
   }
 
   #bringToLife(roomId: string, { index, bytes }: Checkpoint): void {
@@ -136,9 +136,15 @@ export class MachineRooms {
     this.#host.roomAdded(replica);
   }
 
-  /** Null: it has come to life. */
+  /** Null: it has come to life, here or where its code is. */
   create(birth: RoomBirth): Refusal | null {
     const { roomId, index } = birth;
+    const foreign = otherCode(birth.code, this.#host.code);
+    if (foreign !== null) {
+      this.#dirt.touch(roomId, index);
+      this.odd.absent(roomId, { because: null, foreign, origins: [], agreed: null }, index);
+      return null;
+    }
     const acting = { roomId, act: "create", index } as const;
     const replica = this.#watched(acting, () => RoomReplica.create(this.#host, birth));
     if (isRefusal(replica)) return replica;
@@ -216,13 +222,13 @@ export class MachineRooms {
   /** Replaces a replica that differs by a holder's: see OddRooms. */
   heal(roomId: string, checkpoint: Checkpoint): Healed {
     this.#nextTickMs = undefined;
-    const isPinned = this.odd.get(roomId)?.pinnedBecause !== null;
+    const { isAbsent = false, pinnedBecause = null } = this.odd.get(roomId) ?? {};
     const now = { appliedIndex: this.#appliedIndex, wallTimeMs: this.#wallTimeMs };
     const healed = this.odd.heal(roomId, checkpoint, now);
     const replica = this.all.get(roomId);
-    if (healed.type === "healed" && isPinned && replica !== undefined) {
+    if (healed.type === "healed" && (isAbsent || pinnedBecause !== null) && replica !== undefined) {
       // The disk has no more than before: it is to be saved, whether anything else happens to it or not.
-      replica.isPinned = true;
+      replica.isPinned = pinnedBecause !== null;
       this.#dirt.touch(roomId, this.#appliedIndex);
     }
     return healed;
@@ -292,13 +298,16 @@ export class MachineRooms {
   }
 
   /** A message that is in no log. @returns why the room does not take it; null: it ran, or is not for this replica */
-  runEventual(message: Message, { isEcho }: { readonly isEcho: boolean }): SessionError | null {
+  runEventual(
+    message: Message,
+    how: { readonly isEcho: boolean; readonly index: number | null },
+  ): SessionError | null {
     const { roomId } = message;
     const replica = this.all.get(roomId);
     if (replica === undefined || this.standing(roomId) !== undefined) return null;
     const difference = this.#host.pictureDifference;
     return this.#watched({ roomId, act: "apply", index: this.#appliedIndex }, () =>
-      runEventual({ replica, message, isEcho, difference }),
+      runEventual({ replica, message, ...how, difference }),
     );
   }
 
@@ -369,6 +378,7 @@ export class MachineRooms {
 
   remove(replica: RoomReplica): void {
     this.all.delete(replica.roomId);
+    this.#dirt.touch(replica.roomId, this.#appliedIndex);
     this.#host.roomRemoved(replica);
     replica.discard();
   }

@@ -1,9 +1,12 @@
+import { describeOtherCode } from "./absence.ts";
 import type { OddRooms } from "./divergence/odd-rooms.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { packStub } from "./room-stub.ts";
 
 interface PinnedRoomsParts {
   readonly group: number;
+  /** This node's. */
+  readonly code: string;
   readonly log: { warn(fields: object, message: string): void };
   readonly rooms: ReadonlyMap<string, RoomReplica>;
   readonly odd: OddRooms;
@@ -25,7 +28,10 @@ export class PinnedRooms {
   pin(roomId: string): Uint8Array | null {
     const odd = this.#parts.odd.get(roomId);
     const replica = this.#parts.rooms.get(roomId);
-    if (odd !== undefined) odd.pinnedBecause ??= `it differs from the others': ${odd.divergence.waitsFor}`;
+    if (odd?.foreign)
+      odd.pinnedBecause ??= `${describeOtherCode(odd.foreign)} for so long that its log was cut`;
+    else if (odd !== undefined)
+      odd.pinnedBecause ??= `it differs from the others': ${odd.divergence.waitsFor}`;
     else if (replica !== undefined && !replica.isPinned) this.#pin(replica);
     return this.stub(roomId);
   }
@@ -52,16 +58,17 @@ export class PinnedRooms {
 
   /** What is to be on the disk of a pinned room; null: it has a checkpoint, or is not here. */
   stub(roomId: string): Uint8Array | null {
+    const { code } = this.#parts;
     const odd = this.#parts.odd.get(roomId);
     if (odd !== undefined) {
-      const { origins, pinnedBecause: because, divergence } = odd;
+      const { origins, pinnedBecause: because, divergence, foreign } = odd;
       const { index, hash } = divergence;
       const agreed = index === 0 ? null : { index, hash };
-      return because === null ? null : packStub({ because, origins, agreed });
+      return because === null ? null : packStub({ because, origins, agreed, code: foreign?.code ?? code });
     }
     const replica = this.#parts.rooms.get(roomId);
     if (!replica?.isPinned) return null;
     const because = replica.restlessBecause() ?? "it could not be saved";
-    return packStub({ because, origins: replica.origins.state, agreed: replica.witness.agreed });
+    return packStub({ because, origins: replica.origins.state, agreed: replica.witness.agreed, code });
   }
 }

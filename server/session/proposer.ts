@@ -1,3 +1,4 @@
+import type { RoomStanding } from "./room-standing.ts";
 import { foreignRoom, type Refusal, refuseInside, SessionError, unlessRefused } from "./session-error.ts";
 import type { SessionGroups } from "./session-groups.ts";
 import type { SessionMachine } from "./session-machine.ts";
@@ -6,6 +7,9 @@ import { sessionMenu } from "./session-menu.ts";
 type Name = keyof typeof sessionMenu.commands;
 export type ArgumentOf<N extends Name> = Parameters<(typeof sessionMenu.commands)[N]["apply"]>[1];
 type Numbered<N extends Name> = (sequence: number) => ArgumentOf<N>;
+
+/** Whose replica is only not to be trusted, or is elsewhere. */
+const countingStandings: ReadonlySet<RoomStanding["type"]> = new Set(["diverged", "absent", "foreign"]);
 
 interface ProposerParts {
   readonly machines: readonly SessionMachine[];
@@ -42,7 +46,7 @@ export class Proposer {
     const standing = machines[group]?.standing(roomId);
     // What this replica passes over has no result here: it could not tell whether it was lost on the way. One that only
     // differs, or is absent, keeps count, and the others must hear of a player who has left.
-    const keepsCount = standing?.type === "diverged" || standing?.type === "absent";
+    const keepsCount = standing !== undefined && countingStandings.has(standing.type);
     const mayPass = standing === undefined || (keepsCount && name === "detach");
     if (!mayPass) throw notServed(roomId);
     return await this.#numbered(group, roomId, name, argument);

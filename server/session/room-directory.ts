@@ -81,7 +81,7 @@ export class RoomDirectory {
   }
 
   /** The key's room: the one that it has, or a new one, made by this entry. */
-  allocate(argument: Allocate, index: number): { readonly roomId: string } | Refusal {
+  allocate(argument: Omit<Allocate, "code">, index: number): { readonly roomId: string } | Refusal {
     const current = this.#keys.get(argument.key);
     if (!argument.fresh && current !== undefined && current !== argument.exclude) return { roomId: current };
     // Asked for again, by whoever takes the place of one that fell before it could say that it had been agreed.

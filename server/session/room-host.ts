@@ -6,6 +6,8 @@ import type { RoomPrograms } from "./room-program.ts";
 export interface RoomHost {
   readonly nodeId: string;
   readonly bootCount: number;
+  /** The version of the game's code that this node has: see RoomBirth. */
+  readonly code: string;
   readonly programs: RoomPrograms;
   /** The command at hand is one of this node's own time as leader: never on replay, nor while a room is restored. */
   isPrimary(): boolean;

@@ -11,6 +11,8 @@ export interface RoomBirth {
   readonly roomName: string;
   readonly options: unknown;
   readonly seed: Uint8Array;
+  /** Which version of the game's code runs it: no other ever does. */
+  readonly code: string;
   /** The creating entry's index and stamps. */
   readonly index: number;
   readonly logTimeMs: number;
@@ -113,6 +115,8 @@ export interface RoomProgram {
   runEffect(name: string, argument: unknown, call: EffectCall): unknown;
   /** Clients that room code asked to leave since the last call, in order. */
   takeLeaves(): readonly { readonly seat: Seat; readonly code: number; readonly reason: string }[];
+  /** The room is as another version of its code has left it; not there where a room cannot change its code. */
+  upgrade?(from: string): Promise<void>;
   readonly disposed: boolean;
   /** Null while at rest, else why the room cannot be saved now. */
   restlessBecause(): string | null;
@@ -125,13 +129,20 @@ export interface RoomProgram {
   discard(): void;
 }
 
+/** Of a checkpoint. */
+export interface SavedProgram {
+  readonly program: Uint8Array;
+  /** The code that has saved it, of a room that is to go on under another: see switchRoom. */
+  readonly upgradeFrom?: string;
+}
+
 /** Makes rooms; the Colyseus seam is one. */
 export interface RoomPrograms {
   /** Rejects with what onCreate throws, or with the problems of what could never be saved. */
   create(environment: RoomEnvironment): Promise<RoomProgram>;
   restore(
     environment: RoomEnvironment,
-    saved: Uint8Array,
+    saved: SavedProgram,
     seats: ReadonlyMap<string, Seat>,
   ): Promise<RoomProgram>;
 }

@@ -9,6 +9,7 @@ import { abnormalClosure, mayTryReconnect } from "./live-socket.ts";
 import type { RoomHost } from "./room-host.ts";
 import { RoomOutbox } from "./room-outbox.ts";
 import type { RoomBirth, RoomEnvironment, RoomProgram } from "./room-program.ts";
+import { upgradeRoom } from "./room-upgrade.ts";
 import { RoomWorld } from "./room-world.ts";
 import { settledOutside } from "./sandbox.ts";
 import { SaveTrial } from "./save-trial.ts";
@@ -72,16 +73,15 @@ export class RoomReplica implements RoomEnvironment {
   /** @throws if the checkpoint cannot be brought back to life: a replica that would differ must not exist. */
   static restore(host: RoomHost, bytes: Uint8Array): RoomReplica {
     const saved = unpackRoom(bytes);
-    const { birth } = saved;
-    const replica = new RoomReplica(host, birth, saved);
-    const made = replica.world.settle(() => host.programs.restore(replica, saved.program, replica.seats));
+    const replica = new RoomReplica(host, saved.birth, saved);
+    const made = replica.world.settle(() => host.programs.restore(replica, saved, replica.seats));
     if (made.state === "failed") throw made.error;
-    if (made.state === "pending")
-      throw new Error(`room ${birth.roomId} does not come to rest while it is restored`);
+    if (made.state === "pending") throw new Error(`room ${replica.roomId} does not rest once restored`);
     replica.#program = made.value;
     replica.index = saved.index;
     replica.world.restore(saved.world);
     replica.witness.restore(saved.witness, saved.index);
+    if (saved.upgradeFrom !== undefined) upgradeRoom(replica, saved.upgradeFrom);
     return replica;
   }
 
@@ -296,7 +296,7 @@ export class RoomReplica implements RoomEnvironment {
   /** One that its client numbers must be counted, so it is in the log; it may do no more than others. */
   #hasRunEventual(message: Message): boolean {
     if (this.program.eventualType(message.frame) === null) return false;
-    const how = { isEcho: !this.#host.isPrimary(), difference: this.#host.pictureDifference };
+    const how = { index: null, isEcho: !this.#host.isPrimary(), difference: this.#host.pictureDifference };
     // What the room does not take the stock room sends away.
     return runEventual({ replica: this, message, ...how }) === null;
   }

@@ -1,3 +1,4 @@
+import { describeOtherCode, type OtherCode } from "./absence.ts";
 import type { Divergence } from "./divergence/divergence.ts";
 import type { Frozen } from "./divergence/room-witness.ts";
 import { describeAct, isPast, type RoomMark, type RoomMarks } from "./room-mark.ts";
@@ -13,6 +14,8 @@ export type RoomStanding =
   | ({ readonly type: "diverged" } & Divergence)
   /** It is pinned to other nodes: the log was cut while it was not at rest, and this one has only a stub of it. */
   | { readonly type: "absent"; readonly because: string; readonly waitsFor: string | null }
+  /** Its game's code is another than this node's, which keeps its log and votes for it, and runs nothing of it. */
+  | ({ readonly type: "foreign" } & OtherCode)
   /** Agreed: the replicas differ, none has a majority, and the room stands still on all of them. */
   | ({ readonly type: "frozen" } & Frozen);
 
@@ -31,6 +34,8 @@ export function describeStanding(roomId: string, standing: RoomStanding): string
       const why = `it is pinned to those that run it, as it has long not been at rest (${standing.because})`;
       return `room ${roomId} is not on this node: ${why}; go on at another node`;
     }
+    case "foreign":
+      return `room ${roomId} is not on this node: ${describeOtherCode(standing)}; go on at another node`;
     case "frozen":
       return `room ${roomId} stands still: its replicas differ since entry ${standing.index}, and none has a majority`;
   }
@@ -46,6 +51,7 @@ const standingCodes = {
   ending: "ROOM_STANDS_STILL",
   diverged: "ROOM_NOT_SERVED_HERE",
   absent: "ROOM_NOT_SERVED_HERE",
+  foreign: "ROOM_NOT_SERVED_HERE",
   frozen: "ROOM_FROZEN",
 } as const;
 

@@ -9,6 +9,8 @@ export interface RoomStub {
   readonly origins: OriginsState;
   /** The last verdict that named a hash: a copy comes only from who has applied it. */
   readonly agreed: HashPoint | null;
+  /** Under which the room runs; none in stubs from before rooms had one. */
+  readonly code: string;
 }
 
 /** No MessagePack begins with it, and so no room's own checkpoint (see packRoom). */
@@ -16,12 +18,13 @@ const stubByte = 0xc1;
 const stubVersion = 1;
 const becauseLettersMax = 400;
 
-export function packStub({ because, origins, agreed }: RoomStub): Uint8Array {
+export function packStub({ because, origins, agreed, code }: RoomStub): Uint8Array {
   const packed = pack({
     version: stubVersion,
     because: because.slice(0, becauseLettersMax),
     origins,
     agreed,
+    code,
   });
   return Buffer.concat([Buffer.of(stubByte), packed]);
 }
@@ -32,5 +35,5 @@ export function unpackStub(bytes: Uint8Array): RoomStub | null {
   const { version, ...stub } = unpack(bytes.subarray(1)) as RoomStub & { version: number };
   if (version !== stubVersion)
     throw new Error(`room stub of version ${version}, this code reads ${stubVersion}`);
-  return stub;
+  return { ...stub, code: stub.code ?? "" };
 }

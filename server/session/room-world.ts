@@ -5,7 +5,7 @@ import { type EffectsState, RoomEffects } from "./room-effects.ts";
 import type { RoomHost } from "./room-host.ts";
 import type { RoomBirth } from "./room-program.ts";
 import { type RoomTimer, RoomTimers } from "./room-timers.ts";
-import { outsideWorld, runInWorld, type World } from "./sandbox.ts";
+import { currentWorld, outsideWorld, runInWorld, type World } from "./sandbox.ts";
 import { SecretRandom } from "./secret-random.ts";
 
 export interface WorldState {
@@ -26,6 +26,10 @@ export type Settled<T> =
   | { readonly state: "done"; readonly value: T }
   | { readonly state: "failed"; readonly error: unknown };
 
+/** Of what the preload cannot refuse: a promise of code outside of the room, such as a driver's whose socket is open. */
+export const wentOnOutside =
+  "it waits for something outside the log, and went on when that came: at another moment on every replica; wait for it with an effect of the room (await this.effect(name, data)), or bring it in from outside with room.propose()";
+
 type WorldHost = Pick<RoomHost, "log" | "isPrimary" | "effectOpened">;
 type Stamps = { readonly logTimeMs: number; readonly wallTimeMs: number };
 
@@ -39,6 +43,7 @@ export class RoomWorld implements World {
   lastError: string | null = null;
   /** The room's code runs elsewhere: what is open here are answers to who asked, which no checkpoint needs. */
   isLed = false;
+  #hasEnded = false;
   readonly #birth: RoomBirth;
   readonly #host: WorldHost;
   readonly #random: RoomRandom;
@@ -157,6 +162,7 @@ export class RoomWorld implements World {
 
   /** The replica goes. */
   end(): void {
+    this.#hasEnded = true;
     this.timers.clearAll();
     this.effects.end();
   }
@@ -164,13 +170,15 @@ export class RoomWorld implements World {
   untilSettled(promise: PromiseLike<unknown>, what: string, failed: (error: unknown) => void): void {
     const id = this.#nextOpen++;
     this.#open.set(id, what);
-    promise.then(
-      () => this.#open.delete(id),
-      (error: unknown) => {
-        this.#open.delete(id);
-        failed(error);
-      },
-    );
+    const settled = () => {
+      this.#open.delete(id);
+      if (currentWorld() !== this && !this.isLed && !this.#hasEnded)
+        this.report(new Error(wentOnOutside), what);
+    };
+    promise.then(settled, (error: unknown) => {
+      settled();
+      failed(error);
+    });
   }
 
   /** Whatever falls due up to a command's stamp has happened before it, on every replica. */

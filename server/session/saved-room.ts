@@ -3,9 +3,10 @@ import { pack, unpack } from "msgpackr";
 import type { OriginsState } from "../group/origins.ts";
 import { storageLimits } from "../storage/storage-limits.ts";
 import type { WitnessState } from "./divergence/room-witness.ts";
+import { hashSaved } from "./graph/graph.ts";
 import { GraphError } from "./graph/graph-error.ts";
 import type { RoomOutboxState } from "./room-outbox.ts";
-import type { RoomBirth } from "./room-program.ts";
+import type { RoomBirth, SavedProgram } from "./room-program.ts";
 import type { WorldState } from "./room-world.ts";
 import type { SeatState } from "./seat.ts";
 
@@ -20,12 +21,11 @@ export interface SessionPart {
   readonly seats: readonly SeatState[];
 }
 
-export interface SavedRoom extends SessionPart {
+export interface SavedRoom extends SessionPart, SavedProgram {
   readonly birth: RoomBirth;
   readonly index: number;
   readonly witness: WitnessState;
   readonly outbox: RoomOutboxState;
-  readonly program: Uint8Array;
 }
 
 /** @throws GraphError CHECKPOINT_TOO_BIG: the storage takes no more */
@@ -43,10 +43,11 @@ export function packRoom(saved: SavedRoom): Uint8Array {
 
 /** @throws Error for a checkpoint of another version */
 export function unpackRoom(bytes: Uint8Array): SavedRoom {
-  const { version, ...saved } = unpack(bytes) as SavedRoom & { version: number };
+  const { version, birth, ...saved } = unpack(bytes) as SavedRoom & { version: number };
   if (version !== checkpointVersion)
     throw new Error(`room checkpoint of version ${version}, this code reads ${checkpointVersion}`);
-  return saved;
+  // Rooms that were made before they had one.
+  return { ...saved, birth: { ...{ code: "" }, ...birth } };
 }
 
 /** Without the bytes of remembered replies and kept messages: a state that was restored may write the same in other bytes. */
@@ -58,4 +59,10 @@ export function comparablePart({ world, origins, seats }: SessionPart): object {
 /** 16 hex digits over everything that all replicas must agree on; `programHash` is the graph's own. */
 export function roomHash(programHash: string, part: SessionPart): string {
   return hash("sha1", programHash + JSON.stringify(comparablePart(part)), "hex").slice(0, hashDigits);
+}
+
+/** Of what `RoomReplica.picture` gave. */
+export function hashOfPicture(picture: Uint8Array): string {
+  const saved = unpackRoom(picture);
+  return roomHash(hashSaved(saved.program), saved);
 }

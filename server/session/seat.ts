@@ -77,6 +77,8 @@ export class Seat {
   unsentFrom: number | null = null;
   /** Its client has acknowledged the present attachment. */
   hasJoined = false;
+  /** By which entry. Only of use to the node that has its client, so it is in no checkpoint. */
+  joinedIndex = 0;
   /** Its node may be gone: nobody sends it the room's messages. Never a wrapper's seat, which says itself what it has. */
   isMissing = false;
   #released: Released | null = null;
@@ -168,6 +170,7 @@ export class Seat {
   /** The client has the new token: those before are used up, and by this entry it is sent what the room has said. */
   tokenAcknowledged(index: number): void {
     this.#earlierTokens = [];
+    if (!this.hasJoined) this.joinedIndex = index;
     this.hasJoined = true;
     if (!this.isMissing) this.#release(index);
   }

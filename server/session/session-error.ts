@@ -11,6 +11,7 @@ export type SessionErrorCode =
   | "ROOM_NOT_SERVED_HERE"
   | "ROOM_FROZEN"
   | "ROOM_NOT_FROZEN"
+  | "ROOM_NOT_FOREIGN"
   | "HOLDER_UNKNOWN"
   | "HOLDER_ELSEWHERE"
   | "HOLDER_ENDED"

@@ -2,6 +2,7 @@ import { PartsDirt } from "../group/dirt.ts";
 import type { AppliedCommand, ApplyResult, Machine } from "../group/machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import { AbsentNodes } from "./absent-nodes.ts";
+import { switchRoom } from "./code-switch.ts";
 import { applyVerdict } from "./divergence/apply-verdict.ts";
 import type { EndedReplica, Healed, OddRooms } from "./divergence/odd-rooms.ts";
 import type { Verdicts } from "./divergence/verdict.ts";
@@ -28,6 +29,7 @@ import type {
   Reserve,
   SessionCommands,
   SessionContext,
+  SwitchCode,
 } from "./session-menu.ts";
 import { sessionMenu } from "./session-menu.ts";
 
@@ -44,6 +46,8 @@ const nothing: ApplyResult = { type: "done", value: null };
 
 /** The replicated state machine of one group: its directory and its rooms, each a part with an index of its own. */
 export class SessionMachine implements Machine, SessionCommands {
+  /** This node's version of the game's code. */
+  readonly code: string;
   readonly #host: SessionMachineHost;
   readonly #dirt = new PartsDirt();
   readonly #rooms: MachineRooms;
@@ -55,6 +59,7 @@ export class SessionMachine implements Machine, SessionCommands {
 
   constructor(given: SessionMachineHost) {
     this.#host = given;
+    this.code = given.code;
     const isPrimary = () => this.#term !== null && given.leads(this.#term);
     const host = { ...given, isPrimary, holdsBack: (index: number) => this.#absent.holdsBack(index) };
     this.#rooms = new MachineRooms({ host, dirt: this.#dirt, notServed: (roomId) => this.notServed(roomId) });
@@ -116,16 +121,11 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   apply(applied: AppliedCommand): ApplyResult {
-    const { index, command, wallTimeMs } = applied;
+    const { index, command, logTimeMs, wallTimeMs, id } = applied;
     this.#rooms.begin({ index, bytes: command.length, wallTimeMs });
-    const context: SessionContext = {
-      index: applied.index,
-      logTimeMs: applied.logTimeMs,
-      wallTimeMs: applied.wallTimeMs,
-      origin: { nodeId: applied.id.nodeId, bootCount: applied.id.bootCount },
-    };
+    const context: SessionContext = { index, logTimeMs, wallTimeMs, origin: id };
     this.#term = applied.term;
-    const result = sessionMenu.apply(this, applied.command, context) as ApplyResult;
+    const result = sessionMenu.apply(this, command, context) as ApplyResult;
     this.#term = null;
     return result;
   }
@@ -142,13 +142,13 @@ export class SessionMachine implements Machine, SessionCommands {
         return { type: "done", value: refusal("APPLIED_RESULT_FORGOTTEN", "this was applied before") };
       result = { type: "done", value: this.#directory.allocate(argument, context.index) };
     }
-    const { roomId, roomName, options, seed } = argument;
+    const { roomId, roomName, options, seed, code } = argument;
     const isHere = this.rooms.has(roomId) || this.odd.has(roomId);
     if (!this.#directory.createdBy(roomId, context.index) || isHere) return result;
     if (!this.#rooms.standings.meet(roomId, context.index - 1))
       return { type: "done", value: this.notServed(roomId) };
-    const { index, logTimeMs, wallTimeMs } = context;
-    const refused = this.#rooms.create({ roomId, roomName, options, seed, index, logTimeMs, wallTimeMs });
+    const { origin: _, ...stamps } = context;
+    const refused = this.#rooms.create({ roomId, roomName, options, seed, code, ...stamps });
     return refused === null ? result : { type: "done", value: refused };
   }
 
@@ -255,8 +255,8 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   /** A message that is in no log: see Eventuals. */
-  runEventual(message: Message, how: { readonly isEcho: boolean }): SessionError | null {
-    return this.#rooms.runEventual(message, how);
+  runEventual(...told: Parameters<MachineRooms["runEventual"]>): SessionError | null {
+    return this.#rooms.runEventual(...told);
   }
 
   call(argument: Call, context: SessionContext): ApplyResult {
@@ -274,6 +274,10 @@ export class SessionMachine implements Machine, SessionCommands {
 
   step(argument: StepPiece, context: SessionContext): ApplyResult {
     return actOnRun(this.#rooms, argument, context, (led) => led.step(argument, context.origin));
+  }
+
+  switchCode(argument: SwitchCode, { index }: SessionContext): ApplyResult {
+    return { type: "done", value: switchRoom(this.#rooms, argument, index) };
   }
 
   nodeLost(argument: NodeLost, context: SessionContext): ApplyResult {

@@ -27,6 +27,7 @@ export interface SessionCommands {
   nodeFound(argument: NodeFound, context: SessionContext): ApplyResult;
   beginRun(argument: BeginRun, context: SessionContext): ApplyResult;
   step(argument: StepPiece, context: SessionContext): ApplyResult;
+  switchCode(argument: SwitchCode, context: SessionContext): ApplyResult;
 }
 
 /** The place in the log, and who proposed it. */
@@ -50,6 +51,8 @@ const allocate = z.object({
   roomName: name,
   options: z.unknown(),
   seed: bytes,
+  /** The version of the game's code that the room is for; logs from before have none. */
+  code: z.string().max(128).default(""),
 });
 const forget = z.object({ sequence, roomId: name });
 const reserve = z.object({
@@ -110,6 +113,9 @@ const nodeMissing = z.object({
 /** This start of a node that was missing is there, and sends what it has held back. */
 const nodeFound = z.object({ nodeId: name, bootCount: z.number().int() });
 
+/** From this entry on the room runs under another version of the game's code (design 5.4). */
+const switchCode = z.object({ roomId: name, to: z.string().max(128) });
+
 export type Allocate = z.infer<typeof allocate>;
 export type Forget = z.infer<typeof forget>;
 export type Reserve = z.infer<typeof reserve>;
@@ -119,6 +125,7 @@ export type { Message } from "./message-codec.ts";
 export type Call = z.infer<typeof call>;
 export type NodeLost = z.infer<typeof nodeLost>;
 export type NodeMissing = z.infer<typeof nodeMissing>;
+export type SwitchCode = z.infer<typeof switchCode>;
 export type NodeFound = z.infer<typeof nodeFound>;
 
 /** Everything that can be agreed about rooms. The order is the wire's: new commands go at the end. */
@@ -174,6 +181,9 @@ export const sessionMenu = defineMenu({
     ),
     step: command(stepSchema, (machine: SessionCommands, argument, context) =>
       machine.step(argument, context as SessionContext),
+    ),
+    switchCode: command(switchCode, (machine: SessionCommands, argument, context) =>
+      machine.switchCode(argument, context as SessionContext),
     ),
   },
 });

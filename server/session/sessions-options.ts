@@ -8,6 +8,8 @@ import type { RoomWatch } from "./room-watch.ts";
 export interface SessionsOptions {
   readonly nodeId: string;
   readonly bootCount: number;
+  /** The version of the game's code that this node has; by default "". */
+  readonly code?: string;
   /** How many groups there are. */
   readonly groups: number;
   readonly programs: RoomPrograms;

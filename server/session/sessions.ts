@@ -152,6 +152,7 @@ export class Sessions {
       sequence,
       roomId,
       seed: random(12),
+      code: this.#options.code ?? "",
     }));
     return (unlessRefused(result) as { roomId: string }).roomId;
   }
@@ -236,6 +237,13 @@ export class Sessions {
     return await (unlessRefused(result) as unknown);
   }
 
+  /** See switchRoom. @returns why it was not even asked for; null: as far as this node can say, nothing stands against it */
+  async switchCode(roomId: string, to: string): Promise<string | null> {
+    const group = this.groupOf(roomId);
+    if (group === null) throw foreignRoom(roomId);
+    return (await this.#proposer.outcome(group, "switchCode", { roomId, to }))?.message ?? null;
+  }
+
   /** A client's frame on its way into the log; the caller numbers it. Null: refused now (OVERLOADED), nothing was sent. */
   message(frame: Omit<ArgumentOf<"message">, "roomId"> & { roomId: string }): Promise<unknown> | null {
     const group = this.groupOf(frame.roomId);
@@ -308,6 +316,7 @@ export class Sessions {
 
   #machine(group: number): SessionMachine {
     const { nodeId, bootCount, programs, log, watch, checkpointTaken, pictureDifference } = this.#options;
+    const { code = "" } = this.#options;
     return new SessionMachine({
       group,
       checkpointTaken,
@@ -316,6 +325,7 @@ export class Sessions {
       marks: this.#marks,
       nodeId,
       bootCount,
+      code,
       programs,
       log,
       encodeAck,

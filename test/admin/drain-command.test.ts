@@ -1,6 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { OperatorClient } from "../../server/admin/cli/operator-client.ts";
+import type { RoomStatus } from "../../server/colyseus/room-status.ts";
 import { eventually } from "../cluster/spawned.ts";
 import { type Operated, withOperator } from "./operated.ts";
 
@@ -89,6 +90,42 @@ test(
     assert.match(gone.err, /NODE_UNREACHABLE: n1 has no link to n2: is it running/);
     const forced = await operated.testudo("n1", "drain", "n3", "--force");
     assert.is(forced.code, 0, forced.err);
+  }),
+);
+
+test(
+  "[C59] a node that alone has a pinned room is not drained, but by force",
+  withOperator(async (operated) => {
+    await allOpen(operated);
+    const absent = { type: "absent", index: 9, because: "a timer", waitsFor: null } as const;
+    const room = (roomId: string, { pinned = true, standing = null as RoomStatus["standing"] } = {}) => ({
+      ...{ roomId, name: "maze", pinned, standing },
+    });
+    operated.rooms.set("n1", [
+      room("one", { standing: absent }),
+      room("two"),
+      room("saved", { pinned: false }),
+    ]);
+    operated.rooms.set("n2", [room("one"), room("two"), room("saved", { pinned: false })]);
+    operated.rooms.set("n3", [room("one", { standing: absent }), room("three")]);
+    const refused = await operated.testudo("n1", "drain", "n2");
+    assert.is(refused.code, 1);
+    assert.match(
+      refused.err,
+      /ROOMS_LOST: no other node has room one \(maze\), which has long not been at rest/,
+    );
+    // Whichever is asked.
+    assert.match((await operated.testudo("n3", "drain", "n3")).err, /no other node has room three \(maze\)/);
+    assert.equal(operated.drains, []);
+    const forced = await operated.testudo("n1", "drain", "n3", "--force");
+    assert.is(forced.code, 0, forced.err);
+    // As soon as it is at rest.
+    operated.rooms.set("n2", [room("one", { pinned: false }), room("two")]);
+    await operated.world.start("n3");
+    await operated.open("n3");
+    await allOpen(operated);
+    const drained = await operated.testudo("n1", "drain", "n2");
+    assert.is(drained.code, 0, drained.err);
   }),
 );
 

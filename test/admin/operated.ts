@@ -4,7 +4,9 @@ import { runCli } from "../../server/admin/cli/testudo-cli.ts";
 import { drainRoutes } from "../../server/admin/drain-routes.ts";
 import { makeOperatorHandler } from "../../server/admin/operator-handler.ts";
 import { operatorRoutes } from "../../server/admin/operator-routes.ts";
+import { roomsRoutes } from "../../server/admin/rooms-routes.ts";
 import type { MembersList } from "../../server/cluster/members-list.ts";
+import type { RoomStatus } from "../../server/colyseus/room-status.ts";
 import { type MembersWorld, withWorld } from "../cluster/members-world.ts";
 
 /** Whole nodes, each with its door for operators. */
@@ -13,6 +15,8 @@ export class Operated {
   readonly #doors: Server[] = [];
   /** What each drain that was begun was given. */
   readonly drains: { readonly id: string; readonly timeoutMs: number | null }[] = [];
+  /** What each node tells of its replicas, but for what does not matter here. */
+  readonly rooms = new Map<string, readonly Partial<RoomStatus>[]>();
   /** A drain that was begun goes on once this is so. */
   emptied: Promise<void> = Promise.resolve();
 
@@ -28,7 +32,13 @@ export class Operated {
         this.drains.push({ id, timeoutMs });
         void this.#drain(id, door);
       };
-      const routes = [...operatorRoutes(node), ...drainRoutes({ node, left, begin })];
+      const rooms = () => (this.rooms.get(id) ?? []) as RoomStatus[];
+      const unasked = () => Promise.reject(new Error("nothing asks for it here"));
+      const routes = [
+        ...operatorRoutes(node),
+        ...roomsRoutes({ node, rooms, thaw: unasked, exportRoom: unasked, switchCode: unasked }),
+        ...drainRoutes({ node, left, begin }),
+      ];
       const handler = makeOperatorHandler({ secret: this.world.secret, routes });
       const door = createServer((request, response) => void handler(request, response));
       this.#doors.push(door);

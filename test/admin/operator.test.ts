@@ -176,6 +176,36 @@ test("[V12, Y144] rooms that stand still, or are pinned, are listed with who has
   }, served);
 });
 
+test("[U8] rooms are switched by an operator, one or all; whoever is not is named, with the reason", async () => {
+  const foreign = { type: "foreign", code: "v1", own: "v2" };
+  const room = { roomId: "Ev1_AWqyA", name: "arena", group: 0, seats: 0, standing: foreign };
+  const done = { roomId: room.roomId, from: "v1", to: "v2", tookMs: 120, why: null };
+  const asked = {
+    node: { options: { id: "n1" } },
+    rooms: () => [{ ...room, pinned: false, restlessBecause: null }],
+    switchCode: async (roomId: string | null) => {
+      if (roomId === null) return [done, { ...done, roomId: "BSOHqrjCA", tookMs: null, why: "not at rest" }];
+      if (roomId !== room.roomId) throw new SessionError("ROOM_NOT_FOREIGN", `${roomId} has this code`);
+      return [done];
+    },
+  } as unknown as Parameters<typeof roomsRoutes>[0];
+  const served = roomsRoutes(asked);
+  await withNode(async (url) => {
+    const rooms = async (...args: string[]) => await cli("rooms", ...args, "--url", url, "--secret", secret);
+    assert.match((await rooms("list")).out, /Ev1_AWqyA .* foreign: under code "v1"/);
+    const one = await rooms("switch", "Ev1_AWqyA");
+    assert.equal([one.code, one.out], [0, 'room Ev1_AWqyA went from code "v1" to "v2" in 120 ms\n']);
+    const all = await rooms("switch", "--all");
+    assert.is(all.code, 1);
+    assert.match(all.out, /room BSOHqrjCA is not switched: not at rest/);
+    assert.match(all.err, /NOT_SWITCHED: 1 of 2 rooms are not switched/);
+    assert.equal(JSON.parse((await rooms("switch", "Ev1_AWqyA", "--json")).out), { rooms: [done] });
+    assert.match((await rooms("switch", "nowhere")).err, /ROOM_NOT_FOREIGN: nowhere has this code/);
+    for (const wrong of [["switch"], ["switch", "Ev1_AWqyA", "--all"]])
+      assert.is((await rooms(...wrong)).code, 2);
+  }, served);
+});
+
 test("[C41] help with an example, for every command", async () => {
   const { code, out } = await cli("--help");
   assert.is(code, 0);

@@ -28,7 +28,7 @@ function byRoom(out: string): Map<string, RoomVerdict> {
 test("[Y70, Y71] an untouched server's rooms: one works, one is to be declared, one to be changed", async () => {
   const { code, out, err } = await testudo("check", app, "--json");
   assert.is(code, 1);
-  assert.match(err, /checking arena.*ROOMS_UNFIT: 2 of 3 rooms/s);
+  assert.match(err, /checking arena.*"ROOMS_UNFIT","message":"2 of 3 rooms/s);
   const verdicts = byRoom(out);
   const arena = verdicts.get("arena");
   assert.equal([arena?.verdict, arena?.findings, arena?.warnings], ["works", [], []]);

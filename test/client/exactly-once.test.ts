@@ -1,6 +1,7 @@
 import { Protocol } from "@colyseus/core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { LatestMessages } from "../../client/latest-messages.ts";
 import { Client, OutboxFullError } from "../../client/testudo-client.ts";
 import { quick, type StubRoom, scene, until } from "./scene.ts";
 
@@ -124,6 +125,57 @@ test("[W8] latest commands carry no number; while moving only the newest of each
     },
     { latest: { arena: ["steer", "look"] } },
   );
+});
+
+for (const planned of [true, false]) {
+  const how = planned ? "that drains" : "that dies";
+  test(`[W30] the newest of each latest type goes to the next node, too, if the one ${how} may not have taken it`, async () => {
+    await scene(
+      async ({ room, cluster, nodes, failovers }) => {
+        nodes[0].applies = false;
+        for (const n of [1, 2]) room.send("steer", n);
+        nodes[0].draining = true;
+        if (planned) nodes[0].askToMoveOn();
+        else await nodes[0].kill();
+        await until(() => failovers.length === 1, "the move");
+        await until(() => cluster.unnumbered.length === 1, "the newest");
+        room.send("fire", 0);
+        await until(() => room.unacknowledged === 0, "what was said behind it");
+        await nodes[1].kill();
+        await until(() => failovers.length === 2, "the second move");
+        room.send("fire", 1);
+        await until(() => room.unacknowledged === 0, "all is taken");
+        assert.equal(
+          cluster.unnumbered.map(({ payload }) => payload),
+          [2],
+          "it surely was: what came behind it is acknowledged",
+        );
+      },
+      { latest: { arena: ["steer"] } },
+    );
+  });
+}
+
+test("[W30] what the last node has surely taken is not sent again", () => {
+  const latest = new LatestMessages();
+  const [old, newer, newest] = [1, 2, 3].map((byte) => Uint8Array.of(byte)) as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ];
+  latest.add("aim", old, 1_000);
+  latest.add("steer", newer, 4_500);
+  assert.equal(latest.resend(5_000, 6_000), [newer], "the other one it had long before it was heard of last");
+  assert.equal(latest.resend(6_500, 7_000), [newer], "sent again at 6,000");
+  latest.follow(7);
+  latest.add("aim", newest, 7_100);
+  latest.acknowledge(6);
+  latest.follow(8);
+  latest.acknowledge(7);
+  assert.equal(latest.resend(7_000, 7_200), [newest]);
+  // Behind it nothing has been sent over this connection yet.
+  latest.acknowledge(8);
+  assert.equal(latest.resend(7_200, 7_300), [newest]);
 });
 
 test("[W7] past the outbox's limits send throws OUTBOX_FULL and nothing that was taken is lost", async () => {

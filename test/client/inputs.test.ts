@@ -36,25 +36,51 @@ for (const mode of ["reliable", "unreliable"] as const) {
   });
 }
 
-test("[W26, Y80] inputs go on until the next connection takes over, and begin anew there", async () => {
+test("[W29, Y80] before a planned move what was sent is acknowledged, and none is lost between the two nodes", async () => {
   await scene(async ({ nodes, room, failovers, cluster }) => {
     const stick = room.input({ type: Stick });
     stick.data.thrust = 1;
     assert.is(stick.send(), 1);
+    let acknowledged = 0;
+    Object.defineProperty(stick, "pendingCount", { get: () => stick.sentCount - acknowledged });
     let open = () => {};
     nodes[1].attachesAfter = new Promise((resolve) => (open = resolve));
     nodes[0].draining = true;
     nodes[0].askToMoveOn();
+    await until(() => stick.send() === 0, "inputs pause");
+    assert.is(nodes[1].attachments.length, 0, "not before the last one is acknowledged");
+    acknowledged = stick.sentCount;
     await until(() => nodes[1].attachments.length === 1, "the next connection");
     stick.data.thrust = 2;
-    assert.is(stick.send(), 2);
+    assert.is(stick.send(), 0, "the seat changes hands");
     const { epoch } = stick;
+    const { length: sent } = cluster.inputs;
+    assert.is(sent, acknowledged);
     open();
     await until(() => failovers.length === 1, "the move");
     assert.is(stick.epoch, epoch + 1);
+    acknowledged = 0;
     assert.is(stick.send(), 1);
-    await until(() => cluster.inputs.length === 3, "all inputs");
-    assert.is(cluster.inputs[2]?.length, cluster.inputs[0]?.length);
+    await until(() => cluster.inputs.length === sent + 1, "what was staged");
+    assert.is(cluster.inputs.at(-1)?.length, cluster.inputs[0]?.length, "a whole one");
+  });
+});
+
+test("[W29] a node that gives no acknowledgement, and one that does not take the seat, hold nobody's inputs for long", async () => {
+  await scene(async ({ nodes, room, failovers, cluster }) => {
+    const stick = room.input({ type: Stick });
+    stick.data.thrust = 1;
+    assert.is(stick.send(), 1);
+    nodes[1].frozen = true;
+    nodes[2].frozen = true;
+    nodes[0].draining = true;
+    nodes[0].askToMoveOn();
+    await until(() => stick.send() === 0, "inputs pause");
+    await until(() => stick.send() > 0, "they go on at the node that still serves");
+    nodes[1].frozen = false;
+    await until(() => failovers.length === 1, "the move");
+    assert.is(stick.send(), 1);
+    await until(() => cluster.inputs.length > 2, "and at the next one");
   });
 });
 

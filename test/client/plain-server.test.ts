@@ -45,7 +45,7 @@ test.after(async () => {
 });
 
 test("[W11] against a plain Colyseus server the rooms are the SDK's: nothing is numbered", async () => {
-  const client = new Client<typeof server>(["http://127.0.0.1:1", url], quick);
+  const client = new Client<typeof server>(["http://127.0.0.1:1", url]);
   const room = await client.joinOrCreate("plain");
   await until(() => room.state?.sum === 0, "the first state");
   room.send("add", 2);

@@ -272,7 +272,7 @@ export class StubNode {
     else if (code === Protocol.LEAVE_ROOM) client.close(4000);
     else if (code === Protocol.ROOM_INPUT_RELIABLE || code === Protocol.ROOM_INPUT_UNRELIABLE)
       this.#cluster.inputs.push(frame);
-    else this.#cluster.unnumbered.push(this.#read(frame).applied);
+    else if (this.applies) this.#cluster.unnumbered.push(this.#read(frame).applied);
   }
 
   /** Exactly once: the next number is applied, an older one gets its remembered result. */

@@ -16,7 +16,13 @@ function world() {
   const clients = new AttachedClients(() => clock.now().monotonicMs);
   const told: string[] = [];
   const lines: string[] = [];
-  const given = { isSomewhereElse: true, handedOver: Promise.resolve(), plainRooms: 0, leads: 0 };
+  const given = {
+    isSomewhereElse: true,
+    handedOver: Promise.resolve(),
+    plainRooms: 0,
+    leads: 0,
+    roomsOnlyHere: 0,
+  };
   const write = (_: object, line: string) => void lines.push(line);
   const drain = new Drain({
     clock,
@@ -34,6 +40,7 @@ function world() {
       end: () => void told.push("plain rooms end"),
     },
     leads: () => given.leads,
+    roomsOnlyHere: () => given.roomsOnlyHere,
   });
   let end: string | null = null;
   const pass = async (ms: number) => {
@@ -139,6 +146,26 @@ test("[C51] a client that waits for an answer is closed behind it, or after a wh
   assert.equal(told.slice(2), ["asking is closed"]);
   await pass(busyMsMax / 2);
   assert.equal(told.slice(2), ["asking is closed", "always asking is closed"]);
+});
+
+test("[U10] who plays in rooms that no other node could go on with stays until they have ended, or for as long as a drain may take", async () => {
+  const { given, told, come, begin, pass, end } = world();
+  given.roomsOnlyHere = 1;
+  come("player");
+  await begin();
+  await pass(limits.timeoutMs / 2);
+  assert.equal(told, ["begins", "plain rooms end"]);
+  assert.is(end(), null);
+  given.roomsOnlyHere = 0;
+  await pass(lookMs);
+  assert.equal(told.slice(2), ["player is asked"]);
+  await pass(lookMs);
+  assert.is(end(), "empty");
+  const late = world();
+  late.given.roomsOnlyHere = 1;
+  await late.begin();
+  await late.pass(limits.timeoutMs);
+  assert.is(late.end(), "late");
 });
 
 test("[C52] a client that comes in the meantime is sent on, too; an empty node lingers for those who are on their way", async () => {

@@ -117,6 +117,7 @@ const wrong: readonly (readonly [string, Parameters<typeof read>, RegExp])[] = [
     [[], { TESTUDO_DEVELOPMENT: "yes" }],
     /"yes" is not allowed; it must be true or false$/,
   ],
+  ["a code with a space", [["--code", "my game"]], /it must be at most 64 letters, digits, dots/],
   ["a log level that is none", [["--log-level", "loud"]], /it must be one of fatal, error, warn/],
   [
     "peers without a secret",

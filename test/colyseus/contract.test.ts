@@ -116,6 +116,9 @@ test("[Y24] the stock Room has what the seam reaches for, in the form that it ex
   assert.instance(parts._events, EventEmitter);
   assert.equal([parts._internalState, parts._lockedExplicitly, parts.locked], [1, false, false]);
   assert.is(parts._listing.clients, 3);
+  const bare = new Room();
+  bare.onMessage("contract", () => {});
+  assert.is(partsOf(bare).onMessageEvents.events["contract"]?.length, 1);
   assert.instance(parts._serializer, SchemaSerializer);
   assert.instance(parts._serializer.encoder, Encoder);
   for (const name of ["autoDispose", "patchRate", "unreliablePatchRate", "maxClients", "state"]) {

@@ -2,7 +2,7 @@ import { Room } from "@colyseus/core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { sessionLimits } from "../../server/session/limits.ts";
-import { messageCodec } from "../../server/session/message-codec.ts";
+import { type Message, messageCodec } from "../../server/session/message-codec.ts";
 import { decodeUnnumbered } from "../../shared/wrapper-protocol.ts";
 import { bytesFrame, defineTestRoom, inMacrotask, messageFrame, readFrame } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
@@ -48,45 +48,64 @@ test("[Y120] only nodes with clients of the room are told, in its epoch, by the 
   assert.equal(heard(scene.player("ben"), "emote"), ["ann waves", "ann since"]);
 });
 
+/** As another node tells it. */
+function asTold(message: Message, index: number): Uint8Array {
+  const body = messageCodec.encode(message, 9);
+  body[0] = 0xc1;
+  new DataView(body.buffer, body.byteOffset).setFloat64(1, index, true);
+  return body;
+}
+
+for (const wrapper of [true, false]) {
+  const who = wrapper ? "a wrapper" : "a stock client";
+  test(`[Y158] ${who} that moves hears an eventual message once, though one of its nodes hears of it late`, async () => {
+    const wire = await stage(wrapper);
+    const { scene, say, settled, told, eventuals } = wire;
+    const ben = scene.player("ben");
+    const emotes = () => {
+      const frames = ben.socket.frames.map((frame) => readFrame(decodeUnnumbered(frame) ?? frame));
+      return frames.flatMap((frame) =>
+        frame.type === "message" && frame.name === "emote" ? [frame.payload] : [],
+      );
+    };
+    wire.drops = true;
+    say("ann", messageFrame("emote", "waves"));
+    await settled();
+    const bodyFor = (nodeId: string) => told.findLast(({ to }) => to === nodeId)?.body ?? new Uint8Array();
+    const [forOld, forNew] = [bodyFor("B"), bodyFor("C")];
+    eventuals("B").heard(0, "A", forOld);
+    await settled();
+    assert.equal(emotes(), ["ann waves"]);
+    await scene.reconnect("ben", "C");
+    eventuals("C").heard(0, "A", forNew);
+    await settled();
+    assert.equal(emotes(), [], "it was told by the node before");
+    assert.is(heard(scene.player("cleo"), "emote").length, 1, "the others are");
+    say("ann", messageFrame("emote", "bows"));
+    await settled();
+    eventuals("C").heard(0, "A", bodyFor("C"));
+    await settled();
+    assert.equal(emotes(), ["ann bows"]);
+    assert.is(new Set(scene.hashes()).size, 1);
+  });
+}
+
 test("[Y120] what a node tells is looked at before it counts", async () => {
   const { scene, say, settled, told, eventuals } = await stage();
   say("ann", messageFrame("emote", "waves"));
   await settled();
   const body = told.find(({ to }) => to === "B")?.body ?? new Uint8Array();
   const { warnings } = scene.node("B");
-  const tooLong = messageCodec.encode(
-    {
-      roomId: scene.roomId,
-      sessionId: "ann",
-      epoch: 1,
-      stream: "epoch",
-      sequence: 9,
-      frame: new Uint8Array(sessionLimits.frameBytesMax + 1),
-    },
-    1,
-  );
-  tooLong[0] = 0xc1;
-  for (const garbled of [body.subarray(0, 1), body.subarray(0, 9), body.subarray(0, 20), tooLong])
+  const message = { roomId: scene.roomId, sessionId: "ann", epoch: 1, stream: "epoch", sequence: 9 } as const;
+  const tooLong = asTold({ ...message, frame: new Uint8Array(sessionLimits.frameBytesMax + 1) }, 9);
+  const nowhere = asTold({ ...message, frame: messageFrame("emote", "waves") }, Number.NaN);
+  for (const garbled of [...[1, 9, 12, 28].map((bytes) => body.subarray(0, bytes)), tooLong, nowhere])
     assert.is(eventuals("B").heard(0, "A", garbled), true);
-  assert.is(warnings.length, 4);
+  assert.is(warnings.length, 6);
   assert.is(eventuals("B").heard(0, "A", Uint8Array.of(0x81, 1)), false, "another word");
-  const told2 = Uint8Array.from(
-    messageCodec.encode(
-      {
-        roomId: scene.roomId,
-        sessionId: "ann",
-        epoch: 1,
-        stream: "epoch",
-        sequence: 10,
-        frame: messageFrame("counted"),
-      },
-      1,
-    ),
-  );
-  told2[0] = 0xc1;
-  eventuals("B").heard(0, "A", told2);
+  eventuals("B").heard(0, "A", asTold({ ...message, sequence: 10, frame: messageFrame("counted") }, 9));
   await settled();
-  assert.is(warnings.length, 5, "it is no eventual message of the room");
+  assert.is(warnings.length, 7, "it is no eventual message of the room");
   assert.is(scene.room<StageRoom>("B").count, 0);
 });
 

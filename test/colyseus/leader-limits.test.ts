@@ -10,7 +10,7 @@ import { RoomMarks } from "../../server/session/room-mark.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { LedScene } from "./led-scene.ts";
-import { defineTestRoom, inMacrotask, messageFrame, Replica } from "./machine-harness.ts";
+import { defineTestRoom, inMacrotask, messageFrame, Replica, requestFrame } from "./machine-harness.ts";
 import { StateFollower } from "./state-follower.ts";
 
 // A big state is told of otherwise.
@@ -331,6 +331,43 @@ test("[Y99] what had not finished when the lead moved begins again; what had is 
   assert.equal(scene.player("one").messages.at(-1), ["noted", ["first", "second"]]);
   assert.equal(scene.player("two").messages, [["in", 30]]);
   assert.equal(await scene.request("two", "who"), { status: 0, payload: [undefined, { waits: 30 }] });
+});
+
+for (const where of ["has moved", "waits to be back"]) {
+  test(`[Y99] what begins again is its player's, though that ${where} since`, async () => {
+    const scene = await sceneOf("store");
+    await scene.join("one", "B", {}, true);
+    const frame = requestFrame(1, "note", "late");
+    await scene.frame("one", frame);
+    const sequence = scene.player("one").clientSequence;
+    await scene.drop("one");
+    if (where === "has moved") await scene.reconnect("one", "C");
+    // Where it is, is worked off; what it asked is not.
+    await scene.passes(5);
+    await scene.lead("C");
+    await scene.passes(100);
+    if (where !== "has moved") await scene.reconnect("one", "A");
+    await scene.frameAs("one", { stream: "client", sequence, frame });
+    assert.equal(scene.player("one").reply(1), { status: 0, payload: ["late"] });
+    assert.is(new Set(scene.hashes()).size, 1);
+  });
+}
+
+test("[Y91] the wrapper's reply is kept, though another client has its seat as the handler comes to its end", async () => {
+  const scene = await sceneOf("store");
+  const one = await scene.join("one", "B", {}, true);
+  const { token } = one;
+  const frame = requestFrame(1, "note", "mine");
+  await scene.frame("one", frame);
+  const sequence = one.clientSequence;
+  // Whoever has its token takes the seat, and falls before it has shown the new one.
+  await scene.attach("one", "C", { presentedToken: token, wrapper: false, falls: true });
+  await scene.passes(60);
+  assert.is(one.reply(1), undefined, "it is none of that client's");
+  await scene.attach("one", "A", { presentedToken: token, wrapper: true });
+  await scene.frameAs("one", { stream: "client", sequence, frame });
+  assert.equal(one.reply(1), { status: 0, payload: ["mine"] });
+  assert.is(new Set(scene.hashes()).size, 1);
 });
 
 test("[Y100] while its steps are not agreed the room's time stands still, and no more is worked off", async () => {

@@ -108,7 +108,11 @@ export class Replica {
   constructor(
     nodeId: string,
     bootCount = 1,
-    { marks = new RoomMarks(), watch }: { marks?: RoomMarks; watch?: RoomWatch } = {},
+    {
+      marks = new RoomMarks(),
+      watch,
+      code = "",
+    }: { marks?: RoomMarks; watch?: RoomWatch; code?: string } = {},
   ) {
     this.nodeId = nodeId;
     this.marks = marks;
@@ -118,6 +122,7 @@ export class Replica {
       watch: watch ?? { begin: (acting) => this.acted.push(acting), end: () => {} },
       nodeId,
       bootCount,
+      code,
       programs: this.programs,
       encodeAck,
       log: { warn: (fields) => this.warnings.push(fields), error: (fields) => this.errors.push(fields) },
@@ -241,7 +246,7 @@ export class LogWriter {
     roomId: string,
     roomName: string,
     options: object = {},
-    how: { key?: string; fresh?: boolean; exclude?: string | null } = {},
+    how: { key?: string; fresh?: boolean; exclude?: string | null; code?: string } = {},
   ): LoggedCommand {
     const wish = {
       key: roomName,

@@ -330,7 +330,7 @@ test("[Y60] a room is unknown only once this replica does not lag; what is found
     open = resolve;
   });
   const seed = new Uint8Array(12);
-  const wish = { key: "far", roomName: "lobby", options: {}, fresh: true, exclude: null };
+  const wish = { key: "far", roomName: "lobby", options: {}, fresh: true, exclude: null, code: "" };
   const command = sessionMenu.encode("allocate", { ...wish, sequence: 1, roomId: id, seed });
   // Committed, and not applied here yet: another node's.
   last = Promise.all([last, quorum]).then(() =>

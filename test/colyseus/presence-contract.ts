@@ -17,7 +17,9 @@ const sorted = (texts: string[]) => [...texts].sort();
 
 async function failure(asked: () => unknown): Promise<string> {
   try {
-    await asked();
+    const value = await asked();
+    // What RedisPresence's sadd makes of it.
+    if (value instanceof Error) return String(value);
   } catch (error) {
     return String((error as { code?: string }).code ?? error);
   }

@@ -3,6 +3,7 @@ import { LocalPresence } from "@colyseus/core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { TestudoPresence } from "../../server/colyseus/presence/testudo-presence.ts";
+import { keeperLimits } from "../../server/menu/keeper-limits.ts";
 import { runInWorld, type World } from "../../server/session/sandbox.ts";
 import { channelContract, presenceContract } from "./presence-contract.ts";
 
@@ -237,6 +238,26 @@ test("[T15] what is wrong is said with words, and nothing is done", async () => 
     assert.ok(at > 40);
     break;
   }
+});
+
+test("[T15] too many subscriptions are refused with words, and those that there are go on", async () => {
+  const busy = new TestudoPresence();
+  const told: unknown[] = [];
+  const listen = (message: unknown) => told.push(message);
+  const { subscriptionsMax } = keeperLimits;
+  for (let at = 0; at < subscriptionsMax; at++) await busy.subscribe(`topic ${at}`, listen);
+  assert.match(
+    await refusalOf(() => busy.subscribe("one more", listen)),
+    new RegExp(`^TOO_MANY_WATCHES: .*${subscriptionsMax}`),
+  );
+  await busy.publish("topic 0", "first");
+  await busy.publish(`topic ${subscriptionsMax - 1}`, "last");
+  await busy.publish("one more", "nobody");
+  await sleep(30);
+  assert.equal(told, ["first", "last"]);
+  busy.unsubscribe("topic 0", listen);
+  await busy.subscribe("one more", listen);
+  busy.shutdown();
 });
 
 test.after(() => presence.shutdown());

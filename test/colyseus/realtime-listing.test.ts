@@ -57,11 +57,13 @@ handler.enableRealtimeListing();
 /** What a lobby on the replica's node would be told: what it would show then, or null for a room that is gone. */
 function listen({ programs: { listings } }: Replica): unknown[] {
   const told: unknown[] = [];
-  new RealtimeListing(listings, (message) => {
+  const publish = (message: string) => {
     const [roomId = "", isGone] = message.split(",");
     const listing = listings.get(roomId);
     told.push(isGone === "1" ? null : [listing?.clients, listing?.locked, listing?.metadata?.label]);
-  });
+  };
+  const realtime = new RealtimeListing((roomId) => listings.get(roomId), publish);
+  listings.onTouched((roomId) => realtime.touch(roomId));
   return told;
 }
 

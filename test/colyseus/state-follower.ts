@@ -55,7 +55,13 @@ export class StateFollower<State extends Schema> {
   }
 
   get seen(): unknown {
-    return plain(JSON.parse(JSON.stringify(this.state.toJSON())));
+    return plain(
+      JSON.parse(
+        JSON.stringify(this.state.toJSON(), (_key, value: unknown) =>
+          typeof value === "bigint" ? `${value}n` : value,
+        ),
+      ),
+    );
   }
 }
 

@@ -1,11 +1,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createMachine } from "xstate";
-import { readReadme, withDrawings } from "./drawings.ts";
+import { readArchitecture, withDrawings } from "./drawings.ts";
 import { drawMachine } from "./machine-drawing.ts";
 
-test("the README draws the role machine and the node's life as they are (npm run drawings)", () => {
-  const text = readReadme();
+test("ARCHITECTURE.md draws the role machine and the node's life as they are (npm run drawings)", () => {
+  const text = readArchitecture();
   assert.is(withDrawings(text), text);
 });
 

@@ -1,4 +1,4 @@
-/** The machines as they are drawn in README.md: `node test/docs/drawings.ts` renews them. */
+/** The machines as they are drawn in ARCHITECTURE.md: `node test/docs/drawings.ts` renews them. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { AnyStateMachine } from "xstate";
@@ -6,7 +6,7 @@ import { nodeLifeMachine } from "../../server/cluster/node-life.ts";
 import { roleMachine } from "../../server/raft/role-machine.ts";
 import { drawMachine } from "./machine-drawing.ts";
 
-const readme = fileURLToPath(new URL("../../README.md", import.meta.url));
+const architecture = fileURLToPath(new URL("../../ARCHITECTURE.md", import.meta.url));
 
 const drawn: Readonly<Record<string, AnyStateMachine>> = { role: roleMachine, node: nodeLifeMachine };
 
@@ -22,8 +22,9 @@ export function withDrawings(text: string): string {
   return renewed;
 }
 
-export function readReadme(): string {
-  return readFileSync(readme, "utf8");
+export function readArchitecture(): string {
+  return readFileSync(architecture, "utf8");
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(readme, withDrawings(readReadme()));
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  writeFileSync(architecture, withDrawings(readArchitecture()));

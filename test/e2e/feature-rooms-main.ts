@@ -192,6 +192,10 @@ class ProfileRoom extends Room {
     client.userData = await this.effect("profile", { name, ms: 20 });
     this.known.push(["joined", client.userData]);
   }
+
+  override onDrop(client: Client): void {
+    this.allowReconnection(client, 600);
+  }
 }
 
 /** Paid from outside, by the node that its client comes to. */

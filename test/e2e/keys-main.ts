@@ -3,8 +3,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { defineRoom, defineServer, matchMaker, Room } from "@colyseus/core";
 import {
+  election,
   type HeldLock,
   kv,
+  type Leadership,
   locks,
   replicated,
   startTestudo,
@@ -26,8 +28,13 @@ const presence = () => matchMaker.presence as TestudoPresence;
 const told = new Map<string, unknown[]>();
 const tell = (channel: string, what: unknown) => told.set(channel, [...(told.get(channel) ?? []), what]);
 
+/** By the lock's name: what becomes of this node's last claim to it. */
+const claims = new Map<string, Promise<number>>();
 /** By token. */
 const held = new Map<number, HeldLock>();
+
+/** By term. */
+const leads = new Map<number, Leadership>();
 
 // biome-ignore lint/suspicious/noExplicitAny: from a test, as JSON
 type Ask = (...args: any[]) => unknown;
@@ -58,8 +65,36 @@ const asks: Readonly<Record<string, Ask>> = {
     if (lock !== null) held.set(lock.token, lock);
     return lock?.token ?? null;
   },
+  /** Resolves when the claim waits, or is held: what this node says after it is behind it in the log. */
+  claim: async (name, wish) => {
+    const claim = asks["acquire"]?.(name, wish) as Promise<number>;
+    // Before anybody asks what has become of it.
+    claim.catch(() => {});
+    claims.set(name, claim);
+    await kv().put("claimed", name);
+  },
+  claimed: (name) => claims.get(name),
   release: (token) => held.get(token)?.release(),
   isLost: (token) => held.get(token)?.lost.aborted,
+  claims: (method, ...args) => (locks().claims as unknown as Record<string, Ask>)[method]?.(...args),
+  campaign: async (name, wish) => {
+    const won = await election(name).campaign(testudo.roomNode.node.options.id, wish);
+    if (won !== null) leads.set(won.term, won);
+    return won?.term ?? null;
+  },
+  leader: (name, how) => election(name).leader(how),
+  observe: async (name) => {
+    await election(name).observe({
+      changed: (leader) => tell(`election ${name}`, leader),
+      lost: (error) => tell(`election ${name}`, error.code),
+    });
+  },
+  isDeposed: (term) => leads.get(term)?.lost.aborted,
+  resign: (term) => leads.get(term)?.resign(),
+  decree: (term, key, value) => {
+    const { fence } = leads.get(term) as Leadership;
+    return kv().put(key, value, { fence });
+  },
   isHeld: (name, token) => locks().isHeld(name, token),
   createPlain: async () => (await matchMaker.createRoom("plain", {})).roomId,
   remoteRoomCall: (roomId, method, args) => matchMaker.remoteRoomCall(roomId, method, args),

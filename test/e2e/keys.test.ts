@@ -214,13 +214,10 @@ feature(
   async () => {
     const first = await ask<number>("n1", "acquire", "door", { leaseMs: 4_000 });
     assert.is(await ask("n2", "acquire", "door", { waitMs: 200 }), null);
-    const waiting = ask<number>("n2", "acquire", "door", { leaseMs: 4_000 });
-    // So that it comes second.
-    await sleep(2_000);
-    const behind = ask<number>("n3", "acquire", "door", { leaseMs: 4_000 });
-    await sleep(2_000);
+    for (const id of ["n2", "n3"]) await ask(id, "claim", "door", { leaseMs: 4_000 });
+    const behind = ask<number>("n3", "claimed", "door");
     await cluster.kill("n1");
-    const second = await waiting;
+    const second = await ask<number>("n2", "claimed", "door");
     assert.ok(second > first);
     assert.is(await ask("n3", "isHeld", "door", first), false);
     cluster.launch("n1");

@@ -15,7 +15,8 @@ class FoundRoom extends Room {
   };
 
   override onDrop(client: Client): void {
-    this.allowReconnection(client, 60);
+    // Longer than all that is tested between a node's end and its players' coming back, on however busy a machine.
+    this.allowReconnection(client, 600);
   }
 }
 
@@ -24,7 +25,8 @@ class LastingRoom extends FoundRoom {
 }
 
 class ReservedRoom extends FoundRoom {
-  override seatReservationTimeout = 1;
+  // Long enough for a busy machine's nodes to be asked meanwhile.
+  override seatReservationTimeout = 6;
   override maxClients = 1;
 }
 

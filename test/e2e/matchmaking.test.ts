@@ -82,13 +82,17 @@ async function allForget(roomId: string, ids: readonly string[] = alive): Promis
   }
 }
 
-const duelists: Room[] = [];
+/** Whoever duels: those who ask at once are let in in any order. */
+const duelists: { readonly id: string; readonly level: number; readonly room: Room }[] = [];
 
 async function duel(id: string, level: number): Promise<string> {
   const room = alone(await clientOf(id).joinOrCreate("filtered", { mode: "duel", level, name: id }));
-  duelists.push(room);
+  duelists.push({ id, level, room });
   return room.roomId;
 }
+
+/** With two of them, none of whom is on n1. */
+let third: string;
 
 shown(
   "[Y150] filterBy: who asks for the same meets, whichever nodes are asked, at once or later",
@@ -99,7 +103,7 @@ shown(
     const [[first], [second]] = atOnce as [[string], [string]];
     assert.is.not(first, second);
     // Both are full: the next one gets a room of its own.
-    const third = await duel("n2", 1);
+    third = await duel("n2", 1);
     assert.not([first, second].includes(third));
     assert.is(await duel("n3", 1), third);
     const other = clientOf("n1").join("filtered", { mode: "race", level: 1 });
@@ -207,19 +211,22 @@ shown("[Y154] one that lasts is there until it is told otherwise", async () => {
 });
 
 shown("[Y150, Y151, Y152] when a node has died, rooms are found, filled and closed as before", async () => {
-  const lost = duelists.filter((_, at) => [0, 3].includes(at));
-  const [first, second] = await Promise.all(lost.map((room, at) => goOn(room, alive[at] as string)));
-  for (const room of [first, second]) await allList((room as Room).roomId, { clients: 3, locked: true });
-  await (first as Room).leave();
-  await allList((first as Room).roomId, { clients: 2, locked: false });
-  const third = duelists.at(-1)?.roomId;
+  const [first, second] = (await Promise.all(
+    alive.map((id, at) => {
+      const lost = duelists.find((each) => each.id === "n1" && each.level === at + 1);
+      return goOn(lost?.room as Room, id);
+    }),
+  )) as [Room, Room];
+  for (const room of [first, second]) await allList(room.roomId, { clients: 3, locked: true });
+  await first.leave();
+  await allList(first.roomId, { clients: 2, locked: false });
   const filled: string[] = [];
   for (const id of alive) {
     const roomId = await duel(id, 1);
     await allList(roomId, { clients: 3, locked: true });
     filled.push(roomId);
   }
-  assert.equal(filled.sort(), [first?.roomId, third].sort());
+  assert.equal(filled.sort(), [first.roomId, third].sort());
   assert.not(filled.includes(await duel("n2", 1)));
 
   // The best one has two: of who was on n1, too.

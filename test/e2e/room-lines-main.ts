@@ -183,6 +183,25 @@ class ThrowingRoom extends LineRoom<Count> {
 }
 
 /** What it prints and what it counts is found in the nodes' own output. */
+/** Puts things on its clients, keeps some of them in a field, and sends them away by whatever code it is told. */
+class GuardedRoom extends LineRoom<Count> {
+  override state = new CountState();
+  others: Client[] = [];
+  override messages = {
+    team: (client: Client, team: string) => {
+      Object.assign(client, { team });
+      this.others = this.clients.filter((each) => each !== client);
+    },
+    teams: () => [
+      this.clients.map((each) => (each as { team?: string }).team ?? "none").sort(),
+      this.others.map((each) => (each as { team?: string }).team),
+    ],
+    out: (client: Client, [code, reason]: [number, string]) => client.leave(code, reason),
+    throwOut: (_client: Client, [who, code]: [string, number]) => this.kickClient(who, code),
+    add: () => ++this.state.n,
+  };
+}
+
 class TellingRoom extends LineRoom {
   declare onPrimary: ReplicatedRoom["onPrimary"];
   override messages = {
@@ -295,6 +314,7 @@ const server = defineServer({
     routed: defineRoom(replicated(RoutedRoom)),
     fields: defineRoom(replicated(FieldsRoom, { classes: [Deck], transient: ["dispatcher"] })),
     throwing: defineRoom(replicated(ThrowingRoom)),
+    guarded: defineRoom(replicated(GuardedRoom)),
     telling: defineRoom(replicated(TellingRoom)),
     hooks: defineRoom(replicated(HooksRoom)),
     steered: defineRoom(replicated(SteeredRoom, { messages: { steer: "latest" } })),

@@ -277,6 +277,36 @@ line("[Y78] each hook in its turn, and what a room says, locks and sends away", 
 });
 
 line(
+  "[Y167, Y169, Y170] what is on a client, or picked into a field, outlives a node; a close code that is none ends nobody",
+  "guarded",
+  async ({ one, other }) => {
+    await other.request("team", "blue");
+    await one.request("team", "red");
+    const bad = async (player: Player) => {
+      for (const [code, reason] of [
+        [99, ""],
+        [4_000, "語".repeat(100)],
+      ] as const)
+        assert.match(await refused(player.request("out", [code, reason])), /^client\.leave\(\): /);
+      assert.match(await refused(player.request("throwOut", [player.sessionId, 70])), /^kickClient\(\): /);
+    };
+    await bad(one);
+    const teams = await other.request("teams");
+    assert.equal(teams, [["blue", "red"], ["blue"]]);
+    return async () => {
+      await bad(other);
+      // As in Colyseus, who comes back is a client of its own.
+      assert.equal(await other.request("teams"), [["blue", "none"], ["blue"]]);
+      assert.is(await other.request("add"), 1);
+      const guest = alone(await new Client(cluster.url("n2")).joinById(other.roomId, { name: "guest" }));
+      const left = new Promise((resolve) => guest.onLeave((code, reason) => resolve([code, reason])));
+      guest.send("out", [4_321, "語".repeat(41)]);
+      assert.equal(await left, [4_321, "語".repeat(41)]);
+    };
+  },
+);
+
+line(
   "[Y32, Y77] what is printed, and what is for one node only, happens once",
   "telling",
   async (players) => {

@@ -203,7 +203,7 @@ test("[T3] a key is there until its log time has come, and gone at the first com
 
 test("[T4] when everything is full, what expires goes first, the soonest before others; else nothing is put", () => {
   const one = keeperLimits.entryBytes + 1 + 101;
-  const state = new KvState(undefined, 4 * one);
+  const state = new KvState(undefined, { bytesMax: 4 * one });
   const value = "x".repeat(99);
   state.transact(
     doing(put("a", value), put("b", value, 900), put("c", value, 500), put("d", value, 700)),

@@ -4,7 +4,7 @@ import { EmbeddedKeeper } from "../../server/cluster/embedded-keeper.ts";
 import type { HeldLock } from "../../server/menu/held-lock.ts";
 
 const embedded = new EmbeddedKeeper();
-const { locks } = embedded.keeper;
+const { locks, kv } = embedded.keeper;
 /** An embedded keeper does not keep its process alive. */
 const stay = setInterval(() => {}, 1_000);
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -75,6 +75,36 @@ test("[T18] a holder that lives keeps it for longer than its lease; one that is 
   assert.ok(next.token > dead);
   assert.is(await locks.isHeld("kept", dead), false);
   await next.release();
+});
+
+test("[T36] a write that is bound to a lock is done while it is held with that token, and never after", async () => {
+  const lock = await held(locks.acquire("pen", { leaseMs: 300 }));
+  await kv.put("page", 1, { fence: lock });
+  assert.is(await kv.increment("page", 1, { fence: { name: "pen", token: lock.token } }), 2);
+  // As if its process stood still: nobody renews.
+  lock.abandon();
+  const next = await held(locks.acquire("pen"));
+  const refused = /^FENCED: the lock "pen" is not held with the token \d+ any more/;
+  // The next holder has written nothing yet.
+  assert.match(await refusalOf(kv.put("page", 3, { fence: lock })), refused);
+  assert.match(await refusalOf(kv.delete("page", { fence: lock })), refused);
+  assert.match(await refusalOf(kv.compareAndSet("page", { value: 2 }, 3, { fence: lock })), refused);
+  assert.is((await kv.get("page")).value, 2);
+  assert.is((await kv.compareAndSet("page", { value: 2 }, 3, { fence: next })).swapped, true);
+  await next.release();
+  assert.match(await refusalOf(kv.put("page", 4, { fence: next })), refused);
+  const other = await held(locks.acquire("brush"));
+  assert.match(await refusalOf(kv.put("page", 4, { fence: { name: "pen", token: other.token } })), refused);
+  await other.release();
+  assert.is((await kv.get("page")).value, 3);
+  assert.match(
+    await refusalOf(kv.put("page", 1, { fence: { name: "", token: 1 } })),
+    /^ARGUMENT: the fence's lock takes 0 bytes/,
+  );
+  assert.match(
+    await refusalOf(kv.put("page", 1, { fence: { name: "pen", token: 0 } })),
+    /^ARGUMENT: the fence's token is 0: a held lock's is expected/,
+  );
 });
 
 test("[T18] a holder that cannot renew is told in time that it is not certain to hold it", async () => {

@@ -201,6 +201,11 @@ export const peerMessages: { readonly [Name in string]: fc.Arbitrary<PeerMessage
   }),
   founded: record({ type: fc.constant("founded"), clusterId: id }),
   gossip: record({ type: fc.constant("gossip"), version: uint, body: bytes }),
+  rows: record({
+    type: fc.constant("rows"),
+    ...{ question: uint, version: uint, from: uint, to: uint, body: bytes },
+  }),
+  rowsWanted: record({ type: fc.constant("rowsWanted"), question: uint, after: uint }),
   stores: record({ type: fc.constant("stores"), own: sighting, seen: fc.array(sighting, { maxLength: 6 }) }),
 };
 

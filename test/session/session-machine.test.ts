@@ -358,6 +358,7 @@ test("[D21] a snapshot that replaces a room is not its end: only rooms that it l
   const machine = new SessionMachine({
     nodeId: "A",
     bootCount: 1,
+    code: "",
     programs: source.first.programs,
     encodeAck,
     group: 0,

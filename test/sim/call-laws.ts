@@ -58,10 +58,16 @@ export class CallLaws {
   ): void {
     const key = `${group} ${checksum(command)}`;
     const own = this.#own.get(node);
-    const values = own?.get(key);
-    if (isNews && result.type === "done") {
-      if (values === undefined) own?.set(key, [result.value]);
-      else values.push(result.value);
+    if (isNews && result.type === "done" && own !== undefined) {
+      const values = own.get(key) ?? [];
+      own.set(key, values);
+      values.push(result.value);
+      // Where its leader runs a room, the answer is what comes of a later entry.
+      if (result.value instanceof Promise)
+        result.value.then(
+          (value) => values.push(value),
+          () => {},
+        );
     }
     if (!isWhole) return;
     const words = wordsOf(result);

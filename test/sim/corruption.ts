@@ -82,6 +82,8 @@ export class Corruption {
   #corrupt(sessions: Sessions, roomId: string, nodeId: string): void {
     const replica = sessions.room(roomId);
     if (replica === undefined || sessions.standsStill(roomId) || taintOf(replica) !== 0) return;
+    // None of its code is on every replica.
+    if (replica.program.led !== undefined) return;
     const { coverage, trace, chance } = this.#parts;
     const victims = this.#victims.get(roomId) ?? new Map<string, number>();
     this.#victims.set(roomId, victims.set(nodeId, (victims.get(nodeId) ?? 0) + 1));

@@ -110,6 +110,17 @@ const inRooms = [
   "absences",
   "returns",
   "roomsLost",
+  "presenceCalls",
+  "presenceCallsAgain",
+  "newsHeard",
+  "emotesHeard",
+  "othersEmotesHeard",
+  "ledRuns",
+  "ledRunsAgain",
+  "ledSteps",
+  "ledStepsPast",
+  "ledRestores",
+  "ledStatesSeen",
 ] as const;
 
 const inRegisters = [

@@ -48,10 +48,11 @@ export class KeeperWatch implements Machine {
   }
 
   apply(command: AppliedCommand): ApplyResult {
-    const { node, group, laws, machine } = this.#parts;
+    const { node, group, laws, machine, book } = this.#parts;
     laws.applied(node, group, command);
     const result = machine.apply(command);
     const { index } = command;
+    book.presence.applied(command, result);
     const isWhole = index > this.#wholeFrom;
     if (isWhole && result.type === "done")
       laws.parts.changed(group, index, command.command[0] === presenceNumber ? "presence" : "kv");
@@ -88,5 +89,9 @@ export class KeeperWatch implements Machine {
 
   drained(): void {
     this.#parts.machine.drained();
+  }
+
+  heard(from: string, body: Uint8Array): void {
+    this.#parts.machine.heard(from, body);
   }
 }

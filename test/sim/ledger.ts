@@ -5,6 +5,9 @@ export interface SeatAccount {
   readonly sessionId: string;
   readonly roomId: string;
   readonly kind: "stock" | "wrapper";
+  /** Its answers come in the order in which they were given; else those of an earlier connection may come later. */
+  readonly isInOrder: boolean;
+  readonly told: Set<number>;
   /** Sent, or kept to be sent. */
   invoked: number;
   answered: number;
@@ -34,8 +37,15 @@ export class Ledger {
     return this.#tokens.get(sessionId) ?? [];
   }
 
-  open(account: Pick<SeatAccount, "sessionId" | "roomId" | "kind">): SeatAccount {
-    const opened = { ...account, invoked: 0, answered: 0, shotsMax: 0, abandoned: false };
+  open(account: Pick<SeatAccount, "sessionId" | "roomId" | "kind" | "isInOrder">): SeatAccount {
+    const opened = {
+      ...account,
+      told: new Set<number>(),
+      invoked: 0,
+      answered: 0,
+      shotsMax: 0,
+      abandoned: false,
+    };
     this.#seats.set(account.sessionId, opened);
     return opened;
   }
@@ -46,22 +56,28 @@ export class Ledger {
     this.#applied.set(sessionId, Math.max(applied, shots));
   }
 
+  /** Several of them at once. */
+  firedTo(sessionId: string, shots: number): void {
+    this.#applied.set(sessionId, Math.max(this.#applied.get(sessionId) ?? 0, shots));
+  }
+
   answered(account: SeatAccount, shots: number): void {
-    const { sessionId, kind } = account;
+    const { sessionId, kind, isInOrder, told } = account;
     account.answered += 1;
     hold(
-      shots > account.shotsMax,
+      isInOrder ? shots > account.shotsMax : !told.has(shots),
       "X9",
       () => `seat ${sessionId} is told ${shots} shots after ${account.shotsMax}`,
     );
-    account.shotsMax = shots;
+    told.add(shots);
+    account.shotsMax = Math.max(account.shotsMax, shots);
     hold(
       shots <= account.invoked,
       "X9",
       () => `seat ${sessionId} is told ${shots} shots of ${account.invoked}`,
     );
     hold(
-      kind === "stock" || shots === account.answered,
+      kind === "stock" || !isInOrder || shots === account.answered,
       "X10",
       () => `answer ${account.answered} to ${sessionId} says ${shots} shots`,
     );
@@ -89,6 +105,12 @@ export class Ledger {
       "X9",
       () => `room ${roomId} jumps from ${deposits.applied} to ${total} deposits`,
     );
+    deposits.applied = Math.max(deposits.applied, total);
+  }
+
+  /** Several of them at once. */
+  depositedTo(roomId: string, total: number): void {
+    const deposits = this.#depositsOf(roomId);
     deposits.applied = Math.max(deposits.applied, total);
   }
 

@@ -12,8 +12,10 @@ import {
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
+import type { LedLaws } from "./led-laws.ts";
 import { OwedMessages } from "./owed-messages.ts";
 import type { Poison } from "./poison.ts";
+import { PresenceLaws } from "./presence-laws.ts";
 import type { RoomTimes } from "./room-times.ts";
 import { type Given, SessionModel } from "./session-model.ts";
 import { taintOf } from "./sim-room.ts";
@@ -55,13 +57,17 @@ export class ReplicaBook {
   readonly #coverage: Coverage;
   readonly #models = new Map<number, { readonly model: SessionModel; index: number }>();
   readonly owed: OwedMessages;
+  readonly led: LedLaws;
+  readonly presence: PresenceLaws;
   /** While a command is applied for the first time anywhere. */
   #first: AppliedCommand | null = null;
   /** By node and group, of all its starts. */
   readonly #progress = new Map<string, Progress[]>();
 
-  constructor(coverage: Coverage, poison: Poison) {
+  constructor(coverage: Coverage, poison: Poison, led: LedLaws) {
     this.#coverage = coverage;
+    this.led = led;
+    this.presence = new PresenceLaws(coverage);
     this.owed = new OwedMessages(coverage);
     this.poison = poison;
   }
@@ -117,7 +123,7 @@ export class ReplicaBook {
   #modelOf(group: number): { readonly model: SessionModel; index: number } {
     let known = this.#models.get(group);
     if (known === undefined) {
-      known = { model: new SessionModel(), index: 0 };
+      known = { model: new SessionModel(this.led), index: 0 };
       this.#models.set(group, known);
     }
     return known;
@@ -138,12 +144,12 @@ export class ReplicaBook {
   }
 
   /** What the first replica that comes to a command gives for it, against what the log says. */
-  model(group: number, command: AppliedCommand, given: Given): void {
+  model(group: number, command: AppliedCommand, given: Omit<Given, "synced">): void {
     const known = this.#modelOf(group);
     this.#first = null;
     if (command.index <= known.index) return;
     known.index = command.index;
-    known.model.applied(command, given);
+    known.model.applied(command, { ...given, synced: this.led.applied(command, given) });
     this.owed.applied(group, command, given.result, given.rooms.values());
   }
 

@@ -1,6 +1,9 @@
 import type { Mutant } from "./mutant.ts";
+import { eventualMutants } from "./mutants/eventual.ts";
 import { groupMutants } from "./mutants/group.ts";
+import { ledMutants } from "./mutants/led.ts";
 import { pinnedMutants } from "./mutants/pinned.ts";
+import { presenceMutants } from "./mutants/presence.ts";
 import { raftMutants } from "./mutants/raft.ts";
 import { readMutants } from "./mutants/reads.ts";
 import { sessionMutants } from "./mutants/session.ts";
@@ -12,5 +15,8 @@ export const mutants: readonly Mutant[] = [
   ...readMutants,
   ...sessionMutants,
   ...pinnedMutants,
+  ...ledMutants,
+  ...eventualMutants,
+  ...presenceMutants,
   ...storageMutants,
 ];

@@ -11,6 +11,8 @@ export type Heard =
       readonly status: number;
       readonly value: unknown;
     }
+  /** What players ask; see LedLaws. */
+  | { readonly type: "request"; readonly name: string }
   | { readonly type: "message"; readonly name: string; readonly value: unknown }
   | { readonly type: "other"; readonly code: number };
 
@@ -50,6 +52,9 @@ export function readFrame(bytes: Uint8Array): Heard {
       const value: unknown = buffer.length > it.offset ? unpack(buffer.subarray(it.offset)) : undefined;
       return { type: "response", requestId, status, value };
     }
+    case Protocol.ROOM_REQUEST:
+      decode.number(buffer as never, it);
+      return { type: "request", name: decode.string(buffer as never, it) };
     case Protocol.ROOM_DATA: {
       const name = String(
         decode.stringCheck(buffer as never, it)

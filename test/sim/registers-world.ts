@@ -3,6 +3,8 @@ import { History } from "../linearizability/history.ts";
 import { type RegisterInput, type RegisterOutput, registerModel } from "../linearizability/register-model.ts";
 import { violationPicture } from "../linearizability/violation-picture.ts";
 import { violationText } from "../linearizability/violation-text.ts";
+import { LedLaws } from "./led-laws.ts";
+import { Ledger } from "./ledger.ts";
 import { ReplicaBook } from "./machine-watch.ts";
 import { Poison } from "./poison.ts";
 import { RegisterApp } from "./register-app.ts";
@@ -21,7 +23,8 @@ export class RegistersWorld implements World<RegisterApp> {
   constructor(parts: WorldParts<RegisterApp>) {
     const { chance, coverage, cluster } = parts;
     this.#parts = parts;
-    this.#book = new ReplicaBook(coverage, new Poison(cluster.nodeIds, chance));
+    const led = new LedLaws(new Ledger(), coverage);
+    this.#book = new ReplicaBook(coverage, new Poison(cluster.nodeIds, chance), led);
     this.#clients = Array.from(
       { length: 2 + chance.below(5) },
       (_, at) =>

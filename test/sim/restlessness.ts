@@ -30,6 +30,7 @@ export class Restlessness {
       const roomIds = [...(sessions?.rooms.keys() ?? [])];
       if (process === null || sessions === null || roomIds.length === 0) return;
       const roomId = chance.pick(roomIds);
+      if (sessions.room(roomId)?.program.led !== undefined) return;
       const method = this.#isResting || chance.hits(0.3) ? "calm" : "fidget";
       schedule.in(0, process, () => {
         sessions.call(roomId, method, []).catch((error: unknown) => {

@@ -54,6 +54,8 @@ export class RoomPoison {
       const roomIds = [...(sessions?.rooms.keys() ?? [])];
       if (process === null || sessions === null || roomIds.length === 0) return;
       const roomId = chance.pick(roomIds);
+      // There it is no entry that it does not come back from.
+      if (sessions.room(roomId)?.program.led !== undefined) return;
       const [method, data] = chance.hits(0.6)
         ? (["poison", []] as const)
         : (["poisonLater", [chance.below(400)]] as const);
@@ -70,7 +72,7 @@ export class RoomPoison {
     }
     for (const { nodeId, app } of this.#parts.cluster.processes) {
       for (const [roomId, { program }] of app.rooms.sessions?.rooms ?? [])
-        if ((program as unknown as { room: SimRoom }).room.poisonsDue > 0)
+        if (program.led === undefined && (program as unknown as { room: SimRoom }).room.poisonsDue > 0)
           return `${roomId} on ${nodeId} has its poison still before it`;
     }
     return null;

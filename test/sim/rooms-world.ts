@@ -1,10 +1,13 @@
-import { defineRoom, LocalPresence, matchMaker } from "@colyseus/core";
+import { defineRoom, matchMaker } from "@colyseus/core";
 import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
 import { ColyseusRoom } from "../../server/colyseus/colyseus-room.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { keeperGroups } from "../../server/colyseus/room-node.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
+import { currentWorld } from "../../server/session/sandbox.ts";
 import { Corruption } from "./corruption.ts";
+import { EventualLaws } from "./eventual-laws.ts";
+import { LedLaws } from "./led-laws.ts";
 import { Ledger } from "./ledger.ts";
 import { ReplicaBook } from "./machine-watch.ts";
 import { Restlessness } from "./restlessness.ts";
@@ -13,6 +16,9 @@ import { RoomPoison } from "./room-poison.ts";
 import { RoomTimes } from "./room-times.ts";
 import type { AppSetup } from "./sim-app.ts";
 import { SimKeys } from "./sim-keys.ts";
+import { SimLedRoom } from "./sim-led-room.ts";
+import { nodePresence, presenceBy, SimNewsRoom } from "./sim-news-room.ts";
+import { SimProcess } from "./sim-node.ts";
 import { SimPlayer } from "./sim-player.ts";
 import { listenToRooms, SimRoom } from "./sim-room.ts";
 import { Stranger } from "./stranger.ts";
@@ -25,16 +31,28 @@ export const groupsBeside = keeperGroups;
 /** Of the runs; in the others the keeper sleeps. */
 const keysShare = 0.3;
 
+/** Of the runs; in them the rooms of one key are run by their leader. */
+const ledShare = 0.4;
+const ledKey = "key 1";
+/** Of the runs; in them the other rooms ask the server's presence, listen there, and hear what is in no log. */
+const newsShare = 0.3;
+
 let isSetUp = false;
 
 /** Colyseus is one for all simulated nodes and runs. */
 export async function setUpRooms(): Promise<void> {
   if (isSetUp) return;
   isSetUp = true;
-  await matchMaker.setup(new LocalPresence(), new TestudoDriver(new ColyseusPrograms().listings), "");
-  const handler = defineRoom(replicated(SimRoom));
-  handler.name = "sim";
-  matchMaker.addRoomType(handler);
+  await matchMaker.setup(nodePresence, new TestudoDriver(new ColyseusPrograms().listings), "");
+  const ordinary = defineRoom(replicated(SimRoom));
+  ordinary.name = "sim";
+  matchMaker.addRoomType(ordinary);
+  const news = defineRoom(replicated(SimNewsRoom, { messages: { emote: "eventual" } }));
+  news.name = "news";
+  matchMaker.addRoomType(news);
+  const led = defineRoom(replicated(SimLedRoom, { run: "leader", cacheEveryMs: 300 }));
+  led.name = "led";
+  matchMaker.addRoomType(led);
 }
 
 /** Players of both kinds, in rooms that do what rooms do. */
@@ -44,6 +62,9 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #timers = new RoomTimes();
   readonly #book: ReplicaBook;
   readonly #poison: RoomPoison;
+  readonly #led: LedLaws;
+  readonly #hasNews: boolean;
+  readonly #eventuals: EventualLaws;
   readonly #players: readonly SimPlayer[];
   /** At each effect, by its key. */
   readonly #attempts = new Map<string, number>();
@@ -53,10 +74,20 @@ export class RoomsWorld implements World<RoomApp> {
   readonly #restlessness: Restlessness;
 
   constructor(parts: WorldParts<RoomApp>) {
-    const { chance, coverage, cluster } = parts;
+    const { chance, chanceApart, coverage, cluster } = parts;
     this.#parts = parts;
     this.#poison = new RoomPoison(parts);
-    this.#book = new ReplicaBook(coverage, this.#poison.poison);
+    this.#eventuals = new EventualLaws(coverage);
+    this.#led = new LedLaws(this.#ledger, coverage);
+    this.#book = new ReplicaBook(coverage, this.#poison.poison, this.#led);
+    const isLed = chanceApart.hits(ledShare);
+    this.#hasNews = chanceApart.hits(newsShare);
+    const ordinary = this.#hasNews ? "news" : "sim";
+    presenceBy(() => {
+      const { owner } = parts.schedule;
+      if (!this.#hasNews || !(owner instanceof SimProcess) || currentWorld() !== null) return null;
+      return (owner.app as RoomApp).presence;
+    });
     this.#players = Array.from({ length: 3 + chance.below(4) }, (_, at) => {
       const kind = chance.hits(0.5) ? "stock" : "wrapper";
       const processes = () => cluster.processes;
@@ -70,6 +101,9 @@ export class RoomsWorld implements World<RoomApp> {
         isTampered,
         isTroubled: (roomId) => isTampered(roomId) || this.#book.poison.rooms.has(roomId),
         owed: this.#book.owed,
+        led: this.#led,
+        eventuals: this.#eventuals,
+        roomNameOf: (key) => (isLed && key === ledKey ? "led" : ordinary),
       });
     });
     this.#stranger = new Stranger({ ...parts, ledger: this.#ledger, processes: () => cluster.processes });
@@ -91,6 +125,11 @@ export class RoomsWorld implements World<RoomApp> {
       ),
       created: () => coverage.hit("roomsCreated"),
       disposed: () => coverage.hit("roomsDisposed"),
+      counted: watched(this.#book.presence.counted.bind(this.#book.presence)),
+      heard: watched((roomId: string, number: number, message: string) => {
+        if (!this.#book.tampered.has(roomId)) this.#book.presence.heard(roomId, number, message);
+      }),
+      ledRestored: watched(this.#led.restored.bind(this.#led)),
       poisoned: () => this.#poison.poison.swallow(),
     });
   }
@@ -99,7 +138,8 @@ export class RoomsWorld implements World<RoomApp> {
     const watchdog = this.#poison.watchdog(setup.options.id);
     const watched = { ...setup, parts: { ...setup.parts, watchdog } };
     const holders = (roomId: string) => this.#holders(roomId);
-    return new RoomApp(watched, { ...this.#parts, book: this.#book, times: this.#timers, holders });
+    const looks = { ...this.#parts, book: this.#book, times: this.#timers, holders };
+    return new RoomApp(watched, looks, this.#hasNews);
   }
 
   /** Nodes that have a replica of the room just now. */
@@ -133,7 +173,8 @@ export class RoomsWorld implements World<RoomApp> {
         sessions.call(roomId, "deposit", [1]).then(
           (total) => {
             coverage.hit("depositsAnswered");
-            this.#ledger.depositAnswered(roomId, total as number);
+            // Behind the apply that it is the result of.
+            schedule.in(0, null, () => this.#ledger.depositAnswered(roomId, total as number));
             this.#lookFor(roomId, total as number);
           },
           (error: unknown) => trace.note(`a deposit in ${roomId} is unanswered: ${String(error)}`),
@@ -191,7 +232,16 @@ export class RoomsWorld implements World<RoomApp> {
   unrest(): string | null {
     const restless = this.#players.find((player) => !player.isQuiet);
     const troubled = this.#poison.unrest() ?? this.#restlessness.unrest() ?? this.#corruption.unrest();
-    return troubled ?? restless?.description ?? this.#keys.unrest() ?? this.#heldByEarlierStart();
+    const unheard = this.#unheard();
+    return troubled ?? restless?.description ?? this.#keys.unrest() ?? unheard ?? this.#heldByEarlierStart();
+  }
+
+  /** A room that has not heard all that was published. */
+  #unheard(): string | null {
+    const [first] = this.#parts.cluster.processes;
+    const { tampered, presence } = this.#book;
+    const roomIds = [...(first?.app.rooms.sessions?.rooms.keys() ?? [])];
+    return presence.unrest(roomIds.filter((roomId) => !tampered.has(roomId)));
   }
 
   /** A seat that nobody's connection can end any more, and no node. */
@@ -241,6 +291,7 @@ export class RoomsWorld implements World<RoomApp> {
   }
 
   end(): void {
+    presenceBy(() => null);
     listenToRooms(null);
   }
 }

@@ -23,11 +23,17 @@ export class Schedule {
   #order = 0;
   readonly #heap: Event[] = [];
   readonly #held = new Map<Owner, Event[]>();
+  #owner: Owner | null = null;
   /** Called behind each event, with its owner. */
   after: (owner: Owner | null) => void = () => {};
 
   get nowMs(): number {
     return this.#nowMs;
+  }
+
+  /** Whose event it is that happens now, what its promises lead to included. */
+  get owner(): Owner | null {
+    return this.#owner;
   }
 
   /** @returns what cancels it */
@@ -67,8 +73,13 @@ export class Schedule {
       else held.push(event);
       return true;
     }
-    event.run();
-    drainMicrotasks();
+    this.#owner = owner;
+    try {
+      event.run();
+      drainMicrotasks();
+    } finally {
+      this.#owner = null;
+    }
     this.after(owner);
     return true;
   }

@@ -11,13 +11,13 @@ const seconds = 4;
  */
 export async function findSeat(
   sessions: Sessions,
-  { key, sessionId }: { key: string; sessionId: string },
+  { key, sessionId, roomName }: { key: string; sessionId: string; roomName: string },
 ): Promise<string> {
   // Rooms of one key keep seats so briefly that players come too late.
   const options = key === "key 2" ? { keepSeconds: 1, stepMs: 70 } : {};
   let exclude: string | null = null;
   for (let round = 0; round < roundsMax; round++) {
-    const roomId: string = await sessions.allocate({ key, roomName: "sim", options, fresh: false, exclude });
+    const roomId: string = await sessions.allocate({ key, roomName, options, fresh: false, exclude });
     if (await reserve(sessions, roomId, sessionId)) return roomId;
     exclude = roomId;
   }

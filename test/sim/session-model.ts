@@ -10,6 +10,7 @@ import {
   type NodeLost,
   sessionMenu,
 } from "../../server/session/session-menu.ts";
+import type { LedLaws, Synced } from "./led-laws.ts";
 import { hold } from "./violation.ts";
 
 /** Colyseus's frame by which a client says that it has its token. */
@@ -61,6 +62,8 @@ export interface Given {
   readonly rooms: ReadonlyMap<string, RoomReplica>;
   /** A room that is another one on each node by now. */
   readonly isLost: (roomId: string) => boolean;
+  /** Seats whose clients the command sends the state, in a room that its leader runs. */
+  readonly synced: Synced;
 }
 
 interface Command {
@@ -76,6 +79,7 @@ interface Command {
  * numbers, epochs and tokens. What room code decides is taken as it comes; what it must not decide is held against this.
  */
 export class SessionModel {
+  readonly #led: LedLaws;
   readonly #directoryOrigins = new OriginsModel();
   readonly #keys = new Map<string, string>();
   /** Those that the directory lists, by their keys. */
@@ -83,8 +87,12 @@ export class SessionModel {
   /** Those that exist. */
   readonly #rooms = new Map<string, RoomModel>();
 
+  constructor(led: LedLaws) {
+    this.#led = led;
+  }
+
   /** In the order of the log, each once. */
-  applied({ index, id, command }: AppliedCommand, { result, rooms, isLost }: Given): void {
+  applied({ index, id, command }: AppliedCommand, { result, rooms, isLost, synced }: Given): void {
     const { name, argument } = sessionMenu.decode(command);
     const { roomId } = (argument ?? {}) as { roomId?: string };
     if (roomId !== undefined && !ofDirectory.has(name) && isLost(roomId)) {
@@ -114,6 +122,12 @@ export class SessionModel {
         return this.#attach(argument as Attach, step);
       case "detach":
         return this.#detach(argument as Detach, step);
+      case "step":
+        for (const { sessionId, epoch } of synced) {
+          const seat = this.#rooms.get(roomId as string)?.seats.get(sessionId);
+          if (seat?.epoch === epoch) seat.goodFrom = seat.tokens.length - 1;
+        }
+        return;
       case "quarantine":
         this.#unlist((argument as { roomId: string }).roomId);
         return;
@@ -260,7 +274,8 @@ export class SessionModel {
     }
   }
 
-  #message({ roomId, sessionId, epoch, stream, sequence, frame }: Message, step: Command): void {
+  #message(message: Message, step: Command): void {
+    const { roomId, sessionId, epoch, stream, sequence, frame } = message;
     const room = this.#room(roomId, step);
     if (room === null) return;
     const seat = room.seats.get(sessionId);
@@ -270,6 +285,7 @@ export class SessionModel {
       room.seats.delete(sessionId);
       return;
     }
+    if (refused === "ROOM_BUSY") return;
     if (refused !== null) {
       // Room code may have sent the client away.
       if (isOpen) seat.attachedTo = null;
@@ -285,6 +301,8 @@ export class SessionModel {
     );
     if (sequence !== last + 1) return;
     seat.sequences[stream] = sequence;
-    if (frame[0] === joinedCode) seat.goodFrom = seat.tokens.length - 1;
+    // Where the room's code has still to work it off, so do the tokens.
+    if (this.#led.isLed(roomId)) this.#led.taken(message);
+    else if (frame[0] === joinedCode) seat.goodFrom = seat.tokens.length - 1;
   }
 }

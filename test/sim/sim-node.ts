@@ -1,3 +1,4 @@
+import type { Clock } from "../../server/cluster/clock.ts";
 import type { Log } from "../../server/cluster/log.ts";
 import type { TestudoNode } from "../../server/cluster/node.ts";
 import { type NodeOptions, nodeDefaults } from "../../server/cluster/options.ts";
@@ -47,6 +48,7 @@ const aheadMsMax = 250;
 /** One start of a node, from its boot to its crash or stop. */
 export class SimProcess<App extends SimApp = SimApp> implements Owner {
   readonly nodeId: string;
+  readonly clock: Clock;
   readonly app: App;
   isAlive = true;
   isPaused = false;
@@ -76,6 +78,11 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
     this.#hasImage = disk.isOld;
     this.#rate = chance.between(0.97, 1.03);
     this.wallOffsetMs = 1_700_000_000_000 + chance.between(-30_000, 30_000);
+    this.clock = {
+      now: () => this.#now(),
+      setTimer: (run, ms) => schedule.in(ms / this.#rate, this, run),
+      defer: (run) => void schedule.in(0, this, run),
+    };
     this.app = parts.app({
       owner: this,
       options: this.#options(),
@@ -85,11 +92,7 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
         throw new ProcessEnded(String(error));
       },
       parts: {
-        clock: {
-          now: () => this.#now(),
-          setTimer: (run, ms) => schedule.in(ms / this.#rate, this, run),
-          defer: (run) => void schedule.in(0, this, run),
-        },
+        clock: this.clock,
         randomBytes: (count) => chance.bytes(count),
         storage: parts.disk.open(this),
         network: (identity) => parts.network.attach(this, identity, parts.peerIds),

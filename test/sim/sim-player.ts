@@ -1,7 +1,14 @@
 import { Outbox } from "../../client/outbox.ts";
-import { decodeResumption, decodeSequenced, UNANSWERED_MAX } from "../../shared/wrapper-protocol.ts";
+import {
+  decodeResumption,
+  decodeSequenced,
+  decodeUnnumbered,
+  UNANSWERED_MAX,
+} from "../../shared/wrapper-protocol.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
+import type { EventualLaws } from "./eventual-laws.ts";
+import { type LedLaws, LedView } from "./led-laws.ts";
 import type { Ledger, SeatAccount } from "./ledger.ts";
 import type { OwedMessages } from "./owed-messages.ts";
 import {
@@ -34,6 +41,10 @@ export interface SimPlayerParts {
   /** It was, or nobody gets past it. */
   readonly isTroubled: (roomId: string) => boolean;
   readonly owed: OwedMessages;
+  readonly led: LedLaws;
+  readonly eventuals: EventualLaws;
+  /** Of the rooms of a key. */
+  readonly roomNameOf: (key: string) => string;
 }
 
 interface Seat {
@@ -41,6 +52,11 @@ interface Seat {
   readonly account: SeatAccount;
   readonly outbox: Outbox;
   readonly pending: Map<number, string>;
+  /** Null: the room is none that its leader runs. */
+  readonly view: LedView | null;
+  readonly plays: readonly string[];
+  /** By session id: the last emote of each that this connection has brought. */
+  readonly emotes: Map<string, number>;
   token: string | null;
   requestId: number;
   /** The largest time that this player was ever told by the room. */
@@ -53,11 +69,18 @@ interface Seat {
   attaches: number;
 }
 
+interface Emote {
+  readonly from: string;
+  readonly number: number;
+}
+
 type Phase = "away" | "joining" | "attaching" | "attached" | "waiting";
 
 const fatalReasons: ReadonlySet<string> = new Set([
   ...["SEAT_EXPIRED", "ROOM_NOT_FOUND", "ROOM_QUARANTINED", "TOKEN_REFUSED"],
 ]);
+const plays = ["roll", "slow", "throws", "rejects", "shout", "later", "closure"];
+const newsPlays = [...plays, "tally", "tally", "publish", "publish", "emote", "emote", "emote"];
 const answerMsMax = 4_000;
 const silenceMsMax = 1_500;
 
@@ -158,11 +181,18 @@ export class SimPlayer {
 
   #play(seat: Seat): void {
     const { chance } = this.#parts;
-    const name = chance.pick(["roll", "slow", "throws", "rejects", "shout", "later", "closure"] as const);
+    const name = chance.pick(seat.plays);
     const ms = chance.below(300);
-    if (name === "shout") this.#command(seat, messageFrame(name, "hello"), null);
+    if (name === "emote") this.#emote(seat);
+    else if (name === "shout") this.#command(seat, messageFrame(name, "hello"), null);
     else if (name === "later" || name === "closure") this.#command(seat, messageFrame(name, { ms }), null);
     else this.#request(seat, name, name === "slow" ? { ms: ms / 4 } : undefined);
+  }
+
+  /** Also the wrapper does not number it: it is heard at once, or never. */
+  #emote(seat: Seat): void {
+    const number = this.#parts.eventuals.sends(seat.account.sessionId);
+    if (this.#phase === "attached") this.#socket?.tell(messageFrame("emote", { number }));
   }
 
   #request(seat: Seat, name: string, value: unknown): void {
@@ -234,6 +264,7 @@ export class SimPlayer {
     const turn = ++this.#turn;
     const sessionId = `${name}-${++this.#joins}`;
     const key = `key ${chance.below(3)}`;
+    const roomName = this.#parts.roomNameOf(key);
     const back = (run: () => void) =>
       this.#later(chance.wait(5), () => {
         if (turn === this.#turn && this.#phase === "joining") run();
@@ -248,21 +279,27 @@ export class SimPlayer {
     this.#parts.schedule.in(chance.wait(5), process, () => {
       const sessions = servingSessions(process);
       if (sessions === null) return fail("the node does not serve");
-      findSeat(sessions, { key, sessionId }).then(
-        (roomId) => back(() => this.#reserved(process, roomId, sessionId)),
+      findSeat(sessions, { key, sessionId, roomName }).then(
+        (roomId) => back(() => this.#reserved(process, { roomId, sessionId, roomName })),
         (error: unknown) => fail(String(error)),
       );
     });
   }
 
-  #reserved(process: SimProcess<RoomApp>, roomId: string, sessionId: string): void {
-    const { ledger, kind } = this.#parts;
+  #reserved(
+    process: SimProcess<RoomApp>,
+    { roomId, sessionId, roomName }: { roomId: string; sessionId: string; roomName: string },
+  ): void {
+    const { ledger, kind, led } = this.#parts;
     this.#note(`has seat ${sessionId} in ${roomId}`);
     this.#seat = {
       roomId,
-      account: ledger.open({ sessionId, roomId, kind }),
+      account: ledger.open({ sessionId, roomId, kind, isInOrder: kind === "stock" || roomName !== "led" }),
       outbox: new Outbox({ commandsMax: UNANSWERED_MAX, bytesMax: 1 << 22 }),
       pending: new Map(),
+      emotes: new Map(),
+      plays: roomName === "news" ? newsPlays : plays,
+      view: roomName === "led" ? new LedView(led, { roomId, sessionId }) : null,
       token: null,
       requestId: 0,
       clockMs: 0,
@@ -278,6 +315,8 @@ export class SimPlayer {
     const { schedule, chance, kind } = this.#parts;
     this.#phase = "attaching";
     this.#isJoinedHere = false;
+    seat.view?.connected();
+    seat.emotes.clear();
     this.#heardMs = schedule.nowMs;
     const turn = ++this.#turn;
     const claim = {
@@ -354,7 +393,10 @@ export class SimPlayer {
       if (this.#phase === "attaching" && this.#isJoinedHere) this.#attached(seat);
       return;
     }
-    const heard = readFrame(bytes);
+    if (seat.view?.frame(bytes) === true) this.#parts.coverage.hit("ledStatesSeen");
+    const heard = readFrame(decodeUnnumbered(bytes) ?? bytes);
+    if (heard.type === "message" && heard.name === "emote")
+      return this.#parts.eventuals.heard(seat.account.sessionId, heard.value as Emote, seat.emotes);
     switch (heard.type) {
       case "joined":
         return this.#joined(seat, heard.token);
@@ -362,6 +404,7 @@ export class SimPlayer {
         return this.#answered(seat, heard);
       case "message":
         return this.#message(seat, heard);
+      case "request":
       case "other":
         return;
     }
@@ -440,6 +483,7 @@ export class SimPlayer {
       );
       seat.beats = beats;
       this.#holdOwed(seat, beats);
+      this.#parts.led.holdSaid(seat.roomId, seat.account.sessionId, beats);
     }
     // A replica that was tampered with may stand still before it is found.
     hold(

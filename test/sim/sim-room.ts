@@ -49,6 +49,11 @@ export interface RoomListener {
   /** What runs now never comes back. */
   poisoned(roomId: string): void;
   disposed(roomId: string): void;
+  /** The server's presence has counted a room's call, on one replica; or told the room something. */
+  counted(roomId: string, call: number, tally: number): void;
+  heard(roomId: string, number: number, message: string): void;
+  /** The next leader of a room that its leader runs goes on with these fields, and a state of that version. */
+  ledRestored(roomId: string, cached: object, version: number): void;
 }
 
 let listener: RoomListener | null = null;
@@ -56,6 +61,10 @@ let listener: RoomListener | null = null;
 /** There is one at a time; null: nobody listens. */
 export function listenToRooms(next: RoomListener | null): void {
   listener = next;
+}
+
+export function roomListener(): RoomListener | null {
+  return listener;
 }
 
 interface SimRoomOptions {
@@ -268,12 +277,12 @@ function roomOf(replica: RoomReplica): SimRoom {
 
 /** It is not at rest, nor will be before it is calmed. */
 export function isFidgeting(replica: RoomReplica): boolean {
-  return roomOf(replica).isFidgeting;
+  return replica.program.led === undefined && roomOf(replica).isFidgeting;
 }
 
 /** 0: it is what the log has made of it. */
 export function taintOf(replica: RoomReplica): number {
-  return roomOf(replica).taint;
+  return replica.program.led === undefined ? roomOf(replica).taint : 0;
 }
 
 /** Behind the log's back. In a macrotask. */

@@ -13,6 +13,7 @@ import type { RoomApp } from "./room-app.ts";
 import { Schedule } from "./schedule.ts";
 import type { SimApp } from "./sim-app.ts";
 import { ProcessEnded } from "./sim-node.ts";
+import { SimTimers } from "./sim-timers.ts";
 import { Trace } from "./trace.ts";
 import { hold } from "./violation.ts";
 import type { World, WorldParts } from "./world.ts";
@@ -51,6 +52,7 @@ const changingShare = 0.5;
 const eventsMax = 3_000_000;
 /** Far from all seeds of runs. */
 const restlessSeeds = 1_000_000_007;
+const apartSeeds = 2_000_000_011;
 
 /** One seed, one run, in one macrotask: machines are never called from a promise's continuation. */
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
@@ -150,6 +152,7 @@ class Simulation<App extends SimApp> {
       ...parts,
       pace: this.#pace,
       restless: this.#restless,
+      chanceApart: new Chance(seed + apartSeeds),
       cluster: this.#cluster,
     });
   }
@@ -196,6 +199,8 @@ class Simulation<App extends SimApp> {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     };
     process.on("unhandledRejection", onRejection);
+    const timers = new SimTimers(this.#schedule);
+    timers.install();
     try {
       this.#runAll();
     } catch (error) {
@@ -203,6 +208,7 @@ class Simulation<App extends SimApp> {
     } finally {
       for (const each of this.#cluster.processes) each.end();
       this.#world.end();
+      timers.uninstall();
       process.off("unhandledRejection", onRejection);
     }
     return {

@@ -18,6 +18,8 @@ export interface WorldParts<App extends SimApp> {
   readonly pace: number;
   /** Null: rooms come to rest as they should. */
   readonly restless: Restless | null;
+  /** For what came later: all other runs stay as they are. */
+  readonly chanceApart: Chance;
 }
 
 /** What the simulated cluster serves: the machines on its nodes, their clients, and what must hold of both. */

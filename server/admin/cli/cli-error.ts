@@ -11,3 +11,14 @@ export class CliError extends Error {
     this.exitCode = exitCode;
   }
 }
+
+/** Another program was run, and has ended: so does this one, in the same way. */
+export class CommandEnded extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`the command has ended with ${exitCode}`);
+    this.name = "CommandEnded";
+    this.exitCode = exitCode;
+  }
+}

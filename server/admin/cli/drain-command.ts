@@ -21,6 +21,11 @@ const statusSchema = z.object({
   leads: z.number(),
 });
 type Status = z.infer<typeof statusSchema>;
+const roomsSchema = z.object({
+  rooms: z.array(
+    z.object({ roomId: z.string(), name: z.string(), pinned: z.boolean(), standing: z.unknown().nullable() }),
+  ),
+});
 
 const pollMs = 200;
 /** A node that no longer answers is closing its disk; the others see its link end with it. */
@@ -37,7 +42,10 @@ export function drainCommand(context: CliContext): Command {
       "--timeout-ms <ms>",
       "how long it may wait for clients and plain rooms; by default as it was started",
     )
-    .option("--force", "also if the nodes that are left have no majority");
+    .option(
+      "--force",
+      "also if the nodes that are left have no majority, or lack a room that is pinned to it",
+    );
   withExample(withNode(command), "drain n2 --secret-file data/secret");
   return command.action(async (word: string, flags: DrainFlags) => {
     const id = readId(word);
@@ -45,6 +53,7 @@ export function drainCommand(context: CliContext): Command {
     const cluster = new Witnesses(flags, id);
     const url = await cluster.find();
     const client = new OperatorClient({ ...flags, url });
+    if (flags.force !== true) await cluster.checkRooms(client);
     const body = { node: id, timeoutMs, force: flags.force === true };
     const begun = statusSchema.parse(await client.ask("POST", "drain", body));
     const begunMs = performance.now();
@@ -129,6 +138,24 @@ class Witnesses {
     return meant.clientUrl;
   }
 
+  /**
+   * What is on no disk must be on another node.
+   * @throws CliError ROOMS_LOST
+   */
+  async checkRooms(client: OperatorClient): Promise<void> {
+    const pinned = (await servedBy(client)).filter((room) => room.pinned);
+    const others = pinned.length === 0 ? [] : this.#urls.map((url) => this.#client(url));
+    // One that does not answer is not counted on.
+    const elsewhere = (await Promise.all(others.map((other) => servedBy(other).catch(() => [])))).flat();
+    const lost = pinned.filter(({ roomId }) => elsewhere.every((room) => room.roomId !== roomId));
+    if (lost.length === 0) return;
+    const which = lost.map(({ roomId, name }) => `${roomId} (${name})`).join(", ");
+    throw new CliError(
+      "ROOMS_LOST",
+      `no other node has room ${which}, which has long not been at rest and is on no disk: without ${this.#id} it is closed. Wait until it is at rest, or say --force`,
+    );
+  }
+
   /** @throws CliError NOT_ENDED if its links stay, and it is no other process */
   async ended({ node, bootId }: Status): Promise<void> {
     const untilMs = performance.now() + endMsMax;
@@ -167,6 +194,12 @@ class Witnesses {
   #client(url: string): OperatorClient {
     return new OperatorClient({ ...this.#flags, url });
   }
+}
+
+/** Rooms of which the node has a replica that serves. */
+async function servedBy(client: OperatorClient): Promise<z.infer<typeof roomsSchema>["rooms"]> {
+  const { rooms } = roomsSchema.parse(await client.ask("GET", "rooms"));
+  return rooms.filter(({ standing }) => standing === null);
 }
 
 function pause(): Promise<void> {

@@ -4,10 +4,10 @@ import { resolve } from "node:path";
 import { Command } from "commander";
 import { folderSource } from "../../cluster/backup/backup-sources.ts";
 import { takeBackup } from "../../cluster/backup/take-backup.ts";
-import { cliError } from "./backup-command.ts";
 import { type CliContext, show, withExample } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
 import { folderStorage, isBlank, nextSteps, restoreInto } from "./data-folder.ts";
+import { cliError } from "./received-file.ts";
 
 interface RecoverFlags {
   readonly id: string;

@@ -3,10 +3,10 @@ import { rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { decodeBackup } from "../../cluster/backup/backup-file.ts";
-import { cliError } from "./backup-command.ts";
 import { type CliContext, show, withExample } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
 import { isBlank, nextSteps, restoreInto } from "./data-folder.ts";
+import { cliError } from "./received-file.ts";
 
 /** `testudo restore FILE`: a backup becomes the data folder of a new cluster's first node. */
 export function restoreCommand(context: CliContext): Command {

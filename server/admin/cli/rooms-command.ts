@@ -1,7 +1,9 @@
 import { Command } from "commander";
 import { z } from "zod";
 import { type CliContext, type NodeFlags, show, table, withExample, withNode } from "./cli-context.ts";
+import { CliError } from "./cli-error.ts";
 import { OperatorClient } from "./operator-client.ts";
+import { exportCommand } from "./rooms-export-command.ts";
 
 const hashes = z.array(z.tuple([z.string(), z.string()]));
 
@@ -15,18 +17,34 @@ const roomsSchema = z.object({
       seats: z.number(),
       pinned: z.boolean(),
       restlessBecause: z.string().nullable(),
-      standing: z.looseObject({ type: z.string(), hashes: hashes.optional() }).nullable(),
+      standing: z
+        .looseObject({ type: z.string(), hashes: hashes.optional(), code: z.string().optional() })
+        .nullable(),
     }),
   ),
 });
 
 const thawedSchema = z.object({ roomId: z.string(), index: z.number(), hash: z.string(), hashes });
 
+const switchedSchema = z.object({
+  rooms: z.array(
+    z.object({
+      roomId: z.string(),
+      from: z.string(),
+      to: z.string(),
+      tookMs: z.number().nullable(),
+      why: z.string().nullable(),
+    }),
+  ),
+});
+
 /** `testudo rooms …`: what an operator has to decide about rooms. */
 export function roomsCommand(context: CliContext): Command {
-  const command = new Command("rooms").description("the rooms: list, thaw");
+  const command = new Command("rooms").description("the rooms: list, export, thaw, switch");
   withExample(command, "rooms thaw Ev1_AWqyA n2 --url http://localhost:2568 --secret-file data/secret");
-  return command.addCommand(listCommand(context)).addCommand(thawCommand(context));
+  for (const made of [listCommand, exportCommand, thawCommand, switchCommand])
+    command.addCommand(made(context));
+  return command;
 }
 
 function listCommand(context: CliContext): Command {
@@ -49,7 +67,8 @@ function roomWords({ standing, pinned, restlessBecause }: Room): string {
   return pinned ? `${words}, pinned: ${restlessBecause ?? "not saved since"}` : words;
 }
 
-function standingWords({ type, hashes: known = [] }: Standing): string {
+function standingWords({ type, code, hashes: known = [] }: Standing): string {
+  if (type === "foreign") return `foreign: under code ${JSON.stringify(code)}`;
   return type === "frozen" ? `frozen: ${holdersWords(known)}` : type;
 }
 
@@ -84,5 +103,28 @@ function thawCommand(context: CliContext): Command {
         .filter(([, hash]) => hash !== told.hash)
         .map(([node, hash]) => `${node} had another (${hash}), and gets it`),
     ]);
+  });
+}
+
+function switchCommand(context: CliContext): Command {
+  const command = new Command("switch")
+    .description("rooms go on under the version of the game's code that the asked node has (--code)")
+    .argument("[room]", "one room; else --all")
+    .option("--all", "all rooms that run under another version");
+  withExample(withNode(command), "rooms switch --all --url http://localhost:2568 --secret-file data/secret");
+  return command.action(async (roomId: string | undefined, flags: NodeFlags & { readonly all?: boolean }) => {
+    if ((roomId === undefined) !== (flags.all === true))
+      throw new CliError("OPTION_WRONG", "switch: give either a room or --all", 2);
+    const client = new OperatorClient(flags);
+    const told = switchedSchema.parse(await client.ask("POST", "rooms/switch", { roomId: roomId ?? null }));
+    const words = told.rooms.map(({ roomId: id, from, to, tookMs, why }) =>
+      why === null
+        ? `room ${id} went from code "${from}" to "${to}" in ${tookMs} ms`
+        : `room ${id} is not switched: ${why}`,
+    );
+    show(context, flags.json, told, words.length === 0 ? ["no room runs under another code"] : words);
+    const left = told.rooms.filter(({ why }) => why !== null).length;
+    if (left > 0)
+      throw new CliError("NOT_SWITCHED", `${left} of ${told.rooms.length} rooms are not switched: try again`);
   });
 }

@@ -3,8 +3,9 @@ import { failureCode, failureWords } from "../../session/failure.ts";
 import { captureSchema } from "../../session/graph/schema-restore.ts";
 import type { Lead } from "../../session/led-program.ts";
 import { sessionLimits } from "../../session/limits.ts";
+import type { EffectPromise } from "../../session/room-effects.ts";
 import { drainMicrotasks, outsideWorld } from "../../session/sandbox.ts";
-import { runEffect, takeEffects } from "../effects.ts";
+import { takeEffects } from "../effects.ts";
 import type { LoggedClient } from "../logged-client.ts";
 import { partsOf, type RoomParts } from "../room-parts.ts";
 import { checkLedRoom } from "./led-check.ts";
@@ -13,6 +14,7 @@ import { ledBase } from "./led-room.ts";
 import type { LedInstance, LedReplica, LedRoomData } from "./led-room-data.ts";
 import { type Connection, type LedInput, packed, piecesOf, unpacked } from "./led-step.ts";
 import { LiveClients } from "./live-clients.ts";
+import { LiveEffects } from "./live-effects.ts";
 import { LiveInputs } from "./live-inputs.ts";
 import { guardClock, type LiveRoomHost, newLiveRoom, stopRoom } from "./live-room.ts";
 import { StepDraft } from "./step-draft.ts";
@@ -43,7 +45,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
   #isWorkDue = false;
   #isCutDue = false;
   #news: StepNews;
-  #effects = 0;
+  readonly #effects: LiveEffects;
   #cacheTimer: NodeJS.Timeout | undefined;
 
   constructor(program: LedReplica, lead: Lead) {
@@ -67,6 +69,8 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
         this.changed();
       },
     });
+    const here = () => ({ room: this.#room as Room, run: this.#sender.run });
+    this.#effects = new LiveEffects(environment.birth.roomId, here);
     void this.#begin();
   }
 
@@ -80,6 +84,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     if (this.#isOver) return;
     this.#isOver = true;
     clearInterval(this.#cacheTimer);
+    this.#effects.end();
     if (this.#room !== null) stopRoom(this.#room);
   }
 
@@ -167,7 +172,6 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     guardClock(room);
     (room as unknown as { __init(): void }).__init();
     parts.roomName = birth.roomName;
-    parts.presence = matchMaker.presence;
     parts._listing = { ...partsOf(shown)._listing, roomId: undefined as never };
     parts._events.once("disconnect", () => {
       this.#draft.end(null);
@@ -264,16 +268,14 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
     }
   }
 
-  async runEffect(name: string, argument: unknown): Promise<unknown> {
-    const { signal } = new AbortController();
-    const { roomId } = this.#program.environment.birth;
-    const key = `${roomId}:${this.#sender.run}:${++this.#effects}`;
-    return await runEffect(this.#room as Room, name, argument, { key, signal });
+  effect(name: string, argument: unknown): EffectPromise<unknown> {
+    return this.#effects.make(name, argument);
   }
 
   readonly said = (client: LoggedClient, frame: Uint8Array): void => {
     if (this.restoring !== null || this.#isOver) return;
-    this.#draft.frame(client, frame);
+    const { sessionId, epoch, seat } = client;
+    this.#draft.frame({ sessionId, epoch, isWrapper: seat.wrapper }, frame);
     this.changed();
   };
 
@@ -292,7 +294,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
       this.#pending = [];
       try {
         this.watched(() => {
-          this.#tell(number, input);
+          this.#effects.because(number, () => this.#tell(number, input));
           drainMicrotasks();
         });
       } catch (error) {
@@ -329,7 +331,7 @@ export class LeaderInstance implements LiveRoomHost, LedInstance {
         if (isSpoken) this.#draft.synced({ sessionId: input.sessionId, epoch: input.epoch });
         return;
       case "message":
-        if (isSpoken) client?.ref.emit("message", Buffer.from(input.frame));
+        if (client !== undefined) this.#asking.hear(client, input);
         return;
       case "drop":
         if (isSpoken) client?.connectionLost(input.code);

@@ -4,7 +4,7 @@ import type { RoomEnvironment } from "../../session/room-program.ts";
 import type { Seat } from "../../session/seat.ts";
 import { isMessage } from "../logged-client.ts";
 import type { LedPerson, LedRoomData } from "./led-room-data.ts";
-import type { SeatEpoch, Step } from "./led-step.ts";
+import type { Asker, Step } from "./led-step.ts";
 
 export type LedEnvironment = RoomEnvironment & { readonly seats: ReadonlyMap<string, Seat> };
 
@@ -23,7 +23,7 @@ export class LedDelivery {
     const environment = this.#environment;
     for (const { bytes, to } of frames) {
       if (to === null) this.#patch(bytes);
-      for (const at of to ?? []) this.#tell(connections[at] as SeatEpoch, bytes);
+      for (const at of to ?? []) this.#tell(connections[at] as Asker, bytes);
     }
     if (full !== null) {
       const nextIndexes = full.nextIndexes.map(([refId, next]) => [refId, next] as const);
@@ -49,16 +49,16 @@ export class LedDelivery {
     }
   }
 
-  #tell({ sessionId, epoch }: SeatEpoch, bytes: Uint8Array): void {
+  #tell({ sessionId, epoch, isWrapper }: Asker, bytes: Uint8Array): void {
     const environment = this.#environment;
     const seat = environment.seats.get(sessionId);
     const person = this.#data.people.get(sessionId);
     if (seat === undefined || person === undefined) return;
     if (isMessage(bytes)) this.#message(seat, person, bytes);
-    else if (bytes[0] === Protocol.ROOM_RESPONSE && seat.wrapper) {
-      // It gets the reply wherever it is by then.
+    else if (bytes[0] === Protocol.ROOM_RESPONSE && isWrapper) {
+      // It gets the reply wherever it is by then. A client that numbers its requests otherwise may have the seat meanwhile.
       seat.rememberReply(decode.number(bytes, { offset: 1 }), Uint8Array.from(bytes));
-      environment.deliver(seat, seat.epoch, bytes);
+      if (seat.wrapper) environment.deliver(seat, seat.epoch, bytes);
     } else environment.deliver(seat, epoch, bytes);
   }
 

@@ -20,11 +20,15 @@ export interface SeatEpoch {
   readonly epoch: number;
 }
 
+/** Who is told something. The wrapper gets its replies wherever it is by then, whoever has its seat meanwhile. */
+export interface Asker extends SeatEpoch {
+  readonly isWrapper: boolean;
+}
+
 /** One attachment of a seat, as room code knows it. */
-export interface Connection extends SeatEpoch {
+export interface Connection extends Asker {
   readonly token: string;
   readonly nodeId: string;
-  readonly isWrapper: boolean;
 }
 
 /** The whole state as a client is sent it, refIds and all, and what an encoder knows besides. */
@@ -57,7 +61,7 @@ export interface Step {
   /** Inputs that are worked off. */
   readonly done: readonly number[];
   readonly answers: readonly LedAnswer[];
-  readonly connections: readonly SeatEpoch[];
+  readonly connections: readonly Asker[];
   /** In order: a message to some of `connections`, or (null) a patch, for everybody who has the state. */
   readonly frames: readonly { readonly bytes: Uint8Array; readonly to: readonly number[] | null }[];
   /** In place of all patches up to here. */

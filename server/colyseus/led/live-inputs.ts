@@ -1,11 +1,16 @@
-import { ClientState, ErrorCode, type Room, ServerError } from "@colyseus/core";
+import { ClientState, ErrorCode, Protocol, type Room, ServerError } from "@colyseus/core";
 import { checkPlainData } from "../../session/plain-data.ts";
 import type { LoggedClient } from "../logged-client.ts";
 import { partsOf, type RoomParts } from "../room-parts.ts";
 import type { LedRoomData } from "./led-room-data.ts";
-import { type Connection, unpacked } from "./led-step.ts";
+import { type Connection, type SeatEpoch, unpacked } from "./led-step.ts";
 import { isKept, type LiveClients } from "./live-clients.ts";
 
+const readyStateOpen = 1;
+/** What a client asks of the room's own code. */
+const said: ReadonlySet<number> = new Set([
+  ...[Protocol.ROOM_DATA, Protocol.ROOM_DATA_BYTES, Protocol.ROOM_REQUEST],
+]);
 const joinContext = { token: undefined, headers: new Headers(), ip: undefined };
 
 interface LiveInputsHost {
@@ -62,6 +67,24 @@ export class LiveInputs {
     const waiting = client._enqueuedMessages ?? [];
     delete client._enqueuedMessages;
     for (const message of waiting) this.#host.said(client, message);
+  }
+
+  /** What an earlier leader's handler had not finished begins again, though its client has moved since, or waits to be back. */
+  hear(client: LoggedClient, { epoch, frame }: SeatEpoch & { readonly frame: Uint8Array }): void {
+    const message = Buffer.from(frame);
+    if (client.epoch === epoch && client.readyState === readyStateOpen) {
+      client.ref.emit("message", message);
+      return;
+    }
+    if (client.epoch < epoch || !said.has(frame[0] ?? 0)) return;
+    const { state } = client;
+    // The stock room hears nothing of a client that leaves.
+    client.state = ClientState.JOINED;
+    try {
+      this.#parts._onMessage(client, message);
+    } finally {
+      client.state = state;
+    }
   }
 
   async call(method: string, data: unknown[]): Promise<unknown> {

@@ -1,10 +1,12 @@
-import { type Client, type Room, SchemaSerializer } from "@colyseus/core";
+import { type Client, matchMaker, type Room, SchemaSerializer } from "@colyseus/core";
 import type { Encoder } from "@colyseus/schema";
+import type { EffectPromise } from "../../session/room-effects.ts";
 import { SessionError } from "../../session/session-error.ts";
 import { afterPatchMethods } from "../after-patch.ts";
 import type { LoggedClient } from "../logged-client.ts";
 import { isThenable } from "../room-hooks.ts";
 import { partsOf } from "../room-parts.ts";
+import { endSubscriptions, livePresence } from "./live-presence.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: methods of the stock room are replaced by name, whatever they take
 type Callback = (this: any, ...args: any[]) => any;
@@ -28,7 +30,7 @@ export interface LiveRoomHost {
   failed(error: unknown, where: string): void;
   /** Runs the room's code under the eyes of whoever ends a process that it never comes back to. */
   watched<T>(act: () => T): T;
-  runEffect(name: string, argument: unknown): Promise<unknown>;
+  effect(name: string, argument: unknown): EffectPromise<unknown>;
 }
 
 const hosts = new WeakMap<object, LiveRoomHost>();
@@ -55,6 +57,9 @@ export function newLiveRoom(base: RoomClass, host: LiveRoomHost): Room {
     const room = new Live();
     hosts.set(room, host);
     wrapOwnHooks(room);
+    partsOf(room).presence = livePresence(matchMaker.presence, (callback) =>
+      guarded(room, "a subscription", callback),
+    );
     return room;
   } finally {
     next = null;
@@ -246,7 +251,7 @@ function outsideMethods(): Record<string, Callback> {
       void guarded(this, "onPrimary", act).call(this);
     },
     effect(this: Room, name: string, argument: unknown) {
-      return hostOf(this).runEffect(name, argument);
+      return hostOf(this).effect(name, argument);
     },
   };
 }
@@ -255,6 +260,7 @@ function outsideMethods(): Record<string, Callback> {
 export function stopRoom(room: Room): void {
   const parts = partsOf(room);
   const timers = room as unknown as { _simulationInterval: unknown };
+  endSubscriptions(parts.presence, (error) => hostOf(room).failed(error, "the end of its subscriptions"));
   clearInterval(timers._simulationInterval as NodeJS.Timeout);
   // A room without patches would tick by an interval of its own.
   timers._simulationInterval = true;

@@ -1,4 +1,4 @@
-import type { FullState, LedAnswer, SeatEpoch, Step } from "./led-step.ts";
+import type { Asker, FullState, LedAnswer, SeatEpoch, Step } from "./led-step.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
 
@@ -24,11 +24,11 @@ export class StepDraft {
   }
 
   /** A broadcast hands the same bytes to one client after the other. */
-  frame({ sessionId, epoch }: SeatEpoch, source: Uint8Array): void {
+  frame({ sessionId, epoch, isWrapper }: Asker, source: Uint8Array): void {
     const key = `${epoch} ${sessionId}`;
     let place = this.#places.get(key);
     if (place === undefined) {
-      place = this.#step.connections.push({ sessionId, epoch }) - 1;
+      place = this.#step.connections.push({ sessionId, epoch, isWrapper }) - 1;
       this.#places.set(key, place);
     }
     const last = this.#frames.at(-1);

@@ -13,16 +13,28 @@ const ofProcess = /^(?:\$lobby$|concurrent:)/;
 export type ChannelKind = "local" | "near" | "shared";
 
 /** What Colyseus says inside of an apply it says on every node: each keeps that to itself. */
-export function channelKind(channel: string): ChannelKind {
+export function channelKind(channel: string, isPlainName: (name: string) => boolean): ChannelKind {
+  const isInside = currentWorld() !== null;
+  // Who waits in another node's `joinOrCreate` for the same room is to hear of it.
+  if (channel.startsWith("concurrent:") && !isInside && isOfPlain(channel, isPlainName)) return "shared";
   if (ofProcess.test(channel)) return "local";
   if (!betweenTwo.test(channel)) return "shared";
-  return currentWorld() === null ? "near" : "local";
+  return isInside ? "local" : "near";
 }
 
-/** Keys in which Colyseus keeps what each process knows of itself; see NodeCounts for the others' counts. */
-export function isOwnKey(key: unknown, isRoomName: (name: string) => boolean): boolean {
+/** `concurrent:NAME:FILTER`: either may have colons in it. */
+function isOfPlain(channel: string, isPlainName: (name: string) => boolean): boolean {
+  const parts = channel.split(":").slice(1);
+  return parts.some((_, at) => at > 0 && isPlainName(parts.slice(0, at).join(":")));
+}
+
+/**
+ * Keys in which Colyseus keeps what each process knows of itself; see NodeCounts for the others' counts. Of plain rooms all
+ * nodes together let one make what is missing; replicated ones are agreed anyhow.
+ */
+export function isOwnKey(key: unknown, isReplicatedName: (name: string) => boolean): boolean {
   if (typeof key !== "string") return false;
-  const ofRoom = key.startsWith("ch:") && isRoomName(key.slice("ch:".length));
+  const ofRoom = key.startsWith("ch:") && isReplicatedName(key.slice("ch:".length));
   return ofRoom || key === countsKey || key === "roomhistory" || key.startsWith("swept:");
 }
 

@@ -6,6 +6,7 @@ import { keeperLimits } from "../../menu/keeper-limits.ts";
 import type { PresenceKeys } from "../../menu/presence-keys.ts";
 import type { ReadMethod, WriteMethod } from "../../menu/presence-state.ts";
 import { refuseInside } from "../../session/session-error.ts";
+import { isReplicated } from "../replicated.ts";
 import { channelKind, countsKey, globTest, isOwnKey, ProcessPresence } from "./presence-channels.ts";
 import { presenceMethods } from "./shared-presence.ts";
 
@@ -86,7 +87,7 @@ export class TestudoPresence implements Presence {
   // ---- channels -----------------------------------------------------------------------------------------------------
 
   async subscribe(topic: string, callback: Callback): Promise<this> {
-    const kind = channelKind(topic);
+    const kind = channelKind(topic, isPlainName);
     if (kind !== "shared") await this.own.subscribe(topic, callback);
     if (kind === "local") return this;
     this.listen(topic, null, callback, (error) => {
@@ -152,7 +153,7 @@ export class TestudoPresence implements Presence {
 
   /** Resolves once it is agreed: then whoever listens is told, unless their nodes die before. */
   async publish(topic: string, data: unknown): Promise<void> {
-    const kind = channelKind(topic);
+    const kind = channelKind(topic, isPlainName);
     if (kind === "local" || (kind === "near" && this.own.listens(topic))) {
       this.own.publish(topic, data);
       return;
@@ -179,7 +180,7 @@ export class TestudoPresence implements Presence {
   // ---- keys ---------------------------------------------------------------------------------------------------------
 
   private isOwn(key: unknown): boolean {
-    return isOwnKey(key, (name) => matchMaker.getRoomClass(name) !== undefined);
+    return isOwnKey(key, (name) => isReplicated(matchMaker.getRoomClass(name)));
   }
 
   private async read<T>(method: ReadMethod, ...args: unknown[]): Promise<T> {
@@ -358,6 +359,11 @@ export class TestudoPresence implements Presence {
     this.own.shutdown();
     void this.embedded?.stop();
   }
+}
+
+function isPlainName(name: string): boolean {
+  const roomClass = matchMaker.getRoomClass(name);
+  return roomClass !== undefined && !isReplicated(roomClass);
 }
 
 const callable: ReadonlySet<string> = new Set(presenceMethods);

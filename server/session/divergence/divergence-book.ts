@@ -1,3 +1,4 @@
+import { describeOtherCode, type OtherCode } from "../absence.ts";
 import type { Divergence } from "./divergence.ts";
 import type { OddReplica } from "./odd-replica.ts";
 import type { RoomNotice } from "./odd-rooms.ts";
@@ -45,7 +46,8 @@ export class DivergenceBook {
       case "healed":
         return notice.odd.isAbsent ? this.#isBack(notice.odd) : this.#wasHealed(notice.odd.divergence);
       case "absent": {
-        const { divergence, pinnedBecause: because } = notice.odd;
+        const { divergence, pinnedBecause: because, foreign } = notice.odd;
+        if (foreign !== null) return this.#isForeign(divergence.roomId, foreign);
         const facts = { event: "room-absent", group: this.#group, roomId: divergence.roomId, because };
         const what = `room ${divergence.roomId} is not on this node any more: it was pinned, as it was not at rest`;
         return this.#log.warn(
@@ -65,6 +67,12 @@ export class DivergenceBook {
         return this.#log.warn(facts, `room ${roomId} goes on`);
       }
     }
+  }
+
+  #isForeign(roomId: string, foreign: OtherCode): void {
+    const facts = { event: "room-foreign", group: this.#group, roomId, ...foreign };
+    const what = `room ${roomId} is kept here, and not run: ${describeOtherCode(foreign)}`;
+    this.#log.warn(facts, `${what}; it ends on the nodes that have its code, or is switched`);
   }
 
   #isBack({ divergence: { roomId } }: OddReplica): void {

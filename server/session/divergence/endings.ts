@@ -15,7 +15,7 @@ interface EndingsParts {
 interface Said {
   readonly ended: ReadonlySet<string>;
   readonly odd: ReadonlySet<string>;
-  /** Of the odd ones: there is no replica. */
+  /** Of the odd ones: nothing here could bring it back. */
   readonly absent: ReadonlySet<string>;
 }
 
@@ -66,7 +66,7 @@ export class Endings {
     const roomIds = [...machine.gone()].slice(0, endedPerMessageMax);
     const odd = machine.odd.all().slice(0, endedPerMessageMax);
     const oddIds = odd.map(roomIdOf);
-    const absentIds = odd.filter(({ isAbsent }) => isAbsent).map(roomIdOf);
+    const absentIds = odd.filter(({ isLost }) => isLost).map(roomIdOf);
     const words = [roomIds, oddIds, absentIds].map((ids) => ids.join()).join(";");
     if (words === this.#told && !(this.#isDue && words !== ";;")) return;
     this.#told = words;
@@ -104,8 +104,11 @@ export class Endings {
     const { own, saidBy } = this.#known();
     const all = members(this.#parts.link.configuration());
     const absent = new Set(this.#absent());
-    for (const roomId of own.odd)
+    for (const roomId of own.odd) {
+      // One that waits for a node with its code has nothing to be compared.
+      if (this.#parts.machine.odd.get(roomId)?.foreign) continue;
       if (!absent.has(roomId) && all.every(({ nodeId }) => saidBy(nodeId).odd.has(roomId))) yield roomId;
+    }
   }
 
   /**
@@ -129,7 +132,7 @@ export class Endings {
     const own: Said = {
       ended: new Set(machine.gone()),
       odd: new Set(odd.map(roomIdOf)),
-      absent: new Set(odd.filter(({ isAbsent }) => isAbsent).map(roomIdOf)),
+      absent: new Set(odd.filter(({ isLost }) => isLost).map(roomIdOf)),
     };
     return { own, saidBy: (id) => (id === nodeId ? own : (this.#said.get(id) ?? nothing)) };
   }

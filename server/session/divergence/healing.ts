@@ -28,6 +28,8 @@ type State =
 
 interface HealingParts {
   readonly odd: OddReplica;
+  /** This node's version of the game's code: a copy for another is of no use here. */
+  readonly code: string;
   /** Not before this time. */
   readonly fromMs: number;
   /** Who else there is, now. */
@@ -132,8 +134,9 @@ export class Healing {
 
   #ask(from: string, request: number, chunk: number): void {
     const { roomId, index, hash } = this.odd.divergence;
+    const { code } = this.#parts;
     const notBefore = this.odd.index;
-    this.#parts.tell(from, { type: "copyWanted", request, roomId, index, hash, notBefore, chunk });
+    this.#parts.tell(from, { type: "copyWanted", request, roomId, index, hash, notBefore, chunk, code });
   }
 
   #failed(why: string, nowMs: number): void {

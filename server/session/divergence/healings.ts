@@ -46,7 +46,8 @@ export class Healings {
     const waitMs = odd.isAbsent ? 0 : this.#waitMs(roomId, now);
     if (waitMs > 0) odd.divergence.waitsFor = `${waitMs} ms: it has differed before, not long ago`;
     const nextRequest = () => ++this.#request;
-    this.#healings.set(roomId, new Healing({ odd, fromMs: now + waitMs, others, nextRequest, tell }));
+    const { code } = this.#parts.machine;
+    this.#healings.set(roomId, new Healing({ odd, code, fromMs: now + waitMs, others, nextRequest, tell }));
   }
 
   #waitMs(roomId: string, nowMs: number): number {

@@ -1,5 +1,7 @@
 import type { ApplyResult } from "../../group/machine.ts";
 import type { Origins, OriginsState } from "../../group/origins.ts";
+import type { Checkpoint } from "../../storage/storage.ts";
+import type { Absence, OtherCode } from "../absence.ts";
 import { sessionLimits } from "../limits.ts";
 import type { RoomReplica } from "../room-replica.ts";
 import type { SessionContext } from "../session-menu.ts";
@@ -27,10 +29,14 @@ export class OddReplica {
   readonly divergence: Divergence;
   /** Who had the majority's hash; empty: anybody else may have it. */
   readonly holders: readonly string[];
-  /** There is no replica: the room was pinned, and this node has started anew since, or got a snapshot. */
+  /** There is no replica: the room was pinned, and this node has started anew since, or got a snapshot; or it is foreign. */
   readonly isAbsent: boolean;
   /** Why this node's disk has a stub of the room instead of a checkpoint; null: it has a checkpoint, or nothing yet. */
   pinnedBecause: string | null;
+  /** The room runs under another code than this node's. */
+  readonly foreign: OtherCode | null;
+  /** See Absence. */
+  readonly handover: Checkpoint | null;
   /** Its own numbers of commands, so that a gap is noticed at once; see SessionMachine. */
   readonly #origins: Origins;
   /** The last command that is not held: what replaces it must stand here or later. */
@@ -45,21 +51,28 @@ export class OddReplica {
       holders,
       origins,
       context,
-      absentBecause = null,
+      absence = null,
     }: {
       holders: readonly string[];
       origins: Origins;
       context: Pick<SessionContext, "index" | "logTimeMs">;
-      absentBecause?: string | null;
+      absence?: Pick<Absence, "because" | "foreign" | "handover"> | null;
     },
   ) {
     this.divergence = divergence;
     this.holders = holders;
-    this.isAbsent = absentBecause !== null;
-    this.pinnedBecause = absentBecause;
+    this.isAbsent = absence !== null;
+    this.pinnedBecause = absence?.because ?? null;
+    this.foreign = absence?.foreign ?? null;
+    this.handover = absence?.handover ?? null;
     this.#origins = origins;
     this.#index = context.index;
     this.#lastLogTimeMs = context.logTimeMs;
+  }
+
+  /** Nothing on this node could bring it back. */
+  get isLost(): boolean {
+    return this.isAbsent && this.pinnedBecause !== null;
   }
 
   get index(): number {

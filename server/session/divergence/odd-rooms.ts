@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import type { ApplyResult } from "../../group/machine.ts";
 import { Origins, type OriginsState } from "../../group/origins.ts";
 import type { Checkpoint } from "../../storage/storage.ts";
+import type { Absence } from "../absence.ts";
 import { mayTryReconnect } from "../live-socket.ts";
 import type { RoomReplica } from "../room-replica.ts";
 import { type RoomStanding, standingRefusal } from "../room-standing.ts";
-import type { RoomStub } from "../room-stub.ts";
 import type { RoomActing } from "../room-watch.ts";
 import type { SessionContext } from "../session-menu.ts";
 import { OddReplica, type RoomCommand } from "./odd-replica.ts";
@@ -23,7 +23,7 @@ export type RoomNotice =
   | { readonly type: "froze" | "thawed"; readonly replica: RoomReplica }
   /** This node's replica differs; or what has replaced it is like the others. */
   | { readonly type: "diverged" | "healed"; readonly odd: OddReplica }
-  /** The room is pinned, and not to this node: see RoomStub. It is healed like one that differs. */
+  /** The room is pinned, and not to this node: see RoomStub; or runs under another code. It is healed like one that differs. */
   | { readonly type: "absent"; readonly odd: OddReplica };
 
 /** What is kept of a replica that has ended by itself. */
@@ -127,8 +127,8 @@ export class OddRooms {
     this.#parts.noticed({ type: "diverged", odd });
   }
 
-  /** All that this node's disk has of the room is a stub, as of this entry. */
-  absent(roomId: string, { because, origins, agreed }: RoomStub, index: number): void {
+  /** There is no replica of the room here, as of this entry. */
+  absent(roomId: string, { origins, agreed, ...absence }: Absence, index: number): void {
     const { index: verdictIndex, hash } = agreed ?? { index: 0, hash: noHash };
     const known = { roomId, index: verdictIndex, hash, ownHash: noHash, foundAtMs: 0 };
     const odd = new OddReplica(
@@ -137,7 +137,7 @@ export class OddRooms {
         holders: [],
         origins: new Origins(origins),
         context: { index, logTimeMs: 0 },
-        absentBecause: because,
+        absence,
       },
     );
     this.#rooms.set(roomId, odd);
@@ -219,7 +219,8 @@ export class OddRooms {
   }
 }
 
-function standingOf({ divergence, isAbsent, pinnedBecause }: OddReplica): RoomStanding {
+function standingOf({ divergence, isAbsent, pinnedBecause, foreign }: OddReplica): RoomStanding {
+  if (foreign !== null) return { type: "foreign", ...foreign };
   if (!isAbsent) return { type: "diverged", ...divergence };
   return { type: "absent", because: pinnedBecause ?? "", waitsFor: divergence.waitsFor };
 }

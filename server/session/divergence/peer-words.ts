@@ -40,6 +40,8 @@ const peerWord = z.discriminatedUnion("type", [
     hash,
     notBefore: index,
     chunk: index,
+    /** The asker's version of the game's code. */
+    code: z.string().max(128).default(""),
   }),
   /** `index`: the room is as of this entry. */
   z.object({

@@ -125,6 +125,16 @@ export class ClassRegistry {
     return this.#byName.get(name);
   }
 
+  /** The schema class of that name whatever its fields are; undefined: there is none, or more than one. */
+  ofOtherFields(name: string): Shape | undefined {
+    const bare = bareName(name);
+    if (bare === null) return undefined;
+    const found = [...this.#byName.values()].filter(
+      ({ kind, className }) => kind === "schema" && bareName(className ?? "") === bare,
+    );
+    return found.length === 1 ? found[0] : undefined;
+  }
+
   /** A class as a value: only listed ones and schema classes have a name to be saved under. */
   ofClass(type: unknown): Shape | undefined {
     return this.#byClass.get(type);
@@ -250,6 +260,12 @@ function schemaKey(schemaClass: typeof Schema): string {
   const fields = fieldsOf(schemaClass).map((field) => `${field?.name}:${typeText(field?.type)}`);
   const digest = createHash("sha1").update(fields.join()).digest("hex").slice(0, 8);
   return `${schemaClass.name}~${digest}`;
+}
+
+/** Null: no schema class's. */
+function bareName(className: string): string | null {
+  const at = className.lastIndexOf("~");
+  return at === -1 ? null : className.slice(0, at);
 }
 
 const registries = new WeakMap<

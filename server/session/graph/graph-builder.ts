@@ -65,6 +65,7 @@ type ViewConstructor = new (buffer: ArrayBuffer, byteOffset: number, length: num
 class GraphBuilder {
   readonly #saved: SavedGraph;
   readonly #registry: ClassRegistry;
+  readonly #otherCode: boolean;
   readonly #resolve: GraphOptions["resolve"];
   readonly #objects: (object | undefined)[];
   readonly #reach: ReadonlySet<number> | null;
@@ -74,6 +75,7 @@ class GraphBuilder {
     this.#saved = saved;
     this.#registry = registryOf(options);
     this.#resolve = options.resolve;
+    this.#otherCode = options.otherCode === true;
     this.#reach = reach;
     this.#objects = new Array<object | undefined>(saved.records.length);
   }
@@ -139,8 +141,7 @@ class GraphBuilder {
 
   #shape({ kind, className }: GraphRecord): Shape | null {
     if (className === null) return null;
-    const shape = this.#registry.ofName(className);
-    if (shape === undefined) throw unknownClass(className);
+    const shape = this.#named(className);
     if (shape.kind !== kind) throw corrupt(`${className} is a ${shape.kind}, not a ${kind}`);
     return shape;
   }
@@ -207,9 +208,14 @@ class GraphBuilder {
   }
 
   #class(name: string): unknown {
-    const shape = this.#registry.ofName(name);
+    return this.#named(name).type;
+  }
+
+  #named(name: string): Shape {
+    const other = () => (this.#otherCode ? this.#registry.ofOtherFields(name) : undefined);
+    const shape = this.#registry.ofName(name) ?? other();
     if (shape === undefined) throw unknownClass(name);
-    return shape.type;
+    return shape;
   }
 
   #reference(name: string): object {

@@ -38,6 +38,8 @@ export interface GraphOptions {
   readonly resolve: (name: string) => object | undefined;
   /** What paths begin with; "room". */
   readonly rootName?: string;
+  /** Another version of the code has saved the graph: a schema class may have other fields by now. */
+  readonly otherCode?: boolean;
   readonly limits?: Partial<GraphLimits>;
 }
 

@@ -124,7 +124,7 @@ test("[V11] what nodes propose to the room while one replica of it has ended is 
   const odd = jury.node("B").machine.odd.get(jury.roomId);
   if (odd === undefined) throw new Error("B's replica is not found to differ");
   const { index, hash } = odd.divergence;
-  const copied = await jury.copy("A", { roomId: jury.roomId, index, hash, notBefore: odd.index });
+  const copied = await jury.copy("A", { roomId: jury.roomId, index, hash, notBefore: odd.index, code: "" });
   if (copied.type === "refused") throw new Error(copied.reason);
   await call("C");
   await inMacrotask(() => jury.node("B").machine.heal(jury.roomId, copied.checkpoint));

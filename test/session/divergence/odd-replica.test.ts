@@ -133,7 +133,7 @@ test("[V3] what differs beside the room's own fields is named, too", async () =>
   await trial.tick(1_000);
   const { index, hash } = trial.pointOf("A");
   await trial.apply(trial.verdict(hash));
-  await trial.heal("C", "A", { roomId: trial.roomId, index, hash, notBefore: trial.log.index });
+  await trial.heal("C", "A", { roomId: trial.roomId, index, hash, notBefore: trial.log.index, code: "" });
   const notice = trial.node("C").notices.find(({ type }) => type === "healed");
   assert.ok(notice?.type === "healed");
   assert.match(notice.odd.divergence.firstDifference ?? "", /^room\.world\.random\[0\]: /);
@@ -203,7 +203,7 @@ test("[V3] what is held is bounded: past it the odd replica goes on by itself, a
     }
   });
   assert.match(message, /cannot stand at/);
-  await trial.heal("C", "A", { ...wish, notBefore: odd.index });
+  await trial.heal("C", "A", { ...wish, notBefore: odd.index, code: "" });
   await trial.equal();
 });
 
@@ -249,7 +249,7 @@ test("[V4] without a majority the room stands still everywhere, and goes on wher
     ["A", "B", "C"].map((nodeId) => trial.standing(nodeId)),
     ["serving", "diverged", "diverged"],
   );
-  const wish = { roomId: trial.roomId, index, hash, notBefore: trial.log.index };
+  const wish = { roomId: trial.roomId, index, hash, notBefore: trial.log.index, code: "" };
   await trial.heal("B", "A", wish);
   await trial.heal("C", "A", wish);
   await trial.tick(100, 2);

@@ -411,7 +411,7 @@ test("[V17] who leads has a lost room closed; nobody else does", async () => {
 });
 
 test("[V15] what is no stub of this version is not read as one", () => {
-  const stub = { because: "x".repeat(500), origins: [], agreed: null };
+  const stub = { because: "x".repeat(500), origins: [], agreed: null, code: "" };
   assert.is(unpackStub(packStub(stub))?.because.length, 400);
   assert.is(unpackStub(new Uint8Array([0x80])), null);
   assert.throws(

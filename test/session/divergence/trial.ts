@@ -81,7 +81,7 @@ export class Trial extends Scene {
     await this.bias("C");
     const { index, hash } = this.pointOf("A");
     await this.apply(this.verdict(hash));
-    return { roomId: this.roomId, index, hash, notBefore: this.log.index };
+    return { roomId: this.roomId, index, hash, notBefore: this.log.index, code: "" };
   }
 
   standing(nodeId: string): string {

@@ -1,0 +1,10 @@
+/** Why a match cannot be replayed. */
+export class ReplayError extends Error {
+  readonly code: "ROOM_UNKNOWN" | "ENGINE_DIFFERS" | "TO_OUT_OF_RANGE";
+
+  constructor(code: ReplayError["code"], message: string) {
+    super(message);
+    this.name = "ReplayError";
+    this.code = code;
+  }
+}

@@ -1,0 +1,40 @@
+import { describeOtherCode, otherCode } from "./absence.ts";
+import { mayTryReconnect } from "./live-socket.ts";
+import type { MachineRooms } from "./machine-rooms.ts";
+import { packRoom, unpackRoom } from "./saved-room.ts";
+import { type Refusal, refusal, roomFrozen } from "./session-error.ts";
+import type { SwitchCode } from "./session-menu.ts";
+
+/**
+ * Where the room runs it is left as it is now, for the nodes that have the other code to take over: each asks for it, as
+ * one does whose replica differs (see Healing), and holds the commands that follow until it has it. Elsewhere nothing is
+ * known of whether the room is at rest, so nothing happens: a node learns of the switch by being given the room.
+ * @returns why it goes on as before; null: it does not, or is not run here
+ */
+export function switchRoom(rooms: MachineRooms, { roomId, to }: SwitchCode, index: number): Refusal | null {
+  const replica = rooms.all.get(roomId);
+  if (replica === undefined || rooms.odd.has(roomId)) return null;
+  const foreign = otherCode(to, replica.birth.code);
+  if (foreign === null) return null;
+  if (replica.witness.frozen !== null) return roomFrozen(roomId);
+  // Decided by what all replicas share: one that went on by itself would differ.
+  if (replica.program.upgrade === undefined) {
+    const why = "its code runs on its leader's node alone: it ends under its own code";
+    return refusal("NOT_SUPPORTED", `room ${roomId} is not switched: ${why}`);
+  }
+  const bytes = rooms.copyOf(replica);
+  if (bytes === null)
+    return refusal(
+      "ROOM_BUSY",
+      `room ${roomId} is not at rest: ${replica.restlessBecause() ?? "no longer so"}`,
+    );
+  const saved = unpackRoom(bytes);
+  const birth = { ...saved.birth, code: to };
+  const handover = { index, bytes: packRoom({ ...saved, birth, upgradeFrom: replica.birth.code }) };
+  const because = replica.isPinned ? describeOtherCode(foreign) : null;
+  replica.sockets.closeAll(mayTryReconnect, "the room goes on under new code: go on elsewhere");
+  const { origins, witness } = saved;
+  rooms.odd.absent(roomId, { because, foreign, origins, agreed: witness.agreed, handover }, index);
+  rooms.remove(replica);
+  return null;
+}

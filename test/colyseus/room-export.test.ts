@@ -1,0 +1,156 @@
+// test-run: seconds=120 node=--import=./server/colyseus/register.ts
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Replayed, ReplayedEntry, ReplayNews } from "../../server/check/replay/replay-job.ts";
+import { RoomReplay } from "../../server/check/replay/room-replay.ts";
+import { decodeExport, encodeExport } from "../../server/colyseus/room-export/export-file.ts";
+import type { ExportHeader, ExportRecord } from "../../server/colyseus/room-export/export-record.ts";
+import { type ExportSource, takeExport } from "../../server/colyseus/room-export/take-export.ts";
+import { encodeEnvelope } from "../../server/group/proposal-envelope.ts";
+import type { Entry } from "../../server/raft/entry.ts";
+import { sessionMenu } from "../../server/session/session-menu.ts";
+import type { Checkpoint } from "../../server/storage/storage.ts";
+import { Deck, EverythingRoom } from "./everything-room.ts";
+import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
+import { Scene } from "./scene.ts";
+
+await defineTestRoom("everything", EverythingRoom, { classes: [Deck], transient: ["scratch"] });
+
+const other = "another01";
+
+/** A room that has lived, and another one in its group that has said something, too. */
+async function lived(): Promise<Scene> {
+  const scene = new Scene(["A", "B"]);
+  await scene.create("everything", { bias: 3 });
+  await scene.value(scene.log.allocate("A", other, "everything", { bias: 4 }));
+  await scene.join("stays");
+  await goOn(scene);
+  return scene;
+}
+
+async function goOn(scene: Scene): Promise<void> {
+  const name = `p${scene.log.index}`;
+  await scene.join(name, "A", { name });
+  await scene.tick(60, 30);
+  await scene.request(name, "fire");
+  await scene.value(scene.log.call("A", other, "hold", true));
+  await scene.tick(60, 30);
+  await scene.drop(name, 4000);
+}
+
+/** Its group as a node has it, whose log begins behind `base`. */
+function sourceOf(scene: Scene, base: number, checkpoint: Checkpoint | null = null): ExportSource {
+  const entries = scene.entries.map(
+    ({ index, logTimeMs, wallTimeMs, nodeId, command }): Entry => ({
+      index,
+      term: 1,
+      type: "command",
+      logTimeMs,
+      wallTimeMs,
+      data: encodeEnvelope({ nodeId, bootCount: 1, sequence: index }, command),
+    }),
+  );
+  const raft = {
+    base: { index: base },
+    committedSince: (after: number) => (after < base ? null : entries.slice(after)),
+  };
+  return {
+    sessions: { groupOf: () => 0, machines: [scene.first.machine] } as never,
+    engine: { barrier: async () => {}, log: () => raft as never, appliedIndex: () => scene.log.index },
+    storage: { readCheckpoints: async () => new Map([[scene.roomId, checkpoint]]) },
+    about: { clusterId: "c", nodeId: "A", takenAtMs: 0, engine: "e", testudo: "t" },
+  };
+}
+
+async function exported(source: ExportSource, roomId: string): Promise<ExportRecord[]> {
+  const bytes = encodeExport(await takeExport(source, roomId));
+  const records: ExportRecord[] = [];
+  for await (const record of decodeExport(bytes)) records.push(record);
+  return records;
+}
+
+async function* each(records: readonly ExportRecord[]): AsyncGenerator<ExportRecord> {
+  yield* records;
+}
+
+async function replayed(
+  records: readonly ExportRecord[],
+): Promise<{ replayed: Replayed; told: ReplayedEntry[] }> {
+  const told: ReplayedEntry[] = [];
+  const say = async (news: ReplayNews) => void (news.type === "entry" && told.push(news.entry));
+  const job = { file: "", app: "", to: null, inspect: false, withState: true, otherEngine: false };
+  return { replayed: await new RoomReplay(records[0] as ExportHeader, job, say).run(each(records)), told };
+}
+
+test("[Y196] an export has what its room was told, and nothing that another room was", async () => {
+  const scene = await lived();
+  const records = await exported(sourceOf(scene, 0), scene.roomId);
+  const entries = records.flatMap((record) => (record.type === "entries" ? record.entries : []));
+  const header = records[0] as ExportHeader;
+  assert.equal([header.completeFrom, header.firstIndex, header.lastIndex], ["creation", 1, scene.log.index]);
+  assert.is(header.entries, entries.length);
+  for (const { command } of entries)
+    assert.not.match(JSON.stringify(sessionMenu.decode(command).argument), other);
+  assert.ok(entries.length < scene.entries.length);
+  const { replayed: result, told } = await replayed(records);
+  assert.is(result.difference, null);
+  assert.match(header.hash ?? "", /^[0-9a-f]{16}$/);
+  assert.is(result.hash, header.hash);
+  assert.ok(told.some(({ kind, changes }) => kind === "tick" && changes.length > 0));
+});
+
+test("[Y197] where the log no longer reaches back, it begins with the room's last checkpoint", async () => {
+  const scene = await lived();
+  const checkpoint = await inMacrotask(() => scene.first.machine.save(scene.roomId));
+  assert.ok(
+    checkpoint !== null && checkpoint !== "deleted",
+    `${checkpoint}: ${scene.first.machine.rooms.get(scene.roomId)?.restlessBecause()}`,
+  );
+  await goOn(scene);
+  const records = await exported(sourceOf(scene, checkpoint.index - 5, checkpoint), scene.roomId);
+  const header = records[0] as ExportHeader;
+  assert.equal([header.completeFrom, header.firstIndex], ["checkpoint", checkpoint.index + 1]);
+  const { replayed: result } = await replayed(records);
+  assert.is(result.difference, null);
+  assert.match(header.hash ?? "", /^[0-9a-f]{16}$/);
+  assert.is(result.hash, header.hash);
+  const lost = takeExport(sourceOf(scene, checkpoint.index + 1, checkpoint), scene.roomId);
+  assert.match(await codeOf(lost), "EXPORT_OUTRUN");
+});
+
+test("[Y198] a state that comes out otherwise is told where it is compared", async () => {
+  const scene = await lived();
+  const records = await exported(sourceOf(scene, 0), scene.roomId);
+  const header = { ...(records[0] as ExportHeader), hash: "0123456789abcdef" };
+  const { replayed: result } = await replayed([header, ...records.slice(1)]);
+  assert.is(result.equal, false);
+  assert.match(
+    result.difference ?? "",
+    /at the end, entry \d+, the room had the hash 0123456789abcdef; here/,
+  );
+});
+
+test("[Y199] records that do not fit together are refused", async () => {
+  const scene = await lived();
+  const records = await exported(sourceOf(scene, 0), scene.roomId);
+  for (const wrong of [
+    records.slice(1),
+    [records[0] as ExportRecord, ...records],
+    records.filter(({ type }) => type !== "entries"),
+    [{ ...(records[0] as ExportHeader), completeFrom: "checkpoint" as const }, ...records.slice(1)],
+  ]) {
+    const read = async () => {
+      for await (const _ of decodeExport(encodeExport(each(wrong))));
+    };
+    assert.is(await codeOf(read()), "EXPORT_DAMAGED");
+  }
+});
+
+async function codeOf(asked: Promise<unknown>): Promise<string> {
+  return await asked.then(
+    () => "none",
+    (error: { code?: string }) => error.code ?? String(error),
+  );
+}
+
+test.run();

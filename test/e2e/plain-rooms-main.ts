@@ -1,0 +1,90 @@
+/** One node with plain and replicated rooms, Colyseus's monitor and playground, and routes: `POST /test/ASK`, arguments as JSON. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { text } from "node:stream/consumers";
+import {
+  createRouter,
+  defineRoom,
+  defineServer,
+  LobbyRoom,
+  LocalDriver,
+  matchMaker,
+  Room,
+} from "@colyseus/core";
+import { monitor } from "@colyseus/monitor";
+import { playground } from "@colyseus/playground";
+import { schema, t } from "@colyseus/schema";
+import { replicated, startTestudo, TestudoDriver } from "../../server/index.ts";
+
+const TableState = schema({ words: t.string() }, "TableState");
+
+class TableRoom extends Room {
+  override state = new TableState();
+  override maxClients = 3;
+  override messages = { where: () => matchMaker.processId };
+
+  override onCreate({ mode }: { mode?: string }): void {
+    this.state.words = `a table for ${mode}`;
+  }
+
+  async label(words: unknown): Promise<void> {
+    await this.setMetadata({ words });
+  }
+}
+
+class DuelRoom extends Room {
+  override state = new TableState();
+  override autoDispose = false;
+
+  override onCreate(): void {
+    this.state.words = "a duel";
+    this.onMessage("say", (_client, words: string) => {
+      this.state.words = words;
+    });
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: from a test, as JSON
+type Ask = (...args: any[]) => unknown;
+
+const asks: Readonly<Record<string, Ask>> = {
+  process: () => matchMaker.processId,
+  driver: async (method, ...args) => {
+    const value = await (matchMaker.driver as unknown as Record<string, Ask>)[method]?.(...args);
+    return value instanceof Map ? [...value] : value;
+  },
+  presence: (method, ...args) => (matchMaker.presence as unknown as Record<string, Ask>)[method]?.(...args),
+  createRoom: async (name, options) => (await matchMaker.createRoom(name, options)).roomId,
+  joinOrCreate: (name, options) => matchMaker.joinOrCreate(name, options),
+  remoteRoomCall: (roomId, method, args) => matchMaker.remoteRoomCall(roomId, method, args),
+};
+
+function answer(request: IncomingMessage, response: ServerResponse): boolean {
+  const [, test, ask = ""] = (request.url ?? "").split("/");
+  const act = asks[ask];
+  if (test !== "test" || act === undefined) return false;
+  const reply = (body: object): void => {
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
+  };
+  (async () => await act(...(JSON.parse(await text(request)) as unknown[])))().then(
+    (value) => reply({ value: value === undefined ? null : value }),
+    ({ name, code, message }: Error & { code?: unknown }) => reply({ error: { name, code, message } }),
+  );
+  return true;
+}
+
+const testudo = startTestudo();
+// Of one node as a user may write it; the others have what testudo() gives.
+const own = testudo.roomNode.node.options.id === "n3" ? new TestudoDriver() : undefined;
+const driver = process.env["DRIVER"] === "local" ? new LocalDriver() : own;
+const server = defineServer({
+  ...testudo.serverOptions,
+  ...(driver === undefined ? {} : { driver }),
+  rooms: {
+    table: defineRoom(TableRoom).filterBy(["mode"]).enableRealtimeListing(),
+    duel: defineRoom(replicated(DuelRoom)),
+    lobby: defineRoom(LobbyRoom),
+  },
+  routes: createRouter({ ...monitor(), ...playground({ prefix: "/playground" }) }),
+});
+testudo.handleFirst(answer);
+await server.listen(undefined as never);

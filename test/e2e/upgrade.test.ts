@@ -1,0 +1,128 @@
+// test-run: seconds=500
+import { Client, type Room } from "@colyseus/sdk";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { type Cluster, unhurried, withCluster } from "./cluster.ts";
+import { HashWatch } from "./hash-watch.ts";
+import { Load } from "./load-process.ts";
+import { checkShots } from "./shots.ts";
+import { testudo, toNode } from "./testudo-process.ts";
+
+const test = suite("deploys of new game code");
+
+const game = { main: "test/e2e/upgrade-main.ts", args: [...unhurried, "--code=v1"] };
+
+/** The node ends as orderly as it can, and comes back with the new code. */
+async function deploy(cluster: Cluster, id: string): Promise<void> {
+  const { process } = { process: cluster.process(id) };
+  process.signal("SIGTERM");
+  assert.equal(await process.ended, { code: 0, signal: null });
+  cluster.launch(id, ["--code=v2"]);
+  await cluster.ready();
+}
+
+const standings = async (cluster: Cluster, roomId: string) =>
+  await Promise.all(
+    cluster.ids.map(async (id) => (await cluster.room(id, roomId))?.standing?.type ?? "serving"),
+  );
+
+test("[U11] a deploy under load, the rooms switched: nothing lost or doubled, and all nodes run the new code in the end", async () => {
+  await withCluster(game, async (cluster) => {
+    const load = await Load.start(cluster, { stock: 3, wrapper: 6 });
+    const watch = new HashWatch(cluster);
+    try {
+      const { roomId } = load;
+      await deploy(cluster, "n1");
+      assert.equal(await standings(cluster, roomId), ["foreign", "serving", "serving"]);
+      await deploy(cluster, "n2");
+      assert.equal(await standings(cluster, roomId), ["foreign", "foreign", "serving"]);
+      const switched = await testudo("rooms", "switch", "--all", ...toNode(cluster, "n2"));
+      assert.is(switched.code, 0, switched.out + switched.err);
+      process.stdout.write(switched.out);
+      await cluster.until(
+        "both run it, and n3 does no more",
+        async () => (await standings(cluster, roomId)).join() === "serving,serving,foreign",
+      );
+      await deploy(cluster, "n3");
+      await cluster.until(
+        "all run it",
+        async () => (await standings(cluster, roomId)).join() === "serving,serving,serving",
+      );
+      const since = load.journal().lines.length;
+      await cluster.until("every player fires again", () => {
+        const lines = load.journal().lines.slice(since);
+        return new Set(lines.flatMap((line) => (line.type === "ok" ? line.player : []))).size === 9;
+      });
+      await checkShots(cluster, load);
+      const journal = load.journal();
+      assert.equal(watch.differing, []);
+      const gaps = journal
+        .ofType("moved")
+        .map(({ gapMs }) => gapMs)
+        .sort((a, b) => a - b);
+      const sum = (what: "ok" | "unknown") =>
+        journal.players().reduce((all, player) => all + player[what], 0);
+      const [half, most] = [gaps[gaps.length >> 1], gaps.at(-1)].map((ms) => Math.round(ms ?? 0));
+      process.stdout.write(
+        `${sum("ok")} commands acknowledged, ${sum("unknown")} unknown (stock), ${gaps.length} moves, gap p50 ${half} ms, most ${most} ms, ${watch.compared} hashes compared, ${journal.ofType("error").length} errors told\n`,
+      );
+    } catch (error) {
+      process.stderr.write(`${load.tail()}\n`);
+      throw error;
+    } finally {
+      await watch.stop();
+      await load.end();
+    }
+  });
+});
+
+type Match = Room<unknown, { count: number }>;
+
+test("[U12] a deploy in which rooms end on the old nodes: each is played to its end by its own code, new ones are the new code's", async () => {
+  await withCluster(game, async (cluster) => {
+    const match = (await new Client(cluster.url("n3")).create("match")) as Match;
+    const { roomId } = match;
+    const add = async (room: Match) => (await room.request("add")) as number;
+    let count = 0;
+    const play = async () =>
+      assert.is(await add(match), ++count, "v1 adds one, and every command counts once");
+    await play();
+    for (const id of ["n1", "n2"]) {
+      await deploy(cluster, id);
+      await play();
+    }
+    assert.equal(await standings(cluster, roomId), ["foreign", "foreign", "serving"]);
+    await cluster.until(
+      "the door of n1 is open",
+      async () => (await fetch(`${cluster.url("n1")}/testudo/open`)).status === 200,
+    );
+    const fresh = (await new Client(cluster.url("n1")).create("match")) as Match;
+    assert.is(await add(fresh), 100);
+    const refused = await new Client(cluster.url("n1")).joinById(roomId).then(
+      () => "it was let in",
+      ({ message }: Error) => message,
+    );
+    assert.match(refused, /runs under the game's code "v1", and this node has "v2"/);
+    const old = cluster.process("n3");
+    old.signal("SIGTERM");
+    await cluster.until(
+      "n3 drains",
+      async () => (await fetch(`${cluster.url("n3")}/testudo/ready`)).status === 503,
+    );
+    for (let more = 0; more < 20; more++) await play();
+    assert.is(old.isOver, false, "it waits for its last match");
+    match.send("end");
+    assert.equal(await old.ended, { code: 0, signal: null });
+    cluster.launch("n3", ["--code=v2"]);
+    await cluster.ready();
+    await cluster.until("the old room is nowhere, the new one everywhere", async () => {
+      const rooms = await Promise.all(cluster.ids.map((id) => cluster.room(id, roomId)));
+      const isGone = rooms.every((room) => room === null);
+      return isGone && (await standings(cluster, fresh.roomId)).join() === "serving,serving,serving";
+    });
+    assert.is(await add(fresh), 200);
+    await fresh.leave();
+  });
+});
+
+test.run();
