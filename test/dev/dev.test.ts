@@ -22,6 +22,7 @@ const TallyState = schema({ count: t.number().default(0) }, "TallyState");
 class TallyRoom extends Room {
   state = new TallyState();
   messages = { add: () => { this.state.count += ${by}; return this.state.count; } };
+  onDrop(client) { this.allowReconnection(client, 20).catch(() => {}); }
   ${more}
 }
 export const server = defineServer({ ...testudo(), rooms: { tally: defineRoom(replicated(TallyRoom)) } });
@@ -100,12 +101,14 @@ test("[C69] testudo dev takes up changed code while the rooms go on; code that d
   try {
     const port = await dev.begin(app(1));
     const room = await join1(port);
+    const { roomId } = room;
     assert.is(await room.request("add"), 1);
     const back = new Promise<void>((resolve) => room.onReconnect(() => resolve()));
     const reloaded = await dev.change(app(10));
     assert.is(reloaded.event, "reloaded");
     assert.equal(reloaded["changed"], [dev.file]);
     await back;
+    assert.is(room.roomId, roomId);
     assert.is(await room.request("add"), 11);
     const failed = await dev.change("this is no TypeScript");
     assert.is(failed.event, "failed");
