@@ -30,7 +30,7 @@ import { TestudoPresence } from "./colyseus/presence/testudo-presence.ts";
 import { RealtimeListing } from "./colyseus/realtime-listing.ts";
 import { wrapMonitorCalls } from "./colyseus/remote-room-call.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
-import { checkpointsOf, type LostRoom, withoutLostRooms } from "./colyseus/room-handover.ts";
+import { checkpointsOf, type LostRoom, untilAtRest, withoutLostRooms } from "./colyseus/room-handover.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
 import { RoomShadow } from "./colyseus/room-shadow.ts";
 import { waitOutside } from "./colyseus/test-waits.ts";
@@ -201,9 +201,11 @@ export class Testudo {
   /** Stops, and leaves everything to the process that takes this one's place. */
   async #handOver(): Promise<HandedDisk> {
     const { roomNode } = this;
+    const machines = roomNode.sessions?.machines ?? [];
+    await untilAtRest(machines);
     this.#news?.stop();
     await roomNode.stop(() => this.#transport.shutdown());
-    const fresh = await inMacrotask(() => checkpointsOf(roomNode.sessions?.machines ?? []));
+    const fresh = await inMacrotask(() => checkpointsOf(machines));
     const handed = await readDisk(this.disk, roomNode.node.options.id);
     const groups = new Map(
       [...handed.groups].map(([group, contents]) => {

@@ -1,5 +1,7 @@
+import { setTimeout } from "node:timers/promises";
 import type { HandedDisk, HandedGroup } from "../cluster/handed-disk.ts";
 import { RoomDirectory } from "../session/room-directory.ts";
+import { unpackStub } from "../session/room-stub.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import type { RoomShadow } from "./room-shadow.ts";
@@ -14,8 +16,19 @@ export interface LostRoom {
 /** The group's own part of a group's checkpoints. */
 const directoryKey = "";
 
+const restMsMax = 2_000;
+const lookEveryMs = 20;
+
 const notAtRest =
-  "it was not at rest (an open await, an unanswered effect, a one-off closure of its clock: clock.setTimeout(this.method, …) can be saved)";
+  "it was not at rest within 2 s (an open await, an unanswered effect, a one-off closure of its clock: clock.setTimeout(this.method, …) can be saved)";
+
+/** Resolves once no room waits for anything, and after `restMsMax` at the latest: a handler may be waiting for its effect. */
+export async function untilAtRest(machines: readonly SessionMachine[]): Promise<void> {
+  const isRestless = (machine: SessionMachine) =>
+    [...machine.servingRooms()].some((replica) => replica.restlessBecause() !== null);
+  const untilMs = performance.now() + restMsMax;
+  while (machines.some(isRestless) && performance.now() < untilMs) await setTimeout(lookEveryMs);
+}
 
 /** Each room as it is now: what stands in the log up to here is not run again. One that is not at rest is left out. */
 export function checkpointsOf(machines: readonly SessionMachine[]): Map<number, Map<string, Checkpoint>> {
@@ -24,7 +37,9 @@ export function checkpointsOf(machines: readonly SessionMachine[]): Map<number, 
       const keys = [directoryKey, ...machine.rooms.keys()];
       const saved = keys.flatMap((key) => {
         const checkpoint = machine.save(key);
-        return checkpoint === null || checkpoint === "deleted" ? [] : [[key, checkpoint] as const];
+        if (checkpoint === null || checkpoint === "deleted") return [];
+        const isWhole = key === directoryKey || unpackStub(checkpoint.bytes) === null;
+        return isWhole ? [[key, checkpoint] as const] : [];
       });
       return [group, new Map(saved)] as const;
     }),

@@ -143,4 +143,56 @@ test("[C70] a room that the changed code cannot bring back is named with the rea
   }
 });
 
+/** One is answered only once its process is asked to hand its rooms over, the other never. */
+const effects = `
+  effects = {
+    asked: { run: () => new Promise((resolve) => process.once("message", () => setTimeout(resolve, 100, 100))) },
+    never: { timeoutMs: 60_000, run: () => new Promise(() => {}) },
+  };
+  onCreate() {
+    this.onMessage("wait", async (_client, name) => {
+      const more = await this.effect(name);
+      this.state.count += more;
+    });
+  }
+`;
+
+test("[C71] a room that waits for something is waited for; one that waits too long is lost, and the others go on", async () => {
+  const dev = new Dev();
+  try {
+    const port = await dev.begin(app(1, effects));
+    const room = await join1(port);
+    const other = await new Client(`http://localhost:${port}`).create("tally");
+    for (const [each, name] of [
+      [room, "asked"],
+      [other, "never"],
+    ] as const) {
+      each.send("wait", name);
+      assert.is(await each.request("add"), 1);
+    }
+    const back = new Promise<void>((resolve) => room.onReconnect(() => resolve()));
+    const lost = await dev.change(app(10, effects));
+    assert.is(lost.event, "room-lost");
+    assert.is(lost["roomId"], other.roomId);
+    assert.match(String(lost["why"]), /not at rest within 2 s/);
+    assert.is((await dev.next()).event, "reloaded");
+    await back;
+    assert.is(await room.request("add"), 111);
+    await room.leave();
+  } finally {
+    assert.is(await dev.end(), 0);
+  }
+});
+
+test("[C72] without a file that is there testudo dev says so and ends with 2", async () => {
+  const child = spawn(process.execPath, [cli, "dev", join(data, "no-such-app.ts")]);
+  let output = "";
+  child.stderr.on("data", (bytes) => {
+    output += bytes;
+  });
+  const [code] = await once(child, "close");
+  assert.is(code, 2);
+  assert.match(output, /FILE_MISSING.*no-such-app\.ts/);
+});
+
 test.run();

@@ -59,11 +59,19 @@ function failed(error: unknown): void {
   process.exit(1);
 }
 
+/** Whoever is asked again, for still newer code, has the first answer still to give. */
+async function leave(): Promise<void> {
+  const hand = handOver;
+  handOver = null;
+  if (hand === null) return;
+  const disk = await hand();
+  process.send?.({ type: "handed", disk } satisfies DevNews, () => process.exit(0));
+}
+
 process.on("message", (order: DevOrder) => {
   if (order.type === "load") load(order.file).catch(failed);
   else if (order.type === "start") start(order);
-  else
-    void handOver?.().then((disk) =>
-      process.send?.({ type: "handed", disk } satisfies DevNews, () => process.exit(0)),
-    );
+  else void leave();
 });
+// Whoever is to watch over this process is gone.
+process.once("disconnect", () => process.exit(1));
