@@ -14,7 +14,8 @@ const data = new URL("../../data/", import.meta.url).pathname;
 mkdirSync(data, { recursive: true });
 const cli = new URL("../../server/cli.ts", import.meta.url).pathname;
 
-const app = (by: number, more = "") => `
+const app = (by: number, more = "", imports = "") => `
+${imports}
 import { defineRoom, defineServer, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { replicated, testudo } from "../../server/index.ts";
@@ -178,6 +179,36 @@ test("[C71] a room that waits for something is waited for; one that waits too lo
     assert.is((await dev.next()).event, "reloaded");
     await back;
     assert.is(await room.request("add"), 111);
+    await room.leave();
+  } finally {
+    assert.is(await dev.end(), 0);
+  }
+});
+
+test("[C73] rooms wait for code that serves when what was to take them over ends before; a file that the code imports counts", async () => {
+  const dev = new Dev();
+  try {
+    const step = join(dev.folder, "step.ts");
+    const code = app(1, "", 'import { step } from "./step.ts";').replace("count += 1", "count += step");
+    writeFileSync(step, "export const step = 1;");
+    const port = await dev.begin(code);
+    const room = await join1(port);
+    assert.is(await room.request("add"), 1);
+    const back = new Promise<void>((resolve) => room.onReconnect(() => resolve()));
+    writeFileSync(
+      step,
+      'process.on("message", ({ type }) => type === "start" && process.exit(7)); export const step = 5;',
+    );
+    const failed = await dev.next();
+    assert.is(failed.event, "failed");
+    assert.is(failed["goesOn"], false);
+    assert.match(String(failed["why"]), /exit code 7.*the rooms wait/);
+    writeFileSync(step, "export const step = 10;");
+    const reloaded = await dev.next();
+    assert.is(reloaded.event, "reloaded");
+    assert.equal(reloaded["changed"], [step]);
+    await back;
+    assert.is(await room.request("add"), 11);
     await room.leave();
   } finally {
     assert.is(await dev.end(), 0);
