@@ -3,11 +3,13 @@ import { registerHooks } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Server } from "@colyseus/core";
 import { swapping } from "../../colyseus/code-swap.ts";
+import type { LostRoom } from "../../colyseus/room-handover.ts";
 import type { DevNews, DevOrder } from "./dev-news.ts";
 
 const say = (news: DevNews) => process.send?.(news);
 const told = new Set<string>();
 let start: (order: Extract<DevOrder, { type: "start" }>) => void = () => {};
+let lostRooms: readonly LostRoom[] = [];
 let handOver: (() => Promise<Extract<DevNews, { type: "handed" }>["disk"]>) | null = null;
 
 registerHooks({
@@ -31,15 +33,17 @@ swapping.by = {
   },
   serving: (lost, hand) => {
     handOver = hand;
-    say({ type: "serving", lost });
+    lostRooms = lost;
   },
 };
 
 let isListening = false;
 const { listen } = Server.prototype;
-Server.prototype.listen = function (...args) {
+Server.prototype.listen = async function (...args) {
   isListening = true;
-  return listen.apply(this, args);
+  await listen.apply(this, args);
+  // Not before: one whose port is taken ends, and whoever watches over it must still have the rooms then.
+  if (handOver !== null) say({ type: "serving", lost: lostRooms });
 };
 
 async function load(file: string): Promise<void> {
