@@ -7,12 +7,14 @@ import { operatorRoutes } from "./admin/operator-routes.ts";
 import { roomsRoutes } from "./admin/rooms-routes.ts";
 import { realClock } from "./cluster/clock.ts";
 import { Drain } from "./cluster/drain.ts";
+import { type HandedDisk, readDisk, writeDisk } from "./cluster/handed-disk.ts";
 import { failHard, type Log, makeLog } from "./cluster/log.ts";
 import { memoryNodeParts } from "./cluster/memory-parts.ts";
 import { NodeError } from "./cluster/node-error.ts";
 import type { NodeOptions } from "./cluster/options.ts";
 import { usesPresence } from "./colyseus/check-room-class.ts";
 import { ClusterRooms } from "./colyseus/cluster-rooms.ts";
+import { swapping } from "./colyseus/code-swap.ts";
 import { checkColyseus } from "./colyseus/colyseus-version.ts";
 import { creatorId, Matchmaking } from "./colyseus/matchmaking.ts";
 import { NodeCounts } from "./colyseus/node-counts.ts";
@@ -28,7 +30,9 @@ import { TestudoPresence } from "./colyseus/presence/testudo-presence.ts";
 import { RealtimeListing } from "./colyseus/realtime-listing.ts";
 import { wrapMonitorCalls } from "./colyseus/remote-room-call.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
+import { checkpointsOf, type LostRoom, untilAtRest, withoutLostRooms } from "./colyseus/room-handover.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
+import { RoomShadow } from "./colyseus/room-shadow.ts";
 import { waitOutside } from "./colyseus/test-waits.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
@@ -159,8 +163,9 @@ export class Testudo {
   async #start(): Promise<void> {
     this.#takePresence();
     wrapMonitorCalls();
-    if (this.roomNode.node.options.memory) this.#startInMemory();
+    const lost = this.roomNode.node.options.memory ? await this.#startInMemory() : [];
     const sessions = await this.roomNode.start();
+    swapping.by?.serving(lost, () => this.#handOver());
     sessions.begin();
     this.#counts = new NodeCounts(this.roomNode.node, sessions, () => this.#presence.ownChannels());
     this.#counts.begin();
@@ -179,10 +184,36 @@ export class Testudo {
     await this.roomNode.hears;
   }
 
-  #startInMemory(): void {
+  /** @returns rooms of the code before that this code cannot bring back */
+  async #startInMemory(): Promise<readonly LostRoom[]> {
     this.log.info({ event: "in-memory" }, inMemory);
     for (const { klass } of Object.values(matchMaker.getAllHandlers()))
       if (isReplicated(klass)) waitOutside(klass);
+    const handed = await swapping.by?.loaded();
+    if (!handed) return [];
+    const { nodeId } = handed.identity;
+    const shadow = new RoomShadow({ nodeId, log: this.log });
+    const { kept, lost } = await inMacrotask(() => withoutLostRooms(handed, shadow));
+    await writeDisk(kept, this.disk);
+    return lost;
+  }
+
+  /** Stops, and leaves everything to the process that takes this one's place. */
+  async #handOver(): Promise<HandedDisk> {
+    const { roomNode } = this;
+    const machines = roomNode.sessions?.machines ?? [];
+    await untilAtRest(machines);
+    this.#news?.stop();
+    await roomNode.stop(() => this.#transport.shutdown());
+    const fresh = await inMacrotask(() => checkpointsOf(machines));
+    const handed = await readDisk(this.disk, roomNode.node.options.id);
+    const groups = new Map(
+      [...handed.groups].map(([group, contents]) => {
+        const checkpoints = fresh.get(group) ?? contents.checkpoints;
+        return [group, { ...contents, checkpoints }] as const;
+      }),
+    );
+    return { ...handed, groups };
   }
 
   /** Its own, or the one that the user has given the server instead. @throws SessionError NOT_SUPPORTED */
@@ -307,6 +338,19 @@ export class Testudo {
       return isAnswered || emit(event, ...args);
     };
   }
+}
+
+/** Room code runs from no promise's continuation: its microtasks are drained. */
+function inMacrotask<T>(act: () => T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    setImmediate(() => {
+      try {
+        resolve(act());
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
 }
 
 const inMemory =

@@ -51,6 +51,21 @@ export class RoomShadow {
     );
   }
 
+  /** Why this process's code cannot bring a checkpoint back to life; null: it can. */
+  failure(checkpoint: Uint8Array): string | null {
+    const saved = unpackRoom(checkpoint);
+    const { birth } = saved;
+    const bytes = packRoom({ ...saved, birth: { ...birth, roomId: `${birth.roomId}~shadow` } });
+    try {
+      return unheard(birth.roomName, () => {
+        RoomReplica.restore(this.#host, bytes).discard();
+        return null;
+      });
+    } catch (error) {
+      return failureWords(error);
+    }
+  }
+
   /** In words; null: the room that comes back is the one that was saved. */
   #difference(checkpoint: Uint8Array): string | null {
     const saved = unpackRoom(checkpoint);

@@ -3,6 +3,7 @@ import { backupCommand } from "./backup-command.ts";
 import { checkCommand } from "./check-command.ts";
 import { type CliContext, withExample } from "./cli-context.ts";
 import { CliError, CommandEnded } from "./cli-error.ts";
+import { devCommand } from "./dev-command.ts";
 import { drainCommand } from "./drain-command.ts";
 import { groupsCommand } from "./groups-command.ts";
 import { kvCommand } from "./kv-command.ts";
@@ -27,6 +28,7 @@ const commands: readonly ((context: CliContext) => Command)[] = [
   kvCommand,
   lockCommand,
   checkCommand,
+  devCommand,
   replayCommand,
 ];
 

@@ -1,0 +1,67 @@
+import { existsSync, statSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { type DevEvent, DevServer } from "../dev/dev-server.ts";
+import { type CliContext, withExample } from "./cli-context.ts";
+import { CliError } from "./cli-error.ts";
+
+interface DevFlags {
+  readonly port: number;
+  readonly import: readonly string[];
+  readonly json?: boolean;
+}
+
+const portDefault = 2567;
+
+/** `testudo dev`: one node in memory, which takes up changed code while its rooms go on. */
+export function devCommand(context: CliContext): Command {
+  const command = new Command("dev")
+    .description("run a server in memory, and take up its code's changes while its rooms go on")
+    .argument("<file>", "what exports the server, as app.config.ts, or lets it listen")
+    .option("--port <port>", "where clients are served", wholePort, portDefault)
+    .option(
+      "--import <module>",
+      "a module that Node loads before the file, as tsx; may be given again",
+      (module: string, before: readonly string[]) => [...before, module],
+      [],
+    )
+    .option("--json", "what happens as JSON lines, for programs");
+  withExample(command, "dev src/app.config.ts");
+  return command.action(async (file: string, flags: DevFlags) => {
+    const path = resolve(context.cwd, file);
+    if (!existsSync(path) || !statSync(path).isFile())
+      throw new CliError("FILE_MISSING", `${path} is not there, or no file`, 2);
+    const server = new DevServer({
+      file: path,
+      port: flags.port,
+      imports: flags.import,
+      cwd: context.cwd,
+      tell: (event) =>
+        context.write(`${flags.json ? JSON.stringify(event) : describe(event, context.cwd)}\n`),
+      write: context.tell,
+    });
+    const stop = () => void server.stop();
+    for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, stop);
+    await server.run();
+    for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, stop);
+  });
+}
+
+function wholePort(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
+  throw new InvalidArgumentError("allowed is a whole number from 1 to 65535.");
+}
+
+function describe(told: DevEvent, cwd: string): string {
+  switch (told.event) {
+    case "serving":
+      return `Testudo dev: ${relative(cwd, told.file)} at ${told.url}, in memory; its rooms: ${told.url}/testudo/status. No time limit on room code: breakpoints may stand.`;
+    case "reloaded":
+      return `Testudo dev: reloaded in ${told.ms} ms: ${told.changed.map((path) => relative(cwd, path)).join(", ")}`;
+    case "room-lost":
+      return `Testudo dev: room ${told.roomName} ${told.roomId} is lost, and begins anew with the next player: ${told.why}`;
+    case "failed":
+      return `Testudo dev: ${told.why}${told.goesOn ? "; the code before goes on" : ""}`;
+  }
+}
