@@ -55,6 +55,8 @@ test("[U11] a deploy under load, the rooms switched: nothing lost or doubled, an
       });
       await checkShots(cluster, load);
       const journal = load.journal();
+      for (const l of journal.lines) if (l.type!=='ok' && l.type!=='joined') process.stderr.write('JRN '+JSON.stringify(l)+'\n');
+      process.stderr.write('LOGS '+cluster.linesLike(/./).join('\nLOGS ')+'\n');
       assert.equal(watch.differing, []);
       const gaps = journal
         .ofType("moved")
