@@ -1,6 +1,7 @@
 // test-run: seconds=60 node=--import=./server/colyseus/register.ts
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { divergenceTimes } from "../../../server/session/divergence/divergence-watch.ts";
 import type { Checkpoint } from "../../../server/storage/storage.ts";
 import { inMacrotask, Replica } from "../../colyseus/machine-harness.ts";
 import { Jury } from "./jury.ts";
@@ -67,15 +68,18 @@ test("[U15] who leads knows who lacks rooms, and hears at once that somebody has
 
 test("[U15] a word that is lost, or its node, is no longer believed once it should have been said again", async () => {
   const jury = await halfDeployed();
+  const lacking = () => ["B", "C"].filter((nodeId) => jury.node("A").machine.lacksParts(nodeId));
   jury.passes = (_from, _to, { type }) => type !== "ended";
+  const again = divergenceTimes.restateMs / 250;
+  for (let turn = 0; turn < again; turn++) {
+    await jury.turn();
+    assert.equal(lacking(), ["B", "C"]);
+  }
   await switchRoom(jury);
   await jury.settle();
   assert.equal(jury.standings(), "foreign,serving,serving");
   await jury.seconds(7);
-  assert.equal(
-    ["B", "C"].filter((nodeId) => jury.node("A").machine.lacksParts(nodeId)),
-    [],
-  );
+  assert.equal(lacking(), []);
 });
 
 test.run();
