@@ -80,6 +80,7 @@ export class CheckMachine {
       drained: () => {},
       heard: () => {},
       noticed: () => {},
+      isLacking: () => false,
     });
   }
 

@@ -89,6 +89,7 @@ export class LeadKeeper {
         nodeId,
         matchIndex,
         strained: this.#parts.takesLeads(nodeId) ? 0 : 1,
+        lacksParts: lacksParts(group, nodeId) ? 1 : 0,
         lacks: matchIndex >= commitIndex ? 0 : 1,
         priority: this.#priority(nodeId),
         rank: nodeId === this.#choice(group, this.#priority(nodeId)) ? 0 : 1,
@@ -96,6 +97,7 @@ export class LeadKeeper {
       .sort(
         (a, b) =>
           a.strained - b.strained ||
+          a.lacksParts - b.lacksParts ||
           a.lacks - b.lacks ||
           b.priority - a.priority ||
           a.rank - b.rank ||
@@ -168,7 +170,10 @@ export class LeadKeeper {
   }
 
   #relieve(group: Group, { led, trouble, nowMs }: { led: Led; trouble: Trouble; nowMs: number }): void {
-    const heirs = this.#givable(this.heirs(group));
+    // Whoever lacks what this node lacks would not take it, and proposals would wait for that in vain.
+    const heirs = this.#givable(this.heirs(group)).filter(
+      (nodeId) => trouble.type !== "partsElsewhere" || !lacksParts(group, nodeId),
+    );
     // A vote is worth nothing before it is on the disk: without this one's the others must be enough.
     const { configuration } = group.raft;
     const canElect =
@@ -225,7 +230,8 @@ export class LeadKeeper {
     const followers = group.raft.status().followers;
     const able = this.#givable(this.heirs(group)).filter((nodeId) => {
       const follower = followers.find((one) => one.nodeId === nodeId);
-      return (this.#upSinceMs.get(nodeId) ?? 0) <= sinceMs && (follower?.matchIndex ?? 0) >= commitIndex;
+      const hasAll = (follower?.matchIndex ?? 0) >= commitIndex && !lacksParts(group, nodeId);
+      return (this.#upSinceMs.get(nodeId) ?? 0) <= sinceMs && hasAll;
     });
     return this.#homeAmong(group, able);
   }
@@ -266,6 +272,10 @@ export class LeadKeeper {
       if (outcome.code !== "TRANSFERRING") refused?.();
     });
   }
+}
+
+function lacksParts({ machine }: Group, nodeId: string): boolean {
+  return machine.lacksParts?.(nodeId) ?? false;
 }
 
 function describe(trouble: Trouble): string {

@@ -61,8 +61,8 @@ export interface Machine {
   tickCommand(): Uint8Array;
   /** All that was committed has been applied for now: patches may go out. `logTimeMs`: the last command's. */
   drained(): void;
-  /** Parts of it are not here, and are on other nodes: those should lead. */
-  lacksParts?(): boolean;
+  /** Parts of it are not here, and are on other nodes: those should lead. Of another node: it has said so to this one, who leads. */
+  lacksParts?(nodeId?: string): boolean;
   /** What another node's machine of this group says; not agreed, and perhaps twice or never. See GroupEngine.tell. */
   heard?(from: string, body: Uint8Array): void;
 }

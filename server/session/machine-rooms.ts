@@ -32,6 +32,8 @@ export interface MachineRoomsHost extends RoomHost {
   noticed(notice: RoomNotice): void;
   /** All that was committed is applied for now. */
   drained(): void;
+  /** Another node has said to this one, who leads, that it lacks rooms. */
+  isLacking(nodeId: string): boolean;
   /** Another node's session layer says something about the group. */
   heard(from: string, body: Uint8Array): void;
   encodeAck(sequence: number): Uint8Array;

@@ -312,8 +312,8 @@ export class SessionMachine implements Machine, SessionCommands {
     return tickCommand;
   }
 
-  lacksParts(): boolean {
-    return this.odd.hasAbsent;
+  lacksParts(nodeId?: string): boolean {
+    return nodeId === undefined ? this.odd.hasAbsent : this.#host.isLacking(nodeId);
   }
 
   drained(): void {

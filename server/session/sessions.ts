@@ -349,6 +349,7 @@ export class Sessions {
         this.#effects.drained(group);
         this.#leads.drained(group);
       },
+      isLacking: (nodeId) => this.divergences.isLacking(group, nodeId),
       heard: (from, body) => {
         if (!this.eventuals.heard(group, from, body)) this.divergences.heard(group, from, body);
       },

@@ -136,6 +136,7 @@ export class Replica {
         this.divergences?.drained();
         this.effects.drained(0);
       },
+      isLacking: (nodeId) => this.divergences?.isLacking(nodeId) ?? false,
       heard: (from, body) => this.divergences?.heard(from, body),
       noticed: (notice) => {
         this.notices.push(notice);

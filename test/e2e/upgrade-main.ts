@@ -16,8 +16,9 @@ class UpgradedArena extends ArenaRoom {
     this.upgrades++;
   }
 
-  upgraded(): unknown[] {
-    return [this.upgradedFrom, this.upgrades];
+  constructor() {
+    super();
+    Object.assign(this.messages, { upgraded: () => [this.upgradedFrom, this.upgrades] });
   }
 }
 

@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { type Cluster, unhurried, withCluster } from "./cluster.ts";
 import { HashWatch } from "./hash-watch.ts";
 import { Load } from "./load-process.ts";
-import { checkShots } from "./shots.ts";
+import { checkShots, joined } from "./shots.ts";
 import { testudo, toNode } from "./testudo-process.ts";
 
 const test = suite("deploys of new game code");
@@ -54,6 +54,11 @@ test("[U11] a deploy under load, the rooms switched: nothing lost or doubled, an
         return new Set(lines.flatMap((line) => (line.type === "ok" ? line.player : []))).size === 9;
       });
       await checkShots(cluster, load);
+      for (const url of cluster.urls) {
+        const witness = await joined(url);
+        assert.equal(await witness.request("upgraded"), ["v1", 1], `onUpgrade, as ${url} has it`);
+        await witness.leave();
+      }
       const journal = load.journal();
       assert.equal(watch.differing, []);
       const gaps = journal

@@ -122,9 +122,11 @@ test("[G67] a part that is never at rest does not stop the group: the log is cut
 
 class Lacking extends CounterMachine {
   lacks = false;
+  /** Who has said that it lacks some, too. */
+  readonly lacking = new Set<string>();
 
-  lacksParts(): boolean {
-    return this.lacks;
+  lacksParts(nodeId?: string): boolean {
+    return nodeId === undefined ? this.lacks : this.lacking.has(nodeId);
   }
 }
 
@@ -144,6 +146,30 @@ test("[G68] who lacks parts that others have hands the lead over, and takes none
   assert.is(outcome.type, "refused");
   assert.is(cluster.status(other.id).role, "leader");
   await cluster.value(cluster.add(leader.id));
+  await cluster.stop();
+});
+
+test("[U13] who lacks parts offers the lead to nobody who has said that it lacks some, too, and takes proposals until somebody has them", async () => {
+  const cluster = await new Cluster({ machine: () => new Lacking() }).start();
+  const leader = await cluster.leader();
+  await cluster.converge();
+  const [one, other] = cluster.alive.filter((node) => node !== leader);
+  assert.ok(one && other);
+  const machine = leader.machines[0]!;
+  for (const { id } of [one, other]) machine.lacking.add(id);
+  for (const { machines } of cluster.alive) machines[0]!.lacks = true;
+  const offers = () =>
+    leader.logged.flatMap(({ facts }) => {
+      const { event, to } = facts as { event?: string; to?: string };
+      return event === "lead-relieved" ? [to] : [];
+    });
+  await cluster.clock.run(20_000);
+  assert.equal(offers(), []);
+  await cluster.value(cluster.add(leader.id));
+  other.machines[0]!.lacks = false;
+  machine.lacking.delete(other.id);
+  assert.ok(await cluster.clock.until(() => cluster.status(other.id).role === "leader"));
+  assert.equal(offers(), [other.id], "at the first offer");
   await cluster.stop();
 });
 

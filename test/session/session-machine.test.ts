@@ -372,6 +372,7 @@ test("[D21] a snapshot that replaces a room is not its end: only rooms that it l
     roomAdded: () => {},
     noticed: () => {},
     drained: () => {},
+    isLacking: () => false,
     heard: () => {},
     roomRemoved: (replica: RoomReplica) => removed.push(replica.roomId),
   });

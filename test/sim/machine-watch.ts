@@ -436,8 +436,8 @@ export class MachineWatch implements Machine {
     return this.#machine.tickCommand();
   }
 
-  lacksParts(): boolean {
-    return this.#machine.lacksParts();
+  lacksParts(nodeId?: string): boolean {
+    return this.#machine.lacksParts(nodeId);
   }
 
   drained(): void {

@@ -7,6 +7,7 @@ import type { DivergenceGroup } from "./divergence-group.ts";
 import { Endings } from "./endings.ts";
 import { HashTally } from "./hash-tally.ts";
 import { Healings } from "./healings.ts";
+import type { OddReplica } from "./odd-replica.ts";
 import type { RoomNotice } from "./odd-rooms.ts";
 import { decodeWord, encodeWord, type PeerWord, statementsPerMessageMax } from "./peer-words.ts";
 import { RoomCopies } from "./room-copies.ts";
@@ -42,6 +43,8 @@ export class DivergenceWatch {
   readonly #copies: RoomCopies;
   readonly #healings: Healings;
   readonly #endings: Endings;
+  /** Rooms that have just left this node's code, to be told to the others. */
+  #handedOver: OddReplica[] = [];
   /** Rooms with something to state. */
   readonly #unstated = new Set<string>();
   /** Rooms that had ended here when it was looked at last, and were listed still. */
@@ -58,22 +61,30 @@ export class DivergenceWatch {
 
   constructor(parts: DivergenceWatchParts) {
     const { machine, link, nodeId, log, nowMs, group } = parts;
-    const tell = (to: string, word: PeerWord) => link.tell(to, encodeWord(word));
+    const tell = (to: string, word: PeerWord) => this.#tell(to, word);
     this.#parts = parts;
     this.book = new DivergenceBook({ group, log });
     this.#copies = new RoomCopies({ machine, tell, isBusy: (to) => link.isBusy(to) });
-    // Learners, too: the state that was agreed may be theirs alone.
-    const others = () =>
-      members(link.configuration())
-        .map((member) => member.nodeId)
-        .filter((id) => id !== nodeId);
-    this.#healings = new Healings({ machine, others, tell, nowMs });
+    this.#healings = new Healings({ machine, others: () => this.#others(), tell, nowMs });
     this.#endings = new Endings({ nodeId, machine, link, tell });
+  }
+
+  /** Learners, too: the state that was agreed may be theirs alone. */
+  #others(): readonly string[] {
+    const { link, nodeId } = this.#parts;
+    return members(link.configuration())
+      .map((member) => member.nodeId)
+      .filter((id) => id !== nodeId);
+  }
+
+  #tell(to: string, word: PeerWord): void {
+    this.#parts.link.tell(to, encodeWord(word));
   }
 
   noticed(notice: RoomNotice): void {
     this.book.noticed(notice);
     this.#healings.noticed(notice);
+    if (notice.type === "absent" && notice.odd.handover !== null) this.#handedOver.push(notice.odd);
     if (notice.type === "pointTaken") this.#unstated.add(notice.replica.roomId);
     else if (notice.type === "agreed") this.#tally.concluded(notice.verdict);
   }
@@ -93,15 +104,24 @@ export class DivergenceWatch {
         return this.#endings.heard(from, word);
       case "copyWanted":
         return this.#copies.wanted(from, word, this.#parts.nowMs());
+      case "handedOver":
+        return this.#healings.offered(from, word);
       case "copyChunk":
       case "copyRefused":
-        return this.#healings.heard(from, word);
+        this.#healings.heard(from, word);
+        return this.#endings.healed();
     }
   }
 
   /** All that was committed is applied for now. In a macrotask of the group's. */
   drained(): void {
     this.#healings.drained();
+    this.#endings.healed();
+    for (const { divergence, foreign } of this.#handedOver.splice(0)) {
+      const { roomId } = divergence;
+      for (const to of this.#others())
+        this.#tell(to, { type: "handedOver", roomId, code: foreign?.code ?? "" });
+    }
   }
 
   /** A few times a second. */
@@ -119,6 +139,11 @@ export class DivergenceWatch {
     if (lead.leaderId === this.#parts.nodeId) this.#conclude(nowMs);
     this.#copies.tick(nowMs);
     this.#healings.tick();
+  }
+
+  /** For the leader: the node has said that it lacks rooms. */
+  isLacking(nodeId: string): boolean {
+    return this.#endings.isLacking(nodeId);
   }
 
   /** For the leader: rooms that have ended, by what a quorum says, and are listed still. */

@@ -47,6 +47,10 @@ export class DivergenceWatches {
     this.#watches[group]?.drained();
   }
 
+  isLacking(group: number, nodeId: string): boolean {
+    return this.#watches[group]?.isLacking(nodeId) ?? false;
+  }
+
   heard(group: number, from: string, body: Uint8Array): void {
     this.#watches[group]?.heard(from, body);
   }

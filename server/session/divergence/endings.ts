@@ -35,6 +35,10 @@ export class Endings {
   readonly #parts: EndingsParts;
   /** By node: what it said last to this leader. */
   readonly #said = new Map<string, Said>();
+  /** What was said before it was to be said again. */
+  #saidBefore: ReadonlyMap<string, Said> = new Map();
+  /** This node said last that it lacks rooms. */
+  #toldOfOdd = false;
   /** What this node said last. */
   #told = "";
   #isDue = false;
@@ -48,6 +52,7 @@ export class Endings {
   /** Another leader, or another term. */
   clear(): void {
     this.#said.clear();
+    this.#saidBefore = new Map();
     this.#told = "";
     this.#absentBefore = none;
   }
@@ -55,6 +60,7 @@ export class Endings {
   /** A message may be lost: what is true is said again, and what was said long ago counts no more. */
   sayAgain(): void {
     this.#absentBefore = new Set(this.#absent());
+    this.#saidBefore = new Map(this.#said);
     this.#said.clear();
     this.#isDue = true;
   }
@@ -71,6 +77,7 @@ export class Endings {
     if (words === this.#told && !(this.#isDue && words !== ";;")) return;
     this.#told = words;
     this.#isDue = false;
+    this.#toldOfOdd = oddIds.length > 0;
     tell(leaderId, { type: "ended", roomIds, oddIds, absentIds });
   }
 
@@ -78,6 +85,17 @@ export class Endings {
     const { nodeId, link } = this.#parts;
     if (link.lead().leaderId !== nodeId) return;
     this.#said.set(from, { ended: new Set(roomIds), odd: new Set(oddIds), absent: new Set(absentIds) });
+  }
+
+  /** Whoever leads may wait for this node to have all rooms: that it has is said at once. */
+  healed(): void {
+    if (this.#toldOfOdd && this.#parts.machine.odd.all().length === 0) this.tick();
+  }
+
+  /** For who leads; a word that was lost counts until it should have been said again. */
+  isLacking(nodeId: string): boolean {
+    const said = this.#said.get(nodeId) ?? this.#saidBefore.get(nodeId) ?? nothing;
+    return said.odd.size > 0;
   }
 
   /** For who leads: rooms that have ended. */

@@ -79,6 +79,12 @@ export class Healing {
     }
   }
 
+  /** That node has it for this one since now: it is asked next, and nothing is waited for. */
+  offered(from: string, nowMs: number): void {
+    this.#round = [from, ...this.#round.filter((id) => id !== from)];
+    if (this.#state.type === "waiting") this.#state = { type: "waiting", untilMs: nowMs };
+  }
+
   /** The copy could not be used. */
   failed(why: string, nowMs: number): void {
     this.#failed(why, nowMs);

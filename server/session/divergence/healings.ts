@@ -76,6 +76,13 @@ export class Healings {
     }
   }
 
+  offered(from: string, { roomId, code }: Extract<PeerWord, { type: "handedOver" }>): void {
+    const healing = this.#healings.get(roomId);
+    if (healing === undefined || code !== this.#parts.machine.code) return;
+    healing.offered(from, this.#parts.nowMs());
+    this.tick();
+  }
+
   heard(from: string, word: Extract<PeerWord, { type: "copyChunk" | "copyRefused" }>): void {
     const nowMs = this.#parts.nowMs();
     for (const healing of this.#healings.values()) {

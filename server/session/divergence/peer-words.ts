@@ -52,6 +52,8 @@ const peerWord = z.discriminatedUnion("type", [
     isLast: z.boolean(),
     bytes,
   }),
+  /** A room has just left its old code here: whoever has the new one may ask for it at once. May be lost. */
+  z.object({ type: z.literal("handedOver"), roomId: name, code: z.string().max(128) }),
   z.object({ type: z.literal("copyRefused"), request: index, reason: z.string().max(1_000) }),
 ]);
 

@@ -108,6 +108,11 @@ export class Jury extends Trial {
     this.nowMs += turnMs;
     for (const { nodeId } of this.replicas)
       if (!this.down.has(nodeId)) await inMacrotask(() => this.watch(nodeId).tick());
+    await this.settle();
+  }
+
+  /** No time passes: what was said is heard, with all that is said to it. */
+  async settle(): Promise<void> {
     while (this.#messages.length > 0 || this.#proposals.length > 0) {
       for (const message of this.#messages.splice(0)) await this.#deliver(message);
       for (const { command, done } of this.#proposals.splice(0)) await this.#agree(command, done);

@@ -1,0 +1,85 @@
+// test-run: seconds=60 node=--import=./server/colyseus/register.ts
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { divergenceTimes } from "../../../server/session/divergence/divergence-watch.ts";
+import type { Checkpoint } from "../../../server/storage/storage.ts";
+import { inMacrotask, Replica } from "../../colyseus/machine-harness.ts";
+import { Jury } from "./jury.ts";
+
+/** The node's process ends, and another code starts on its disk. */
+async function deploy(jury: Jury, nodeId: string): Promise<void> {
+  const old = jury.node(nodeId);
+  const saved = (await inMacrotask(() => old.save())) as Map<string, Checkpoint>;
+  await inMacrotask(() => old.restore(new Map()));
+  const fresh = new Replica(nodeId, 2, { code: "v2" });
+  jury.restarted(fresh, jury.entries.length);
+  await inMacrotask(() => fresh.restore(saved));
+}
+
+/** A leads and runs the room; B and C have the new code, and have asked in vain so often that they ask seldom by now. */
+async function halfDeployed(): Promise<Jury> {
+  const jury = (await new Jury().begin()) as Jury;
+  for (const nodeId of ["B", "C"]) await deploy(jury, nodeId);
+  await jury.seconds(8);
+  assert.equal(jury.standings(), "serving,foreign,foreign");
+  return jury;
+}
+
+const switchRoom = async (jury: Jury) => {
+  const results = await jury.apply(jury.log.next("A", "switchCode", { roomId: jury.roomId, to: "v2" }));
+  assert.equal(results[0], { type: "done", value: null });
+};
+
+test("[U14] the node that a switched room leaves tells the others, and those with the new code have it without any wait", async () => {
+  const jury = await halfDeployed();
+  await switchRoom(jury);
+  await jury.settle();
+  assert.equal(jury.standings(), "foreign,serving,serving");
+});
+
+test("[U14] it is told of only once the room may be had, and if that is lost it is asked for as ever", async () => {
+  const jury = await halfDeployed();
+  jury.passes = (_from, _to, { type }) => type !== "handedOver";
+  await switchRoom(jury);
+  await jury.settle();
+  assert.equal(jury.standings(), "foreign,foreign,foreign");
+  const told = jury.said.filter(({ word }) => word.type === "handedOver");
+  assert.equal(
+    told.map(({ from, to }) => `${from} ${to}`),
+    ["A B", "A C"],
+  );
+  await jury.seconds(2);
+  assert.equal(jury.standings(), "foreign,serving,serving");
+});
+
+test("[U15] who leads knows who lacks rooms, and hears at once that somebody has them", async () => {
+  const jury = await halfDeployed();
+  const lacking = () => ["B", "C"].filter((nodeId) => jury.node("A").machine.lacksParts(nodeId));
+  assert.equal(lacking(), ["B", "C"]);
+  // What is said again from time to time counts in between, too.
+  for (let turn = 0; turn < 30; turn++) {
+    await jury.turn();
+    assert.equal(lacking(), ["B", "C"]);
+  }
+  await switchRoom(jury);
+  await jury.settle();
+  assert.equal(lacking(), []);
+});
+
+test("[U15] a word that is lost, or its node, is no longer believed once it should have been said again", async () => {
+  const jury = await halfDeployed();
+  const lacking = () => ["B", "C"].filter((nodeId) => jury.node("A").machine.lacksParts(nodeId));
+  jury.passes = (_from, _to, { type }) => type !== "ended";
+  const again = divergenceTimes.restateMs / 250;
+  for (let turn = 0; turn < again; turn++) {
+    await jury.turn();
+    assert.equal(lacking(), ["B", "C"]);
+  }
+  await switchRoom(jury);
+  await jury.settle();
+  assert.equal(jury.standings(), "foreign,serving,serving");
+  await jury.seconds(7);
+  assert.equal(lacking(), []);
+});
+
+test.run();
