@@ -72,7 +72,8 @@ export class SimWatchdog implements NodeWatchdog {
       if (isSuspect && disk.suspicion?.acting.act === act) disk.suspicion = null;
       return;
     }
-    if (chance.hits(0.3)) {
+    // What took its process with it once does so again, mostly.
+    if (chance.hits(isSuspect ? 0.8 : 0.3)) {
       disk.isDead = true;
       disk.suspicion = { acting, deaths: isSuspect ? (disk.suspicion?.deaths ?? 0) + 1 : 1 };
     } else this.#mark({ ...acting, deaths: 1, why: "it does not come back (simulated)" });
