@@ -51,7 +51,9 @@ async function refused(asked: Promise<Room>): Promise<string> {
 }
 
 async function ask<T>(id: string, what: string): Promise<T> {
-  return (await (await fetch(`${cluster.url(id)}/test/${what}`)).json()) as T;
+  const response = await fetch(`${cluster.url(id)}/test/${what}`);
+  assert.ok(response.ok, `${what} on ${id}: ${response.status}`);
+  return (await response.json()) as T;
 }
 
 let alive = ["n1", "n2", "n3"];
@@ -166,6 +168,8 @@ shown("[Y153] a seat that is kept for somebody is nobody else's, and free when i
   await allForget(roomId);
   const taken = alone(await clientOf("n1").create("reserved"));
   await taken.request("announce", { maxClients: 2 });
+  // Who reserves looks at the listing of its own node, which may lag.
+  await allList(taken.roomId, { clients: 1, locked: false });
   await ask<Seat>("n2", `reserve/${taken.roomId}`);
   await allList(taken.roomId, { clients: 2, locked: true });
   await allList(taken.roomId, { clients: 1, locked: false });

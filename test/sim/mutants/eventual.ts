@@ -10,11 +10,4 @@ export const eventualMutants: readonly Mutant[] = [
       "  if (value === undefined || path !== undefined) return value;\n  const world = currentWorld();",
     why: "each node that has clients of the room has another one then",
   },
-  {
-    name: "eventual-message-heard-twice",
-    file: "server/session/eventuals.ts",
-    find: "    if (last?.epoch === epoch && last.sequence >= sequence) return null;\n",
-    replace: "",
-    why: "a link may bring it twice",
-  },
 ];
