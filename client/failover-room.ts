@@ -243,9 +243,8 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     this.#phase = { type: "attached", sinceMs: performance.now(), after };
     const { transport } = this.connection;
     for (const frame of this.#outbox.resend()) transport.send(frame);
-    if (after !== null)
-      for (const frame of this.#latestMessages.resend(after.heardMs, performance.now()))
-        transport.send(frame);
+    for (const frame of this.#latestMessages.resend(after?.heardMs ?? 0, performance.now()))
+      transport.send(frame);
     if (this.#leaving) transport.send(new Uint8Array([Protocol.LEAVE_ROOM]));
   }
 

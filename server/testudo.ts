@@ -40,6 +40,7 @@ import { publicAddress, WayOut } from "./colyseus/way-out.ts";
 import { wholeCluster } from "./colyseus/whole-cluster.ts";
 import type { Kv } from "./menu/kv.ts";
 import type { Locks } from "./menu/locks.ts";
+import { inMacrotask } from "./session/macrotask.ts";
 import { SessionError } from "./session/session-error.ts";
 import type { Sessions } from "./session/sessions.ts";
 import { MemoryDisk } from "./storage/memory-storage.ts";
@@ -338,19 +339,6 @@ export class Testudo {
       return isAnswered || emit(event, ...args);
     };
   }
-}
-
-/** Room code runs from no promise's continuation: its microtasks are drained. */
-function inMacrotask<T>(act: () => T): Promise<T> {
-  return new Promise((resolve, reject) => {
-    setImmediate(() => {
-      try {
-        resolve(act());
-      } catch (error) {
-        reject(error);
-      }
-    });
-  });
 }
 
 const inMemory =

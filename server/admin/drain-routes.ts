@@ -4,6 +4,7 @@ import type { TestudoNode } from "../cluster/node.ts";
 import { nodeIdKind } from "../cluster/option-kind.ts";
 import { drainTimeoutMsMax } from "../cluster/options.ts";
 import { isQuorum } from "../raft/quorum.ts";
+import { readBody } from "./asked-body.ts";
 import { notFounded, OperatorError } from "./operator-error.ts";
 import type { OperatorRoute } from "./operator-handler.ts";
 
@@ -47,9 +48,7 @@ function begin(asked: Drained, body: unknown): DrainStatus {
   const { node } = asked;
   const { id } = node.options;
   if (node.founding === null) throw notFounded(id);
-  const request = drainSchema.safeParse(body);
-  if (!request.success) throw new OperatorError(400, "GARBLED", z.prettifyError(request.error));
-  const { node: meant, timeoutMs, force } = request.data;
+  const { node: meant, timeoutMs, force } = readBody(drainSchema, body);
   if (meant !== id)
     throw new OperatorError(409, "ANOTHER_NODE", `this is ${id}, not ${meant}: give ${meant}'s own address`);
   const { state } = node.life;

@@ -4,6 +4,7 @@ import { KeeperError } from "../menu/keeper-error.ts";
 import type { Kv, KvWriting } from "../menu/kv.ts";
 import type { LockClaims } from "../menu/lock-claims.ts";
 import { MenuError } from "../menu/menu.ts";
+import { readBody } from "./asked-body.ts";
 import { jsonOf } from "./json-value.ts";
 import { OperatorError } from "./operator-error.ts";
 import type { OperatorRoute } from "./operator-handler.ts";
@@ -54,12 +55,12 @@ export function keeperRoutes({ kv, locks }: KeeperDoors): OperatorRoute[] {
     {
       method: "POST",
       path: "kv",
-      answer: ({ body }) => withWords(() => operate(kv, read(kvSchema, body))),
+      answer: ({ body }) => withWords(() => operate(kv, readBody(kvSchema, body))),
     },
     {
       method: "POST",
       path: "lock",
-      answer: ({ body }) => withWords(() => claimed(locks.claims, read(lockSchema, body))),
+      answer: ({ body }) => withWords(() => claimed(locks.claims, readBody(lockSchema, body))),
     },
     {
       method: "GET",
@@ -107,12 +108,6 @@ async function claimed(claims: LockClaims, asked: LockAsked): Promise<unknown> {
 
 function fenceOf({ fence }: { readonly fence?: KvWriting["fence"] | undefined }): KvWriting {
   return fence === undefined ? {} : { fence };
-}
-
-function read<T>(schema: z.ZodType<T>, body: unknown): T {
-  const asked = schema.safeParse(body);
-  if (asked.success) return asked.data;
-  throw new OperatorError(400, "GARBLED", z.prettifyError(asked.error));
 }
 
 /** What was refused is no failure of the node. */

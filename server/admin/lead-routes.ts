@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { TestudoNode } from "../cluster/node.ts";
 import { nodeIdKind } from "../cluster/option-kind.ts";
+import { readBody } from "./asked-body.ts";
 import { notFounded, OperatorError } from "./operator-error.ts";
 import type { OperatorRoute } from "./operator-handler.ts";
 
@@ -14,9 +15,7 @@ export function leadRoutes(node: TestudoNode): OperatorRoute[] {
 async function transfer(node: TestudoNode, body: unknown): Promise<{ group: number; leader: string }> {
   const { founding, options } = node;
   if (founding === null) throw notFounded(options.id);
-  const asked = transferSchema.safeParse(body);
-  if (!asked.success) throw new OperatorError(400, "GARBLED", z.prettifyError(asked.error));
-  const { group, to } = asked.data;
+  const { group, to } = readBody(transferSchema, body);
   if (group >= founding.groups) {
     const last = founding.groups - 1;
     throw new OperatorError(404, "GROUP_UNKNOWN", `there is no group ${group}: they are 0 to ${last}`);

@@ -5,6 +5,7 @@ import type { MembersList } from "../cluster/members-list.ts";
 import type { TestudoNode } from "../cluster/node.ts";
 import { nodeIdKind, url } from "../cluster/option-kind.ts";
 import { nodesMax } from "../cluster/options.ts";
+import { readBody } from "./asked-body.ts";
 import { notFounded, OperatorError } from "./operator-error.ts";
 import type { OperatorRoute } from "./operator-handler.ts";
 
@@ -46,10 +47,9 @@ function list(asked: Asked): MembersList {
 
 async function change({ members, options }: Asked, body: unknown): Promise<ChangeProgress> {
   if (members === null) throw notFounded(options.id);
-  const request = requestSchema.safeParse(body);
-  if (!request.success) throw new OperatorError(400, "GARBLED", z.prettifyError(request.error));
+  const request = readBody(requestSchema, body);
   try {
-    return await members.change(request.data);
+    return await members.change(request);
   } catch (error) {
     if (error instanceof MembersError) throw new OperatorError(409, error.code, error.message);
     throw error;

@@ -4,6 +4,7 @@ import { ExportError } from "../colyseus/room-export/export-error.ts";
 import { encodeExport } from "../colyseus/room-export/export-file.ts";
 import type { RoomNode } from "../colyseus/room-node.ts";
 import { SessionError } from "../session/session-error.ts";
+import { readBody } from "./asked-body.ts";
 import { OperatorError } from "./operator-error.ts";
 import type { OperatorRoute } from "./operator-handler.ts";
 import { mustServe, sendBytes } from "./sent-bytes.ts";
@@ -48,19 +49,13 @@ async function sendExport(asked: Asked, roomId: string | null, response: ServerR
 }
 
 async function thaw(asked: Asked, body: unknown): Promise<unknown> {
-  const { roomId, holder } = read(thawSchema, body);
+  const { roomId, holder } = readBody(thawSchema, body);
   return await unlessRefused(() => asked.thaw(roomId, holder));
 }
 
 async function switchCode(asked: Asked, body: unknown): Promise<unknown> {
-  const { roomId } = read(switchSchema, body);
+  const { roomId } = readBody(switchSchema, body);
   return { rooms: await unlessRefused(() => asked.switchCode(roomId)) };
-}
-
-function read<T>(schema: z.ZodType<T>, body: unknown): T {
-  const request = schema.safeParse(body);
-  if (!request.success) throw new OperatorError(400, "GARBLED", z.prettifyError(request.error));
-  return request.data;
 }
 
 async function unlessRefused<T>(act: () => Promise<T>): Promise<T> {

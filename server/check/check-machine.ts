@@ -51,8 +51,11 @@ export class CheckMachine {
   /** What onCreate threw, or what the check right after it did. */
   creationError: unknown = null;
 
-  /** @param nodeId whose replica it is: attachments of this node's have a socket here */
-  constructor(roomId: string, nodeId = "n1") {
+  /**
+   * @param nodeId whose replica it is: attachments of this node's have a socket here
+   * @param code the version of the game's code that rooms are made under
+   */
+  constructor(roomId: string, { nodeId = "n1", code = "" } = {}) {
     this.roomId = roomId;
     const told = (fields: object, message: string) => {
       const { where, error, at = null, event } = fields as { [name: string]: string | undefined };
@@ -63,7 +66,7 @@ export class CheckMachine {
       group: 0,
       nodeId,
       bootCount: 1,
-      code: "",
+      code,
       marks: new RoomMarks(),
       watch: noRoomWatch,
       programs: this.#watchedPrograms(),

@@ -35,19 +35,6 @@ export interface StageWatch {
 /** One check at a time: rooms, drivers and handlers are the process's. */
 let last: Promise<unknown> = Promise.resolve();
 
-/** Machines are called from macrotasks only. */
-export function inMacrotask<T>(act: () => T): Promise<T> {
-  return new Promise((resolve, reject) => {
-    setImmediate(() => {
-      try {
-        resolve(act());
-      } catch (error) {
-        reject(error);
-      }
-    });
-  });
-}
-
 /**
  * Runs `act` with the room class registered, replicated, under its name; whatever was there before is put back.
  * @throws SessionError NOT_SUPPORTED, from `replicated()`

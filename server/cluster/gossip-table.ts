@@ -18,6 +18,17 @@ export const tableLimits = Object.freeze({
   answerMsMax: 500,
 });
 
+/** A row that others are not told of. */
+export class RowRefused extends Error {
+  readonly why: "tooMany" | "tooBig";
+
+  constructor(why: RowRefused["why"], message: string) {
+    super(message);
+    this.name = "RowRefused";
+    this.why = why;
+  }
+}
+
 type Rows = Extract<PeerMessage, { type: "rows" }>;
 
 /** Null: the row is gone. */
@@ -64,14 +75,15 @@ export class GossipTable {
   /**
    * Sets or removes (undefined) one of this node's own rows; others are told at the end of the turn.
    * @param value plain data: told as JSON
-   * @throws RangeError past `tableLimits`; nothing is changed then
+   * @throws RowRefused past `tableLimits`; nothing is changed then
    */
   set(key: string, value: unknown): void {
     const before = this.#own.get(key)?.text ?? null;
     const text = value === undefined ? null : rowText(key, value);
     if (text === before) return;
     if (before === null && this.#count >= tableLimits.rowsMax)
-      throw new RangeError(
+      throw new RowRefused(
+        "tooMany",
         `a node tells others of ${tableLimits.rowsMax} rows at most: "${key}" is one more`,
       );
     this.#count += (text === null ? 0 : 1) - (before === null ? 0 : 1);
@@ -245,7 +257,7 @@ function rowText(key: string, value: unknown): string {
   assert(text !== undefined && text !== "null", `row "${key}" has no value`);
   const bytes = Buffer.byteLength(text) + Buffer.byteLength(key);
   if (bytes <= tableLimits.rowBytesMax) return text;
-  throw new RangeError(`"${key}" takes ${bytes} bytes, ${tableLimits.rowBytesMax} are allowed`);
+  throw new RowRefused("tooBig", `"${key}" takes ${bytes} bytes, ${tableLimits.rowBytesMax} are allowed`);
 }
 
 function parseChanges({ version, from, to, body }: Rows): [string, unknown][] | null {

@@ -1,6 +1,6 @@
 import { type IRoomCache, initializeRoomCache, requestFromIPC, subscribeIPC } from "@colyseus/core";
 import { z } from "zod";
-import type { GossipTable } from "../cluster/gossip-table.ts";
+import { type GossipTable, RowRefused } from "../cluster/gossip-table.ts";
 import { KeeperError } from "../menu/keeper-error.ts";
 import type { TestudoPresence } from "./presence/testudo-presence.ts";
 
@@ -155,9 +155,9 @@ export class ClusterRooms {
 }
 
 function cannotBeListed(roomId: string, error: unknown): KeeperError {
-  if (error instanceof RangeError)
+  if (error instanceof RowRefused)
     return new KeeperError(
-      error.message.includes("rows at most") ? "TOO_MANY_KEYS" : "VALUE_TOO_BIG",
+      error.why === "tooMany" ? "TOO_MANY_KEYS" : "VALUE_TOO_BIG",
       `room ${roomId} cannot be listed: ${error.message}`,
     );
   return new KeeperError(

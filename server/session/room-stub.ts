@@ -9,7 +9,7 @@ export interface RoomStub {
   readonly origins: OriginsState;
   /** The last verdict that named a hash: a copy comes only from who has applied it. */
   readonly agreed: HashPoint | null;
-  /** Under which the room runs; none in stubs from before rooms had one. */
+  /** Under which the room runs. */
   readonly code: string;
 }
 
@@ -35,5 +35,5 @@ export function unpackStub(bytes: Uint8Array): RoomStub | null {
   const { version, ...stub } = unpack(bytes.subarray(1)) as RoomStub & { version: number };
   if (version !== stubVersion)
     throw new Error(`room stub of version ${version}, this code reads ${stubVersion}`);
-  return { ...stub, code: stub.code ?? "" };
+  return stub;
 }

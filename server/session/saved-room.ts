@@ -43,11 +43,10 @@ export function packRoom(saved: SavedRoom): Uint8Array {
 
 /** @throws Error for a checkpoint of another version */
 export function unpackRoom(bytes: Uint8Array): SavedRoom {
-  const { version, birth, ...saved } = unpack(bytes) as SavedRoom & { version: number };
+  const { version, ...saved } = unpack(bytes) as SavedRoom & { version: number };
   if (version !== checkpointVersion)
     throw new Error(`room checkpoint of version ${version}, this code reads ${checkpointVersion}`);
-  // Rooms that were made before they had one.
-  return { ...saved, birth: { ...{ code: "" }, ...birth } };
+  return saved;
 }
 
 /** Without the bytes of remembered replies and kept messages: a state that was restored may write the same in other bytes. */

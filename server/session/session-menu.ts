@@ -51,8 +51,8 @@ const allocate = z.object({
   roomName: name,
   options: z.unknown(),
   seed: bytes,
-  /** The version of the game's code that the room is for; logs from before have none. */
-  code: z.string().max(128).default(""),
+  /** The version of the game's code that the room is for. */
+  code: z.string().max(128),
 });
 const forget = z.object({ sequence, roomId: name });
 const reserve = z.object({

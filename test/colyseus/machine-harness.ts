@@ -253,6 +253,7 @@ export class LogWriter {
       key: roomName,
       fresh: true,
       exclude: null,
+      code: "",
       ...how,
       roomId,
       roomName,

@@ -8,10 +8,12 @@ import type { ExportHeader, ExportRecord } from "../../server/colyseus/room-expo
 import { type ExportSource, takeExport } from "../../server/colyseus/room-export/take-export.ts";
 import { encodeEnvelope } from "../../server/group/proposal-envelope.ts";
 import type { Entry } from "../../server/raft/entry.ts";
+import { copyRoom } from "../../server/session/divergence/room-copy.ts";
+import { noHash } from "../../server/session/divergence/room-witness.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { Deck, EverythingRoom } from "./everything-room.ts";
-import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
+import { defineTestRoom, inMacrotask, Replica } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 await defineTestRoom("everything", EverythingRoom, { classes: [Deck], transient: ["scratch"] });
@@ -128,6 +130,53 @@ test("[Y198] a state that comes out otherwise is told where it is compared", asy
     result.difference ?? "",
     /at the end, entry \d+, the room had the hash 0123456789abcdef; here/,
   );
+});
+
+/** A under v1, which `lived` is played on, and B under v2. */
+async function livedUnder(code: string): Promise<Scene> {
+  const scene = new Scene([]);
+  for (const [nodeId, own] of Object.entries({ A: "v1", B: "v2" }))
+    scene.replicas.push(new Replica(nodeId, 1, { code: own }));
+  await scene.value(scene.log.allocate("A", scene.roomId, "everything", { bias: 3 }, { code }));
+  await scene.value(scene.log.allocate("A", other, "everything", { bias: 4 }, { code }));
+  await scene.join("stays");
+  await goOn(scene);
+  return scene;
+}
+
+test("[Y175] an export says under which code its room ran, and is replayed under that", async () => {
+  const scene = await livedUnder("v1");
+  const records = await exported(sourceOf(scene, 0), scene.roomId);
+  const header = records[0] as ExportHeader;
+  assert.equal([header.code, header.completeFrom], ["v1", "creation"]);
+  const { replayed: result } = await replayed(records);
+  assert.is(result.difference, null);
+  assert.match(header.hash ?? "", /^[0-9a-f]{16}$/);
+  assert.is(result.hash, header.hash);
+});
+
+test("[Y175] of a room that has gone on under other code it begins with the checkpoint under that, or is refused", async () => {
+  const scene = await livedUnder("v1");
+  const [old, fresh] = ["A", "B"].map((nodeId) => scene.node(nodeId)) as [Replica, Replica];
+  const before = await inMacrotask(() => old.machine.save(scene.roomId));
+  assert.is(await scene.value(scene.log.next("A", "switchCode", { roomId: scene.roomId, to: "v2" })), null);
+  const wish = { roomId: scene.roomId, index: 0, hash: noHash, notBefore: 0, code: "v2" };
+  const copied = await inMacrotask(() => copyRoom(old.machine, wish));
+  assert.is(copied.type, "copied");
+  const { checkpoint } = copied as { checkpoint: Checkpoint };
+  assert.equal(await inMacrotask(() => fresh.machine.heal(scene.roomId, checkpoint)), { type: "healed" });
+  scene.replicas.shift();
+  await scene.tick(60, 30);
+  for (const saved of [null, before as Checkpoint])
+    assert.is(await codeOf(takeExport(sourceOf(scene, 0, saved), scene.roomId)), "HISTORY_GONE");
+  const since = await inMacrotask(() => fresh.machine.save(scene.roomId));
+  await scene.tick(60, 30);
+  const records = await exported(sourceOf(scene, 0, since as Checkpoint), scene.roomId);
+  const header = records[0] as ExportHeader;
+  assert.equal([header.code, header.completeFrom], ["v2", "checkpoint"]);
+  const { replayed: result } = await replayed(records);
+  assert.is(result.difference, null);
+  assert.is(result.hash, header.hash);
 });
 
 test("[Y199] records that do not fit together are refused", async () => {

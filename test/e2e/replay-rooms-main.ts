@@ -58,5 +58,13 @@ function runDice(): number {
   process.exit(9);
 }
 
-export const server = defineServer({ ...testudo(), rooms: { match: defineRoom(replicated(MatchRoom)) } });
+/** Says more than a group's log keeps by itself. */
+class NoisyRoom extends Room {
+  override messages = { noise: () => {}, heard: () => true };
+}
+
+export const server = defineServer({
+  ...testudo(),
+  rooms: { match: defineRoom(replicated(MatchRoom)), noisy: defineRoom(replicated(NoisyRoom)) },
+});
 await server.listen(undefined as never);

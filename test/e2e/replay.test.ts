@@ -19,7 +19,10 @@ const cli = join(import.meta.dirname, "../../server/cli.ts");
 let cluster: Cluster;
 const shown = shareCluster(
   test,
-  { main: "test/e2e/replay-rooms-main.ts", args: [...unhurried, "--log-history-bytes=33554432"] },
+  {
+    main: "test/e2e/replay-rooms-main.ts",
+    args: [...unhurried, "--log-history-bytes=33554432", "--code=v7"],
+  },
   (shared) => {
     cluster = shared;
   },
@@ -97,9 +100,25 @@ shown("[C76] a room is exported from any node while it is played, and goes on", 
   assert.is(exported.roomName, "match");
   assert.is(exported.completeFrom, "creation");
   assert.is(exported.ended, false);
+  assert.is(exported.code, "v7");
   assert.match(exported.hash ?? "", /^[0-9a-f]{16}$/);
   assert.not(existsSync(fileOf("match.testudo.partial")));
   assert.type(await ann.request("roll"), "number", "it goes on");
+});
+
+shown("[C76] --log-history-bytes: the log reaches back further than the nodes need it", async () => {
+  const noisy = await new Client(cluster.url("n1")).create("noisy");
+  // By itself a group keeps 4,096 entries behind its rooms' checkpoints.
+  for (let part = 0; part < 25; part++) {
+    for (let each = 0; each < 200; each++) noisy.send("noise");
+    await noisy.request("heard");
+  }
+  await until("it is saved", async () => (await cluster.room("n1", noisy.roomId))?.atRest === true);
+  await sleep(3_000);
+  const kept = await save(noisy.roomId, "noisy.testudo");
+  assert.is(kept.completeFrom, "creation");
+  assert.ok(kept.entries > 5_000, `${kept.entries}`);
+  await noisy.leave();
 });
 
 shown("[C77] a replay comes to the same hashes, the last one too, and runs no effect again", async () => {

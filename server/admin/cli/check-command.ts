@@ -1,35 +1,27 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { extname, join, relative, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { readFileSync } from "node:fs";
+import { relative, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { CheckError } from "../../check/check-error.ts";
 import type { CheckJob, CheckNews } from "../../check/check-job.ts";
 import { type CheckScript, readScript } from "../../check/check-script.ts";
 import { otherZone } from "../../check/elsewhere.ts";
 import type { JudgedRoom, RoomVerdict } from "../../check/room-verdict.ts";
+import { OutputTail, startStudio } from "../studio-process.ts";
 import { type CliContext, show, withExample } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
+import { existingFile, type StudioFlags, withImport } from "./studio-flags.ts";
 
-interface CheckFlags {
+interface CheckFlags extends StudioFlags {
   readonly script?: string;
-  readonly import: readonly string[];
   readonly limitMs: number;
   readonly json?: boolean;
 }
 
-/** Code of ours is .ts in a checkout, and .js in the package. */
-const ending = extname(import.meta.filename);
-const main = join(import.meta.dirname, `../../check/check-main${ending}`);
-/** Time and chance must be replaced before any other module can take hold of them (design 5.4). */
-const preload = join(import.meta.dirname, `../../colyseus/register${ending}`);
 /** A room's scripts take seconds. */
 const limitMsDefault = 120_000;
 const limitMsMax = 3_600_000;
-/** What is shown of a process that ended without a word of ours. */
-const tailLines = 12;
-const outputBytesMax = 64 * 1024;
 
 /** `testudo check`: which rooms of a studio's server can be replicated, before any of them is (design 5.5). */
 export function checkCommand(context: CliContext): Command {
@@ -43,19 +35,11 @@ export function checkCommand(context: CliContext): Command {
       "--script <file>",
       'recorded scripts, as JSON by room: { "arena": { "steps": [{ "type": "join", … }] } }',
     )
-    .option(
-      "--import <module>",
-      "a module that Node loads before the file, as tsx; may be given again",
-      gather,
-      [],
-    )
     .option("--limit-ms <ms>", "how long a room may take", wholeMs, limitMsDefault)
     .option("--json", "the result as JSON, for programs");
-  withExample(command, "check src/app.config.ts --script recorded.json");
+  withExample(withImport(command), "check src/app.config.ts --script recorded.json");
   return command.action(async (file: string, flags: CheckFlags) => {
-    const path = resolve(context.cwd, file);
-    if (!existsSync(path) || !statSync(path).isFile())
-      throw new CliError("FILE_MISSING", `${path} is not there, or no file`, 2);
+    const path = existingFile(context, file);
     const scripts = flags.script === undefined ? {} : readScripts(resolve(context.cwd, flags.script));
     const first = await new Check(context, flags).run({ file: path, scripts, against: null });
     const verdicts = await inAnotherProcess(first, (against) =>
@@ -85,10 +69,6 @@ async function inAnotherProcess(
     const differs = differing.find(({ room }) => room === verdict.room);
     return differs === undefined ? verdict : { ...verdict, verdict: "change", findings: differs.findings };
   });
-}
-
-function gather(module: string, before: readonly string[]): readonly string[] {
-  return [...before, module];
 }
 
 function wholeMs(text: string): number {
@@ -127,7 +107,7 @@ class Check {
   readonly #flags: CheckFlags;
   readonly #variables: Readonly<Record<string, string>>;
   readonly #judged: JudgedRoom[] = [];
-  #output = "";
+  readonly #output = new OutputTail();
   #room: string | null = null;
   #end: CheckNews | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -142,21 +122,12 @@ class Check {
 
   /** @throws CliError with 2: it could not be run */
   async run(job: CheckJob): Promise<readonly JudgedRoom[]> {
-    const imports = [pathToFileURL(preload).href, ...this.#flags.import].flatMap((module) => [
-      "--import",
-      module,
-    ]);
-    const child = spawn(process.execPath, [...imports, main], {
+    const child = startStudio("check/check-main", {
       cwd: this.#context.cwd,
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
-      // Trails are bytes.
-      serialization: "advanced",
+      imports: this.#flags.import,
       env: { ...process.env, ...this.#variables },
+      wrote: (text) => this.#output.push(text),
     });
-    for (const stream of [child.stdout, child.stderr])
-      stream?.on("data", (bytes: Buffer) => {
-        this.#output = (this.#output + bytes.toString("utf8")).slice(-outputBytesMax);
-      });
     child.on("message", (news) => this.#hear(child, news as CheckNews));
     this.#limit(child);
     child.send(job, () => {});
@@ -195,8 +166,7 @@ class Check {
       const why = "its code does not come back, or --limit-ms is too short";
       throw new CliError("CHECK_TOO_LONG", `${what} took longer than ${limitMs} ms: ${why}`, 2);
     }
-    const told = this.#output.split("\n").filter((line) => line.trim() !== "" && !/^\s+at /.test(line));
-    const tail = told.slice(-tailLines).join("\n  ");
+    const tail = this.#output.words;
     throw new CliError("CHECK_ENDED", `${what} ended the process that checks (${end}):\n  ${tail}`, 2);
   }
 }

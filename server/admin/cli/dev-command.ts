@@ -1,13 +1,11 @@
-import { existsSync, statSync } from "node:fs";
-import { relative, resolve } from "node:path";
+import { relative } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { type DevEvent, DevServer } from "../dev/dev-server.ts";
 import { type CliContext, withExample } from "./cli-context.ts";
-import { CliError } from "./cli-error.ts";
+import { existingFile, type StudioFlags, withImport } from "./studio-flags.ts";
 
-interface DevFlags {
+interface DevFlags extends StudioFlags {
   readonly port: number;
-  readonly import: readonly string[];
   readonly json?: boolean;
 }
 
@@ -19,18 +17,10 @@ export function devCommand(context: CliContext): Command {
     .description("run a server in memory, and take up its code's changes while its rooms go on")
     .argument("<file>", "what exports the server, as app.config.ts, or lets it listen")
     .option("--port <port>", "where clients are served", wholePort, portDefault)
-    .option(
-      "--import <module>",
-      "a module that Node loads before the file, as tsx; may be given again",
-      (module: string, before: readonly string[]) => [...before, module],
-      [],
-    )
     .option("--json", "what happens as JSON lines, for programs");
-  withExample(command, "dev src/app.config.ts");
+  withExample(withImport(command), "dev src/app.config.ts");
   return command.action(async (file: string, flags: DevFlags) => {
-    const path = resolve(context.cwd, file);
-    if (!existsSync(path) || !statSync(path).isFile())
-      throw new CliError("FILE_MISSING", `${path} is not there, or no file`, 2);
+    const path = existingFile(context, file);
     const server = new DevServer({
       file: path,
       port: flags.port,

@@ -1,33 +1,24 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, statSync } from "node:fs";
-import { extname, join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import type { Replayed, ReplayedEntry, ReplayJob, ReplayNews } from "../../check/replay/replay-job.ts";
 import type { ExportHeader } from "../../colyseus/room-export/export-record.ts";
+import { OutputTail, startStudio } from "../studio-process.ts";
 import { type CliContext, withExample } from "./cli-context.ts";
 import { CliError } from "./cli-error.ts";
+import { existingFile, type StudioFlags, withImport } from "./studio-flags.ts";
 
-interface ReplayFlags {
+interface ReplayFlags extends StudioFlags {
   readonly app?: string;
   readonly to?: number;
   readonly inspect?: boolean | string;
   readonly state?: boolean;
-  readonly import: readonly string[];
   readonly otherEngine?: boolean;
   readonly json?: boolean;
 }
 
-/** Code of ours is .ts in a checkout, and .js in the package. */
-const ending = extname(import.meta.filename);
-const main = join(import.meta.dirname, `../../check/replay/replay-main${ending}`);
-/** Time and chance must be replaced before any other module can take hold of them (design 5.4). */
-const preload = join(import.meta.dirname, `../../colyseus/register${ending}`);
 const appDefaults = ["app.config.ts", "src/app.config.ts", "app.config.js", "src/app.config.js"];
-/** What is shown of a process that ended without a word of ours. */
-const tailLines = 12;
-const outputBytesMax = 64 * 1024;
 const inspectDefault = "127.0.0.1:9229";
 
 /** `testudo replay FILE`: a match once more, on this machine alone. */
@@ -42,19 +33,13 @@ export function replayCommand(context: CliContext): Command {
       `wait for a debugger (${inspectDefault}), and stop before the entry --to, or the first one`,
     )
     .option("--state", "print what each entry changes in the room's state")
-    .option(
-      "--import <module>",
-      "a module that Node loads before the app, as tsx; may be given again",
-      gather,
-      [],
-    )
     .option("--other-engine", "replay it on another engine than it was played on: it may differ")
     .option("--json", "the result as JSON, for programs");
-  withExample(command, "replay final.testudo --app src/app.config.ts --to 4711 --inspect");
+  withExample(withImport(command), "replay final.testudo --app src/app.config.ts --to 4711 --inspect");
   return command.action(async (file: string, flags: ReplayFlags) => {
     const job: ReplayJob = {
-      file: existing(context, file),
-      app: existing(context, flags.app ?? defaultApp(context)),
+      file: existingFile(context, file),
+      app: existingFile(context, flags.app ?? defaultApp(context)),
       to: flags.to ?? null,
       inspect: flags.inspect !== undefined,
       withState: flags.state ?? false,
@@ -66,20 +51,10 @@ export function replayCommand(context: CliContext): Command {
   });
 }
 
-function existing({ cwd }: CliContext, file: string): string {
-  const path = resolve(cwd, file);
-  if (existsSync(path) && statSync(path).isFile()) return path;
-  throw new CliError("FILE_MISSING", `${path} is not there, or no file`, 2);
-}
-
 function defaultApp({ cwd }: CliContext): string {
   const found = appDefaults.find((file) => existsSync(resolve(cwd, file)));
   if (found !== undefined) return found;
   throw new CliError("FILE_MISSING", `none of ${appDefaults.join(", ")} is in ${cwd}: --app FILE`, 2);
-}
-
-function gather(module: string, before: readonly string[]): readonly string[] {
-  return [...before, module];
 }
 
 function wholeIndex(text: string): number {
@@ -108,10 +83,12 @@ class LineTeller implements Teller {
     this.#context.write(`${line}\n`);
   }
 
-  begins({ roomName, roomId, firstIndex, lastIndex, completeFrom, clusterId, testudo }: ExportHeader): void {
+  begins({ roomName, roomId, firstIndex, lastIndex, completeFrom, ...header }: ExportHeader): void {
+    const { clusterId, testudo, code } = header;
     const from = completeFrom === "creation" ? "its creation" : "its last checkpoint";
+    const versions = code === "" ? `Testudo ${testudo}` : `Testudo ${testudo}, the game's code ${code}`;
     this.#line(
-      `${roomName} ${roomId} of cluster ${clusterId} (Testudo ${testudo}): entries ${firstIndex} to ${lastIndex}, from ${from}`,
+      `${roomName} ${roomId} of cluster ${clusterId} (${versions}): entries ${firstIndex} to ${lastIndex}, from ${from}`,
     );
   }
 
@@ -161,7 +138,7 @@ class ReplayProcess {
   readonly #context: CliContext;
   readonly #flags: ReplayFlags;
   readonly #teller: Teller;
-  #output = "";
+  readonly #output = new OutputTail();
   #end: ReplayNews | null = null;
 
   constructor(context: CliContext, flags: ReplayFlags, teller: Teller) {
@@ -172,22 +149,16 @@ class ReplayProcess {
 
   /** @throws CliError */
   async run(job: ReplayJob): Promise<Replayed> {
-    const imports = [pathToFileURL(preload).href, ...this.#flags.import].flatMap((module) => [
-      "--import",
-      module,
-    ]);
-    const child = spawn(process.execPath, [...this.#inspecting(), ...imports, main], {
+    const child = startStudio("check/replay/replay-main", {
       cwd: this.#context.cwd,
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
-      serialization: "advanced",
-    });
-    for (const stream of [child.stdout, child.stderr])
-      stream?.on("data", (bytes: Buffer) => {
-        const text = bytes.toString("utf8");
+      imports: this.#flags.import,
+      nodeFlags: this.#inspecting(),
+      wrote: (text) => {
         // Where the debugger is to go.
         if (job.inspect) this.#context.tell(text);
-        this.#output = (this.#output + text).slice(-outputBytesMax);
-      });
+        this.#output.push(text);
+      },
+    });
     child.on("message", (news) => this.#hear(news as ReplayNews));
     child.send(job, () => {});
     const [code, signal] = (await once(child, "close")) as [number | null, string | null];
@@ -218,10 +189,6 @@ class ReplayProcess {
       const { code, message } = this.#end;
       throw new CliError(code, message, code === "TO_OUT_OF_RANGE" ? 2 : 1);
     }
-    const told = this.#output.split("\n").filter((line) => line.trim() !== "" && !/^\s+at /.test(line));
-    throw new CliError(
-      "REPLAY_ENDED",
-      `the process that replays has ended (${end}): ${told.slice(-tailLines).join("\n  ")}`,
-    );
+    throw new CliError("REPLAY_ENDED", `the process that replays has ended (${end}): ${this.#output.words}`);
   }
 }

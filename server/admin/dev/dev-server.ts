@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { type FSWatcher, watch } from "node:fs";
-import { basename, dirname, extname, join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { basename, dirname, join } from "node:path";
 import type { HandedDisk } from "../../cluster/handed-disk.ts";
 import type { LostRoom } from "../../colyseus/room-handover.ts";
+import { startStudio } from "../studio-process.ts";
 import type { DevNews, DevOrder } from "./dev-news.ts";
 
 /** What `testudo dev` tells, a line each. */
@@ -25,9 +25,6 @@ export interface DevServerOptions {
   readonly write: (text: string) => void;
 }
 
-const ending = extname(import.meta.filename);
-const main = join(import.meta.dirname, `dev-main${ending}`);
-const preload = join(import.meta.dirname, `../../colyseus/register${ending}`);
 /** An editor saves a file in several steps. */
 const settleMs = 100;
 
@@ -85,12 +82,10 @@ export class DevServer {
     const { imports, cwd, port, file, write } = this.#options;
     this.#next?.kill("SIGKILL");
     this.#begunMs = performance.now();
-    const modules = [pathToFileURL(preload).href, ...imports].flatMap((module) => ["--import", module]);
-    const child = spawn(process.execPath, [...modules, main], {
+    const child = startStudio("admin/dev/dev-main", {
       cwd,
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
-      // Checkpoints are bytes.
-      serialization: "advanced",
+      imports,
+      wrote: write,
       env: {
         TESTUDO_LOG_LEVEL: "warn",
         ...process.env,
@@ -100,8 +95,6 @@ export class DevServer {
         TESTUDO_PORT: String(port),
       },
     });
-    for (const stream of [child.stdout, child.stderr])
-      stream?.on("data", (bytes: Buffer) => write(bytes.toString("utf8")));
     child.on("message", (news) => this.#hear(child, news as DevNews));
     child.on("close", (code, signal) => this.#ended(child, signal ?? `exit code ${code}`));
     this.#next = child;

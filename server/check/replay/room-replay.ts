@@ -1,10 +1,10 @@
 import type { ExportHeader, ExportRecord } from "../../colyseus/room-export/export-record.ts";
 import type { AppliedCommand } from "../../group/machine.ts";
 import type { Verdicts } from "../../session/divergence/verdict.ts";
+import { inMacrotask } from "../../session/macrotask.ts";
 import { isRefusal } from "../../session/session-error.ts";
 import { type Allocate, sessionMenu } from "../../session/session-menu.ts";
 import { CheckMachine } from "../check-machine.ts";
-import { inMacrotask } from "../check-stage.ts";
 import { entryWords } from "./entry-words.ts";
 import { PrintedLines } from "./printed-lines.ts";
 import type { Replayed, ReplayJob, ReplayNews } from "./replay-job.ts";
@@ -30,7 +30,7 @@ export class RoomReplay {
     this.#header = header;
     this.#job = job;
     this.#say = say;
-    this.#machine = new CheckMachine(header.roomId, nodeId);
+    this.#machine = new CheckMachine(header.roomId, { nodeId, code: header.code });
     this.#index = header.firstIndex - 1;
   }
 

@@ -14,6 +14,8 @@ export interface ExportHeader {
   /** What the cluster computes with: see engineFingerprint. */
   readonly engine: string;
   readonly testudo: string;
+  /** The version of the game's code that the room ran under. */
+  readonly code: string;
   /** `checkpoint`: the log no longer reaches back to the room's creation; it begins with the room as it was saved last. */
   readonly completeFrom: "creation" | "checkpoint";
   /** Of the room's creation, or behind its checkpoint. */

@@ -15,7 +15,9 @@ const endings: ReadonlySet<string> = new Set(["forget", "quarantine"]);
 export interface RoomEntries {
   readonly entries: readonly AppliedCommand[];
   /** What created the room, if it is among them. */
-  readonly creation: { readonly index: number; readonly roomName: string } | null;
+  readonly creation: { readonly index: number; readonly roomName: string; readonly code: string } | null;
+  /** It was to go on under other code. */
+  readonly isSwitched: boolean;
   /** The entry that ended it, if it is among them. */
   readonly endedAt: number | null;
   /** Any of them names the room. */
@@ -26,6 +28,7 @@ export interface RoomEntries {
 export async function entriesOfRoom(log: readonly Entry[], roomId: string): Promise<RoomEntries> {
   const entries: AppliedCommand[] = [];
   let creation: RoomEntries["creation"] = null;
+  let isSwitched = false;
   let isNamed = false;
   for (const [at, entry] of log.entries()) {
     if (at % entriesPerTurn === entriesPerTurn - 1) await setImmediate();
@@ -41,10 +44,14 @@ export async function entriesOfRoom(log: readonly Entry[], roomId: string): Prom
       if (verdicts.length > 0) kept(sessionMenu.encode("verdicts", { verdicts }));
     } else if ((argument as { roomId: string }).roomId === roomId) {
       isNamed = true;
-      if (name === "allocate") creation ??= { index, roomName: (argument as Allocate).roomName };
+      if (name === "switchCode") isSwitched = true;
+      if (name === "allocate") {
+        const { roomName, code } = argument as Allocate;
+        creation ??= { index, roomName, code };
+      }
       kept(envelope.command);
-      if (endings.has(name)) return { entries, creation, endedAt: index, isNamed };
+      if (endings.has(name)) return { entries, creation, isSwitched, endedAt: index, isNamed };
     }
   }
-  return { entries, creation, endedAt: null, isNamed };
+  return { entries, creation, isSwitched, endedAt: null, isNamed };
 }

@@ -5,12 +5,12 @@ import { GraphError } from "../../session/graph/graph-error.ts";
 import type { RoomReplica } from "../../session/room-replica.ts";
 import { standingRefusal } from "../../session/room-standing.ts";
 import { unpackStub } from "../../session/room-stub.ts";
-import { hashOfPicture } from "../../session/saved-room.ts";
+import { hashOfPicture, unpackRoom } from "../../session/saved-room.ts";
 import type { Sessions } from "../../session/sessions.ts";
 import type { Checkpoint, Storage } from "../../storage/storage.ts";
 import { ExportError } from "./export-error.ts";
 import type { ExportHeader, ExportRecord } from "./export-record.ts";
-import { entriesOfRoom } from "./room-entries.ts";
+import { entriesOfRoom, type RoomEntries } from "./room-entries.ts";
 
 export interface ExportSource {
   readonly sessions: Sessions;
@@ -48,11 +48,11 @@ export async function takeExport(
   const group = sessions.groupOf(roomId);
   if (group === null) throw unknownRoom(roomId);
   await engine.barrier(group);
-  const moment = await momentOf(source, { group, roomId });
-  const found = await entriesOfRoom(moment.log, roomId);
+  const { moment, found } = await lookedUp(source, { group, roomId });
   const { replica, checkpoint } = moment;
   if (replica === undefined && !found.isNamed) throw unknownRoom(roomId);
   if (replica === undefined && found.creation === null) throw historyGone(roomId);
+  if (replica === undefined && found.isSwitched) throw switched(roomId, "it has ended");
   const from = checkpoint?.index ?? (replica?.birth.index ?? found.creation?.index ?? 0) - 1;
   const entries = found.entries.filter(({ index }) => index > from);
   const header: ExportHeader = {
@@ -60,6 +60,7 @@ export async function takeExport(
     roomId,
     roomName: replica?.birth.roomName ?? found.creation?.roomName ?? "",
     ...about,
+    code: replica?.birth.code ?? found.creation?.code ?? "",
     group,
     completeFrom: checkpoint === null ? "creation" : "checkpoint",
     firstIndex: from + 1,
@@ -69,6 +70,20 @@ export async function takeExport(
     hash: moment.hash,
   };
   return records(header, checkpoint, entries);
+}
+
+/** A replay has one code: of a room that has gone on under other code it begins with the checkpoint under that. */
+async function lookedUp(
+  source: ExportSource,
+  room: { readonly group: number; readonly roomId: string },
+): Promise<{ readonly moment: Moment; readonly found: RoomEntries }> {
+  const moment = await momentOf(source, { ...room, mayBeWhole: true });
+  const found = await entriesOfRoom(moment.log, room.roomId);
+  const code = moment.replica?.birth.code;
+  if (code === undefined || moment.checkpoint !== null || found.creation?.code === code)
+    return { moment, found };
+  const since = await momentOf(source, { ...room, mayBeWhole: false });
+  return { moment: since, found: await entriesOfRoom(since.log, room.roomId) };
 }
 
 async function* records(
@@ -98,7 +113,11 @@ function* bundles(entries: readonly AppliedCommand[]): Generator<readonly Applie
 
 async function momentOf(
   source: ExportSource,
-  { group, roomId }: { readonly group: number; readonly roomId: string },
+  {
+    group,
+    roomId,
+    mayBeWhole,
+  }: { readonly group: number; readonly roomId: string; readonly mayBeWhole: boolean },
 ): Promise<Moment> {
   const { sessions, engine, storage } = source;
   const machine = sessions.machines[group];
@@ -113,7 +132,7 @@ async function momentOf(
       );
     const { base } = engine.log(group);
     const replica = machine?.rooms.get(roomId);
-    const isWhole = replica === undefined || replica.birth.index > base.index;
+    const isWhole = replica === undefined || (mayBeWhole && replica.birth.index > base.index);
     const log = engine.log(group).committedSince(isWhole ? base.index : (checkpoint?.index ?? -1));
     if (log !== null) {
       const lastIndex = engine.appliedIndex(group);
@@ -129,6 +148,9 @@ async function momentOf(
     const read = await storage.readCheckpoints(group, { keys: [roomId], bytesMax: checkpointBytesMax });
     checkpoint = read.get(roomId) ?? null;
     if (checkpoint !== null && unpackStub(checkpoint.bytes) !== null) throw historyGone(roomId);
+    const savedUnder = checkpoint === null ? null : unpackRoom(checkpoint.bytes).birth.code;
+    if (savedUnder === null ? !mayBeWhole : savedUnder !== replica?.birth.code)
+      throw switched(roomId, "it has not been saved under that yet");
   }
   throw new ExportError(
     "EXPORT_OUTRUN",
@@ -149,6 +171,11 @@ function hashNow(replica: RoomReplica): string | null {
 function unknownRoom(roomId: string): ExportError {
   const gone = "or it has ended, and the log no longer reaches back to it (--log-history-bytes keeps more)";
   return new ExportError("ROOM_NOT_FOUND", `there is no room ${roomId}, ${gone}`);
+}
+
+function switched(roomId: string, what: string): ExportError {
+  const why = "a replay has one code, and the room has gone on under other code";
+  return new ExportError("HISTORY_GONE", `room ${roomId}: ${why}; ${what}`);
 }
 
 function historyGone(roomId: string): ExportError {

@@ -41,7 +41,7 @@ const peerWord = z.discriminatedUnion("type", [
     notBefore: index,
     chunk: index,
     /** The asker's version of the game's code. */
-    code: z.string().max(128).default(""),
+    code: z.string().max(128),
   }),
   /** `index`: the room is as of this entry. */
   z.object({
