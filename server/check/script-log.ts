@@ -5,6 +5,7 @@ import { newsMethod } from "../colyseus/presence/room-news.ts";
 import type { AppliedCommand } from "../group/machine.ts";
 import { unasked } from "../session/auth-outcome.ts";
 import { abnormalClosure } from "../session/live-socket.ts";
+import type { ArgumentOf } from "../session/proposer.ts";
 import { isRefusal } from "../session/session-error.ts";
 import { sessionMenu } from "../session/session-menu.ts";
 import { callAnswer } from "./call-answers.ts";
@@ -19,6 +20,8 @@ interface Player {
 }
 
 type Name = keyof typeof sessionMenu.commands;
+/** Of what is numbered to its room. */
+type InRoom<N extends Name> = Omit<ArgumentOf<N>, "roomId" | "sequence">;
 
 /** How a log differs from another of the same script: an unrelated room's is of another id, time and chance. */
 export interface LogOrigin {
@@ -63,7 +66,7 @@ export class ScriptLog {
   create(options: object): unknown {
     const { roomId, roomName, seedByte } = this.#origin;
     const seed = new Uint8Array(12).fill(seedByte);
-    const wish = { key: roomName, fresh: true, exclude: null, roomId, roomName, options, seed };
+    const wish = { key: roomName, fresh: true, exclude: null, roomId, roomName, options, seed, code: "" };
     return this.#apply("allocate", { ...wish, sequence: 1 });
   }
 
@@ -96,7 +99,8 @@ export class ScriptLog {
   }
 
   #join(sessionId: string, options: unknown, auth: unknown): string | null {
-    const reserve = { sessionId, options: options ?? {}, auth: auth ?? null, seconds: reservationSeconds };
+    const seconds = reservationSeconds;
+    const reserve = { sessionId, options: options ?? {}, auth: auth ?? null, seconds, mayRepeat: false };
     const reserved = this.#toRoom("reserve", reserve);
     if (isRefusal(reserved)) return reserved.message;
     if (reserved === false) return "the room is full or locked";
@@ -109,7 +113,15 @@ export class ScriptLog {
     const token = `token ${attachId} of ${sessionId}`;
     // The instance's onAuth is asked outside of the log: here the script says what it answered.
     const passed = { type: "passed" as const, auth: auth ?? true, userData: undefined };
-    const attach = { sessionId, attachId, token, presentedToken, wrapper: false, skipHandshake: false };
+    const attach = {
+      sessionId,
+      attachId,
+      token,
+      presentedToken,
+      wrapper: false,
+      skipHandshake: false,
+      received: null,
+    };
     const value = this.#toRoom("attach", { ...attach, auth: presentedToken === null ? passed : unasked });
     if (isRefusal(value)) {
       if (presentedToken === null) this.#players.delete(sessionId);
@@ -158,12 +170,12 @@ export class ScriptLog {
     }
   }
 
-  #toRoom(name: Name, argument: object): unknown {
+  #toRoom<N extends Name>(name: N, argument: InRoom<N>): unknown {
     const { roomId } = this.#origin;
-    return this.#apply(name, { ...argument, roomId, sequence: ++this.#roomSequence });
+    return this.#apply(name, { ...argument, roomId, sequence: ++this.#roomSequence } as ArgumentOf<N>);
   }
 
-  #apply(name: Name, argument: object | null): unknown {
+  #apply<N extends Name>(name: N, argument: ArgumentOf<N>): unknown {
     this.#index += 1;
     const command: AppliedCommand = {
       index: this.#index,

@@ -93,6 +93,18 @@ class HiddenRoom extends LineRoom<Count> {
   }
 }
 
+class PatchedRoom extends LineRoom<Count> {
+  override state = new CountState();
+  override patchRate = 200;
+  override messages = {
+    count: () => {
+      this.state.n++;
+      this.broadcast("at once", this.state.n);
+      this.broadcast("patched", this.state.n, { afterNextPatch: true });
+    },
+  };
+}
+
 class TimersRoom extends LineRoom<Count> {
   override state = new CountState();
   alarm: Delayed | null = null;
@@ -342,6 +354,7 @@ const server = defineServer({
     keeping: defineRoom(replicated(KeepingRoom)),
     patient: defineRoom(replicated(PatientRoom)),
     hidden: defineRoom(replicated(HiddenRoom)),
+    patched: defineRoom(replicated(PatchedRoom)),
     timers: defineRoom(replicated(TimersRoom)),
     loop: defineRoom(replicated(LoopRoom)),
     outside: defineRoom(replicated(OutsideRoom)),

@@ -143,6 +143,27 @@ line("[Y78] #private fields that the room saves itself", "hidden", async (player
   };
 });
 
+line("[Y31, Y78] broadcasts behind the next patch", "patched", async (players) => {
+  const count = async () => {
+    const heard = [players.one, players.other].map((player) => {
+      const told: [string, number, number][] = [];
+      for (const type of ["at once", "patched"])
+        player.onMessage(type, (n: number) => told.push([type, n, player.state.n]));
+      return told;
+    });
+    const from = players.other.state.n;
+    players.one.send("count");
+    await until("both have heard", () => heard.every((told) => told.length === 2));
+    const expected = [
+      ["at once", from + 1, from],
+      ["patched", from + 1, from + 1],
+    ];
+    assert.equal(heard, [expected, expected]);
+  };
+  await count();
+  return count;
+});
+
 line("[Y78] timers made in a handler: a closure, a field, a method with data", "timers", async (players) => {
   await players.one.request("set");
   await until("it is told of", async () => {
