@@ -145,7 +145,9 @@ line("[Y78] #private fields that the room saves itself", "hidden", async (player
 
 line("[Y31, Y78] broadcasts behind the next patch", "patched", async (players) => {
   const count = async () => {
-    const heard = [players.one, players.other].map((player) => {
+    const both = [players.one, players.other];
+    await until("both have the state", () => both.every((player) => player.state.n !== undefined));
+    const heard = both.map((player) => {
       const told: [string, number, number][] = [];
       for (const type of ["at once", "patched"])
         player.onMessage(type, (n: number) => told.push([type, n, player.state.n]));
