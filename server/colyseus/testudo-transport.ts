@@ -93,6 +93,7 @@ async function gate(
   const group = groupOfRoom(roomId, here.machines.length);
   if (group === null) return undefined;
   if (!isServing(group)) return later("this replica is still catching up");
+  if (here.standsStill(roomId)) await Promise.race([here.untilHere(roomId, waitMsMax), timeout(waitMsMax)]);
   if (here.standsStill(roomId)) return later(here.notServed(roomId).message);
   const sessionId = url.searchParams.get("sessionId") ?? "";
   const token = url.searchParams.get("reconnectionToken");

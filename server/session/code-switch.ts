@@ -3,17 +3,24 @@ import { mayTryReconnect } from "./live-socket.ts";
 import type { MachineRooms } from "./machine-rooms.ts";
 import { packRoom, unpackRoom } from "./saved-room.ts";
 import { type Refusal, refusal, roomFrozen } from "./session-error.ts";
-import type { SwitchCode } from "./session-menu.ts";
+import type { SessionContext, SwitchCode } from "./session-menu.ts";
 
 /**
  * Where the room runs it is left as it is now, for the nodes that have the other code to take over: each asks for it, as
  * one does whose replica differs (see Healing), and holds the commands that follow until it has it. Elsewhere nothing is
- * known of whether the room is at rest, so nothing happens: a node learns of the switch by being given the room.
+ * known of whether the room is at rest: a node knows that it is switched by being given the room.
  * @returns why it goes on as before; null: it does not, or is not run here
  */
-export function switchRoom(rooms: MachineRooms, { roomId, to }: SwitchCode, index: number): Refusal | null {
+export function switchRoom(
+  rooms: MachineRooms,
+  { roomId, to }: SwitchCode,
+  context: SessionContext,
+): Refusal | null {
+  const { index } = context;
   const replica = rooms.all.get(roomId);
-  if (replica === undefined || rooms.odd.has(roomId)) return null;
+  const odd = rooms.odd.get(roomId);
+  if (odd?.foreign?.own === to) odd.switchedHere(context);
+  if (replica === undefined || odd !== undefined) return null;
   const foreign = otherCode(to, replica.birth.code);
   if (foreign === null) return null;
   if (replica.witness.frozen !== null) return roomFrozen(roomId);

@@ -276,8 +276,8 @@ export class SessionMachine implements Machine, SessionCommands {
     return actOnRun(this.#rooms, argument, context, (led) => led.step(argument, context.origin));
   }
 
-  switchCode(argument: SwitchCode, { index }: SessionContext): ApplyResult {
-    return { type: "done", value: switchRoom(this.#rooms, argument, index) };
+  switchCode(argument: SwitchCode, context: SessionContext): ApplyResult {
+    return { type: "done", value: switchRoom(this.#rooms, argument, context) };
   }
 
   nodeLost(argument: NodeLost, context: SessionContext): ApplyResult {

@@ -11,6 +11,7 @@ import { checkPlainData } from "./plain-data.ts";
 import { type ArgumentOf, Proposer } from "./proposer.ts";
 import { RestWatch } from "./rest-watch.ts";
 import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
+import { RoomArrivals } from "./room-arrivals.ts";
 import { RoomMarks } from "./room-mark.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { noRoomWatch } from "./room-watch.ts";
@@ -46,6 +47,7 @@ export class Sessions {
   readonly #restWatch: RestWatch;
   readonly #leads: LeadRunner;
   #groups: SessionGroups | null = null;
+  readonly #arrivals = new RoomArrivals((act, ms) => this.later(act, ms));
   readonly #timers = new Set<() => void>();
   #stopped = false;
   #attachId = 0;
@@ -126,6 +128,16 @@ export class Sessions {
     if (group === null) return undefined;
     await this.caughtUp(group);
     return this.room(roomId);
+  }
+
+  /** A room that a switch brings to this node's code is waited for, `mostMs` at most; any other is as it is. */
+  async untilHere(roomId: string, mostMs: number): Promise<void> {
+    const group = this.groupOf(roomId);
+    const odd = () => this.machines[group ?? -1]?.odd.get(roomId);
+    if (group === null || !odd()?.foreign) return;
+    // Whoever comes was sent on by the switch, perhaps, which this node may not have applied yet.
+    await this.caughtUp(group).catch(() => {});
+    if (odd()?.isComing) await this.#arrivals.until(roomId, mostMs);
   }
 
   /** Everything that was committed in the group before this call is applied here. */
@@ -365,6 +377,7 @@ export class Sessions {
   #roomAdded(replica: RoomReplica): void {
     const { roomId, origins } = replica;
     this.#rooms.set(roomId, replica);
+    this.#arrivals.came(roomId);
     this.#proposer.roomAdded(roomId, origins.lastOf(this.#options));
   }
 

@@ -4,6 +4,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Cluster, unhurried, withCluster } from "./cluster.ts";
 import { HashWatch } from "./hash-watch.ts";
+import type { Journal } from "./journal.ts";
 import { Load } from "./load-process.ts";
 import { checkShots, joined } from "./shots.ts";
 import { testudo, toNode } from "./testudo-process.ts";
@@ -26,6 +27,18 @@ const standings = async (cluster: Cluster, roomId: string) =>
     cluster.ids.map(async (id) => (await cluster.room(id, roomId))?.standing?.type ?? "serving"),
   );
 
+/** Of the moves since then, the wrapper's and the stock client's. */
+function gapsOf(journal: Journal, sinceMs: number): string {
+  const moved = journal.ofType("moved").filter(({ atMs }) => atMs >= sinceMs);
+  const words = ["wrapper", "stock"].map((kind) => {
+    const gaps = moved.flatMap(({ player, gapMs }) => (player.startsWith(kind) ? gapMs : []));
+    gaps.sort((a, b) => a - b);
+    const [half, most] = [gaps[gaps.length >> 1], gaps.at(-1)].map((ms) => Math.round(ms ?? 0));
+    return `${kind} ${gaps.length} moves, gap p50 ${half} ms, most ${most} ms`;
+  });
+  return words.join("; ");
+}
+
 test("[U11] a deploy under load, the rooms switched: nothing lost or doubled, and all nodes run the new code in the end", async () => {
   await withCluster(game, async (cluster) => {
     const load = await Load.start(cluster, { stock: 3, wrapper: 6 });
@@ -36,6 +49,7 @@ test("[U11] a deploy under load, the rooms switched: nothing lost or doubled, an
       assert.equal(await standings(cluster, roomId), ["foreign", "serving", "serving"]);
       await deploy(cluster, "n2");
       assert.equal(await standings(cluster, roomId), ["foreign", "foreign", "serving"]);
+      const beforeMs = Date.now();
       const switched = await testudo("rooms", "switch", "--all", ...toNode(cluster, "n2"));
       assert.is(switched.code, 0, switched.out + switched.err);
       process.stdout.write(switched.out);
@@ -43,6 +57,11 @@ test("[U11] a deploy under load, the rooms switched: nothing lost or doubled, an
         "both run it, and n3 does no more",
         async () => (await standings(cluster, roomId)).join() === "serving,serving,foreign",
       );
+      await cluster.until(
+        "all players are there",
+        () => load.journal().ofType("moved").filter(({ atMs }) => atMs >= beforeMs).length >= 9,
+      );
+      process.stdout.write(`at the switch: ${gapsOf(load.journal(), beforeMs)}\n`);
       await deploy(cluster, "n3");
       await cluster.until(
         "all run it",
@@ -61,15 +80,10 @@ test("[U11] a deploy under load, the rooms switched: nothing lost or doubled, an
       }
       const journal = load.journal();
       assert.equal(watch.differing, []);
-      const gaps = journal
-        .ofType("moved")
-        .map(({ gapMs }) => gapMs)
-        .sort((a, b) => a - b);
       const sum = (what: "ok" | "unknown") =>
         journal.players().reduce((all, player) => all + player[what], 0);
-      const [half, most] = [gaps[gaps.length >> 1], gaps.at(-1)].map((ms) => Math.round(ms ?? 0));
       process.stdout.write(
-        `${sum("ok")} commands acknowledged, ${sum("unknown")} unknown (stock), ${gaps.length} moves, gap p50 ${half} ms, most ${most} ms, ${watch.compared} hashes compared, ${journal.ofType("error").length} errors told\n`,
+        `${sum("ok")} commands acknowledged, ${sum("unknown")} unknown (stock), in all ${gapsOf(journal, 0)}, ${watch.compared} hashes compared, ${journal.ofType("error").length} errors told\n`,
       );
     } catch (error) {
       process.stderr.write(`${load.tail()}\n`);

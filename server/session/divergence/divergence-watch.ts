@@ -1,4 +1,5 @@
 import { members, voters } from "../../raft/quorum.ts";
+import type { Checkpoint } from "../../storage/storage.ts";
 import type { RoomReplica } from "../room-replica.ts";
 import type { SessionMachine } from "../session-machine.ts";
 import { sessionMenu } from "../session-menu.ts";
@@ -12,6 +13,7 @@ import type { RoomNotice } from "./odd-rooms.ts";
 import { decodeWord, encodeWord, type PeerWord, statementsPerMessageMax } from "./peer-words.ts";
 import { RoomCopies } from "./room-copies.ts";
 import { type Statement, statementOf, statementOfEnded } from "./statement.ts";
+import { TrialCopies } from "./trial-copies.ts";
 import { type Verdict, verdictsPerEntryMax } from "./verdict.ts";
 
 export const divergenceTimes = Object.freeze({
@@ -42,6 +44,7 @@ export class DivergenceWatch {
   readonly #tally = new HashTally();
   readonly #copies: RoomCopies;
   readonly #healings: Healings;
+  readonly #trials: TrialCopies;
   readonly #endings: Endings;
   /** Rooms that have just left this node's code, to be told to the others. */
   #handedOver: OddReplica[] = [];
@@ -65,7 +68,10 @@ export class DivergenceWatch {
     this.#parts = parts;
     this.book = new DivergenceBook({ group, log });
     this.#copies = new RoomCopies({ machine, tell, isBusy: (to) => link.isBusy(to) });
-    this.#healings = new Healings({ machine, others: () => this.#others(), tell, nowMs });
+    let request = 0;
+    const asking = { others: () => this.#others(), nextRequest: () => ++request, tell, nowMs };
+    this.#healings = new Healings({ machine, ...asking });
+    this.#trials = new TrialCopies({ code: machine.code, ...asking });
     this.#endings = new Endings({ nodeId, machine, link, tell });
   }
 
@@ -108,6 +114,7 @@ export class DivergenceWatch {
         return this.#healings.offered(from, word);
       case "copyChunk":
       case "copyRefused":
+        this.#trials.heard(from, word);
         this.#healings.heard(from, word);
         return this.#endings.healed();
     }
@@ -139,6 +146,14 @@ export class DivergenceWatch {
     if (lead.leaderId === this.#parts.nodeId) this.#conclude(nowMs);
     this.#copies.tick(nowMs);
     this.#healings.tick();
+    this.#trials.tick();
+  }
+
+  /** A room of another code as it is now, for this node's to be tried on: see TrialCopies. */
+  async trialCopy(roomId: string): Promise<Checkpoint> {
+    const odd = this.#parts.machine.odd.get(roomId);
+    if (odd === undefined) throw new Error("it is here");
+    return await this.#trials.take(odd);
   }
 
   /** For the leader: the node has said that it lacks rooms. */

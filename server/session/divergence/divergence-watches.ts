@@ -1,3 +1,4 @@
+import type { Checkpoint } from "../../storage/storage.ts";
 import type { Quarantine } from "../quarantine.ts";
 import { SessionError } from "../session-error.ts";
 import type { SessionGroups } from "../session-groups.ts";
@@ -58,6 +59,11 @@ export class DivergenceWatches {
   /** A few times a second. */
   tick(): void {
     for (const watch of this.#watches) watch.tick();
+  }
+
+  /** Rejects with the other nodes' words if none gives it: see DivergenceWatch. */
+  async trialCopy(group: number, roomId: string): Promise<Checkpoint> {
+    return await (this.#watches[group] as DivergenceWatch).trialCopy(roomId);
   }
 
   /** For who leads the group: rooms that are to be forgotten. */

@@ -37,6 +37,8 @@ interface HealingParts {
   /** Numbers its questions: one of all healings of the group. */
   readonly nextRequest: () => number;
   readonly tell: (nodeId: string, word: PeerWord) => void;
+  /** See TrialCopies. */
+  readonly isTrial: boolean;
 }
 
 /** How one replica that differs gets the majority's state: it asks one holder after the other, until one gives it. */
@@ -90,14 +92,16 @@ export class Healing {
     this.#failed(why, nowMs);
   }
 
+  /** False: it is no answer to this one's question. */
   refused(
     from: string,
     { request, reason }: Extract<PeerWord, { type: "copyRefused" }>,
     nowMs: number,
-  ): void {
+  ): boolean {
     const state = this.#state;
-    if (state.type !== "asking" || state.from !== from || state.request !== request) return;
+    if (state.type !== "asking" || state.from !== from || state.request !== request) return false;
     this.#failed(`${from}: ${reason}`, nowMs);
+    return true;
   }
 
   received(from: string, received: Extract<PeerWord, { type: "copyChunk" }>, nowMs: number): void {
@@ -140,9 +144,9 @@ export class Healing {
 
   #ask(from: string, request: number, chunk: number): void {
     const { roomId, index, hash } = this.odd.divergence;
-    const { code } = this.#parts;
-    const notBefore = this.odd.index;
-    this.#parts.tell(from, { type: "copyWanted", request, roomId, index, hash, notBefore, chunk, code });
+    const { code, isTrial } = this.#parts;
+    const wish = { roomId, index, hash, notBefore: this.odd.index, code, isTrial };
+    this.#parts.tell(from, { type: "copyWanted", request, chunk, ...wish });
   }
 
   #failed(why: string, nowMs: number): void {

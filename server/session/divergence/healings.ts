@@ -20,6 +20,8 @@ interface HealingsParts {
   readonly others: () => readonly string[];
   readonly tell: (nodeId: string, word: PeerWord) => void;
   readonly nowMs: () => number;
+  /** Numbers the questions. */
+  readonly nextRequest: () => number;
 }
 
 /** All replicas of one group on this node that differ, on their way to the majority's state. */
@@ -28,7 +30,6 @@ export class Healings {
   readonly #healings = new Map<string, Healing>();
   /** By room: how often it has differed of late. */
   readonly #earlier = new Map<string, { times: number; lastMs: number }>();
-  #request = 0;
 
   constructor(parts: HealingsParts) {
     this.#parts = parts;
@@ -40,14 +41,14 @@ export class Healings {
   }
 
   #begin(odd: OddReplica): void {
-    const { others, tell, nowMs } = this.#parts;
+    const { others, tell, nowMs, nextRequest } = this.#parts;
     const { roomId } = odd.divergence;
     const now = nowMs();
     const waitMs = odd.isAbsent ? 0 : this.#waitMs(roomId, now);
     if (waitMs > 0) odd.divergence.waitsFor = `${waitMs} ms: it has differed before, not long ago`;
-    const nextRequest = () => ++this.#request;
     const { code } = this.#parts.machine;
-    this.#healings.set(roomId, new Healing({ odd, code, fromMs: now + waitMs, others, nextRequest, tell }));
+    const asking = { code, others, nextRequest, tell, isTrial: false };
+    this.#healings.set(roomId, new Healing({ odd, fromMs: now + waitMs, ...asking }));
   }
 
   #waitMs(roomId: string, nowMs: number): number {

@@ -7,6 +7,8 @@ import type { RoomReplica } from "../room-replica.ts";
 import type { SessionContext } from "../session-menu.ts";
 import type { Divergence } from "./divergence.ts";
 
+const comingMsMax = 2_000;
+
 /** A command for one room: where it stands in the log, and what it does to a replica. */
 export interface RoomCommand {
   readonly context: SessionContext;
@@ -42,6 +44,7 @@ export class OddReplica {
   /** The last command that is not held: what replaces it must stand here or later. */
   #index: number;
   #lastLogTimeMs: number;
+  #switchedMs: number | null = null;
   #held: RoomCommand[] = [];
   #heldBytes = 0;
 
@@ -68,6 +71,16 @@ export class OddReplica {
     this.#origins = origins;
     this.#index = context.index;
     this.#lastLogTimeMs = context.logTimeMs;
+  }
+
+  /** By the log the room goes on under this node's code, as of this entry's time: whoever runs it now gives it away. */
+  switchedHere({ logTimeMs }: Pick<SessionContext, "logTimeMs">): void {
+    this.#switchedMs = logTimeMs;
+  }
+
+  /** A copy is on its way. That the room was not at rest, and stays where it is, nobody tells: so it counts for a while only. */
+  get isComing(): boolean {
+    return this.#switchedMs !== null && this.#lastLogTimeMs - this.#switchedMs < comingMsMax;
   }
 
   /** Nothing on this node could bring it back. */

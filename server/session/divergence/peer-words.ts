@@ -42,6 +42,8 @@ const peerWord = z.discriminatedUnion("type", [
     chunk: index,
     /** The asker's version of the game's code. */
     code: z.string().max(128),
+    /** The asker's code is only tried on it: it may run under another. */
+    isTrial: z.boolean().default(false),
   }),
   /** `index`: the room is as of this entry. */
   z.object({
