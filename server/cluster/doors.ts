@@ -82,7 +82,7 @@ export class Doors {
   }
 }
 
-function codeOf(body: GossipBody | null): string {
+export function codeOf(body: GossipBody | null): string {
   const code = body?.[codeKey];
   return typeof code === "string" ? code : "";
 }

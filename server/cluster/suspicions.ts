@@ -71,8 +71,10 @@ export class Suspicions {
   }
 }
 
-/** A room is restored and saved as of whatever entry it has come to. */
+/** As of whatever entry the room has come to. */
+const anywhere: ReadonlySet<RoomActing["act"]> = new Set(["restore", "save", "upgrade"]);
+
 function isSame(one: RoomActing, other: RoomActing): boolean {
-  const isAnywhere = one.act === "restore" || one.act === "save";
+  const isAnywhere = anywhere.has(one.act);
   return one.roomId === other.roomId && one.act === other.act && (isAnywhere || one.index === other.index);
 }

@@ -6,8 +6,9 @@ import { checkConsistencies } from "./message-consistency.ts";
 import { cacheHooksOf } from "./room-cache.ts";
 import type { ReplicatedOptions } from "./seam.ts";
 
-const optionNames = ["classes", "transient", "messages", "run", "cacheEveryMs"];
+const optionNames = ["classes", "transient", "messages", "run", "cacheEveryMs", "upgrade"];
 const runs: readonly unknown[] = ["everywhere", "leader"];
+const upgrades: readonly unknown[] = ["end", "switch"];
 
 function refuse(name: string, what: string, remedy: string): never {
   throw new SessionError("NOT_SUPPORTED", `${name} cannot be replicated: ${what}. ${remedy}`);
@@ -58,6 +59,17 @@ function checkCacheHooks(roomClass: new (...args: never[]) => Room): void {
   );
 }
 
+function checkUpgrade(name: string, { upgrade = "end", run }: ReplicatedOptions): void {
+  if (!upgrades.includes(upgrade))
+    refuse(name, `upgrade is ${JSON.stringify(upgrade)}`, 'Allowed are "end" and "switch".');
+  if (run === "leader" && upgrade === "switch")
+    refuse(
+      name,
+      'upgrade is "switch", and its code runs on its leader\'s node alone',
+      'Such a room ends under its own code: leave upgrade out, or make it "end".',
+    );
+}
+
 /**
  * Everything about a room class that this version cannot replicate, found when the room is defined and not in a match.
  * @throws SessionError NOT_SUPPORTED that names it, and what to do
@@ -89,6 +101,7 @@ export function checkRoomClass(roomClass: new (...args: never[]) => Room, option
     );
   if (cacheEveryMs !== undefined && !(run === "leader" && cacheEveryMs >= 1))
     refuse(name, `cacheEveryMs is ${cacheEveryMs}`, 'It is a number of milliseconds, with run: "leader".');
+  checkUpgrade(name, options);
   for (const stock of [LobbyRoom, QueueRoom, RelayRoom]) {
     if (roomClass.prototype instanceof stock || (roomClass as unknown) === stock) {
       refuse(name, `it is a ${stock.name}, which talks to other rooms`, "Leave it a plain room.");

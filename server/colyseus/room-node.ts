@@ -1,3 +1,5 @@
+import { matchMaker } from "@colyseus/core";
+import { codeOf } from "../cluster/doors.ts";
 import type { Fail, Log } from "../cluster/log.ts";
 import { TestudoNode } from "../cluster/node.ts";
 import { type NodeParts, realNodeParts } from "../cluster/node-parts.ts";
@@ -18,6 +20,7 @@ import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
 import { type CodeSwitched, CodeSwitches } from "./code-switches.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
+import { replicatedOptions } from "./replicated.ts";
 import type { ExportRecord } from "./room-export/export-record.ts";
 import { takeExport } from "./room-export/take-export.ts";
 import { type RoomFailures, roomFailures } from "./room-failures.ts";
@@ -49,6 +52,7 @@ export class RoomNode {
   readonly #setup: RoomNodeSetup;
   readonly #parts: NodeParts;
   #sessions: Sessions | null = null;
+  #switches: CodeSwitches | null = null;
   #isRemoved = false;
   #begun: Promise<void> = Promise.resolve();
 
@@ -121,7 +125,7 @@ export class RoomNode {
       ...[...machine.rooms.values()].map((replica) =>
         roomStatus(replica, group, machine.standing(replica.roomId)),
       ),
-      ...absentRooms(machine, group),
+      ...absentRooms(machine, group, (odd) => this.#switches?.whyNot(odd) ?? null),
     ]);
   }
 
@@ -151,7 +155,8 @@ export class RoomNode {
 
   /** For operators: see CodeSwitches. Null: all of them. @throws SessionError */
   async switchCode(roomId: string | null): Promise<CodeSwitched[]> {
-    const switches = new CodeSwitches(this.#session());
+    this.#session();
+    const switches = this.#switches as CodeSwitches;
     return roomId === null ? await switches.all() : [await switches.one(roomId)];
   }
 
@@ -173,6 +178,13 @@ export class RoomNode {
     return this.#setup.watch?.(group, machine) ?? machine;
   }
 
+  #sameCode(): ReadonlySet<string> {
+    const { node } = this;
+    const { id, code } = node.options;
+    const others = node.elsewhere().filter((other) => codeOf(node.gossip.of(other.node)) === code);
+    return new Set([...(node.door === "open" ? [id] : []), ...others.map((other) => other.node)]);
+  }
+
   #session(): Sessions {
     if (this.#sessions !== null) return this.#sessions;
     const { node } = this;
@@ -180,6 +192,8 @@ export class RoomNode {
     const { clock, randomBytes, watchdog } = this.#parts;
     const sessionLog = log.child({ part: "session" });
     const shadow = new RoomShadow({ nodeId: options.id, log: sessionLog });
+    const watch = watchdog ?? noRoomWatch;
+    const marks = new RoomMarks(watchdog?.found ?? [], (mark) => watchdog?.remove(mark));
     const sessions = new Sessions({
       nodeId: options.id,
       checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
@@ -190,8 +204,9 @@ export class RoomNode {
       programs: this.programs,
       isLost: (nodeId) => node.isLost(nodeId),
       log: sessionLog,
-      watch: watchdog ?? noRoomWatch,
-      marks: new RoomMarks(watchdog?.found ?? [], (mark) => watchdog?.remove(mark)),
+      watch,
+      marks,
+      swept: () => this.#switches?.sweep(),
       leaderlessMsMax: options.leaderlessMs,
       random: (bytes) => randomBytes(bytes),
       clock,
@@ -222,6 +237,13 @@ export class RoomNode {
     });
     this.programs.bind(sessions);
     this.#sessions = sessions;
+    this.#switches = new CodeSwitches({
+      ...{ sessions, watch, marks, log: sessionLog },
+      sameCode: () => this.#sameCode(),
+      configuration: (group) => node.engine.talk.configuration(group),
+      upgradeOf: (roomName) => replicatedOptions(matchMaker.getRoomClass(roomName)).upgrade ?? "end",
+      failure: (checkpoint) => shadow.failure(checkpoint),
+    });
     return sessions;
   }
 }

@@ -1,3 +1,4 @@
+import type { OddReplica } from "../session/divergence/odd-replica.ts";
 import type { RoomReplica } from "../session/room-replica.ts";
 import type { RoomStanding } from "../session/room-standing.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
@@ -21,6 +22,8 @@ export interface RoomStatus {
   readonly lastError: string | null;
   /** Why this node does not speak for the room; null: it does. */
   readonly standing: RoomStanding | null;
+  /** Why a room of older code has not come over to this node's by itself, as its class asks; null: it may, or need not. */
+  readonly notUpgraded: string | null;
 }
 
 export function roomStatus(
@@ -42,13 +45,29 @@ export function roomStatus(
     pinned: replica.isPinned,
     lastError: replica.world.lastError,
     standing: standing ?? null,
+    notUpgraded: null,
   };
 }
 
 /** Rooms of a group that are pinned to other nodes, or run under other code: of them this one knows little more than the name. */
-export function absentRooms(machine: SessionMachine, group: number): RoomStatus[] {
+export function absentRooms(
+  machine: SessionMachine,
+  group: number,
+  notUpgraded: (odd: OddReplica) => string | null = () => null,
+): RoomStatus[] {
   const absent = machine.odd.all().filter(({ isAbsent }) => isAbsent);
-  return absent.map(({ divergence: { roomId }, index, pinnedBecause }) => ({
+  return absent.map((odd) => ({
+    ...absentRoom(machine, group, odd),
+    notUpgraded: notUpgraded(odd),
+  }));
+}
+
+function absentRoom(
+  machine: SessionMachine,
+  group: number,
+  { divergence: { roomId }, index, pinnedBecause }: OddReplica,
+): Omit<RoomStatus, "notUpgraded"> {
+  return {
     roomId,
     name: machine.nameOf(roomId) ?? "",
     group,
@@ -61,5 +80,5 @@ export function absentRooms(machine: SessionMachine, group: number): RoomStatus[
     pinned: pinnedBecause !== null,
     lastError: null,
     standing: machine.standing(roomId) ?? null,
-  }));
+  };
 }

@@ -6,6 +6,9 @@ import type { Sessions } from "../session/sessions.ts";
 import type { LoggedClient } from "./logged-client.ts";
 import type { MessageConsistencies } from "./message-consistency.ts";
 
+/** What becomes of rooms of older code: they end under it, or go on under the class's own once most nodes have that. */
+export type Upgrade = "end" | "switch";
+
 /** What `replicated(Room, options)` takes. */
 export interface ReplicatedOptions {
   /** Classes whose instances the room keeps in its fields (design 5.5). */
@@ -22,6 +25,11 @@ export interface ReplicatedOptions {
    * as the last `onCacheRoom`.
    */
   readonly run?: "everywhere" | "leader";
+  /**
+   * What this version of the class does with the rooms of an older one (`--code`): "end" (the default) leaves them to the nodes
+   * that have that until they end, or an operator switches them; "switch" brings them over, once most nodes have this one.
+   */
+  readonly upgrade?: Upgrade;
   /** With `run: "leader"`: how often `onCacheRoom` is asked; 1000. */
   readonly cacheEveryMs?: number;
 }

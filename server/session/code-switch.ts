@@ -5,6 +5,22 @@ import { packRoom, unpackRoom } from "./saved-room.ts";
 import { type Refusal, refusal, roomFrozen } from "./session-error.ts";
 import type { SessionContext, SwitchCode } from "./session-menu.ts";
 
+/** The newest ones are remembered. */
+const leftMax = 8;
+
+/** A checkpoint, for nodes that have another code than it was saved under. */
+export function upgradable(checkpoint: Uint8Array, to: string): Uint8Array {
+  const { birth, ...saved } = unpackRoom(checkpoint);
+  const { code: from, left = [] } = birth;
+  const leaving = { ...birth, code: to, left: [...left, from].slice(-leftMax) };
+  return packRoom({ ...saved, birth: leaving, upgradeFrom: from });
+}
+
+/** The codes that the room has run under before. */
+export function leftFrom(checkpoint: Uint8Array): readonly string[] {
+  return unpackRoom(checkpoint).birth.left ?? [];
+}
+
 /**
  * Where the room runs it is left as it is now, for the nodes that have the other code to take over: each asks for it, as
  * one does whose replica differs (see Healing), and holds the commands that follow until it has it. Elsewhere nothing is
@@ -36,8 +52,7 @@ export function switchRoom(
       `room ${roomId} is not at rest: ${replica.restlessBecause() ?? "no longer so"}`,
     );
   const saved = unpackRoom(bytes);
-  const birth = { ...saved.birth, code: to };
-  const handover = { index, bytes: packRoom({ ...saved, birth, upgradeFrom: replica.birth.code }) };
+  const handover = { index, bytes: upgradable(bytes, to) };
   const because = replica.isPinned ? describeOtherCode(foreign) : null;
   replica.sockets.closeAll(mayTryReconnect, "the room goes on under new code: go on elsewhere");
   const { origins, witness } = saved;

@@ -1,5 +1,5 @@
-/** What a node does with a room's code: makes the room, applies an entry to it, brings it back to life, saves it, runs it as its leader. */
-export const roomActs = ["create", "apply", "restore", "save", "run"] as const;
+/** What a node does with a room's code: makes the room, applies an entry to it, brings it back to life, saves it, runs it as its leader, is tried on it. */
+export const roomActs = ["create", "apply", "restore", "save", "run", "upgrade"] as const;
 export type RoomAct = (typeof roomActs)[number];
 
 /** What of a room this node could not get past, in an earlier start: its process was ended there, or ended by itself. */
@@ -28,6 +28,7 @@ const acts: Readonly<Record<RoomAct, string>> = {
   restore: "restoring of its checkpoint of entry",
   save: "saving as of entry",
   run: "run by its leader as of entry",
+  upgrade: "trial under this code as of entry",
 };
 
 /** Goes behind "did not come back from" and the like. */

@@ -13,6 +13,8 @@ export interface RoomBirth {
   readonly seed: Uint8Array;
   /** Which version of the game's code runs it: no other ever does. */
   readonly code: string;
+  /** Those that have run it before, oldest first. */
+  readonly left?: readonly string[];
   /** The creating entry's index and stamps. */
   readonly index: number;
   readonly logTimeMs: number;

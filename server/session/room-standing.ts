@@ -100,7 +100,9 @@ export class RoomStandings {
    */
   meet(roomId: string, index: number): boolean {
     const { group, marks, log, touch } = this.#host;
-    const mark = marks.of(roomId);
+    const found = marks.of(roomId);
+    // What a trial did not get past is nothing that the room has come to.
+    const mark = found?.act === "upgrade" ? undefined : found;
     if (mark !== undefined && isPast(mark, index)) marks.drop(roomId);
     else if (mark !== undefined && !this.#standings.has(roomId)) {
       const standing = { type: "marked", mark } as const;

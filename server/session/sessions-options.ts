@@ -27,5 +27,7 @@ export interface SessionsOptions {
   readonly checkpointTaken?: ((replica: RoomReplica, bytes: Uint8Array) => void) | undefined;
   /** By default nobody looks whether an eventual message has left its room as it was. */
   readonly pictureDifference?: RoomHost["pictureDifference"];
+  /** Is called a few times a second, once this node has begun. */
+  readonly swept?: () => void;
   readonly clock: Pick<EngineClock, "setTimer" | "now">;
 }

@@ -10,8 +10,8 @@ import { abnormalClosure, type LiveSocket } from "./live-socket.ts";
 import { checkPlainData } from "./plain-data.ts";
 import { type ArgumentOf, Proposer } from "./proposer.ts";
 import { RestWatch } from "./rest-watch.ts";
-import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import { RoomArrivals } from "./room-arrivals.ts";
+import { groupOfKey, groupOfRoom, roomIdFor } from "./room-id.ts";
 import { RoomMarks } from "./room-mark.ts";
 import type { RoomReplica } from "./room-replica.ts";
 import { noRoomWatch } from "./room-watch.ts";
@@ -300,6 +300,7 @@ export class Sessions {
     this.#leads.sweep();
     this.divergences.tick();
     this.#restWatch.tick();
+    this.#options.swept?.();
   }
 
   // -----------------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ class MatchRoom extends Room<{ state: InstanceType<typeof MatchState> }> {
 const server = defineServer({
   ...testudo(),
   rooms: {
-    arena: defineRoom(replicated(isNew ? UpgradedArena : ArenaRoom)),
+    arena: defineRoom(isNew ? replicated(UpgradedArena, { upgrade: "switch" }) : replicated(ArenaRoom)),
     match: defineRoom(replicated(MatchRoom)),
   },
 });

@@ -17,6 +17,7 @@ const roomsSchema = z.object({
       seats: z.number(),
       pinned: z.boolean(),
       restlessBecause: z.string().nullable(),
+      notUpgraded: z.string().nullable().default(null),
       standing: z
         .looseObject({ type: z.string(), hashes: hashes.optional(), code: z.string().optional() })
         .nullable(),
@@ -62,8 +63,9 @@ function listCommand(context: CliContext): Command {
 type Room = z.infer<typeof roomsSchema>["rooms"][number];
 type Standing = NonNullable<Room["standing"]>;
 
-function roomWords({ standing, pinned, restlessBecause }: Room): string {
-  const words = standing === null ? "serving" : standingWords(standing);
+function roomWords({ standing, pinned, restlessBecause, notUpgraded }: Room): string {
+  const stands = standing === null ? "serving" : standingWords(standing);
+  const words = notUpgraded === null ? stands : `${stands}, not brought over: ${notUpgraded}`;
   return pinned ? `${words}, pinned: ${restlessBecause ?? "not saved since"}` : words;
 }
 

@@ -28,7 +28,8 @@ export function copyRoom(machine: SessionMachine, wish: CopyWish): Copied {
   if (replica === undefined) return handedOver(machine.odd.get(wish.roomId), wish);
   if (machine.odd.has(wish.roomId)) return refused("this replica differs, too");
   const foreign = otherCode(replica.birth.code, wish.code);
-  if (foreign !== null && wish.isTrial !== true) return refused(`here it runs under the game's code ${JSON.stringify(foreign.code)}`);
+  if (foreign !== null && wish.isTrial !== true)
+    return refused(`here it runs under the game's code ${JSON.stringify(foreign.code)}`);
   const agreed = replica.witness.agreed ?? { index: 0, hash: noHash };
   const isHolder = agreed.index > wish.index || (agreed.index === wish.index && agreed.hash === wish.hash);
   if (!isHolder) return refused("the verdict has not come here yet");
