@@ -26,7 +26,9 @@ import { takeExport } from "./room-export/take-export.ts";
 import { type RoomFailures, roomFailures } from "./room-failures.ts";
 import { RoomShadow } from "./room-shadow.ts";
 import { absentRooms, type RoomStatus, roomStatus } from "./room-status.ts";
+import { RoomUpgrades } from "./room-upgrades.ts";
 import { testudoVersion } from "./testudo-version.ts";
+import { UpgradeTrial } from "./upgrade-trial.ts";
 
 export interface RoomNodeSetup {
   readonly options: NodeOptions;
@@ -53,6 +55,7 @@ export class RoomNode {
   readonly #parts: NodeParts;
   #sessions: Sessions | null = null;
   #switches: CodeSwitches | null = null;
+  #upgrades: RoomUpgrades | null = null;
   #isRemoved = false;
   #begun: Promise<void> = Promise.resolve();
 
@@ -125,7 +128,7 @@ export class RoomNode {
       ...[...machine.rooms.values()].map((replica) =>
         roomStatus(replica, group, machine.standing(replica.roomId)),
       ),
-      ...absentRooms(machine, group, (odd) => this.#switches?.whyNot(odd) ?? null),
+      ...absentRooms(machine, group, (odd) => this.#upgrades?.whyNot(odd) ?? null),
     ]);
   }
 
@@ -206,7 +209,7 @@ export class RoomNode {
       log: sessionLog,
       watch,
       marks,
-      swept: () => this.#switches?.sweep(),
+      swept: () => this.#upgrades?.sweep(),
       leaderlessMsMax: options.leaderlessMs,
       random: (bytes) => randomBytes(bytes),
       clock,
@@ -237,12 +240,14 @@ export class RoomNode {
     });
     this.programs.bind(sessions);
     this.#sessions = sessions;
-    this.#switches = new CodeSwitches({
-      ...{ sessions, watch, marks, log: sessionLog },
+    const failure = (checkpoint: Uint8Array) => shadow.failure(checkpoint);
+    const trial = new UpgradeTrial({ sessions, watch, marks, failure });
+    this.#switches = new CodeSwitches({ sessions, trial });
+    this.#upgrades = new RoomUpgrades({
+      ...{ sessions, trial, switches: this.#switches, log: sessionLog },
       sameCode: () => this.#sameCode(),
       configuration: (group) => node.engine.talk.configuration(group),
       upgradeOf: (roomName) => replicatedOptions(matchMaker.getRoomClass(roomName)).upgrade ?? "end",
-      failure: (checkpoint) => shadow.failure(checkpoint),
     });
     return sessions;
   }

@@ -124,6 +124,8 @@ export class DivergenceWatch {
   drained(): void {
     this.#healings.drained();
     this.#endings.healed();
+    // A link is busy for milliseconds: whoever waits for a chunk may have clients that wait for the room.
+    this.#copies.tick(this.#parts.nowMs());
     for (const { divergence, foreign } of this.#handedOver.splice(0)) {
       const { roomId } = divergence;
       for (const to of this.#others())
