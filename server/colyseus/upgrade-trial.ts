@@ -1,4 +1,4 @@
-import { leftFrom, upgradable } from "../session/code-switch.ts";
+import { codesOf, upgradable } from "../session/code-switch.ts";
 import { inMacrotask } from "../session/macrotask.ts";
 import type { RoomMarks } from "../session/room-mark.ts";
 import type { RoomWatch } from "../session/room-watch.ts";
@@ -43,12 +43,14 @@ export class UpgradeTrial {
       };
     const copied = await sessions.divergences.trialCopy(group, roomId).catch((error: Error) => error);
     if (copied instanceof Error) return { type: "notNow", why: copied.message };
+    const { code, left } = codesOf(copied.bytes);
+    if (code === own) return { type: "notNow", why: "it has been switched, and is on its way" };
     return await inMacrotask((): Trial => {
       watch.begin({ group, roomId, act: "upgrade", index: copied.index });
       try {
         const why = failure(upgradable(copied.bytes, own));
         if (why !== null) return { type: "fails", why };
-        return { type: "works", hasLeft: leftFrom(copied.bytes).includes(own) };
+        return { type: "works", hasLeft: left.includes(own) };
       } finally {
         watch.end();
       }

@@ -16,9 +16,10 @@ export function upgradable(checkpoint: Uint8Array, to: string): Uint8Array {
   return packRoom({ ...saved, birth: leaving, upgradeFrom: from });
 }
 
-/** The codes that the room has run under before. */
-export function leftFrom(checkpoint: Uint8Array): readonly string[] {
-  return unpackRoom(checkpoint).birth.left ?? [];
+/** The code that the room runs under, and those before. */
+export function codesOf(checkpoint: Uint8Array): { readonly code: string; readonly left: readonly string[] } {
+  const { code, left = [] } = unpackRoom(checkpoint).birth;
+  return { code, left };
 }
 
 /**

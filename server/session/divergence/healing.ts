@@ -84,7 +84,10 @@ export class Healing {
   /** That node has it for this one since now: it is asked next, and nothing is waited for. */
   offered(from: string, nowMs: number): void {
     this.#round = [from, ...this.#round.filter((id) => id !== from)];
-    if (this.#state.type === "waiting") this.#state = { type: "waiting", untilMs: nowMs };
+    const state = this.#state;
+    // Whoever is asked may be gone, or have said already that it has no such copy.
+    const isUnderWay = state.type === "complete" || (state.type === "asking" && state.chunks.length > 0);
+    if (!isUnderWay) this.#state = { type: "waiting", untilMs: nowMs };
   }
 
   /** The copy could not be used. */
