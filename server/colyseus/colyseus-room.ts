@@ -3,6 +3,7 @@ import { decode } from "@colyseus/schema";
 import type { AuthOutcome } from "../session/auth-outcome.ts";
 import { checkGraph, encodeGraph, hashGraph } from "../session/graph/graph.ts";
 import { GraphError } from "../session/graph/graph-error.ts";
+import type { LeftOut } from "../session/graph/graph-options.ts";
 import type { EffectCall, RoomEnvironment, RoomProgram } from "../session/room-program.ts";
 import type { RoomTimers } from "../session/room-timers.ts";
 import { outsideWorld } from "../session/sandbox.ts";
@@ -29,15 +30,40 @@ const nobody: readonly never[] = Object.freeze([]);
 export interface RoomUpgrade {
   /**
    * Called once, on every node alike, when a room goes on under this code that ran under another: with its fields and its state
-   * as the other code has left them, and those that only this code has.
-   * @param oldState plain data
+   * as the other code has left them, and those that only this code has. Only a class that has it takes over a state with fields
+   * that this code does not have.
+   * @param oldState plain data, with such fields
    * @param from the other code's version
    */
   onUpgrade?(oldState: unknown, from: string): unknown;
 }
 
+/** As in the library's own toJSON. */
+function plain([name, value]: [string, unknown]): [string, unknown][] {
+  if (value === null || value === undefined) return [];
+  const { toJSON } = value as { toJSON?: () => unknown };
+  return [[name, typeof toJSON === "function" ? toJSON.call(value) : value]];
+}
+
+/** What `act` gets as JSON, with the fields that this code does not have. */
+function withLeftOut<T>(leftOut: LeftOut, act: () => T): T {
+  const told = [...leftOut].filter(([object]) => Object.isExtensible(object));
+  for (const [object, fields] of told) {
+    const own = (object as { toJSON(): object }).toJSON.bind(object);
+    const toJSON = () => ({ ...own(), ...Object.fromEntries(Object.entries(fields).flatMap(plain)) });
+    Object.defineProperty(object, "toJSON", { value: toJSON, configurable: true });
+  }
+  try {
+    return act();
+  } finally {
+    for (const [object] of told) Reflect.deleteProperty(object, "toJSON");
+  }
+}
+
 /** An ordinary Colyseus room as a program of the log: each command runs the stock Room's own method, on every replica. */
 export class ColyseusRoom implements RoomProgram {
+  /** Of a room that another code has saved. */
+  readonly leftOut: LeftOut = new Map();
   readonly room: Room;
   readonly #seam: Seam;
   readonly #timers: RoomTimers;
@@ -124,7 +150,9 @@ export class ColyseusRoom implements RoomProgram {
   async upgrade(from: string): Promise<void> {
     const { room } = this;
     const state = room.state as { toJSON?(): unknown } | undefined;
-    await (room as Room & RoomUpgrade).onUpgrade?.(state?.toJSON?.(), from);
+    const oldState = withLeftOut(this.leftOut, () => state?.toJSON?.());
+    this.leftOut.clear();
+    await (room as Room & RoomUpgrade).onUpgrade?.(oldState, from);
   }
 
   tokenShown(seat: Seat): void {

@@ -1,10 +1,10 @@
 import { ClientState, type Delayed, type Room } from "@colyseus/core";
 import { openGraph, restoreSchema } from "../session/graph/graph.ts";
-import type { GraphOptions } from "../session/graph/graph-options.ts";
+import type { GraphOptions, LeftOut } from "../session/graph/graph-options.ts";
 import type { RoomTimer, RoomTimers } from "../session/room-timers.ts";
 import { Seat } from "../session/seat.ts";
 import { originOf, setOrigin } from "./clock-patch.ts";
-import type { ColyseusRoom } from "./colyseus-room.ts";
+import type { ColyseusRoom, RoomUpgrade } from "./colyseus-room.ts";
 import { setFixedSteps } from "./fixed-timestep.ts";
 import { LoggedClient } from "./logged-client.ts";
 import { news } from "./presence/room-news.ts";
@@ -95,22 +95,30 @@ export async function restoreRoom(restoration: Restoration, saved: Uint8Array): 
   for (const client of clients.values()) program.adopt(client);
 }
 
-function blindOptions({ room, seam, upgradeFrom }: Restoration): GraphOptions {
+function blindOptions(restoration: Restoration): GraphOptions {
+  const { room, seam } = restoration;
   const blind = { type: "reference" };
-  const otherCode = upgradeFrom !== undefined;
-  return { ...graphOptions(room, seam, []), otherCode, resolve: () => blind };
+  return { ...graphOptions(room, seam, []), ...upgrading(restoration, new Map()), resolve: () => blind };
 }
 
 function sightedOptions(
-  { room, seam, upgradeFrom }: Restoration,
+  restoration: Restoration,
   clients: ReadonlyMap<string, LoggedClient>,
   past: readonly LoggedClient[],
   delayed: readonly Delayed[],
 ): GraphOptions {
+  const { room, seam, program } = restoration;
   const options = graphOptions(room, seam, clients.values(), past);
   const resolve = (name: string) =>
     name.startsWith("delayed:") ? delayed[Number(name.slice("delayed:".length))] : options.resolve(name);
-  return { ...options, otherCode: upgradeFrom !== undefined, resolve };
+  return { ...options, ...upgrading(restoration, program.leftOut), resolve };
+}
+
+/** Fields that this code does not have are the business of its onUpgrade; without one they would be lost in silence. */
+function upgrading({ room, upgradeFrom }: Restoration, leftOut: LeftOut): Partial<GraphOptions> {
+  if (upgradeFrom === undefined) return {};
+  const takes = typeof (room as Room & RoomUpgrade).onUpgrade === "function";
+  return takes ? { otherCode: true, leftOut } : { otherCode: true };
 }
 
 /** A past client does nothing any more: it needs no more of its seat than the name. */

@@ -30,6 +30,18 @@ for (const [what, roomClass, words] of unsupported) {
   });
 }
 
+test("[U26] what becomes of rooms of older code is said in known words, and rooms that their leader runs cannot be switched", () => {
+  assert.throws(
+    () => replicated(PlainRoom, { upgrade: "later" as never }),
+    /PlainRoom .*upgrade is "later".*Allowed are "end" and "switch"/,
+  );
+  assert.throws(
+    () => replicated(PlainRoom, { upgrade: "switch", run: "leader" }),
+    /PlainRoom .*runs on its leader.*node alone.*leave upgrade out, or make it "end"/,
+  );
+  assert.type(replicated(PlainRoom, { upgrade: "switch" }), "function");
+});
+
 test("[Y49] a method by the name of one that replicated rooms bring is refused: it would be hidden", () => {
   for (const method of ["propose", "onPrimary", "effect"]) {
     class NamesakeRoom extends Room {}

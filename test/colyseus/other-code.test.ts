@@ -3,6 +3,8 @@ import { type Client, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { RoomShadow } from "../../server/colyseus/room-shadow.ts";
+import { codesOf, upgradable } from "../../server/session/code-switch.ts";
 import { copyRoom } from "../../server/session/divergence/room-copy.ts";
 import { noHash } from "../../server/session/divergence/room-witness.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
@@ -166,7 +168,7 @@ class FailingRoom extends MatchRoom {
   }
 }
 
-type AnyClass = typeof MatchRoom | typeof UpgradedRoom | typeof FailingRoom;
+type AnyClass = typeof MatchRoom | typeof UpgradedRoom | typeof FailingRoom | typeof OlderRoom;
 
 /** What every process but one that runs another version would load. */
 async function under<T>(roomClass: AnyClass, act: () => Promise<T>): Promise<T> {
@@ -278,6 +280,96 @@ test("[U7] a room whose onUpgrade throws does not come to life half: it stands s
   assert.match(healed.type === "failed" ? String(healed.error) : "", /this state is none of mine/);
   assert.is(scene.node("C").machine.standing(scene.roomId)?.type, "foreign");
   assert.equal(await takeOver(scene, "C", "A", UpgradedRoom), { type: "healed" }, "a better one may follow");
+});
+
+/** What the node's code, of this class, says of a copy of the room. */
+async function trial(scene: Scene, nodeId: string, roomClass: AnyClass): Promise<string | null> {
+  const shadow = new RoomShadow({ nodeId, log: { warn: () => {}, error: () => {} } });
+  const wish = { ...wishOf(scene, nodeId), isTrial: true };
+  const copied = await inMacrotask(() => copyRoom(scene.node("A").machine, wish));
+  if (copied.type === "refused") throw new Error(copied.reason);
+  assert.equal(codesOf(copied.checkpoint.bytes), { code: "v1", left: [] });
+  return await under(roomClass, () =>
+    inMacrotask(() => shadow.failure(upgradable(copied.checkpoint.bytes, "v2"))),
+  );
+}
+
+test("[U28] a trial is of the room as it is now, with the new code's onUpgrade, and nobody notices", async () => {
+  const scene = await match();
+  await deploy(scene, "C", "v2");
+  await scene.send("a", "score", 4);
+  const before = scene.node("A").hash(scene.roomId);
+  assert.is(await trial(scene, "C", UpgradedRoom), null);
+  assert.match((await trial(scene, "C", FailingRoom)) ?? "", /this state is none of mine/);
+  assert.is(scene.node("A").hash(scene.roomId), before);
+  assert.is(scene.node("C").machine.standing(scene.roomId)?.type, "foreign");
+  assert.is(scene.node("C").machine.rooms.size, 0);
+  assert.is(scene.player("a").socket.closed, null);
+  await scene.send("a", "score", 1);
+  assert.is(scene.room<MatchRoom>("A").state.score, 8);
+});
+
+class OlderRoom extends MatchRoom {
+  returned: unknown[] = [];
+
+  onUpgrade(state: unknown, from: string): void {
+    this.returned.push([state, from]);
+  }
+}
+
+test("[U30] a room goes back to the code that it has left as it went: onUpgrade of that code, if it has one, gets the state and the code that it comes from", async () => {
+  const scene = await match();
+  for (const nodeId of ["B", "C"]) await deploy(scene, nodeId, "v2");
+  await switchTo(scene, "v2");
+  await takeOver(scene, "B", "A", UpgradedRoom);
+  await takeOver(scene, "C", "B", UpgradedRoom);
+  // The seat is attached at A still: what its client says there goes on.
+  await scene.send("a", "score", 4);
+  assert.is(await switchTo(scene, "v1"), null);
+  assert.equal(scene.node("B").machine.standing(scene.roomId), { type: "foreign", code: "v1", own: "v2" });
+  await scene.tick(100);
+  const wish = { ...wishOf(scene, "A"), code: "v1" };
+  const copied = await inMacrotask(() => copyRoom(scene.node("B").machine, wish));
+  if (copied.type === "refused") throw new Error(copied.reason);
+  assert.equal(codesOf(copied.checkpoint.bytes), { code: "v1", left: ["v1", "v2"] });
+  const { machine } = scene.node("A");
+  const healed = await under(OlderRoom, () =>
+    inMacrotask(() => machine.heal(scene.roomId, copied.checkpoint)),
+  );
+  assert.equal(healed, { type: "healed" });
+  const room = scene.room<OlderRoom>("A");
+  assert.equal(room.returned, [[{ score: 7, level: 1 }, "v2"]]);
+  await scene.send("a", "score", 1);
+  assert.is(room.state.score, 8);
+});
+
+test("[U30] a code without an onUpgrade does not get a room back whose state has fields that it does not have: it would lose them in silence", async () => {
+  const scene = await match();
+  await deploy(scene, "B", "v2");
+  await switchTo(scene, "v2");
+  await takeOver(scene, "B", "A", UpgradedRoom);
+  const bytes = (await inMacrotask(() => scene.node("B").machine.save(scene.roomId))) as Checkpoint;
+  const shadow = new RoomShadow({ nodeId: "A", log: { warn: () => {}, error: () => {} } });
+  const failure = await inMacrotask(() => shadow.failure(upgradable(bytes.bytes, "v1")));
+  assert.match(
+    failure ?? "",
+    /the saved graph has a field level of OtherCodeState.*, which is not known here/,
+  );
+});
+
+test("[U31] a node that is to have a room knows it by the log, for a while; whoever comes from it meanwhile is waited for", async () => {
+  const scene = await match();
+  await deploy(scene, "C", "v2");
+  const odd = () => scene.node("C").machine.odd.get(scene.roomId);
+  assert.is(odd()?.isComing, false);
+  await switchTo(scene, "v3");
+  assert.is(odd()?.isComing, false, "another code's");
+  await switchTo(scene, "v2");
+  assert.is(odd()?.isComing, true);
+  await scene.tick(100, 19);
+  assert.is(odd()?.isComing, true);
+  await scene.tick(100);
+  assert.is(odd()?.isComing, false, "it was not at rest, perhaps, and stays where it is");
 });
 
 test.run();

@@ -67,6 +67,7 @@ class GraphBuilder {
   readonly #registry: ClassRegistry;
   readonly #otherCode: boolean;
   readonly #resolve: GraphOptions["resolve"];
+  readonly #leftOut: GraphOptions["leftOut"];
   readonly #objects: (object | undefined)[];
   readonly #reach: ReadonlySet<number> | null;
 
@@ -75,6 +76,7 @@ class GraphBuilder {
     this.#saved = saved;
     this.#registry = registryOf(options);
     this.#resolve = options.resolve;
+    this.#leftOut = options.leftOut;
     this.#otherCode = options.otherCode === true;
     this.#reach = reach;
     this.#objects = new Array<object | undefined>(saved.records.length);
@@ -244,7 +246,7 @@ class GraphBuilder {
       case "arraySchema":
       case "setSchema":
       case "collectionSchema":
-        fillSchema(this.#resolved(record), object, this.#shape(record));
+        fillSchema(this.#resolved(record), object, this.#shape(record), this.#leftOut);
         return;
       case "stateView":
         fillView(object as StateView, this.#value(record.scalars[2]));

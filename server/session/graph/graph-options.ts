@@ -22,6 +22,9 @@ export const graphLimitDefaults: GraphLimits = Object.freeze({
   problemsMax: 100,
 });
 
+/** By schema instance: fields that its class does not have in this code. */
+export type LeftOut = Map<object, Record<string, unknown>>;
+
 export interface GraphOptions {
   /**
    * Classes whose instances are saved: own properties, under the class's name. They may extend Array, Map, Set and the
@@ -40,6 +43,8 @@ export interface GraphOptions {
   readonly rootName?: string;
   /** Another version of the code has saved the graph: a schema class may have other fields by now. */
   readonly otherCode?: boolean;
+  /** Takes the fields of such instances that their class does not have here; without it they are refused. */
+  readonly leftOut?: LeftOut;
   readonly limits?: Partial<GraphLimits>;
 }
 

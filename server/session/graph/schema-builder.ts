@@ -11,6 +11,7 @@ import {
 } from "@colyseus/schema";
 import type { Shape } from "./class-registry.ts";
 import { corrupt, GraphError } from "./graph-error.ts";
+import type { LeftOut } from "./graph-options.ts";
 import { type GraphRecord, Holes } from "./graph-reader.ts";
 import type { KindName } from "./record.ts";
 import {
@@ -48,7 +49,12 @@ export function newSchemaObject(kind: KindName, shape: Shape | null): object {
  * Lays values into a schema object, past its setters: they would record changes, and snap or refuse values that are as
  * they were. What holds it is told in `restoreSchema`.
  */
-export function fillSchema(record: GraphRecord, object: object, shape: Shape | null): void {
+export function fillSchema(
+  record: GraphRecord,
+  object: object,
+  shape: Shape | null,
+  leftOut?: LeftOut,
+): void {
   const [refId, paused, childType, nextIndex] = record.scalars;
   const indexed = record.kind === "setSchema" || record.kind === "collectionSchema";
   const known = refId === undefined || typeof refId === "number";
@@ -60,7 +66,7 @@ export function fillSchema(record: GraphRecord, object: object, shape: Shape | n
     const pin = { value: refId, enumerable: false, writable: true };
     Object.defineProperty(record.kind === "arraySchema" ? arrayInternals(object) : pinnable, $refId, pin);
   }
-  if (record.kind === "schema") fillInstance(record, object, shape as Shape);
+  if (record.kind === "schema") fillInstance(record, object, shape as Shape, leftOut);
   else (object as CollectionOwner)[$childType] = childType;
   if (record.kind === "mapSchema") fillMap(record, object as MapSchema);
   if (record.kind === "arraySchema") fillArray(record, object);
@@ -89,10 +95,19 @@ export function flagsOf({ kind, scalars }: GraphRecord): number | null {
   return flags;
 }
 
-function fillInstance({ entries, props }: GraphRecord, object: object, { fields, className }: Shape): void {
+function fillInstance(
+  { entries, props }: GraphRecord,
+  object: object,
+  { fields, className }: Shape,
+  leftOut: LeftOut | undefined,
+): void {
   const values = (object as { [$values]: unknown[] })[$values];
   for (const [name, value] of props) {
     const index = fields.indexOf(name);
+    if (index === -1 && leftOut !== undefined) {
+      leftOut.set(object, { ...leftOut.get(object), [name]: value });
+      continue;
+    }
     if (index === -1) {
       const message = `the saved graph has a field ${name} of ${className}, which is not known here`;
       throw new GraphError("GRAPH_FIELD_UNKNOWN", message, { name });

@@ -52,6 +52,30 @@ test("[U14] it is told of only once the room may be had, and if that is lost it 
   assert.equal(jury.standings(), "foreign,serving,serving");
 });
 
+test("[U32] whoever waits for another node's answer, or for an old one, asks the node that offers the room all the same", async () => {
+  const jury = (await new Jury().begin()) as Jury;
+  for (const nodeId of ["B", "C"]) await deploy(jury, nodeId);
+  // C's question is on its way to B, which is gone, and it would be waited for.
+  jury.passes = (from, to, { type }) => !(type === "copyWanted" && from === "C" && to === "B");
+  await jury.seconds(1);
+  await switchRoom(jury);
+  await jury.settle();
+  assert.equal(jury.standings(), "foreign,serving,serving");
+});
+
+test("[U32] a chunk that waited for a busy link goes out as soon as the link is free, not at the next look", async () => {
+  const jury = await halfDeployed();
+  await switchRoom(jury);
+  jury.busy.add("C");
+  await jury.settle();
+  assert.equal(jury.standings(), "foreign,serving,foreign");
+  jury.busy.delete("C");
+  await jury.tick(50);
+  await inMacrotask(() => jury.node("A").machine.drained());
+  await jury.settle();
+  assert.equal(jury.standings(), "foreign,serving,serving");
+});
+
 test("[U15] who leads knows who lacks rooms, and hears at once that somebody has them", async () => {
   const jury = await halfDeployed();
   const lacking = () => ["B", "C"].filter((nodeId) => jury.node("A").machine.lacksParts(nodeId));
