@@ -15,6 +15,7 @@ import type { EventualCounts } from "../session/eventuals.ts";
 import { mayTryReconnect } from "../session/live-socket.ts";
 import { RoomMarks } from "../session/room-mark.ts";
 import { noRoomWatch } from "../session/room-watch.ts";
+import { unpackRoom } from "../session/saved-room.ts";
 import { refuseInside } from "../session/session-error.ts";
 import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
@@ -240,7 +241,7 @@ export class RoomNode {
     });
     this.programs.bind(sessions);
     this.#sessions = sessions;
-    const failure = (checkpoint: Uint8Array) => shadow.failure(checkpoint);
+    const failure = (checkpoint: Uint8Array) => cannotBeSwitched(checkpoint) ?? shadow.failure(checkpoint);
     const trial = new UpgradeTrial({ sessions, watch, marks, failure });
     this.#switches = new CodeSwitches({ sessions, trial });
     this.#upgrades = new RoomUpgrades({
@@ -251,4 +252,10 @@ export class RoomNode {
     });
     return sessions;
   }
+}
+
+/** Null: it can, as far as its class goes. */
+function cannotBeSwitched(checkpoint: Uint8Array): string | null {
+  const { run } = replicatedOptions(matchMaker.getRoomClass(unpackRoom(checkpoint).birth.roomName));
+  return run === "leader" ? "its code runs on its leader's node alone: it ends under its own code" : null;
 }

@@ -38,10 +38,9 @@ interface Attempt {
 
 /**
  * Rooms whose class, in this node's code, says that it takes those of older code over. Each node tries that on a copy as soon
- * as it can. Once the nodes with this code are a majority of the group's voters, one of them brings the rooms over, each when
- * it is at rest. Two majorities have a node in common: whenever the group can agree on anything, somebody who runs the room
- * takes part. Those who merely outnumber the others that are linked just now could be cut off with the room. And no two codes
- * can have a majority at once.
+ * as it can. Once the group's other voters are no majority without those that have this code, one of these brings the rooms
+ * over, each when it is at rest: from then on, whenever the group can agree on anything, somebody who can run the room takes
+ * part. Those who merely outnumber the others that are linked just now could be cut off with the room.
  */
 export class RoomUpgrades {
   readonly #parts: RoomUpgradesParts;
@@ -84,7 +83,7 @@ export class RoomUpgrades {
   #acts(group: number): boolean {
     const configuration = this.#parts.configuration(group);
     const same = this.#parts.sameCode();
-    if (!isQuorum(configuration, ({ nodeId }) => same.has(nodeId))) return false;
+    if (isQuorum(configuration, ({ nodeId }) => !same.has(nodeId))) return false;
     const able = voters(configuration).flatMap(({ nodeId }) => (same.has(nodeId) ? nodeId : []));
     return able.sort()[0] === this.#parts.sessions.nodeId;
   }

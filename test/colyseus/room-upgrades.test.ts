@@ -34,6 +34,7 @@ class Upgrader {
   readonly tried: string[] = [];
   readonly told: string[] = [];
   proposed = 0;
+  voters: readonly string[] = ["A", "B", "C"];
   readonly upgrades: RoomUpgrades;
   readonly switches: CodeSwitches;
   readonly #jury: Jury;
@@ -58,7 +59,7 @@ class Upgrader {
       sameCode: () => new Set(same()),
       configuration: () => ({
         ...emptyConfiguration,
-        voters: ["A", "B", "C"].map((each) => ({ nodeId: each, storeId: each })),
+        voters: this.voters.map((each) => ({ nodeId: each, storeId: each })),
       }),
       upgradeOf: () => this.upgrade,
     });
@@ -116,14 +117,14 @@ async function halfDeployed(): Promise<Jury> {
   return jury;
 }
 
-test("[U26] a room whose class says so comes over once the nodes with the new code that take clients are a majority of the voters; one of them brings it", async () => {
+test("[U26] a room whose class says so comes over once no majority of the voters is without a node that has the new code and takes clients; one of them brings it", async () => {
   const jury = await halfDeployed();
   let open: readonly string[] = ["B"];
   const b = new Upgrader(jury, "B", () => open);
   const c = new Upgrader(jury, "C", () => open);
   await b.seconds(2);
   await c.seconds(2);
-  assert.equal([b.proposed, c.proposed], [0, 0], "one of three is no majority, whoever else is linked");
+  assert.equal([b.proposed, c.proposed], [0, 0], "the two others are a majority without it, linked or not");
   open = ["B", "C"];
   await c.seconds(2);
   assert.is(c.proposed, 0, "one is enough");
@@ -135,6 +136,19 @@ test("[U26] a room whose class says so comes over once the nodes with the new co
     /^room-upgraded: room \w+ went from code "" to "v2" in \d+ ms$/,
     "and it is told once",
   );
+});
+
+test("[U26] of two nodes one with the new code is enough: nothing is agreed without it", async () => {
+  const jury = await halfDeployed();
+  const b = new Upgrader(jury, "B", () => ["B"]);
+  b.voters = ["A", "B"];
+  await b.seconds(2);
+  assert.is(b.proposed, 1);
+  const four = await halfDeployed();
+  const c = new Upgrader(four, "C", () => ["C"]);
+  c.voters = ["A", "B", "C", "D"];
+  await c.seconds(2);
+  assert.is(c.proposed, 0);
 });
 
 test("[U26] one whose class does not say so stays, and is not even tried", async () => {

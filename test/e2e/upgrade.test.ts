@@ -7,6 +7,7 @@ import { HashWatch } from "./hash-watch.ts";
 import type { Journal } from "./journal.ts";
 import { Load } from "./load-process.ts";
 import { checkShots, joined } from "./shots.ts";
+import { testudo, toNode } from "./testudo-process.ts";
 
 const test = suite("deploys of new game code");
 
@@ -40,12 +41,19 @@ function gapsOf(journal: Journal, sinceMs: number): string {
   return words.join("; ");
 }
 
-test("[U11] a deploy under load, the rooms switched: nothing lost or doubled, and all nodes run the new code in the end", async () => {
+test("[U11] a deploy under load: rooms go over by themselves, back by an operator's word, and over again; nothing is lost or doubled, and all nodes run the new code in the end", async () => {
   await withCluster(game, async (cluster) => {
     const load = await Load.start(cluster, { stock: 3, wrapper: 6 });
     const watch = new HashWatch(cluster);
     try {
       const { roomId } = load;
+      const moved = async (how: string, sinceMs: number) => {
+        await cluster.until("all players are there", () => {
+          const moves = load.journal().ofType("moved");
+          return new Set(moves.flatMap(({ player, atMs }) => (atMs >= sinceMs ? player : []))).size === 9;
+        });
+        process.stdout.write(`switched ${how}: ${gapsOf(load.journal(), sinceMs)}\n`);
+      };
       await deploy(cluster, "n1");
       assert.equal(await standings(cluster, roomId), ["foreign", "serving", "serving"]);
       // By the time that its door opens the players of n2 are at n3, as those of n1 are.
@@ -54,15 +62,18 @@ test("[U11] a deploy under load, the rooms switched: nothing lost or doubled, an
         "both run it, and n3 does no more",
         async () => (await standings(cluster, roomId)).join() === "serving,serving,foreign",
       );
-      await cluster.until(
-        "all players are there",
-        () =>
-          load
-            .journal()
-            .ofType("moved")
-            .filter(({ atMs }) => atMs >= beforeMs).length >= 9,
-      );
-      process.stdout.write(`at the switch: ${gapsOf(load.journal(), beforeMs)}\n`);
+      await moved("by itself", beforeMs);
+      // The new version is bad, says the operator; and then that it is not.
+      for (const [nodeId, standing] of [
+        ["n3", "foreign,foreign,serving"],
+        ["n2", "serving,serving,foreign"],
+      ] as const) {
+        const askedMs = Date.now();
+        const { code, out, err } = await testudo("rooms", "switch", roomId, ...toNode(cluster, nodeId));
+        assert.is(code, 0, out + err);
+        await moved(`by ${nodeId}`, askedMs);
+        assert.is((await standings(cluster, roomId)).join(), standing);
+      }
       await deploy(cluster, "n3");
       await cluster.until(
         "all run it",
@@ -76,7 +87,7 @@ test("[U11] a deploy under load, the rooms switched: nothing lost or doubled, an
       await checkShots(cluster, load);
       for (const url of cluster.urls) {
         const witness = await joined(url);
-        assert.equal(await witness.request("upgraded"), ["v1", 1], `onUpgrade, as ${url} has it`);
+        assert.equal(await witness.request("upgraded"), ["v1", 2], `onUpgrade, as ${url} has it`);
         await witness.leave();
       }
       const journal = load.journal();
