@@ -1,6 +1,7 @@
 import type { Configuration } from "../raft/configuration.ts";
 import { isQuorum, voters } from "../raft/quorum.ts";
 import type { OddReplica } from "../session/divergence/odd-replica.ts";
+import { failureWords } from "../session/failure.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { CodeSwitches } from "./code-switches.ts";
 import type { Upgrade } from "./seam.ts";
@@ -51,33 +52,40 @@ export class RoomUpgrades {
     this.#parts = parts;
   }
 
-  /** Why the room has not come, as far as this node knows; null: nothing is wrong. */
+  /** Why the room has not come, as far as this node knows, or does not come to life here; null: nothing is wrong. */
   whyNot(odd: OddReplica): string | null {
-    return this.#attempts.get(odd)?.why ?? null;
+    return odd.failure ?? this.#attempts.get(odd)?.why ?? null;
   }
 
   /** A few times a second. */
   sweep(): void {
     const { machines } = this.#parts.sessions;
     for (const [group, machine] of machines.entries()) {
+      let known: boolean | null = null;
+      const acts = () => {
+        known ??= this.#acts(group);
+        return known;
+      };
       for (const odd of machine.odd.all()) {
         const name = odd.foreign === null ? undefined : machine.nameOf(odd.divergence.roomId);
-        if (name !== undefined && this.#parts.upgradeOf(name) === "switch") this.#look(group, odd);
+        if (name !== undefined && this.#parts.upgradeOf(name) === "switch") this.#look(odd, acts);
       }
     }
   }
 
-  #look(group: number, odd: OddReplica): void {
+  #look(odd: OddReplica, acts: () => boolean): void {
     const { roomId } = odd.divergence;
     const attempt = this.#attempts.get(odd) ?? { times: 0, nextMs: 0, isTried: false, why: null };
     this.#attempts.set(odd, attempt);
     if (this.#underWay.has(roomId) || this.#underWay.size >= roomUpgradeLimits.atOnceMax) return;
     if (this.#parts.sessions.nowMs() < attempt.nextMs) return;
-    const acts = this.#acts(group);
-    if (!acts && attempt.isTried) return;
+    if (attempt.isTried && !acts()) return;
     this.#underWay.add(roomId);
-    const done = acts ? this.#bring(odd, attempt) : this.#try(odd, attempt);
-    void done.finally(() => this.#underWay.delete(roomId));
+    const done = acts() ? this.#bring(odd, attempt) : this.#try(odd, attempt);
+    void done
+      // Another version of Testudo's copy cannot even be read, perhaps.
+      .catch((error: unknown) => this.#note(odd, attempt, { why: failureWords(error), fails: true }))
+      .finally(() => this.#underWay.delete(roomId));
   }
 
   #acts(group: number): boolean {

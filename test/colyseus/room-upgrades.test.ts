@@ -31,6 +31,7 @@ class Upgrader {
   upgrade: Upgrade = "switch";
   /** What its code says of a copy. */
   failure: string | null = null;
+  throws: Error | null = null;
   readonly tried: string[] = [];
   readonly told: string[] = [];
   proposed = 0;
@@ -49,7 +50,10 @@ class Upgrader {
       sessions,
       marks: new RoomMarks(marks),
       watch: { begin: ({ act }) => this.tried.push(act), end: () => {} },
-      failure: () => this.failure,
+      failure: () => {
+        if (this.throws !== null) throw this.throws;
+        return this.failure;
+      },
     });
     this.switches = new CodeSwitches({ sessions, trial });
     const log = (fields: object, message: string) =>
@@ -180,6 +184,15 @@ test("[U27] nothing is agreed before the new code has taken over a copy: a room 
   await b.seconds(roomUpgradeLimits.failedMsMin / 250);
   assert.equal(jury.standings(), "foreign,serving,serving");
   assert.is(b.why, null);
+});
+
+test("[U27] a copy that cannot even be read is the room's trouble, not the node's", async () => {
+  const jury = await halfDeployed();
+  const b = new Upgrader(jury, "B", () => ["B"]);
+  b.throws = new Error("room checkpoint of version 9, this code reads 5");
+  await b.seconds(2);
+  assert.match(b.told.join(), /cannot take it over as it is: .*checkpoint of version 9/);
+  assert.match(b.why ?? "", /checkpoint of version 9/);
 });
 
 test("[U27] who is new tries its code before there are enough of them, once", async () => {

@@ -70,7 +70,7 @@ export class DivergenceWatch {
     this.#copies = new RoomCopies({ machine, tell, isBusy: (to) => link.isBusy(to) });
     let request = 0;
     const asking = { others: () => this.#others(), nextRequest: () => ++request, tell, nowMs };
-    this.#healings = new Healings({ machine, ...asking });
+    this.#healings = new Healings({ machine, log, ...asking });
     this.#trials = new TrialCopies({ code: machine.code, ...asking });
     this.#endings = new Endings({ nodeId, machine, link, tell });
   }

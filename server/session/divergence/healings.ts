@@ -20,6 +20,7 @@ interface HealingsParts {
   readonly others: () => readonly string[];
   readonly tell: (nodeId: string, word: PeerWord) => void;
   readonly nowMs: () => number;
+  readonly log: { error(fields: object, message: string): void };
   /** Numbers the questions. */
   readonly nextRequest: () => number;
 }
@@ -95,7 +96,7 @@ export class Healings {
 
   /** Swaps in what is complete, where this node has come to. In a macrotask of the group's. */
   drained(): void {
-    const { machine, nowMs } = this.#parts;
+    const { machine, nowMs, log } = this.#parts;
     for (const [roomId, healing] of [...this.#healings]) {
       const { complete, odd } = healing;
       if (complete === null || odd !== machine.odd.get(roomId) || machine.standings.has(roomId)) continue;
@@ -103,6 +104,9 @@ export class Healings {
       const healed = machine.heal(roomId, complete);
       if (healed.type === "healed") continue;
       const why = `the copy cannot be brought to life here: ${failureWords(healed.error)}`;
+      if (odd.failure !== why)
+        log.error({ event: "room-not-restored", roomId, why }, `room ${roomId} is not on this node: ${why}`);
+      odd.failure = why;
       healing.failed(why, nowMs());
     }
   }

@@ -37,6 +37,8 @@ export class OddReplica {
   pinnedBecause: string | null;
   /** The room runs under another code than this node's. */
   readonly foreign: OtherCode | null;
+  /** Why the last copy could not be brought to life here. */
+  failure: string | null = null;
   /** See Absence. */
   readonly handover: Checkpoint | null;
   /** Its own numbers of commands, so that a gap is noticed at once; see SessionMachine. */

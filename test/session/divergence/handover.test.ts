@@ -63,6 +63,22 @@ test("[U32] whoever waits for another node's answer, or for an old one, asks the
   assert.equal(jury.standings(), "foreign,serving,serving");
 });
 
+test("[U7] what does not come to life is told once in the log, and for as long as it is so where rooms are listed", async () => {
+  const jury = await halfDeployed();
+  const why = "the copy cannot be brought to life here: none of mine";
+  for (const nodeId of ["B", "C"])
+    jury.node(nodeId).machine.heal = () => ({ type: "failed", error: new Error("none of mine") });
+  await switchRoom(jury);
+  await jury.seconds(4);
+  assert.equal(jury.standings(), "foreign,foreign,foreign");
+  const told = jury.logged.filter(({ event }) => event === "room-not-restored");
+  assert.equal(
+    told.map(({ nodeId, message }) => [nodeId, message]),
+    ["B", "C"].map((nodeId) => [nodeId, `room ${jury.roomId} is not on this node: ${why}`]),
+  );
+  assert.is(jury.node("B").machine.odd.get(jury.roomId)?.failure, why);
+});
+
 test("[U32] a chunk that waited for a busy link goes out as soon as the link is free, not at the next look", async () => {
   const jury = await halfDeployed();
   await switchRoom(jury);
