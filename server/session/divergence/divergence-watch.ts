@@ -90,7 +90,10 @@ export class DivergenceWatch {
   noticed(notice: RoomNotice): void {
     this.book.noticed(notice);
     this.#healings.noticed(notice);
-    if (notice.type === "absent" && notice.odd.handover !== null) this.#handedOver.push(notice.odd);
+    if (notice.type === "absent" && notice.odd.handover !== null) {
+      this.#handedOver.push(notice.odd);
+      this.#endings.handedOver(this.#others());
+    }
     if (notice.type === "pointTaken") this.#unstated.add(notice.replica.roomId);
     else if (notice.type === "agreed") this.#tally.concluded(notice.verdict);
   }

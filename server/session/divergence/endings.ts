@@ -37,6 +37,9 @@ export class Endings {
   readonly #said = new Map<string, Said>();
   /** What was said before it was to be said again. */
   #saidBefore: ReadonlyMap<string, Said> = new Map();
+  /** Nodes that must lack a room, though they have not said so yet; and those of them since what is said was said again. */
+  readonly #presumed = new Set<string>();
+  #presumedBefore: ReadonlySet<string> = new Set();
   /** This node said last that it lacks rooms. */
   #toldOfOdd = false;
   /** What this node said last. */
@@ -53,6 +56,8 @@ export class Endings {
   clear(): void {
     this.#said.clear();
     this.#saidBefore = new Map();
+    this.#presumed.clear();
+    this.#presumedBefore = new Set();
     this.#told = "";
     this.#absentBefore = none;
   }
@@ -61,6 +66,8 @@ export class Endings {
   sayAgain(): void {
     this.#absentBefore = new Set(this.#absent());
     this.#saidBefore = new Map(this.#said);
+    for (const nodeId of this.#presumedBefore) this.#presumed.delete(nodeId);
+    this.#presumedBefore = new Set(this.#presumed);
     this.#said.clear();
     this.#isDue = true;
   }
@@ -84,6 +91,7 @@ export class Endings {
   heard(from: string, { roomIds, oddIds, absentIds }: Extract<PeerWord, { type: "ended" }>): void {
     const { nodeId, link } = this.#parts;
     if (link.lead().leaderId !== nodeId) return;
+    this.#presumed.delete(from);
     this.#said.set(from, { ended: new Set(roomIds), odd: new Set(oddIds), absent: new Set(absentIds) });
   }
 
@@ -92,10 +100,15 @@ export class Endings {
     if (this.#toldOfOdd && this.#parts.machine.odd.all().length === 0) this.tick();
   }
 
+  /** A room has just left the code of all that had it: whoever has not said that it lacks any lacks this one now. */
+  handedOver(others: readonly string[]): void {
+    for (const nodeId of others) if (!this.isLacking(nodeId)) this.#presumed.add(nodeId);
+  }
+
   /** For who leads; a word that was lost counts until it should have been said again. */
   isLacking(nodeId: string): boolean {
     const said = this.#said.get(nodeId) ?? this.#saidBefore.get(nodeId) ?? nothing;
-    return said.odd.size > 0;
+    return said.odd.size > 0 || this.#presumed.has(nodeId);
   }
 
   /** For who leads: rooms that have ended. */

@@ -106,6 +106,33 @@ test("[U15] who leads knows who lacks rooms, and hears at once that somebody has
   assert.equal(lacking(), []);
 });
 
+test("[U33] at a switch the leader gives the lead to no other node that has just lost the room as it has, though that has not said so yet", async () => {
+  const jury = (await new Jury().begin()) as Jury;
+  await deploy(jury, "C");
+  await jury.seconds(2);
+  const lacking = () => ["B", "C"].filter((nodeId) => jury.node("A").machine.lacksParts(nodeId));
+  assert.equal(lacking(), ["C"]);
+  await switchRoom(jury);
+  assert.equal(lacking(), ["B", "C"], "before anybody has said a word");
+  await jury.settle();
+  assert.equal([jury.standings(), lacking().join()], ["foreign,foreign,serving", "B"]);
+  await jury.turn();
+  assert.equal(lacking(), ["B"], "it has said so by now");
+});
+
+test("[U33] what is only presumed is not believed for long", async () => {
+  const jury = (await new Jury().begin()) as Jury;
+  await deploy(jury, "C");
+  await jury.seconds(2);
+  jury.passes = (from, _to, { type }) => !(type === "ended" && from === "B");
+  await switchRoom(jury);
+  await jury.seconds((2 * divergenceTimes.restateMs) / 1_000 + 1);
+  assert.equal(
+    ["B", "C"].filter((nodeId) => jury.node("A").machine.lacksParts(nodeId)),
+    [],
+  );
+});
+
 test("[U15] a word that is lost, or its node, is no longer believed once it should have been said again", async () => {
   const jury = await halfDeployed();
   const lacking = () => ["B", "C"].filter((nodeId) => jury.node("A").machine.lacksParts(nodeId));
