@@ -4,6 +4,8 @@ export interface Needs {
   /** The whole file's time limit. */
   readonly seconds: number;
   readonly nodeFlags: readonly string[];
+  /** Nothing in it looks at a real clock or waits: it may take what the other files leave of the processors. */
+  readonly computes: boolean;
 }
 
 export interface Totals {
@@ -17,22 +19,24 @@ const secondsMax = 900;
 const headLines = 10;
 
 /**
- * Reads `// test-run: seconds=400 node=--import=./server/register.ts` (any number of `node=`).
+ * Reads `// test-run: seconds=400 computes node=--import=./server/register.ts` (any number of `node=`).
  * @throws Error on an unknown word or a time limit outside 1 to 900 s.
  */
 export function readNeeds(source: string): Needs {
   const head = source.split("\n", headLines).find((line) => line.startsWith("// test-run:"));
   let seconds = secondsDefault;
+  let computes = false;
   const nodeFlags: string[] = [];
   for (const word of head?.slice("// test-run:".length).trim().split(/\s+/) ?? []) {
     if (word.startsWith("seconds=")) seconds = Number(word.slice("seconds=".length));
     else if (word.startsWith("node=")) nodeFlags.push(word.slice("node=".length));
-    else throw new Error(`test-run: ${word} is neither seconds=N nor node=FLAG`);
+    else if (word === "computes") computes = true;
+    else throw new Error(`test-run: ${word} is neither seconds=N nor node=FLAG nor computes`);
   }
   if (!(seconds >= 1 && seconds <= secondsMax)) {
     throw new Error(`test-run: seconds=${seconds}: allowed is 1 to ${secondsMax}`);
   }
-  return { seconds, nodeFlags };
+  return { seconds, nodeFlags, computes };
 }
 
 /** The last totals in a uvu output; null if it printed none. */
