@@ -3,10 +3,9 @@ import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Cluster, unhurried, withCluster } from "./cluster.ts";
-import { HashWatch } from "./hash-watch.ts";
-import { Load } from "./load-process.ts";
 import { checkShots, joined } from "./shots.ts";
 import { testudo, toNode } from "./testudo-process.ts";
+import { underFire } from "./under-fire.ts";
 
 const test = suite("deploys of new game code");
 
@@ -27,57 +26,42 @@ const standings = async (cluster: Cluster, roomId: string) =>
   );
 
 test("[U11] a deploy under load, the rooms switched: nothing lost or doubled, and all nodes run the new code in the end", async () => {
-  await withCluster(game, async (cluster) => {
-    const load = await Load.start(cluster, { stock: 3, wrapper: 6 });
-    const watch = new HashWatch(cluster);
-    try {
-      const { roomId } = load;
-      await deploy(cluster, "n1");
-      assert.equal(await standings(cluster, roomId), ["foreign", "serving", "serving"]);
-      await deploy(cluster, "n2");
-      assert.equal(await standings(cluster, roomId), ["foreign", "foreign", "serving"]);
-      const switched = await testudo("rooms", "switch", "--all", ...toNode(cluster, "n2"));
-      assert.is(switched.code, 0, switched.out + switched.err);
-      process.stdout.write(switched.out);
-      await cluster.until(
-        "both run it, and n3 does no more",
-        async () => (await standings(cluster, roomId)).join() === "serving,serving,foreign",
-      );
-      await deploy(cluster, "n3");
-      await cluster.until(
-        "all run it",
-        async () => (await standings(cluster, roomId)).join() === "serving,serving,serving",
-      );
-      const since = load.journal().lines.length;
-      await cluster.until("every player fires again", () => {
-        const lines = load.journal().lines.slice(since);
-        return new Set(lines.flatMap((line) => (line.type === "ok" ? line.player : []))).size === 9;
-      });
-      await checkShots(cluster, load);
-      for (const url of cluster.urls) {
-        const witness = await joined(url);
-        assert.equal(await witness.request("upgraded"), ["v1", 1], `onUpgrade, as ${url} has it`);
-        await witness.leave();
-      }
-      const journal = load.journal();
-      assert.equal(watch.differing, []);
-      const gaps = journal
-        .ofType("moved")
-        .map(({ gapMs }) => gapMs)
-        .sort((a, b) => a - b);
-      const sum = (what: "ok" | "unknown") =>
-        journal.players().reduce((all, player) => all + player[what], 0);
-      const [half, most] = [gaps[gaps.length >> 1], gaps.at(-1)].map((ms) => Math.round(ms ?? 0));
-      process.stdout.write(
-        `${sum("ok")} commands acknowledged, ${sum("unknown")} unknown (stock), ${gaps.length} moves, gap p50 ${half} ms, most ${most} ms, ${watch.compared} hashes compared, ${journal.ofType("error").length} errors told\n`,
-      );
-    } catch (error) {
-      process.stderr.write(`${load.tail()}\n`);
-      throw error;
-    } finally {
-      await watch.stop();
-      await load.end();
+  await underFire(game, { stock: 3, wrapper: 6 }, async ({ cluster, load, watch, firesAgain }) => {
+    const { roomId } = load;
+    await deploy(cluster, "n1");
+    assert.equal(await standings(cluster, roomId), ["foreign", "serving", "serving"]);
+    await deploy(cluster, "n2");
+    assert.equal(await standings(cluster, roomId), ["foreign", "foreign", "serving"]);
+    const switched = await testudo("rooms", "switch", "--all", ...toNode(cluster, "n2"));
+    assert.is(switched.code, 0, switched.out + switched.err);
+    process.stdout.write(switched.out);
+    await cluster.until(
+      "both run it, and n3 does no more",
+      async () => (await standings(cluster, roomId)).join() === "serving,serving,foreign",
+    );
+    await deploy(cluster, "n3");
+    await cluster.until(
+      "all run it",
+      async () => (await standings(cluster, roomId)).join() === "serving,serving,serving",
+    );
+    await firesAgain();
+    await checkShots(cluster, load);
+    for (const url of cluster.urls) {
+      const witness = await joined(url);
+      assert.equal(await witness.request("upgraded"), ["v1", 1], `onUpgrade, as ${url} has it`);
+      await witness.leave();
     }
+    const journal = load.journal();
+    assert.equal(watch.differing, []);
+    const gaps = journal
+      .ofType("moved")
+      .map(({ gapMs }) => gapMs)
+      .sort((a, b) => a - b);
+    const sum = (what: "ok" | "unknown") => journal.players().reduce((all, player) => all + player[what], 0);
+    const [half, most] = [gaps[gaps.length >> 1], gaps.at(-1)].map((ms) => Math.round(ms ?? 0));
+    process.stdout.write(
+      `${sum("ok")} commands acknowledged, ${sum("unknown")} unknown (stock), ${gaps.length} moves, gap p50 ${half} ms, most ${most} ms, ${watch.compared} hashes compared, ${journal.ofType("error").length} errors told\n`,
+    );
   });
 });
 
