@@ -116,10 +116,11 @@ test("npm runs the pinned Node, which strips types", () => {
 });
 
 test("the runner reads what a file needs and what uvu printed", () => {
-  assert.equal(readNeeds("import x;"), { seconds: 180, nodeFlags: [] });
-  assert.equal(readNeeds("// test-run: seconds=400 node=--import=./a.ts"), {
+  assert.equal(readNeeds("import x;"), { seconds: 180, nodeFlags: [], pace: "works" });
+  assert.equal(readNeeds("// test-run: seconds=400 computes node=--import=./a.ts"), {
     seconds: 400,
     nodeFlags: ["--import=./a.ts"],
+    pace: "computes",
   });
   assert.throws(() => readNeeds("// test-run: seconds=9999"), /allowed is 1 to 900/);
   assert.throws(() => readNeeds("// test-run: minutes=3"), /minutes=3/);

@@ -6,16 +6,23 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { setPriority } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readNeeds, readTotals, type Totals } from "./test-file.ts";
+import { type Needs, type Pace, readNeeds, readTotals, type Totals } from "./test-file.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** What the hundreds of processes of a run have compiled once: half of what a node's start takes. */
 const compileCache = join(root, "node_modules/.cache/compiled");
 /** Rooms need it, and nothing else may mind it. */
 const preload = "./server/colyseus/register.ts";
-const filesAtOnceMax = 2;
+/**
+ * What runs at once, one file of that pace after the other. Real processes wait more often than not: what they leave is
+ * for a file that waits nearly all the time, and for one that computes, which gives way to everything else, so that
+ * nobody's heartbeat is late for it.
+ */
+const lanes: readonly Pace[] = ["works", "works", "waits", "computes"];
+const computingNice = 19;
 /** What a failing file's own output may add to the summary. */
 const summaryBytesMax = 8_000;
 
@@ -55,7 +62,7 @@ const running = new Set<ChildProcess>();
 
 /** @param lane of the files that run at once: each takes its ports from elsewhere (test/cluster/spawned.ts) */
 async function runFile(file: string, lane: number): Promise<Outcome> {
-  const { seconds, nodeFlags } = readNeeds(readFileSync(join(root, file), "utf8"));
+  const { seconds, nodeFlags, pace } = needsOf(file);
   // A process group of its own: whatever a test started ends with it.
   const child = spawn(process.execPath, [`--import=${preload}`, ...nodeFlags, file], {
     cwd: root,
@@ -64,6 +71,7 @@ async function runFile(file: string, lane: number): Promise<Outcome> {
     env: { NODE_COMPILE_CACHE: compileCache, ...process.env, NO_COLOR: "1", TEST_LANE: String(lane) },
   });
   running.add(child);
+  if (pace === "computes" && child.pid !== undefined) setPriority(child.pid, computingNice);
   let output = "";
   const gather = (bytes: Buffer): void => {
     output += bytes.toString("utf8");
@@ -106,10 +114,13 @@ async function run(program: string, args: readonly string[]): Promise<number | n
 }
 
 async function runAll(files: readonly string[]): Promise<Outcome[]> {
-  const waiting = [...files].sort((a, b) => needsSeconds(b) - needsSeconds(a));
+  // The slow ones first, so that none of them runs alone at the end.
+  const slowFirst = [...files].sort((a, b) => needsOf(b).seconds - needsOf(a).seconds);
+  const queues = Object.groupBy(slowFirst, (file) => needsOf(file).pace);
   const outcomes: Outcome[] = [];
-  const worker = async (_: unknown, lane: number): Promise<void> => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+  const worker = async (pace: Pace, lane: number): Promise<void> => {
+    const queue = queues[pace] ?? [];
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const begun = performance.now();
       const outcome = await runFile(file, lane);
       outcomes.push(outcome);
@@ -121,13 +132,12 @@ async function runAll(files: readonly string[]): Promise<Outcome[]> {
       );
     }
   };
-  await Promise.all(Array.from({ length: filesAtOnceMax }, worker));
+  await Promise.all(lanes.map(worker));
   return outcomes;
 }
 
-/** The slow ones first, so that none of them runs alone at the end. */
-function needsSeconds(file: string): number {
-  return readNeeds(readFileSync(join(root, file), "utf8")).seconds;
+function needsOf(file: string): Needs {
+  return readNeeds(readFileSync(join(root, file), "utf8"));
 }
 
 function summarize(outcomes: readonly Outcome[]): number {

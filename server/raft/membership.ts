@@ -2,7 +2,7 @@ import { check } from "./check.ts";
 import type { Configuration, Member } from "./configuration.ts";
 import { decodeConfiguration } from "./configuration-codec.ts";
 import type { Base, Entry } from "./entry.ts";
-import { members, sameMember } from "./quorum.ts";
+import { isMember } from "./quorum.ts";
 
 interface Version {
   /** Of the entry that brought it, or of the base. */
@@ -42,8 +42,7 @@ export class Membership {
   /** One of those that are committed, as far as the log still has them, counts `member`. */
   hasCounted(member: Member, commitIndex: number): boolean {
     return this.#versions.some(
-      ({ index, configuration }) =>
-        index <= commitIndex && members(configuration).some((one) => sameMember(one, member)),
+      ({ index, configuration }) => index <= commitIndex && isMember(configuration, member),
     );
   }
 

@@ -18,6 +18,11 @@ export function isVoter(configuration: Configuration, member: Member): boolean {
   return electorates(configuration).some((voters) => voters.some((voter) => sameMember(voter, member)));
 }
 
+export function isMember(configuration: Configuration, member: Member): boolean {
+  const { voters, votersOutgoing, learners } = configuration;
+  return [voters, votersOutgoing, learners].some((set) => set.some((one) => sameMember(one, member)));
+}
+
 /** Everyone who is sent the log, each once, in the configuration's order. */
 export function members(configuration: Configuration): readonly Member[] {
   const all: Member[] = [];

@@ -1,3 +1,4 @@
+// test-run: waits
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { MembersList } from "../../server/cluster/members-list.ts";

@@ -2,15 +2,18 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
-import { makeLog } from "../../server/cluster/log.ts";
+import { type Log, makeLog } from "../../server/cluster/log.ts";
 import type { MembersRequest, MemberToBe } from "../../server/cluster/members.ts";
 import { TestudoNode } from "../../server/cluster/node.ts";
 import type { NodeError } from "../../server/cluster/node-error.ts";
+import { type NodeParts, realNodeParts } from "../../server/cluster/node-parts.ts";
 import { type NodeOptions, readNodeOptions } from "../../server/cluster/options.ts";
+import { Links } from "../../server/network/links.ts";
 import { eventually, freePort } from "./spawned.ts";
 import { SumMachine } from "./sum-machine.ts";
 
 const nodesMax = 7;
+const lateDialMs = 200;
 const secret = "0123456789abcdef";
 export const groups = 2;
 export const nothing: MembersRequest = {
@@ -70,10 +73,12 @@ export class MembersWorld {
     assert.is(parsed.type, "options");
     const options = { ...(parsed as { options: NodeOptions }).options, ...change };
     const write = (line: string) => void this.logged.push(JSON.parse(line) as (typeof this.logged)[number]);
+    const log = makeLog({ node: id, level: "info", stream: { write } });
     const node = new TestudoNode({
       options,
       machineFor: () => new SumMachine(),
-      log: makeLog({ node: id, level: "info", stream: { write } }),
+      log,
+      parts: this.#parts(options, log),
       removed: (error) => void this.removed.set(id, error),
       fail: (error: unknown): never => {
         throw error;
@@ -82,6 +87,20 @@ export class MembersWorld {
     this.#running.set(id, node);
     await node.start();
     return node;
+  }
+
+  /** Real ones; but whoever the members do not know does not wait long for them to dial it first. */
+  #parts(options: NodeOptions, log: Log): NodeParts {
+    const real = realNodeParts(options, log);
+    const { peers, peerHost: host, peerPort: port, linkDelayMs, linkLoss } = options;
+    return {
+      ...real,
+      network: (identity) =>
+        new Links(
+          { identity, secret, listen: { host, port }, peers, linkDelayMs, linkLoss, lateDialMs },
+          { log, randomBytes: real.randomBytes, monotonicMs: () => performance.now() },
+        ),
+    };
   }
 
   #data(id: string): string {

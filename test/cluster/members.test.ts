@@ -1,3 +1,4 @@
+// test-run: waits
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { MembersError } from "../../server/cluster/members-error.ts";

@@ -100,12 +100,12 @@ export async function eventually<T>(
 }
 
 /**
- * Ports below where the system takes its own from: some for each of the files that run at once (test/run.ts), so that
+ * Ports below where the system takes its own from: some for each of the files that run at once and may want one (test/run.ts), so that
  * what is free when somebody looks is free still when he listens.
  */
-const lanes = 2;
+const lanes = 3;
 const firstPort = 20_000;
-const lanePorts = 6_000;
+const lanePorts = 4_000;
 const portsApart = 300;
 let given = Math.floor(Math.random() * lanePorts);
 

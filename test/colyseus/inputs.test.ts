@@ -1,4 +1,4 @@
-// test-run: seconds=200 node=--import=./server/colyseus/register.ts
+// test-run: seconds=200 computes node=--import=./server/colyseus/register.ts
 import { Room } from "@colyseus/core";
 import { encode, schema, t } from "@colyseus/schema";
 import { test } from "uvu";

@@ -4,7 +4,8 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { TestudoPresence } from "../../server/colyseus/presence/testudo-presence.ts";
 import { keeperLimits } from "../../server/menu/keeper-limits.ts";
-import { runInWorld, type World } from "../../server/session/sandbox.ts";
+import { runInWorld } from "../../server/session/sandbox.ts";
+import { stillWorld } from "../session/still-world.ts";
 import { channelContract, presenceContract } from "./presence-contract.ts";
 
 function contract(name: string, make: () => LocalPresence | TestudoPresence, isLocal: boolean) {
@@ -158,17 +159,7 @@ test("[T14] what Colyseus keeps of its own process, and asks its own process, st
 });
 
 test("[T14] inside of an apply only what Colyseus keeps of its process may be touched: everything else would be asked for by every replica", async () => {
-  const world: World = {
-    label: "room R",
-    nowMs: () => 1,
-    wallMs: () => 2,
-    random: () => 0.5,
-    secretBytes: () => {},
-    tellOnce: () => {},
-    setTimer: () => ({}),
-    clearTimer: () => {},
-    report: () => {},
-  };
+  const world = stillWorld("room R");
   // What waits here is told outside of the world again.
   const inside = (act: () => Promise<unknown>) =>
     new Promise<string>((resolve) => {

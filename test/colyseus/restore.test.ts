@@ -1,4 +1,4 @@
-// test-run: seconds=300 node=--import=./server/colyseus/register.ts
+// test-run: seconds=300 computes node=--import=./server/colyseus/register.ts
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RoomRandom } from "../../server/session/random.ts";

@@ -1,4 +1,4 @@
-// test-run: seconds=200 node=--import=./server/colyseus/register.ts
+// test-run: seconds=200 computes node=--import=./server/colyseus/register.ts
 import { type Client, Rewind, RewindView, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import type { RoomClock } from "@colyseus/sdk";

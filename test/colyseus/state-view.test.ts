@@ -1,4 +1,4 @@
-// test-run: seconds=300 node=--import=./server/colyseus/register.ts
+// test-run: seconds=300 computes node=--import=./server/colyseus/register.ts
 import { type Client, Room } from "@colyseus/core";
 import { $changes, type ChangeTree, Encoder, StateView, schema, t } from "@colyseus/schema";
 import { test } from "uvu";

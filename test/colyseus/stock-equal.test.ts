@@ -1,4 +1,4 @@
-// test-run: seconds=300 node=--import=./server/colyseus/register.ts
+// test-run: seconds=300 computes node=--import=./server/colyseus/register.ts
 import { defineRoom, matchMaker, type Room } from "@colyseus/core";
 import type { Schema } from "@colyseus/schema";
 import { test } from "uvu";

@@ -1,4 +1,5 @@
 import type { IRoomCache, MatchMakerDriver, Presence } from "@colyseus/core";
+import { askNode } from "./asks.ts";
 import type { Cluster } from "./cluster.ts";
 
 type Call = (...args: unknown[]) => Promise<unknown>;
@@ -14,19 +15,8 @@ export class AskedNodes {
     this.alive = cluster.ids;
   }
 
-  /** @throws what it was answered, or that the node is gone */
   async ask<T>(id: string, what: string, ...args: unknown[]): Promise<T> {
-    const answer = await fetch(`${this.#cluster.url(id)}/test/${what}`, {
-      method: "POST",
-      body: JSON.stringify(args),
-      signal: AbortSignal.timeout(60_000),
-    });
-    const { value, error } = (await answer.json()) as {
-      value: T;
-      error?: { code: unknown; message: string };
-    };
-    if (error !== undefined) throw Object.assign(new Error(error.message), { code: error.code });
-    return value;
+    return await askNode({ url: this.#cluster.url(id), answerMsMax: 60_000 }, what, args);
   }
 
   #next(what: string, ...args: unknown[]): Promise<unknown> {

@@ -5,12 +5,11 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type FailoverRoom, Client as WrapperClient } from "../../client/testudo-client.ts";
 import { runCli } from "../../server/admin/cli/testudo-cli.ts";
-import { Cluster, unhurried, withCluster } from "./cluster.ts";
-import { FrontDoor } from "./front-door.ts";
-import { HashWatch } from "./hash-watch.ts";
+import { type Cluster, unhurried, withCluster } from "./cluster.ts";
+import { behindDoor } from "./front-door.ts";
 import type { Journal } from "./journal.ts";
-import { Load } from "./load-process.ts";
 import { checkShots } from "./shots.ts";
+import { underFire } from "./under-fire.ts";
 
 const test = suite("nodes that are restarted one after the other");
 
@@ -26,54 +25,36 @@ function figures(journal: Journal, kind: string): string {
   return `${kind}: ${gaps.length} moves, gap p50 ${p50} ms, p99 ${p99} ms, most ${most} ms`;
 }
 
-async function answeredAgain(cluster: Cluster, load: Load, players: number): Promise<void> {
-  const since = load.journal().lines.length;
-  await cluster.until("every player fires again", () => {
-    const lines = load.journal().lines.slice(since);
-    return new Set(lines.flatMap((line) => (line.type === "ok" ? line.player : []))).size === players;
-  });
-}
-
 test("[C58] a rolling restart by SIGTERM under load: no error, nothing lost or doubled, all nodes end with 0", async () => {
   const players = { stock: 3, wrapper: 6 };
-  await withCluster({}, async (cluster) => {
-    const load = await Load.start(cluster, players);
-    const watch = new HashWatch(cluster);
-    try {
-      for (const id of cluster.ids) {
-        const begunMs = performance.now();
-        // By either way to do it.
-        if (id === "n2") await drained(cluster, id);
-        else cluster.process(id).signal("SIGTERM");
-        assert.equal(await cluster.process(id).ended, { code: 0, signal: null });
-        process.stdout.write(`${id} took ${Math.round(performance.now() - begunMs)} ms to end\n`);
-        cluster.launch(id);
-        await cluster.ready();
-        await answeredAgain(cluster, load, players.stock + players.wrapper);
-      }
-      await checkShots(cluster, load);
-      const journal = load.journal();
-      assert.equal(journal.ofType("error"), []);
-      const moved = journal.ofType("moved");
-      const wrapperMoves = moved.filter(({ player }) => player.startsWith("wrapper"));
-      assert.ok(wrapperMoves.length >= players.wrapper, "all that were on a node that ended have moved");
-      assert.equal(
-        wrapperMoves.filter(({ planned }) => !planned),
-        [],
-      );
-      assert.equal(watch.differing, []);
-      const unknown = journal.players().reduce((sum, player) => sum + player.unknown, 0);
-      const ok = journal.players().reduce((sum, player) => sum + player.ok, 0);
-      process.stdout.write(
-        `${figures(journal, "wrapper")}\n${figures(journal, "stock")}\n${ok} commands acknowledged, ${unknown} unknown (stock), ${watch.compared} hashes compared\n`,
-      );
-    } catch (error) {
-      process.stderr.write(`${load.tail()}\n`);
-      throw error;
-    } finally {
-      await watch.stop();
-      await load.end();
+  await underFire({}, players, async ({ cluster, load, watch, firesAgain }) => {
+    for (const id of cluster.ids) {
+      const begunMs = performance.now();
+      // By either way to do it.
+      if (id === "n2") await drained(cluster, id);
+      else cluster.process(id).signal("SIGTERM");
+      assert.equal(await cluster.process(id).ended, { code: 0, signal: null });
+      process.stdout.write(`${id} took ${Math.round(performance.now() - begunMs)} ms to end\n`);
+      cluster.launch(id);
+      await cluster.ready();
+      await firesAgain();
     }
+    await checkShots(cluster, load);
+    const journal = load.journal();
+    assert.equal(journal.ofType("error"), []);
+    const moved = journal.ofType("moved");
+    const wrapperMoves = moved.filter(({ player }) => player.startsWith("wrapper"));
+    assert.ok(wrapperMoves.length >= players.wrapper, "all that were on a node that ended have moved");
+    assert.equal(
+      wrapperMoves.filter(({ planned }) => !planned),
+      [],
+    );
+    assert.equal(watch.differing, []);
+    const unknown = journal.players().reduce((sum, player) => sum + player.unknown, 0);
+    const ok = journal.players().reduce((sum, player) => sum + player.ok, 0);
+    process.stdout.write(
+      `${figures(journal, "wrapper")}\n${figures(journal, "stock")}\n${ok} commands acknowledged, ${unknown} unknown (stock), ${watch.compared} hashes compared\n`,
+    );
   });
 });
 
@@ -178,18 +159,14 @@ test("[C54, C55, C52] while a plain room plays its last round its node serves wh
 });
 
 test("[C58] the stock SDK as it is, behind one address: a rolling restart costs nobody the match", async () => {
-  const cluster = await Cluster.plan({ main, args });
-  const door = await FrontDoor.open(cluster.plans.map((plan) => Number(new URL(plan.url).port)));
-  try {
-    for (const id of cluster.ids) cluster.launch(id, [`--public-url=${door.url}`]);
-    await cluster.ready();
+  await behindDoor({ main, args }, async ({ cluster, door, launch }) => {
     const rooms: CounterRoom[] = [];
     for (let player = 0; player < 6; player++)
       rooms.push((await new Client(door.url).joinOrCreate("counter")) as CounterRoom);
     const games = rooms.map(heard);
     for (const id of cluster.ids) {
       assert.equal(await cluster.process(id).end("SIGTERM"), { code: 0, signal: null });
-      cluster.launch(id, [`--public-url=${door.url}`]);
+      launch(id);
       await cluster.ready();
     }
     const before = Math.max(...rooms.map(({ state }) => state.n));
@@ -207,13 +184,7 @@ test("[C58] the stock SDK as it is, behind one address: a rolling restart costs 
       );
     process.stdout.write(`6 stock clients behind one address, ${drops} moves\n`);
     await Promise.all(rooms.map((room) => room.leave()));
-  } catch (error) {
-    process.stderr.write(`${cluster.tail()}\n`);
-    throw error;
-  } finally {
-    await cluster.end();
-    await door.close();
-  }
+  });
 });
 
 test.run();

@@ -2,8 +2,8 @@
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Cluster, sleep, unhurried, until } from "./cluster.ts";
-import { FrontDoor } from "./front-door.ts";
+import { sleep, unhurried, until } from "./cluster.ts";
+import { behindDoor } from "./front-door.ts";
 
 /** A studio that has one address for everybody and the stock SDK in its game changes nothing but its servers. */
 const test = suite("one address");
@@ -17,11 +17,8 @@ interface Steps {
 }
 
 test("[Y76] a stock client behind a TCP balancer goes on by itself on another node, at the same address", async () => {
-  const cluster = await Cluster.plan({ main: "test/e2e/feature-rooms-main.ts", args: unhurried });
-  const door = await FrontDoor.open(cluster.plans.map(({ url }) => Number(new URL(url).port)));
-  try {
-    for (const id of cluster.ids) cluster.launch(id, [`--public-url=${door.url}`]);
-    await cluster.ready();
+  const options = { main: "test/e2e/feature-rooms-main.ts", args: unhurried };
+  await behindDoor(options, async ({ cluster, door }) => {
     const rooms: Room<unknown, Steps>[] = [];
     // Each comes to the node whose turn it is, with its request and then with its socket.
     for (let player = 0; player < 4; player++)
@@ -54,13 +51,7 @@ test("[Y76] a stock client behind a TCP balancer goes on by itself on another no
     const late = await new Client(door.url).joinOrCreate("steps");
     assert.is(late.roomId, rooms[0]?.roomId);
     await Promise.all([...rooms, late].map((room) => room.leave()));
-  } catch (error) {
-    process.stderr.write(`${cluster.tail()}\n`);
-    throw error;
-  } finally {
-    await cluster.end();
-    await door.close();
-  }
+  });
 });
 
 test.run();

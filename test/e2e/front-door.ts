@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { Cluster, type ClusterOptions } from "./cluster.ts";
 
 /** A TCP balancer as simple as they come: each connection goes to the next node that takes it, and is never looked into. */
-export class FrontDoor {
+class FrontDoor {
   readonly #ports: readonly number[];
   readonly #server: Server;
   readonly #open = new Set<Socket>();
@@ -69,5 +70,26 @@ export class FrontDoor {
     this.#open.add(socket);
     socket.on("error", () => socket.destroy());
     socket.once("close", () => this.#open.delete(socket));
+  }
+}
+
+/** Runs `run` with a cluster that is ready and whose nodes are all known by one address; as `withCluster` else. */
+export async function behindDoor(
+  options: ClusterOptions,
+  run: (world: { cluster: Cluster; door: FrontDoor; launch: (id: string) => void }) => Promise<void>,
+): Promise<void> {
+  const cluster = await Cluster.plan(options);
+  const door = await FrontDoor.open(cluster.plans.map(({ url }) => Number(new URL(url).port)));
+  const launch = (id: string): void => void cluster.launch(id, [`--public-url=${door.url}`]);
+  try {
+    for (const id of cluster.ids) launch(id);
+    await cluster.ready();
+    await run({ cluster, door, launch });
+  } catch (error) {
+    process.stderr.write(`${cluster.tail()}\n`);
+    throw error;
+  } finally {
+    await cluster.end();
+    await door.close();
   }
 }

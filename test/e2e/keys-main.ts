@@ -1,6 +1,4 @@
 /** One node whose routes use the keys that all nodes share: `POST /test/ASK` with a list of arguments as JSON. */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { text } from "node:stream/consumers";
 import { defineRoom, defineServer, matchMaker, Room } from "@colyseus/core";
 import {
   election,
@@ -12,6 +10,7 @@ import {
   startTestudo,
   type TestudoPresence,
 } from "../../server/index.ts";
+import { type Ask, type Asks, answersTo } from "./asks.ts";
 
 class PlainRoom extends Room {
   override autoDispose = false;
@@ -36,10 +35,7 @@ const held = new Map<number, HeldLock>();
 /** By term. */
 const leads = new Map<number, Leadership>();
 
-// biome-ignore lint/suspicious/noExplicitAny: from a test, as JSON
-type Ask = (...args: any[]) => unknown;
-
-const asks: Readonly<Record<string, Ask>> = {
+const asks: Asks = {
   process: () => matchMaker.processId,
   presence: (method, ...args) => (presence() as unknown as Record<string, Ask>)[method]?.(...args),
   once: (key, method, ...args) => presence().call(key, method, args),
@@ -100,24 +96,10 @@ const asks: Readonly<Record<string, Ask>> = {
   remoteRoomCall: (roomId, method, args) => matchMaker.remoteRoomCall(roomId, method, args),
 };
 
-function answer(request: IncomingMessage, response: ServerResponse): boolean {
-  const [, test, ask = ""] = (request.url ?? "").split("/");
-  const act = asks[ask];
-  if (test !== "test" || act === undefined) return false;
-  const reply = (body: object): void => {
-    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
-  };
-  (async () => await act(...(JSON.parse(await text(request)) as unknown[])))().then(
-    (value) => reply({ value: value === undefined ? null : value }),
-    ({ name, code, message }: Error & { code?: unknown }) => reply({ error: { name, code, message } }),
-  );
-  return true;
-}
-
 const testudo = startTestudo();
 const server = defineServer({
   ...testudo.serverOptions,
   rooms: { plain: defineRoom(PlainRoom), duel: defineRoom(replicated(DuelRoom)) },
 });
-testudo.handleFirst(answer);
+testudo.handleFirst(answersTo(asks));
 await server.listen(undefined as never);

@@ -1,4 +1,4 @@
-// test-run: seconds=240
+// test-run: seconds=240 waits
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { presenceContract } from "../colyseus/presence-contract.ts";
@@ -11,6 +11,7 @@ import {
   type Value,
 } from "../linearizability/register-model.ts";
 import { violationText } from "../linearizability/violation-text.ts";
+import { askNode } from "./asks.ts";
 import { type Cluster, sleep, unhurried } from "./cluster.ts";
 import { shareCluster } from "./shared-cluster.ts";
 
@@ -23,17 +24,8 @@ const feature = shareCluster(test, { main: "test/e2e/keys-main.ts", args: unhurr
   cluster = shared;
 });
 
-/** @throws what it was answered, or that the node is gone */
-async function ask<T>(id: string, what: string, ...args: unknown[]): Promise<T> {
-  const answer = await fetch(`${cluster.url(id)}/test/${what}`, {
-    method: "POST",
-    body: JSON.stringify(args),
-    signal: AbortSignal.timeout(90_000),
-  });
-  const { value, error } = (await answer.json()) as { value: T; error?: { code: unknown; message: string } };
-  if (error !== undefined) throw Object.assign(new Error(error.message), { code: error.code });
-  return value;
-}
+const ask = <T>(id: string, what: string, ...args: unknown[]) =>
+  askNode<T>({ url: cluster.url(id), answerMsMax: 90_000 }, what, args);
 
 let turn = 0;
 const nextId = () => cluster.ids[turn++ % cluster.ids.length] as string;

@@ -2,11 +2,10 @@
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Cluster, sleep, withCluster } from "./cluster.ts";
-import { HashWatch } from "./hash-watch.ts";
+import { type Cluster, sleep } from "./cluster.ts";
 import type { Journal } from "./journal.ts";
-import { Load } from "./load-process.ts";
 import { type Arena, checkShots, joined } from "./shots.ts";
+import { underFire } from "./under-fire.ts";
 
 const test = suite("killed, stopped and frozen nodes");
 
@@ -17,26 +16,6 @@ const leaderKillsMin = 5;
 /** Between a kill and the node's next start: what the others do alone. */
 const downMs = 250;
 const frozenMs = 3_000;
-
-/** A cluster under fire, watched. */
-async function underFire(
-  players: { stock: number; wrapper: number },
-  run: (world: { cluster: Cluster; load: Load; watch: HashWatch }) => Promise<void>,
-): Promise<void> {
-  await withCluster({}, async (cluster) => {
-    const load = await Load.start(cluster, players);
-    const watch = new HashWatch(cluster);
-    try {
-      await run({ cluster, load, watch });
-    } catch (error) {
-      process.stderr.write(`${load.tail()}\n`);
-      throw error;
-    } finally {
-      await watch.stop();
-      await load.end();
-    }
-  });
-}
 
 async function leaderOf(cluster: Cluster, roomId: string): Promise<string> {
   return await cluster.until("a leader of the room's group", async () => {
@@ -53,7 +32,7 @@ async function leaderOf(cluster: Cluster, roomId: string): Promise<string> {
 }
 
 test("[E1] a node killed every second, twenty times: no shot lost, none doubled, no replica apart", async () => {
-  await underFire({ stock: 3, wrapper: 3 }, async ({ cluster, load, watch }) => {
+  await underFire({}, { stock: 3, wrapper: 3 }, async ({ cluster, load, watch }) => {
     const { roomId } = load;
     let leaderKills = 0;
     for (let kill = 0; kill < kills || leaderKills < leaderKillsMin; kill++) {
@@ -105,7 +84,7 @@ for (const { how, signal, code } of [
   { how: "killed at once", signal: "SIGKILL", code: null },
 ] as const) {
   test(`[E2] all nodes ${how} and started again: room, seats, shots and tokens are there`, async () => {
-    await underFire({ stock: 1, wrapper: 1 }, async ({ cluster, load, watch }) => {
+    await underFire({}, { stock: 1, wrapper: 1 }, async ({ cluster, load, watch, firesAgain }) => {
       const { roomId } = load;
       const [first = "", second = ""] = cluster.urls;
       const seat = await leaveSeatBehind(first);
@@ -127,16 +106,7 @@ for (const { how, signal, code } of [
       assert.equal(await back.request("fire"), { shots: seat.shots + 1 });
       await back.leave();
       // The players of the load found their way back by themselves.
-      const since = load.journal().lines.length;
-      await cluster.until("every player fires again", () => {
-        const answered = new Set(
-          load
-            .journal()
-            .lines.slice(since)
-            .flatMap((line) => (line.type === "ok" ? [line.player] : [])),
-        );
-        return answered.size === 2;
-      });
+      await firesAgain();
       await checkShots(cluster, load);
       assert.equal(watch.differing, []);
       assert.ok(watch.compared > 0, "hashes were compared");
@@ -154,7 +124,7 @@ async function clockOf(url: string): Promise<number> {
 }
 
 test("[E3] a frozen node: its players go on elsewhere, and when it thaws it is no different", async () => {
-  await underFire({ stock: 3, wrapper: 3 }, async ({ cluster, load, watch }) => {
+  await underFire({}, { stock: 3, wrapper: 3 }, async ({ cluster, load, watch, firesAgain }) => {
     for (const id of [await leaderOf(cluster, load.roomId), cluster.ids.at(-1) ?? ""]) {
       const url = cluster.url(id);
       const before = whereabouts(load.journal(), cluster);
@@ -175,16 +145,7 @@ test("[E3] a frozen node: its players go on elsewhere, and when it thaws it is n
       }
       assert.ok(meanwhile.length > 0, "the match went on");
       await cluster.ready();
-      const since = load.journal().lines.length;
-      await cluster.until("every player fires again", () => {
-        const answered = new Set(
-          load
-            .journal()
-            .lines.slice(since)
-            .flatMap((line) => (line.type === "ok" ? [line.player] : [])),
-        );
-        return answered.size === 6;
-      });
+      await firesAgain();
     }
     await checkShots(cluster, load);
     assert.equal(watch.differing, []);

@@ -6,6 +6,7 @@ import { findViolation } from "../linearizability/checker.ts";
 import { History } from "../linearizability/history.ts";
 import { type LockInput, type LockOutput, lockModel } from "../linearizability/lock-model.ts";
 import { violationText } from "../linearizability/violation-text.ts";
+import { askNode } from "./asks.ts";
 import { type Cluster, sleep, unhurried } from "./cluster.ts";
 import { shareCluster } from "./shared-cluster.ts";
 
@@ -22,17 +23,8 @@ interface Refusal extends Error {
   readonly code?: string;
 }
 
-/** @throws what it was answered, or that the node does not answer */
-async function ask<T>(id: string, what: string, ...args: unknown[]): Promise<T> {
-  const answer = await fetch(`${cluster.url(id)}/test/${what}`, {
-    method: "POST",
-    body: JSON.stringify(args),
-    signal: AbortSignal.timeout(15_000),
-  });
-  const { value, error } = (await answer.json()) as { value: T; error?: { code: string; message: string } };
-  if (error !== undefined) throw Object.assign(new Error(error.message), { code: error.code });
-  return value;
-}
+const ask = <T>(id: string, what: string, ...args: unknown[]) =>
+  askNode<T>({ url: cluster.url(id), answerMsMax: 15_000 }, what, args);
 
 const anyId = () => cluster.ids[Math.floor(Math.random() * cluster.ids.length)] as string;
 

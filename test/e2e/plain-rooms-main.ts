@@ -1,6 +1,4 @@
 /** One node with plain and replicated rooms, Colyseus's monitor and playground, and routes: `POST /test/ASK`, arguments as JSON. */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { text } from "node:stream/consumers";
 import {
   createRouter,
   defineRoom,
@@ -14,6 +12,7 @@ import { monitor } from "@colyseus/monitor";
 import { playground } from "@colyseus/playground";
 import { schema, t } from "@colyseus/schema";
 import { replicated, startTestudo, TestudoDriver } from "../../server/index.ts";
+import { type Ask, type Asks, answersTo } from "./asks.ts";
 
 const TableState = schema({ words: t.string() }, "TableState");
 
@@ -43,10 +42,7 @@ class DuelRoom extends Room {
   }
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: from a test, as JSON
-type Ask = (...args: any[]) => unknown;
-
-const asks: Readonly<Record<string, Ask>> = {
+const asks: Asks = {
   process: () => matchMaker.processId,
   driver: async (method, ...args) => {
     const value = await (matchMaker.driver as unknown as Record<string, Ask>)[method]?.(...args);
@@ -57,20 +53,6 @@ const asks: Readonly<Record<string, Ask>> = {
   joinOrCreate: (name, options) => matchMaker.joinOrCreate(name, options),
   remoteRoomCall: (roomId, method, args) => matchMaker.remoteRoomCall(roomId, method, args),
 };
-
-function answer(request: IncomingMessage, response: ServerResponse): boolean {
-  const [, test, ask = ""] = (request.url ?? "").split("/");
-  const act = asks[ask];
-  if (test !== "test" || act === undefined) return false;
-  const reply = (body: object): void => {
-    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
-  };
-  (async () => await act(...(JSON.parse(await text(request)) as unknown[])))().then(
-    (value) => reply({ value: value === undefined ? null : value }),
-    ({ name, code, message }: Error & { code?: unknown }) => reply({ error: { name, code, message } }),
-  );
-  return true;
-}
 
 const testudo = startTestudo();
 // Of one node as a user may write it; the others have what testudo() gives.
@@ -86,5 +68,5 @@ const server = defineServer({
   },
   routes: createRouter({ ...monitor(), ...playground({ prefix: "/playground" }) }),
 });
-testudo.handleFirst(answer);
+testudo.handleFirst(answersTo(asks));
 await server.listen(undefined as never);

@@ -1,4 +1,4 @@
-// test-run: seconds=180
+// test-run: seconds=180 waits
 import type { IRoomCache } from "@colyseus/core";
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";

@@ -1,4 +1,4 @@
-// test-run: seconds=400
+// test-run: seconds=400 waits
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

@@ -3,11 +3,10 @@ import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Cluster, unhurried, withCluster } from "./cluster.ts";
-import { HashWatch } from "./hash-watch.ts";
 import type { Journal } from "./journal.ts";
-import { Load } from "./load-process.ts";
 import { checkShots, joined } from "./shots.ts";
 import { testudo, toNode } from "./testudo-process.ts";
+import { underFire } from "./under-fire.ts";
 
 const test = suite("deploys of new game code");
 
@@ -42,68 +41,53 @@ function gapsOf(journal: Journal, sinceMs: number): string {
 }
 
 test("[U11] a deploy under load: rooms go over by themselves, back by an operator's word, and over again; nothing is lost or doubled, and all nodes run the new code in the end", async () => {
-  await withCluster(game, async (cluster) => {
-    const load = await Load.start(cluster, { stock: 3, wrapper: 6 });
-    const watch = new HashWatch(cluster);
-    try {
-      const { roomId } = load;
-      const moved = async (how: string, sinceMs: number) => {
-        await cluster.until("all players are there", () => {
-          const moves = load.journal().ofType("moved");
-          return new Set(moves.flatMap(({ player, atMs }) => (atMs >= sinceMs ? player : []))).size === 9;
-        });
-        process.stdout.write(`switched ${how}: ${gapsOf(load.journal(), sinceMs)}\n`);
-      };
-      await deploy(cluster, "n1");
-      assert.equal(await standings(cluster, roomId), ["foreign", "serving", "serving"]);
-      // By the time that its door opens the players of n2 are at n3, as those of n1 are.
-      const beforeMs = await deploy(cluster, "n2");
-      await cluster.until(
-        "both run it, and n3 does no more",
-        async () => (await standings(cluster, roomId)).join() === "serving,serving,foreign",
-      );
-      await moved("by itself", beforeMs);
-      // The new version is bad, says the operator; and then that it is not.
-      for (const [nodeId, standing] of [
-        ["n3", "foreign,foreign,serving"],
-        ["n2", "serving,serving,foreign"],
-      ] as const) {
-        const askedMs = Date.now();
-        const { code, out, err } = await testudo("rooms", "switch", roomId, ...toNode(cluster, nodeId));
-        assert.is(code, 0, out + err);
-        await moved(`by ${nodeId}`, askedMs);
-        assert.is((await standings(cluster, roomId)).join(), standing);
-      }
-      await deploy(cluster, "n3");
-      await cluster.until(
-        "all run it",
-        async () => (await standings(cluster, roomId)).join() === "serving,serving,serving",
-      );
-      const since = load.journal().lines.length;
-      await cluster.until("every player fires again", () => {
-        const lines = load.journal().lines.slice(since);
-        return new Set(lines.flatMap((line) => (line.type === "ok" ? line.player : []))).size === 9;
+  await underFire(game, { stock: 3, wrapper: 6 }, async ({ cluster, load, watch, firesAgain }) => {
+    const { roomId } = load;
+    const moved = async (how: string, sinceMs: number) => {
+      await cluster.until("all players are there", () => {
+        const moves = load.journal().ofType("moved");
+        return new Set(moves.flatMap(({ player, atMs }) => (atMs >= sinceMs ? player : []))).size === 9;
       });
-      await checkShots(cluster, load);
-      for (const url of cluster.urls) {
-        const witness = await joined(url);
-        assert.equal(await witness.request("upgraded"), ["v1", 2], `onUpgrade, as ${url} has it`);
-        await witness.leave();
-      }
-      const journal = load.journal();
-      assert.equal(watch.differing, []);
-      const sum = (what: "ok" | "unknown") =>
-        journal.players().reduce((all, player) => all + player[what], 0);
-      process.stdout.write(
-        `${sum("ok")} commands acknowledged, ${sum("unknown")} unknown (stock), in all ${gapsOf(journal, 0)}, ${watch.compared} hashes compared, ${journal.ofType("error").length} errors told\n`,
-      );
-    } catch (error) {
-      process.stderr.write(`${load.tail()}\n`);
-      throw error;
-    } finally {
-      await watch.stop();
-      await load.end();
+      process.stdout.write(`switched ${how}: ${gapsOf(load.journal(), sinceMs)}\n`);
+    };
+    await deploy(cluster, "n1");
+    assert.equal(await standings(cluster, roomId), ["foreign", "serving", "serving"]);
+    // By the time that its door opens the players of n2 are at n3, as those of n1 are.
+    const beforeMs = await deploy(cluster, "n2");
+    await cluster.until(
+      "both run it, and n3 does no more",
+      async () => (await standings(cluster, roomId)).join() === "serving,serving,foreign",
+    );
+    await moved("by itself", beforeMs);
+    // The new version is bad, says the operator; and then that it is not.
+    for (const [nodeId, standing] of [
+      ["n3", "foreign,foreign,serving"],
+      ["n2", "serving,serving,foreign"],
+    ] as const) {
+      const askedMs = Date.now();
+      const { code, out, err } = await testudo("rooms", "switch", roomId, ...toNode(cluster, nodeId));
+      assert.is(code, 0, out + err);
+      await moved(`by ${nodeId}`, askedMs);
+      assert.is((await standings(cluster, roomId)).join(), standing);
     }
+    await deploy(cluster, "n3");
+    await cluster.until(
+      "all run it",
+      async () => (await standings(cluster, roomId)).join() === "serving,serving,serving",
+    );
+    await firesAgain();
+    await checkShots(cluster, load);
+    for (const url of cluster.urls) {
+      const witness = await joined(url);
+      assert.equal(await witness.request("upgraded"), ["v1", 2], `onUpgrade, as ${url} has it`);
+      await witness.leave();
+    }
+    const journal = load.journal();
+    assert.equal(watch.differing, []);
+    const sum = (what: "ok" | "unknown") => journal.players().reduce((all, player) => all + player[what], 0);
+    process.stdout.write(
+      `${sum("ok")} commands acknowledged, ${sum("unknown")} unknown (stock), in all ${gapsOf(journal, 0)}, ${watch.compared} hashes compared, ${journal.ofType("error").length} errors told\n`,
+    );
   });
 });
 

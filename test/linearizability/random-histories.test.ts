@@ -1,3 +1,4 @@
+// test-run: computes
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";

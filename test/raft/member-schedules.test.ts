@@ -1,4 +1,4 @@
-// test-run: seconds=300
+// test-run: seconds=300 computes
 import assert from "node:assert";
 import { test } from "uvu";
 import { type Configuration, changePhase, type Member } from "../../server/raft/configuration.ts";

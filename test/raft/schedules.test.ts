@@ -1,3 +1,4 @@
+// test-run: computes
 import assert from "node:assert";
 import { test } from "uvu";
 import { RaftCluster } from "./raft-cluster.ts";

@@ -1,26 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  currentWorld,
-  outsideWorld,
-  runInWorld,
-  settledOutside,
-  type World,
-} from "../../server/session/sandbox.ts";
-
-function world(label: string): World {
-  return {
-    label,
-    nowMs: () => 1,
-    wallMs: () => 2,
-    random: () => 0.5,
-    secretBytes: () => {},
-    tellOnce: () => {},
-    setTimer: () => ({}),
-    clearTimer: () => {},
-    report: () => {},
-  };
-}
+import { currentWorld, outsideWorld, runInWorld, settledOutside } from "../../server/session/sandbox.ts";
+import { stillWorld } from "./still-world.ts";
 
 const macrotask = <T>(act: () => T): Promise<T> =>
   new Promise((resolve, reject) =>
@@ -34,7 +15,7 @@ const macrotask = <T>(act: () => T): Promise<T> =>
   );
 
 test("[D24] what an apply leaves to microtasks runs within it, in its world, to the end", async () => {
-  const one = world("one");
+  const one = stillWorld("one");
   const seen: (string | undefined)[] = [];
   await macrotask(() => {
     runInWorld(one, () => {
@@ -57,7 +38,7 @@ test("[D24] the node's own microtasks run before it, outside", async () => {
     queueMicrotask(() => {
       label = currentWorld()?.label ?? null;
     });
-    runInWorld(world("one"), () => assert.is(label, null));
+    runInWorld(stillWorld("one"), () => assert.is(label, null));
   });
 });
 
@@ -66,7 +47,7 @@ test("[D24] a throw ends the apply, its microtasks run, and the world is left", 
     let ran = false;
     assert.throws(
       () =>
-        runInWorld(world("one"), () => {
+        runInWorld(stillWorld("one"), () => {
           queueMicrotask(() => {
             ran = true;
           });
@@ -81,16 +62,16 @@ test("[D24] a throw ends the apply, its microtasks run, and the world is left", 
 test("[D24] an apply inside an apply, or inside a promise's continuation, is a programmer's error", async () => {
   await macrotask(() =>
     assert.throws(
-      () => runInWorld(world("one"), () => runInWorld(world("two"), () => {})),
+      () => runInWorld(stillWorld("one"), () => runInWorld(stillWorld("two"), () => {})),
       /two inside an apply of one/,
     ),
   );
   await Promise.resolve();
-  assert.throws(() => runInWorld(world("one"), () => {}), /inside a promise's continuation/);
+  assert.throws(() => runInWorld(stillWorld("one"), () => {}), /inside a promise's continuation/);
 });
 
 test("[D24] the node steps outside in the middle, and comes back; a room's promise settles outside", async () => {
-  const one = world("one");
+  const one = stillWorld("one");
   const seen: unknown[] = [];
   await macrotask(() => {
     let resolve: (value: number) => void = () => {};

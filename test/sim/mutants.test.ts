@@ -1,4 +1,4 @@
-// test-run: seconds=300
+// test-run: seconds=300 computes
 import { readFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { test } from "uvu";

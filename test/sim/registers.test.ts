@@ -1,4 +1,4 @@
-// test-run: seconds=400
+// test-run: seconds=600 computes
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Coverage, covered, seldom } from "./coverage.ts";

@@ -1,5 +1,7 @@
 import type { NodeNetwork } from "../../server/cluster/node-parts.ts";
-import { decodeMessage, encodeMessage } from "../../server/network/codec.ts";
+import { ByteWriter } from "../../server/network/byte-writer.ts";
+import { decodeMessage, writeMessage } from "../../server/network/codec.ts";
+import { codecLimits } from "../../server/network/codec-limits.ts";
 import type { NetworkHandlers, PeerIdentity } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
 import type { Chance } from "./chance.ts";
@@ -64,6 +66,7 @@ export class SimNetwork {
   readonly #dialing = new Set<string>();
   /** By pair: the mean time that a message takes. */
   readonly #latencyMs = new Map<string, number>();
+  readonly #writer = new ByteWriter(codecLimits.frameBytesMax);
   loss = 0;
   doubling = 0;
   extraDelayMs = 0;
@@ -114,7 +117,8 @@ export class SimNetwork {
       coverage.hit("messagesLost");
       return;
     }
-    const bytes = encodeMessage(message);
+    writeMessage(this.#writer, message);
+    const bytes = this.#writer.take();
     const letter = { bytes, leads: this.#parts.leads(from, message) };
     if (this.#cuts.has(`${from}>${to}`)) {
       if (end.stuck.length < stuckMessagesMax) {

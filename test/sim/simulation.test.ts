@@ -1,4 +1,4 @@
-// test-run: seconds=400 node=--import=./server/colyseus/register.ts
+// test-run: seconds=600 computes node=--import=./server/colyseus/register.ts
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Coverage, covered, seldom } from "./coverage.ts";

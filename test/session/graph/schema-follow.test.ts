@@ -1,3 +1,4 @@
+// test-run: computes
 import { $refId, Decoder, Encoder, type SchemaType, schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
