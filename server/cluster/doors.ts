@@ -82,7 +82,8 @@ export class Doors {
   }
 }
 
-function codeOf(body: GossipBody | null): string {
+/** What a node says of its code; empty: nothing. */
+export function codeOf(body: GossipBody | null): string {
   const code = body?.[codeKey];
   return typeof code === "string" ? code : "";
 }
