@@ -37,6 +37,7 @@ import { RoomShadow } from "./colyseus/room-shadow.ts";
 import { waitOutside } from "./colyseus/test-waits.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
+import { watchUnkept } from "./colyseus/unkept-players.ts";
 import { publicAddress, WayOut } from "./colyseus/way-out.ts";
 import { wholeCluster } from "./colyseus/whole-cluster.ts";
 import type { Kv } from "./menu/kv.ts";
@@ -176,6 +177,8 @@ export class Testudo {
     const lost = this.roomNode.node.options.memory ? await this.#startInMemory() : [];
     const sessions = await this.roomNode.start();
     swapping.by?.serving(lost, () => this.#handOver());
+    const { by } = swapping;
+    if (by !== null) watchUnkept(sessions, (players) => by.unkept(players));
     sessions.begin();
     this.#counts = new NodeCounts(this.roomNode.node, sessions, () => this.#presence.ownChannels());
     this.#counts.begin();
