@@ -32,10 +32,12 @@ import { wrapMonitorCalls } from "./colyseus/remote-room-call.ts";
 import { isReplicated } from "./colyseus/replicated.ts";
 import { checkpointsOf, type LostRoom, untilAtRest, withoutLostRooms } from "./colyseus/room-handover.ts";
 import { RoomNode } from "./colyseus/room-node.ts";
+import { RoomPlacement } from "./colyseus/room-placement.ts";
 import { RoomShadow } from "./colyseus/room-shadow.ts";
 import { waitOutside } from "./colyseus/test-waits.ts";
 import { TestudoDriver } from "./colyseus/testudo-driver.ts";
 import { TestudoTransport } from "./colyseus/testudo-transport.ts";
+import { watchUnkept } from "./colyseus/unkept-players.ts";
 import { publicAddress, WayOut } from "./colyseus/way-out.ts";
 import { wholeCluster } from "./colyseus/whole-cluster.ts";
 import type { Kv } from "./menu/kv.ts";
@@ -56,6 +58,7 @@ export class Testudo {
   readonly #driver: TestudoDriver;
   readonly #lobby: RealtimeListing;
   readonly #plainRooms: PlainRooms;
+  readonly #placement: RoomPlacement;
   readonly #drain: Drain;
   readonly #handlers: AdminHandler[] = [];
   #counts: NodeCounts | null = null;
@@ -88,6 +91,13 @@ export class Testudo {
     this.#plainRooms = new PlainRooms(listings, (error) =>
       this.log.warn({ error: String(error) }, "a plain room failed while it was ended"),
     );
+    this.#placement = new RoomPlacement({
+      isDraining: () => node.door === "closing",
+      // Asked over a presence that others do not hear, they would never answer.
+      takers: () => (isShared(matchMaker.presence) ? (this.#counts?.takers() ?? []) : []),
+      isKnown: (processId) => processId in (this.#counts?.others() ?? {}),
+      warn: (message) => this.log.warn(message),
+    });
     this.#drain = this.#makeDrain();
     this.#lobby = new RealtimeListing(
       (roomId) => listings.get(roomId) ?? this.#cluster?.get(roomId),
@@ -145,8 +155,7 @@ export class Testudo {
       greet: false,
       // A node that stops does not end its rooms: they go on elsewhere. See `stop`.
       gracefullyShutdown: false,
-      selectProcessIdToCreateRoom: async (name) =>
-        isReplicated(matchMaker.getRoomClass(name)) ? creatorId : matchMaker.processId,
+      selectProcessIdToCreateRoom: this.#placement.select,
       beforeListen: () => this.#startUnlessStopped(),
     };
   }
@@ -163,10 +172,13 @@ export class Testudo {
 
   async #start(): Promise<void> {
     this.#takePresence();
+    await this.#placement.take();
     wrapMonitorCalls();
     const lost = this.roomNode.node.options.memory ? await this.#startInMemory() : [];
     const sessions = await this.roomNode.start();
     swapping.by?.serving(lost, () => this.#handOver());
+    const { by } = swapping;
+    if (by !== null) watchUnkept(sessions, (players) => by.unkept(players));
     sessions.begin();
     this.#counts = new NodeCounts(this.roomNode.node, sessions, () => this.#presence.ownChannels());
     this.#counts.begin();
@@ -268,7 +280,9 @@ export class Testudo {
       clock: realClock,
       log: this.log.child({ part: "drain" }),
       clients: () => this.roomNode.sessions?.clients ?? null,
-      begin: () => node.drain(),
+      begin: async () => {
+        await Promise.all([node.drain(), this.#placement.close()]);
+      },
       isSomewhereElse: () => node.elsewhere().length > 0,
       plainRooms: this.#plainRooms,
       roomsOnlyHere: () => this.#roomsOnlyHere,

@@ -82,6 +82,7 @@ export class Doors {
   }
 }
 
+/** What a node says of its code; empty: nothing. */
 export function codeOf(body: GossipBody | null): string {
   const code = body?.[codeKey];
   return typeof code === "string" ? code : "";

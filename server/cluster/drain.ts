@@ -54,7 +54,7 @@ export interface DrainParts {
   readonly isSomewhereElse: () => boolean;
   readonly plainRooms: {
     readonly count: number;
-    /** They may take their time. */
+    /** They may take their time; to be said again, for who has come meanwhile. */
     end(): void;
   };
   readonly leads: () => number;
@@ -101,6 +101,7 @@ export class Drain {
     this.#somewhereElseMs = this.#nowMs;
     const end = await new Promise<DrainEnd>((resolve) => {
       const look = () => {
+        plainRooms.end();
         const over = this.#over(this.#nowMs - begunMs, limits);
         if (over !== null) return resolve(over);
         this.#closeLate();

@@ -1,7 +1,9 @@
 import { matchMaker } from "@colyseus/core";
 import { z } from "zod";
+import { codeOf } from "../cluster/doors.ts";
 import type { TestudoNode } from "../cluster/node.ts";
 import type { Sessions } from "../session/sessions.ts";
+import type { ProcessCount } from "./room-placement.ts";
 
 /** What a node says of itself to the others, under this key of its gossip. */
 const gossipKey = "colyseus";
@@ -44,6 +46,17 @@ export class NodeCounts {
   /** The other nodes' counts by process, as `stats.persist` writes them; a lost node's are gone. */
   others(): Record<string, string> {
     return Object.fromEntries(this.#heard().map((one) => [one.processId, `${one.roomCount},${one.ccu}`]));
+  }
+
+  /** Other processes that may get a plain room: clients reach them by an address of their own, and they have this node's code. */
+  takers(): ProcessCount[] {
+    const { gossip, options } = this.#node;
+    const code = codeOf(gossip.of(options.id));
+    return this.#node.elsewhere().flatMap(({ node, url }) => {
+      const body = gossip.of(node);
+      if (url === options.publicUrl || codeOf(body) !== code) return [];
+      return countsSchema.safeParse(body?.[gossipKey]).data ?? [];
+    });
   }
 
   /** Where the other nodes listen, as far as they tell. */

@@ -15,6 +15,7 @@ export class PlainRooms {
   readonly #failed: (error: unknown) => void;
   /** Once they are told to end: those that have not. */
   #ending: Set<Room> | null = null;
+  readonly #told = new WeakSet<Room>();
 
   /** @param failed is told what a room's code throws while it is ended */
   constructor(listings: RoomListings, failed: (error: unknown) => void) {
@@ -31,12 +32,14 @@ export class PlainRooms {
     return this.#ending?.size ?? this.#listed().length;
   }
 
-  /** Each is locked, and told by `onBeforeShutdown`; it ends when it likes. */
+  /** Each is locked, and told once by `onBeforeShutdown`; it ends when it likes. Again: those that were just being made. */
   end(): void {
-    if (this.#ending !== null) return;
-    const ending = new Set(this.#listed());
-    this.#ending = ending;
-    for (const room of ending) {
+    this.#ending ??= new Set();
+    const ending = this.#ending;
+    for (const room of this.#listed()) {
+      if (this.#told.has(room)) continue;
+      this.#told.add(room);
+      ending.add(room);
       // Once all is done, its onDispose too.
       partsOf(room)._events.once("disconnect", () => ending.delete(room));
       tellToEnd(room).catch((error: unknown) => {

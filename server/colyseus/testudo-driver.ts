@@ -5,10 +5,12 @@ import {
   matchMaker,
   type SortOptions,
 } from "@colyseus/core";
+import { checkFields, kindOf } from "../menu/given-arguments.ts";
 import { KeeperError } from "../menu/keeper-error.ts";
 import { outsideLog, refuseInside } from "../session/session-error.ts";
 import { type ClusterRooms, revived } from "./cluster-rooms.ts";
 import { appliedListings } from "./colyseus-programs.ts";
+import { checkConditions, checkListing, checkOperations } from "./given-listing.ts";
 import { isReplicated } from "./replicated.ts";
 import { RoomListings } from "./room-listings.ts";
 
@@ -61,6 +63,7 @@ export class TestudoDriver implements MatchMakerDriver {
   /** Copies: the room's own listing is part of what is agreed. Inside of a room `matchMaker` asks, through its log. */
   query(conditions: Partial<IRoomCache>, sortOptions?: SortOptions): IRoomCache[] {
     refuseInside("matchMaker.driver.query");
+    checkConditions(conditions);
     const all = new LocalDriver();
     const others = this.#cluster?.all().filter(({ roomId }) => !this.#listings.has(roomId));
     all.rooms = [...this.#listings.rooms, ...(others ?? [])];
@@ -80,7 +83,7 @@ export class TestudoDriver implements MatchMakerDriver {
 
   async findOne(conditions: Partial<IRoomCache>, sortOptions?: SortOptions): Promise<IRoomCache> {
     const [found] = this.query(conditions, sortOptions);
-    if (found !== undefined) return found;
+    if (found !== undefined || conditions === undefined) return found as IRoomCache;
     const { roomId, name } = conditions;
     const fresh = [
       ...(roomId === undefined ? [] : [this.#freshen?.(roomId)]),
@@ -92,6 +95,8 @@ export class TestudoDriver implements MatchMakerDriver {
   }
 
   async findByIds(roomIds: string[]): Promise<Map<string, IRoomCache>> {
+    if (!Array.isArray(roomIds))
+      throw new KeeperError("ARGUMENT", `roomIds is ${kindOf(roomIds)}: an array of rooms' ids is expected`);
     const wanted = new Set(roomIds);
     const listings = this.query({}).filter(({ roomId }) => wanted.has(roomId));
     return new Map(listings.map((listing) => [listing.roomId, listing]));
@@ -109,8 +114,9 @@ export class TestudoDriver implements MatchMakerDriver {
   /** A promise where another node has the room. @throws KeeperError if it is too big to be told */
   update(room: IRoomCache, operations: Operations): boolean | Promise<boolean> {
     const target = this.#target;
+    if (appliedListings() !== null) return target.update(room, operations);
+    checkOperations(room, operations);
     const isDone = target.update(room, operations);
-    if (appliedListings() !== null) return isDone;
     const own = this.#listings.get(room.roomId);
     if (own === undefined) return this.#elsewhere(room.roomId, "update", [room.roomId, operations]) ?? isDone;
     if (own !== room) target.update(mayChange(own), operations);
@@ -123,6 +129,7 @@ export class TestudoDriver implements MatchMakerDriver {
     const target = this.#target;
     if (appliedListings() !== null) return target.persist(room, create);
     if (create) checkListing(room);
+    else checkFields(room, "the room", "one that query() has given");
     const { roomId } = room;
     const own = this.#listings.get(roomId);
     if (own === room) return this.update(room, {});
@@ -199,10 +206,4 @@ function mayChange(own: IRoomCache): IRoomCache {
 
 function revivedOperations({ $set = {}, $inc = {} }: Operations): Operations {
   return { $set: revived($set), $inc };
-}
-
-function checkListing({ roomId, name }: IRoomCache): void {
-  for (const [field, value] of Object.entries({ roomId, name }))
-    if (typeof value !== "string" || value === "")
-      throw new KeeperError("ARGUMENT", `a room is listed by a ${field}: ${String(value)} is none`);
 }

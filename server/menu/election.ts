@@ -1,3 +1,4 @@
+import { checkFields, checkFunction } from "./given-arguments.ts";
 import type { HeldLock } from "./held-lock.ts";
 import { KeeperError } from "./keeper-error.ts";
 import type { Reading, Waiting } from "./keeper-group.ts";
@@ -74,7 +75,11 @@ export class Election {
    * @returns ends it
    * @throws TOO_MANY_WATCHES, and what the group says
    */
-  async observe({ changed, lost }: Observer, how?: Waiting): Promise<() => void> {
+  async observe(observer: Observer, how?: Waiting): Promise<() => void> {
+    checkFields(observer, "the observer", "{ changed, lost }");
+    const { changed, lost } = observer;
+    checkFunction(changed, "`changed` of an observer");
+    checkFunction(lost, "`lost` of an observer");
     const { index, value } = await this.#kv.get(this.#name, how);
     const term = (value as Leader | undefined)?.term ?? 0;
     const isHeld = await this.#locks.isHeld(this.#name, term, { consistency: "local" });

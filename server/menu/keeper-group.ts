@@ -71,6 +71,7 @@ export class KeeperLine {
 
   /** Resolves when this node may be read. @throws KeeperError, ProposalError, as a rejection */
   async read(name: KeepName, { consistency = "linearizable", timeoutMs }: Reading = {}): Promise<ReadPoint> {
+    checkConsistency(consistency);
     this.#guard(name);
     return await this.#bound.read({ consistency, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
   }
@@ -90,4 +91,14 @@ export class KeeperLine {
     if (replicas !== undefined) await this.replicas.agree(index, replicas, how.timeoutMs);
     return seen;
   }
+}
+
+const consistencies: readonly unknown[] = ["local", "lease", "linearizable"] satisfies Consistency[];
+
+function checkConsistency(consistency: unknown): void {
+  if (consistencies.includes(consistency)) return;
+  throw new KeeperError(
+    "ARGUMENT",
+    `consistency is ${JSON.stringify(consistency)}: ${consistencies.map((each) => `"${each}"`).join(", ")} are allowed`,
+  );
 }

@@ -1,4 +1,5 @@
 import type { ReadPoint } from "../group/reads.ts";
+import { checkFields, checkFunction, kindOf } from "./given-arguments.ts";
 import { KeeperError } from "./keeper-error.ts";
 import type { AgreedReading, KeeperLine, Waiting } from "./keeper-group.ts";
 import { keeperLimits } from "./keeper-limits.ts";
@@ -74,6 +75,7 @@ export class Kv {
   /** @throws ARGUMENT, and TIMEOUT, OVERLOADED, STOPPED or REPLICAS_MISSING if it could not be read */
   async get(key: string, how: AgreedReading = {}): Promise<KvRead> {
     checkKey(key);
+    checkFields(how, "how to read", readExample);
     return await this.#line.readAgreed("kv", how, () => found(this.#keep.state.get(key)));
   }
 
@@ -87,6 +89,7 @@ export class Kv {
     value: unknown,
     how: KvWriting & { readonly expiresInMs?: number } = {},
   ): Promise<number> {
+    checkFields(how, "how to write", writeExample);
     const { expiresInMs } = how;
     const put: KvDo =
       expiresInMs === undefined ? { type: "put", key, value } : { type: "put", key, value, expiresInMs };
@@ -112,6 +115,9 @@ export class Kv {
     how?: KvWriting,
   ): Promise<KvFound & { readonly swapped: boolean }> {
     const get: KvDo = { type: "get", key };
+    checkFields(expected, "what is expected", "{ version: 0 } or { value: 1 }");
+    if (!("version" in expected || "value" in expected))
+      throw new KeeperError("ARGUMENT", "what is expected has neither a version nor a value: give one");
     const condition: KvIf = { key, ...expected };
     const outcome = await this.transact(
       { if: [condition], do: [{ type: "put", key, value }, get], else: [get] },
@@ -145,7 +151,15 @@ export class Kv {
     readonly version: number;
     readonly results: readonly KvFound[];
   }> {
+    checkFields(transaction, "the transaction", '{ do: [{ type: "get", key: "a" }] }');
+    checkFields(how, "how to write", writeExample);
     const { if: conditions = [], do: steps, else: otherwise = [] } = transaction;
+    for (const [name, list] of Object.entries({ if: conditions, do: steps, else: otherwise }))
+      if (!Array.isArray(list))
+        throw new KeeperError(
+          "ARGUMENT",
+          `\`${name}\` of a transaction is ${kindOf(list)}: an array is expected`,
+        );
     checkKeys([...conditions, ...steps, ...otherwise]);
     const command = kvMenu.encode("transact", {
       conditions: conditions.map(conditionOf),
@@ -176,6 +190,8 @@ export class Kv {
       readonly cursor: string | null;
     }
   > {
+    checkFields(wanted, "the range", '{ prefix: "rank/" }');
+    checkFields(how, "how to read", readExample);
     const { rangeKeysMax } = keeperLimits;
     const { prefix = "", from = "", to = null, limit = rangeKeysMax } = wanted;
     for (const [name, text] of Object.entries({ prefix, from, to }))
@@ -194,7 +210,11 @@ export class Kv {
    * @throws ARGUMENT, TOO_MANY_WATCHES (1,024 on a node), WATCH_TOO_OLD if what changed behind `after` is not all known: the
    * newest 1,024 changes, and 1 MiB, are
    */
-  async watch({ prefix, key, after, changed, lost }: KvWatch, how?: Waiting): Promise<() => void> {
+  async watch(wanted: KvWatch, how?: Waiting): Promise<() => void> {
+    checkFields(wanted, "the watch", "{ key, changed, lost }");
+    const { prefix, key, after, changed, lost } = wanted;
+    checkFunction(changed, "`changed` of a watch");
+    checkFunction(lost, "`lost` of a watch");
     if ((key === undefined) === (prefix === undefined))
       throw new KeeperError("ARGUMENT", "a watch takes either a key or a prefix");
     if (key !== undefined) checkKey(key);
@@ -214,6 +234,9 @@ export class Kv {
     return this.#keep.feed.listen({ topic: key ?? prefix ?? "", all, tell, lost }, after ?? index);
   }
 }
+
+const readExample = '{ consistency: "lease" }';
+const writeExample = "{ timeoutMs: 1000 }";
 
 function found(stored: KvStored | null): KvFound {
   return stored === null
@@ -242,6 +265,7 @@ function checkKeys(parts: readonly { readonly key: string }[]): void {
 
 function fenceOf(fence: KvWriting["fence"]): { fence?: KvFence } {
   if (fence === undefined) return {};
+  checkFields(fence, "the fence", "{ name: lock.name, token: lock.token }");
   const { name, token } = fence;
   checkKey(name, "fence's lock");
   if (Number.isSafeInteger(token) && token > 0) return { fence: { name, token } };

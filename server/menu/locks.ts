@@ -1,5 +1,7 @@
 import type { EngineClock } from "../group/engine-construction.ts";
+import { checkFields, kindOf } from "./given-arguments.ts";
 import { HeldLock } from "./held-lock.ts";
+import { KeeperError } from "./keeper-error.ts";
 import type { KeeperLine, Reading } from "./keeper-group.ts";
 import { LockClaims } from "./lock-claims.ts";
 import type { LockGrant, LockState } from "./lock-state.ts";
@@ -38,8 +40,10 @@ export class Locks {
    * Resolves once it is held, or with null if `waitMs` are over. It is kept until it is released, or its node is lost.
    * @throws ARGUMENT, FULL (1,024 claims in all), and what the group says: then it is not held, or only for its lease
    */
-  async acquire(name: string, { leaseMs = leaseMsDefault, waitMs }: LockWish = {}): Promise<HeldLock | null> {
+  async acquire(name: string, wish: LockWish = {}): Promise<HeldLock | null> {
     checkKey(name, "lock's name");
+    checkFields(wish, "the wish for a lock", "{ leaseMs: 10000, waitMs: 0 }");
+    const { leaseMs = leaseMsDefault, waitMs } = wish;
     const { claims } = this;
     const { keep, clock, newId } = this.#parts;
     const claim = { name, claimant: newId() };
@@ -82,6 +86,11 @@ export class Locks {
    */
   async isHeld(name: string, token: number, how?: Reading): Promise<boolean> {
     checkKey(name, "lock's name");
+    if (!Number.isSafeInteger(token))
+      throw new KeeperError(
+        "ARGUMENT",
+        `the token is ${kindOf(token)}: a whole number is expected, as a held lock has it`,
+      );
     await this.#parts.line.read("lock", how);
     return this.#parts.keep.state.holder(name)?.token === token;
   }

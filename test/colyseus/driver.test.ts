@@ -1,5 +1,5 @@
 // test-run: seconds=60
-import { LocalDriver, type MatchMakerDriver, type Presence } from "@colyseus/core";
+import { type IRoomCache, LocalDriver, type MatchMakerDriver, type Presence } from "@colyseus/core";
 import { RedisDriver } from "@colyseus/redis-driver";
 import { RedisPresence } from "@colyseus/redis-presence";
 import { suite } from "uvu";
@@ -40,6 +40,66 @@ test("[T24] what cannot be listed is refused with words, and nothing is listed",
         assert.match((error as Error).message, words);
       }
   assert.equal(driver.query({}), []);
+});
+
+test("[T54] what has a wrong type is refused with the room, the field and what is allowed, and the listing stays as it was", async () => {
+  const driver = new TestudoDriver();
+  const listed = { clients: 1, maxClients: 4, locked: false, private: false, processId: "p" };
+  const room = { roomId: "r", name: "duel", ...listed } as IRoomCache;
+  await driver.insert(room);
+  // biome-ignore lint/suspicious/noExplicitAny: what no TypeScript would let through
+  const wrong = (value: unknown): any => value;
+  const update = (operations: unknown) => driver.update(room, wrong(operations));
+  for (const [act, words] of [
+    [() => driver.insert(wrong(null)), /the room is null: an object is expected, as \{ roomId: "r1"/],
+    [
+      () => driver.insert({ ...room, roomId: "r".repeat(257) }),
+      /roomId of a room takes 257 bytes .* 1 to 256/,
+    ],
+    [
+      () => driver.insert({ ...room, roomId: "r2", clients: Number.NaN }),
+      /room r2: clients is NaN: a number from/,
+    ],
+    [
+      () => driver.insert(wrong({ ...room, roomId: "r2", maxClients: "4" })),
+      /maxClients is "4": .*or Infinity, is/,
+    ],
+    [
+      () => driver.persist(wrong({ ...room, roomId: "r2", locked: 1 }), true),
+      /locked is 1: true or false is/,
+    ],
+    [() => driver.persist(wrong(null)), /the room is null/],
+    [
+      () => driver.query(wrong("duel")),
+      /looked up by is a string: an object is expected, as \{ name: "duel" \}/,
+    ],
+    [() => driver.findOne(wrong(null)), /looked up by is null/],
+    [() => driver.findByIds(wrong("r")), /roomIds is a string: an array of rooms' ids is expected/],
+    [
+      () => driver.update(wrong(null), {}),
+      /the room is null: an object is expected, as one that query\(\) has/,
+    ],
+    [() => update(null), /the update is null: .* \{ \$set: \{ locked: true \} \}/],
+    [() => update({ $set: "locked" }), /\$set of an update is a string/],
+    [
+      () => update({ $set: { clients: 2, locked: "yes" } }),
+      /room r: locked is "yes": true or false is expected/,
+    ],
+    [() => update({ $set: { name: 7 } }), /room r: its name cannot become 7: a listing keeps its name/],
+    [() => update({ $set: { roomId: "r2" } }), /room r: its roomId cannot become r2/],
+    [() => update({ $inc: { clients: "two" } }), /room r: clients cannot be counted up by "two": a number/],
+  ] as const)
+    try {
+      await act();
+      assert.unreachable(words.source);
+    } catch (error) {
+      assert.is((error as { code?: string }).code, "ARGUMENT", String(error));
+      assert.match((error as Error).message, words);
+    }
+  const all = driver.query({});
+  assert.is(all.length, 1);
+  assert.equal({ ...all[0] }, { ...room, roomId: "r", name: "duel", ...listed });
+  assert.is((await driver.findOne(wrong(undefined))).roomId, "r");
 });
 
 const redis = await RedisServer.start();

@@ -231,6 +231,41 @@ test("[T15] what is wrong is said with words, and nothing is done", async () => 
   }
 });
 
+test("[T55] a channel, a listener or a message that is none is refused with words, and who listens goes on", async () => {
+  const told: unknown[] = [];
+  const listen = (message: unknown) => told.push(message);
+  await presence.subscribe("heard", listen);
+  // biome-ignore lint/suspicious/noExplicitAny: what no TypeScript would let through
+  const wrong = (value: unknown): any => value;
+  const circular: Record<string, unknown> = {};
+  circular["itself"] = circular;
+  for (const [act, words] of [
+    [() => presence.subscribe(wrong(7), listen), /the channel is a number: a string is expected/],
+    [
+      () => presence.subscribe("heard", wrong("listen")),
+      /to be called in channel "heard" is a string: a function is expected/,
+    ],
+    [() => presence.subscribeFrom("heard", null, wrong(undefined)), /is undefined: a function is expected/],
+    [() => presence.publish(wrong(7), 1), /the channel is a number/],
+    [() => presence.publish("c".repeat(1_025), 1), /the channel takes 1025 bytes in UTF-8: 1 to 1024 are/],
+    [
+      () => presence.publish("heard", circular),
+      /in channel "heard" cannot be told: .*circular.*; publish what/,
+    ],
+    [() => presence.publish("heard", 1n), /cannot be told: .*BigInt; publish what JSON can say/],
+    [() => presence.publish("heard", listen), /cannot be told: it is nothing in JSON/],
+    [
+      () => presence.withReads(wrong("soon")).get("k"),
+      /consistency is "soon": "local", "lease", "linearizable" are allowed/,
+    ],
+  ] as const)
+    assert.match(await refusalOf(async () => await act()), new RegExp(`^ARGUMENT: .*${words.source}`));
+  await presence.publish("heard", "still");
+  await sleep(30);
+  assert.equal(told, ["still"]);
+  presence.unsubscribe("heard", listen);
+});
+
 test("[T15] too many subscriptions are refused with words, and those that there are go on", async () => {
   const busy = new TestudoPresence();
   const told: unknown[] = [];

@@ -1,6 +1,10 @@
 // test-run: seconds=120 node=--import=./server/colyseus/register.ts
+import { type Client, Room } from "@colyseus/core";
+import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { LedState } from "../../server/check/replay/led-state.ts";
+import { LedSteps, reflectionOf } from "../../server/check/replay/led-steps.ts";
 import type { Replayed, ReplayedEntry, ReplayNews } from "../../server/check/replay/replay-job.ts";
 import { RoomReplay } from "../../server/check/replay/room-replay.ts";
 import { decodeExport, encodeExport } from "../../server/colyseus/room-export/export-file.ts";
@@ -13,6 +17,7 @@ import { noHash } from "../../server/session/divergence/room-witness.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { Deck, EverythingRoom } from "./everything-room.ts";
+import { LedScene } from "./led-scene.ts";
 import { defineTestRoom, inMacrotask, Replica } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
@@ -77,11 +82,15 @@ async function* each(records: readonly ExportRecord[]): AsyncGenerator<ExportRec
 
 async function replayed(
   records: readonly ExportRecord[],
+  led: LedState | null = null,
 ): Promise<{ replayed: Replayed; told: ReplayedEntry[] }> {
   const told: ReplayedEntry[] = [];
   const say = async (news: ReplayNews) => void (news.type === "entry" && told.push(news.entry));
   const job = { file: "", app: "", to: null, inspect: false, withState: true, otherEngine: false };
-  return { replayed: await new RoomReplay(records[0] as ExportHeader, job, say).run(each(records)), told };
+  return {
+    replayed: await new RoomReplay(records[0] as ExportHeader, job, say, led).run(each(records)),
+    told,
+  };
 }
 
 test("[Y196] an export has what its room was told, and nothing that another room was", async () => {
@@ -193,6 +202,83 @@ test("[Y199] records that do not fit together are refused", async () => {
     };
     assert.is(await codeOf(read()), "EXPORT_DAMAGED");
   }
+});
+
+const TavernState = schema(
+  { songs: t.number().default(0), guests: t.map(schema({ gold: t.number() }, "Guest")) },
+  "TavernState",
+);
+
+/** What only its leader's node may do; a replay that ran it would throw. */
+let mayRun = true;
+class TavernRoom extends Room<{ state: InstanceType<typeof TavernState> }> {
+  override messages = {
+    sing: (_client: Client, songs: number) => {
+      this.state.songs += songs;
+      this.broadcast("sung", [songs]);
+    },
+    end: () => this.disconnect(),
+  };
+  constructor() {
+    super();
+    if (!mayRun) throw new Error("the room's code was run again");
+  }
+  override onCreate(): void {
+    this.state = new TavernState();
+  }
+}
+
+await defineTestRoom("tavern", TavernRoom, { run: "leader" });
+
+/** As a replay finds it: in the first step that tells a client of it. */
+function reflectionIn(records: readonly ExportRecord[]): Uint8Array | null {
+  const steps = new LedSteps();
+  for (const record of records)
+    for (const { command } of record.type === "entries" ? record.entries : []) {
+      const { name, argument } = sessionMenu.decode(command);
+      const step = name === "step" ? steps.take(argument as never) : null;
+      const found = step === null ? null : reflectionOf(step);
+      if (found !== null) return found;
+    }
+  return null;
+}
+
+test("[C91] a room that its leader ran: a replay shows what each step came to, its state too, and runs none of its code", async () => {
+  const scene = new LedScene();
+  await scene.create("tavern");
+  await scene.join("one", "A");
+  await scene.send("one", "sing", 2);
+  await scene.tick(60, 3);
+  await scene.lead("B");
+  await scene.send("one", "sing", 5);
+  await scene.tick(60, 3);
+  const saved = (await inMacrotask(() => scene.first.machine.save(scene.roomId))) as Checkpoint;
+  await scene.join("two", "B");
+  await scene.send("two", "sing", 10);
+  await scene.passes(100);
+  await scene.tick(60, 3);
+  await scene.lead(null);
+  const records = await exported(sourceOf(scene, 0), scene.roomId);
+  const since = await exported(sourceOf(scene, saved.index - 1, saved), scene.roomId);
+  const header = records[0] as ExportHeader;
+  assert.is((since[0] as ExportHeader).completeFrom, "checkpoint");
+  mayRun = false;
+  for (const part of [records, since]) {
+    const reflection = reflectionIn(part);
+    const led = LedState.from(reflection, TavernRoom);
+    const { replayed: result, told } = await replayed(part, led);
+    assert.is(result.difference, null);
+    assert.match(header.hash ?? "", /^[0-9a-f]{16}$/);
+    assert.is(result.hash, header.hash);
+    assert.equal(result.state, { songs: 17, guests: {} });
+    const steps = told.filter(({ kind }) => kind === "step");
+    const last = steps.find(({ what }) => what.includes('"sung" [10] to 2'));
+    assert.ok(last, steps.map(({ what }) => what).join("\n"));
+    const changes = steps.flatMap((step) => step.changes);
+    assert.equal(changes.filter((change) => change.startsWith("songs: ")).at(-1), "songs: 7 → 17");
+  }
+  assert.is(LedState.from(null, TavernRoom), null, "nothing says what the state is made of");
+  mayRun = true;
 });
 
 async function codeOf(asked: Promise<unknown>): Promise<string> {

@@ -1,4 +1,4 @@
-// test-run: seconds=90
+// test-run: seconds=150
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { Client, type Room } from "@colyseus/sdk";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { describe } from "../../server/admin/cli/dev-command.ts";
 import { freePort } from "../cluster/spawned.ts";
 
 /** Within the checkout, where its packages are found, and nowhere that is checked in. */
@@ -113,6 +114,32 @@ test("[C69] testudo dev takes up changed code while the rooms go on; code that d
   } finally {
     assert.is(await dev.end(), 0);
   }
+});
+
+test("[C92] that a room keeps nobody over a reload is told at the reload, once a room's name, with what to do", async () => {
+  const forgetful = (by: number) =>
+    app(by).replace("this.allowReconnection(client, 20).catch(() => {});", "");
+  const dev = new Dev();
+  try {
+    const port = await dev.begin(forgetful(1));
+    const room = await join1(port);
+    room.reconnection.enabled = false;
+    assert.is((await dev.change(forgetful(2))).event, "reloaded");
+    const told = await dev.next();
+    assert.equal(told, { event: "players-left", roomName: "tally", roomIds: [room.roomId] });
+    const anew = await join1(port);
+    assert.is.not(anew.roomId, room.roomId, "it has ended");
+    anew.reconnection.enabled = false;
+    assert.is((await dev.change(forgetful(3))).event, "reloaded");
+    const kept = await join1(port);
+    assert.is((await dev.change(app(4))).event, "reloaded", "not told again");
+    assert.is.not(kept.roomId, anew.roomId);
+    kept.reconnection.enabled = false;
+  } finally {
+    assert.is(await dev.end(), 0);
+  }
+  const words = describe({ event: "players-left", roomName: "tally", roomIds: ["r1"] }, ".");
+  assert.match(words, /tally r1 did not come over.*Call this\.allowReconnection\(client, 20\) in its onDrop/);
 });
 
 test("[C70] a room that the changed code cannot bring back is named with the reason, and the next player begins it anew", async () => {

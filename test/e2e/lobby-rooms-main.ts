@@ -93,6 +93,7 @@ const { id, publicUrl } = testudo.roomNode.node.options;
 const server = defineServer({
   ...testudo.serverOptions,
   // As behind one address for all: what n2 has to say leads to n2, whoever is asked.
+  selectProcessIdToCreateRoom: async () => matchMaker.processId,
   publicAddress: id === "n2" ? new URL(publicUrl).host : "",
   rooms: {
     duel: defineRoom(replicated(DuelRoom)).enableRealtimeListing(),

@@ -21,8 +21,16 @@ class TableRoom extends Room {
   override maxClients = 3;
   override messages = { where: () => matchMaker.processId };
 
-  override onCreate({ mode }: { mode?: string }): void {
+  #lasts = false;
+
+  override onCreate({ mode, lasts = false }: { mode?: string; lasts?: boolean }): void {
     this.state.words = `a table for ${mode}`;
+    this.#lasts = lasts;
+  }
+
+  override onBeforeShutdown(): void {
+    // Until somebody ends it.
+    if (!this.#lasts) super.onBeforeShutdown();
   }
 
   async label(words: unknown): Promise<void> {
@@ -44,6 +52,7 @@ class DuelRoom extends Room {
 
 const asks: Asks = {
   process: () => matchMaker.processId,
+  counts: () => matchMaker.stats.fetchAll(),
   driver: async (method, ...args) => {
     const value = await (matchMaker.driver as unknown as Record<string, Ask>)[method]?.(...args);
     return value instanceof Map ? [...value] : value;
@@ -56,11 +65,16 @@ const asks: Asks = {
 
 const testudo = startTestudo();
 // Of one node as a user may write it; the others have what testudo() gives.
-const own = testudo.roomNode.node.options.id === "n3" ? new TestudoDriver() : undefined;
-const driver = process.env["DRIVER"] === "local" ? new LocalDriver() : own;
+const isOwn = testudo.roomNode.node.options.id === "n3";
+const driver =
+  process.env["DRIVER"] === "local" ? new LocalDriver() : isOwn ? new TestudoDriver() : undefined;
+/** Where the room's options say. */
+const selectProcessIdToCreateRoom = async (_name: string, { on }: { on?: string }): Promise<string> =>
+  on ?? matchMaker.processId;
 const server = defineServer({
   ...testudo.serverOptions,
   ...(driver === undefined ? {} : { driver }),
+  ...(isOwn ? { selectProcessIdToCreateRoom } : {}),
   rooms: {
     table: defineRoom(TableRoom).filterBy(["mode"]).enableRealtimeListing(),
     duel: defineRoom(replicated(DuelRoom)),

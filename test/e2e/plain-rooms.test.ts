@@ -29,6 +29,31 @@ async function refusal(act: () => Promise<unknown>): Promise<string> {
   return "nothing was thrown";
 }
 
+/** Asked of n3, whose own function follows it: a room begins on this node. */
+const on = async (id: string) => ({ on: await ask<string>(id, "process") });
+
+interface Counts {
+  readonly processId: string;
+  readonly roomCount: number;
+}
+
+/** How many rooms each node has, in the cluster's order, once all nodes say the same. */
+async function countsOf(ids: readonly string[]): Promise<number[]> {
+  let agreed: number[] = [];
+  await until("all nodes count the same", async () => {
+    const processes = await Promise.all(ids.map((id) => ask<string>(id, "process")));
+    const told = await Promise.all(
+      ids.map(async (id) => {
+        const counts = await ask<Counts[]>(id, "counts");
+        return processes.map((process) => counts.find(({ processId }) => processId === process)?.roomCount);
+      }),
+    );
+    agreed = told[0] as number[];
+    return new Set(told.map((counts) => String(counts))).size === 1;
+  });
+  return agreed;
+}
+
 const clientOf = (id: string) => new Client(cluster.url(id));
 
 function alone(room: Room): Room {
@@ -56,7 +81,7 @@ feature("[T22] a plain room is found on every node, and joined by whoever asks a
   const { roomId } = home;
   const byId = alone(await clientOf("n2").joinById(roomId));
   const byMode = alone(await clientOf("n3").join("table", { mode: "duel" }));
-  const process = await ask("n1", "process");
+  const process = await home.request("where");
   for (const room of [home, byId, byMode]) {
     assert.is(room.roomId, roomId);
     assert.is(await room.request("where"), process, "on the node that has it");
@@ -83,8 +108,51 @@ feature("[T23] who wants the same plain room on all nodes at once gets one", asy
   }
 });
 
+feature("[T51] plain rooms begin on the least loaded nodes, whichever is asked", async () => {
+  const before = await countsOf(cluster.ids);
+  const most = Math.max(...before) + 2;
+  const missing = before.reduce((sum, count) => sum + most - count, 0);
+  const rooms: Room[] = [];
+  for (let at = 0; at < missing; at++)
+    rooms.push(alone(await clientOf(at % 2 === 0 ? "n1" : "n2").create("table", { mode: "spread" })));
+  assert.equal(await countsOf(cluster.ids), [most, most, most]);
+  await Promise.all(rooms.map((room) => room.leave()));
+  await until("all have ended", async () => String(await countsOf(cluster.ids)) === String(before));
+});
+
+feature("[T52] where the studio's own function says, a plain room begins", async () => {
+  for (const id of cluster.ids) {
+    const wish = await on(id);
+    const room = alone(await clientOf("n3").create("table", { mode: "wished", ...wish }));
+    assert.is(await room.request("where"), wish.on, id);
+    await room.leave();
+  }
+  const duel = await ask<string>("n3", "createRoom", "duel", {});
+  assert.is((await listedOn("n1", { roomId: duel })).length, 1, "replicated ones are of no process");
+  await ask("n1", "remoteRoomCall", duel, "disconnect", []);
+});
+
+feature("[T53] a frozen node was chosen: the room begins once, on the node that was asked", async () => {
+  const wish = await on("n2");
+  cluster.process("n2").signal("SIGSTOP");
+  const rooms = await Promise.all(
+    ["x", "y"].map(async (mode) => alone(await clientOf("n3").joinOrCreate("table", { mode, ...wish }))),
+  );
+  cluster.process("n2").signal("SIGCONT");
+  const own = await ask("n3", "process");
+  for (const room of rooms) assert.is(await room.request("where"), own);
+  await cluster.ready();
+  for (const id of cluster.ids)
+    await until(`${id} lists them once`, async () => {
+      const listed = await ask<IRoomCache[]>(id, "driver", "query", { name: "table" });
+      const places = listed.map(({ roomId, processId }) => `${roomId} ${processId}`).sort();
+      return String(places) === String(rooms.map(({ roomId }) => `${roomId} ${own}`).sort());
+    });
+  await Promise.all(rooms.map((room) => room.leave()));
+});
+
 feature("[T24] a room that cannot be listed is refused with words, and nothing is lost", async () => {
-  const room = alone(await clientOf("n1").create("table", { mode: "big" }));
+  const room = alone(await clientOf("n3").create("table", { mode: "big", ...(await on("n1")) }));
   const { roomId } = room;
   const label = (words: unknown) => ask("n1", "remoteRoomCall", roomId, "label", [words]);
   await label("small");
@@ -221,7 +289,9 @@ feature(
   async () => {
     await ask("n1", "driver", "clear");
     const plain = await Promise.all(
-      cluster.ids.map((id) => ask<string>(id, "createRoom", "table", { mode: id })),
+      cluster.ids.map(async (id) =>
+        ask<string>("n3", "createRoom", "table", { mode: id, ...(await on(id)) }),
+      ),
     );
     const duels = await Promise.all(cluster.ids.map((id) => ask<string>(id, "createRoom", "duel", {})));
     await allShow(cluster.ids, [...plain, ...duels]);
@@ -272,10 +342,30 @@ feature(
   },
 );
 
+feature("[T53] a node that drains begins none; it gives what its own code asks for to others", async () => {
+  const wish = await on("n2");
+  const last = alone(await clientOf("n3").create("table", { mode: "last round", lasts: true, ...wish }));
+  const { ended } = cluster.process("n2");
+  cluster.process("n2").signal("SIGTERM");
+  const rooms: Room[] = [];
+  await until("n2 drains", async () => (await fetch(`${cluster.url("n2")}/testudo/open`)).status === 404);
+  for (const id of ["n1", "n3", "n1", "n3"])
+    rooms.push(alone(await clientOf(id).create("table", { mode: "elsewhere", ...wish })));
+  for (const room of rooms) assert.is.not(await room.request("where"), wish.on);
+  assert.is(await last.request("where"), wish.on);
+  const asked = await ask<string>("n2", "createRoom", "table", { mode: "asked" });
+  const [listing] = await ask<IRoomCache[]>("n1", "driver", "query", { roomId: asked });
+  assert.is.not(listing?.processId, wish.on);
+  await Promise.all([...rooms, last].map((room) => room.leave()));
+  assert.equal(await ended, { code: 0, signal: null });
+  cluster.launch("n2");
+  await cluster.ready();
+});
+
 feature(
   "[T29] where nothing can be agreed no plain room begins, and those that there are go on",
   async () => {
-    const room = alone(await clientOf("n1").create("table", { mode: "goes on" }));
+    const room = alone(await clientOf("n3").create("table", { mode: "goes on", ...(await on("n1")) }));
     for (const id of ["n2", "n3"]) await cluster.kill(id);
     const refused = await refusal(() => clientOf("n1").create("table", { mode: "new" }));
     assert.match(refused, /^5\d\d: no result before the deadline/);

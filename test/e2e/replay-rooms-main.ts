@@ -63,8 +63,29 @@ class NoisyRoom extends Room {
   override messages = { noise: () => {}, heard: () => true };
 }
 
+/** Its code runs on its leader's node alone; it is nobody else's to run, a replay's neither. */
+class TavernRoom extends Room<{ state: InstanceType<typeof MatchState> }> {
+  override messages = {
+    sing: (client: Client, songs: number) => {
+      this.state.round += songs;
+      this.state.luck = Math.random();
+      client.send("sung", this.state.round);
+      return runDice();
+    },
+  };
+
+  override onCreate(): void {
+    runDice();
+    this.state = new MatchState();
+  }
+}
+
 export const server = defineServer({
   ...testudo(),
-  rooms: { match: defineRoom(replicated(MatchRoom)), noisy: defineRoom(replicated(NoisyRoom)) },
+  rooms: {
+    match: defineRoom(replicated(MatchRoom)),
+    noisy: defineRoom(replicated(NoisyRoom)),
+    tavern: defineRoom(replicated(TavernRoom, { run: "leader" })),
+  },
 });
 await server.listen(undefined as never);

@@ -238,6 +238,27 @@ shown(
   },
 );
 
+shown("[C91] a room that its leader runs is replayed without its code: what each step came to", async () => {
+  const room = await new Client(cluster.url("n2")).create("tavern");
+  room.onMessage("sung", () => {});
+  for (const songs of [1, 2, 3]) assert.type(await room.request("sing", songs), "number");
+  await until("the state has come", () => (room.state as { round: number }).round === 6);
+  const { hash } = await save(room.roomId, "tavern.testudo");
+  await room.leave();
+  const { result, entries, warnings } = await told(fileOf("tavern.testudo"), "--state");
+  assert.is(result.difference, null);
+  assert.match(hash ?? "", /^[0-9a-f]{16}$/);
+  assert.is(result.hash, hash);
+  assert.match(warnings.join(), /"tavern" ran on its leader alone .* shows what came of it$/);
+  const [second] = entries.filter(({ what }) => what.includes('"sung" 3 to 1'));
+  const rounds = entries.flatMap(({ changes }) => changes).filter((change) => change.startsWith("round: "));
+  assert.is(rounds.at(-1), "round: 3 → 6");
+  const { result: early } = await told(fileOf("tavern.testudo"), "--to", String(second?.index));
+  assert.ok([1, 3].includes((early.state as { round: number }).round), JSON.stringify(early.state));
+  const inspected = await replay(fileOf("tavern.testudo"), "--json", "--inspect", "127.0.0.1:0");
+  refused(inspected, "NO_CODE_RUNS", /"tavern" ran on its leader alone.*--state and --to, without --inspect/);
+});
+
 shown("[C83] --inspect waits for a debugger, and stops before the entry that --to names", async () => {
   const { entries } = await told(fileOf("match.testudo"));
   const step = entries.find(({ what }) => what === '"step" 7');

@@ -43,7 +43,8 @@ function wholePort(text: string): number {
   throw new InvalidArgumentError("allowed is a whole number from 1 to 65535.");
 }
 
-function describe(told: DevEvent, cwd: string): string {
+/** For people. */
+export function describe(told: DevEvent, cwd: string): string {
   switch (told.event) {
     case "serving":
       return `Testudo dev: ${relative(cwd, told.file)} at ${told.url}, in memory; its rooms: ${told.url}/testudo/status. No time limit on room code: breakpoints may stand.`;
@@ -51,6 +52,8 @@ function describe(told: DevEvent, cwd: string): string {
       return `Testudo dev: reloaded in ${told.ms} ms: ${told.changed.map((path) => relative(cwd, path)).join(", ")}`;
     case "room-lost":
       return `Testudo dev: room ${told.roomName} ${told.roomId} is lost, and begins anew with the next player: ${told.why}`;
+    case "players-left":
+      return `Testudo dev: the players of room ${told.roomName} ${told.roomIds.join(", ")} did not come over: it keeps no seat of who is dropped, and without players it ends. Call this.allowReconnection(client, 20) in its onDrop(client): what a reload does here, a server that falls does to a match. (Told once for ${told.roomName}.)`;
     case "failed":
       return `Testudo dev: ${told.why}${told.goesOn ? "; the code before goes on" : ""}`;
   }

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import { checkCodeRuns } from "../../check/replay/led-export.ts";
 import type { Replayed, ReplayedEntry, ReplayJob, ReplayNews } from "../../check/replay/replay-job.ts";
 import type { ExportHeader } from "../../colyseus/room-export/export-record.ts";
 import { OutputTail, startStudio } from "../studio-process.ts";
@@ -45,9 +46,16 @@ export function replayCommand(context: CliContext): Command {
       withState: flags.state ?? false,
       otherEngine: flags.otherEngine ?? false,
     };
+    if (job.inspect) await checkInspectable(job.file);
     const teller = flags.json ? new JsonTeller(context) : new LineTeller(context, job);
     const replayed = await new ReplayProcess(context, flags, teller).run(job);
     if (replayed.difference !== null) throw new CliError("REPLAY_DIFFERS", replayed.difference);
+  });
+}
+
+async function checkInspectable(file: string): Promise<void> {
+  await checkCodeRuns(file).catch((error: Error & { code?: string }) => {
+    throw new CliError(error.code ?? "REPLAY_FAILED", error.message);
   });
 }
 

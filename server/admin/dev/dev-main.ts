@@ -35,6 +35,7 @@ swapping.by = {
     handOver = hand;
     lostRooms = lost;
   },
+  unkept: (players) => say({ type: "unkept", players }),
 };
 
 let isListening = false;

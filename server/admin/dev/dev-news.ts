@@ -1,5 +1,6 @@
 import type { HandedDisk } from "../../cluster/handed-disk.ts";
 import type { LostRoom } from "../../colyseus/room-handover.ts";
+import type { UnkeptPlayers } from "../../colyseus/unkept-players.ts";
 
 /** What a process that runs one version of the code is told. */
 export type DevOrder =
@@ -13,4 +14,5 @@ export type DevNews =
   | { readonly type: "file"; readonly path: string }
   | { readonly type: "loaded" }
   | { readonly type: "serving"; readonly lost: readonly LostRoom[] }
+  | { readonly type: "unkept"; readonly players: readonly UnkeptPlayers[] }
   | { readonly type: "handed"; readonly disk: HandedDisk };

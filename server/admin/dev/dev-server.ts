@@ -4,6 +4,7 @@ import { type FSWatcher, watch } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { HandedDisk } from "../../cluster/handed-disk.ts";
 import type { LostRoom } from "../../colyseus/room-handover.ts";
+import type { UnkeptPlayers } from "../../colyseus/unkept-players.ts";
 import { startStudio } from "../studio-process.ts";
 import type { DevNews, DevOrder } from "./dev-news.ts";
 
@@ -12,6 +13,7 @@ export type DevEvent =
   | { readonly event: "serving"; readonly url: string; readonly file: string }
   | { readonly event: "reloaded"; readonly ms: number; readonly changed: readonly string[] }
   | ({ readonly event: "room-lost" } & LostRoom)
+  | ({ readonly event: "players-left" } & UnkeptPlayers)
   | { readonly event: "failed"; readonly why: string; readonly goesOn: boolean };
 
 export interface DevServerOptions {
@@ -34,6 +36,8 @@ export class DevServer {
   readonly #files = new Set<string>();
   readonly #watchers = new Map<string, FSWatcher>();
   readonly #changed = new Set<string>();
+  /** Names of rooms of which it is known that they keep nobody: told once, and not at each change of a file. */
+  readonly #unkept = new Set<string>();
   /** Serves clients. */
   #current: ChildProcess | null = null;
   /** Loads the next version of the code, or waits for the last one's memory. */
@@ -104,6 +108,7 @@ export class DevServer {
   #hear(child: ChildProcess, news: DevNews): void {
     if (news.type === "file") return this.#watch(news.path);
     if (news.type === "handed") this.#disk = news.disk;
+    if (news.type === "unkept") this.#tellUnkept(news.players);
     if (child !== this.#next) return;
     if (news.type === "serving") this.#serving(child, news.lost);
     else if (news.type !== "loaded") return;
@@ -125,6 +130,14 @@ export class DevServer {
       changed: [...this.#changed],
     });
     this.#changed.clear();
+  }
+
+  #tellUnkept(players: readonly UnkeptPlayers[]): void {
+    for (const each of players) {
+      if (this.#unkept.has(each.roomName)) continue;
+      this.#unkept.add(each.roomName);
+      this.#options.tell({ event: "players-left", ...each });
+    }
   }
 
   #ended(child: ChildProcess, how: string): void {

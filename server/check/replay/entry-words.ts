@@ -27,7 +27,7 @@ const frameNames = new Map<number | undefined, string>([
   [Protocol.LEAVE_ROOM, "leaves"],
 ]);
 
-function frameWords(frame: Uint8Array): string {
+export function frameWords(frame: Uint8Array): string {
   const code = frame[0];
   const it = { offset: 1 };
   if (code === Protocol.ROOM_REQUEST) decode.number(frame, it);
@@ -50,6 +50,6 @@ function json(value: unknown): string {
   return JSON.stringify(value, plain) ?? String(value);
 }
 
-function short(text: string): string {
+export function short(text: string): string {
   return text.length > lettersMax ? `${text.slice(0, lettersMax)}…` : text;
 }

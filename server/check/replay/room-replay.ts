@@ -1,11 +1,15 @@
+import { LedProgram } from "../../colyseus/led/led-program.ts";
 import type { ExportHeader, ExportRecord } from "../../colyseus/room-export/export-record.ts";
 import type { AppliedCommand } from "../../group/machine.ts";
 import type { Verdicts } from "../../session/divergence/verdict.ts";
+import type { StepPiece } from "../../session/led-program.ts";
 import { inMacrotask } from "../../session/macrotask.ts";
 import { isRefusal } from "../../session/session-error.ts";
 import { type Allocate, sessionMenu } from "../../session/session-menu.ts";
 import { CheckMachine } from "../check-machine.ts";
 import { entryWords } from "./entry-words.ts";
+import type { LedState } from "./led-state.ts";
+import { LedSteps, stepWords } from "./led-steps.ts";
 import { PrintedLines } from "./printed-lines.ts";
 import type { Replayed, ReplayJob, ReplayNews } from "./replay-job.ts";
 import { stateChanges } from "./state-changes.ts";
@@ -20,14 +24,23 @@ export class RoomReplay {
   readonly #say: (news: ReplayNews) => Promise<void>;
   readonly #machine: CheckMachine;
   readonly #printed = new PrintedLines();
+  readonly #steps = new LedSteps();
+  readonly #ledState: LedState | null;
   #state: unknown;
   #index: number;
   #compared = 0;
   #difference: string | null = null;
   #hasStopped = false;
 
-  constructor(header: ExportHeader, job: ReplayJob, say: (news: ReplayNews) => Promise<void>) {
+  /** @param ledState of a room that its leader ran, and of which the state can be shown */
+  constructor(
+    header: ExportHeader,
+    job: ReplayJob,
+    say: (news: ReplayNews) => Promise<void>,
+    ledState: LedState | null = null,
+  ) {
     this.#header = header;
+    this.#ledState = ledState;
     this.#job = job;
     this.#say = say;
     this.#machine = new CheckMachine(header.roomId, { nodeId, code: header.code });
@@ -63,13 +76,20 @@ export class RoomReplay {
     await inMacrotask(() => (stops ? this.#stopAndApply(entry) : this.#apply(entry)));
     this.#index = entry.index;
     const printed = [...this.#printed.take(), ...this.#failures()];
-    const { kind, ...words } = entryWords(entry);
+    const { kind, ...words } = this.#words(entry);
     // Ticks and the like are the group's: most of them are not for this room.
     if (this.#machine.replica?.index === before && kind !== "verdicts" && printed.length === 0) return;
     const { index, term, logTimeMs, wallTimeMs } = entry;
     const changes = this.#changes();
     const told = { index, term, logTimeMs, wallTimeMs, kind, ...words, printed, changes };
     await this.#say({ type: "entry", entry: told });
+  }
+
+  #words(entry: AppliedCommand): ReturnType<typeof entryWords> {
+    const { name, argument } = sessionMenu.decode(entry.command);
+    const words = entryWords(entry);
+    const step = name === "step" ? this.#steps.take(argument as StepPiece) : null;
+    return step === null ? words : { ...words, what: stepWords(step) };
   }
 
   /** Step into `apply`, or set breakpoints in the room's code and go on. */
@@ -130,9 +150,13 @@ export class RoomReplay {
   }
 
   #stateNow(): unknown {
-    const room = this.#machine.room as { state?: unknown } | null;
+    const program = this.#machine.replica?.program;
+    const state =
+      program instanceof LedProgram
+        ? this.#ledState?.of(program.data)
+        : (this.#machine.room as { state?: unknown } | null)?.state;
     const plain = (_name: string, each: unknown) => (typeof each === "bigint" ? String(each) : each);
-    return JSON.parse(JSON.stringify(room?.state ?? null, plain));
+    return JSON.parse(JSON.stringify(state ?? null, plain));
   }
 
   #result(): Replayed {

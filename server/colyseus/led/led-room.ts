@@ -8,7 +8,12 @@ const bases = new WeakMap<object, RoomClass>();
 
 /** The room class that such an empty room stands for; undefined: it stands for itself. */
 export function ledBase(room: Room): RoomClass | undefined {
-  return bases.get(Object.getPrototypeOf(room.constructor) as object);
+  return ledBaseOf(room.constructor);
+}
+
+/** The same, by the replicated class. */
+export function ledBaseOf(roomClass: object): RoomClass | undefined {
+  return bases.get(Object.getPrototypeOf(roomClass) as object);
 }
 
 /**

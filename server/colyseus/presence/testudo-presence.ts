@@ -2,11 +2,17 @@ import { matchMaker, type Presence } from "@colyseus/core";
 import { EmbeddedKeeper } from "../../cluster/embedded-keeper.ts";
 import type { Consistency } from "../../group/reads.ts";
 import { KeeperError } from "../../menu/keeper-error.ts";
-import { keeperLimits } from "../../menu/keeper-limits.ts";
 import type { PresenceKeys } from "../../menu/presence-keys.ts";
 import type { ReadMethod, WriteMethod } from "../../menu/presence-state.ts";
 import { refuseInside } from "../../session/session-error.ts";
 import { isReplicated } from "../replicated.ts";
+import {
+  atLeastOne,
+  checkSubscription,
+  millisecondsOf,
+  publishedText,
+  wholeNumber,
+} from "./presence-arguments.ts";
 import { channelKind, countsKey, globTest, isOwnKey, ProcessPresence } from "./presence-channels.ts";
 import { presenceMethods } from "./shared-presence.ts";
 
@@ -87,6 +93,7 @@ export class TestudoPresence implements Presence {
   // ---- channels -----------------------------------------------------------------------------------------------------
 
   async subscribe(topic: string, callback: Callback): Promise<this> {
+    checkSubscription(topic, callback);
     const kind = channelKind(topic, isPlainName);
     if (kind !== "shared") await this.own.subscribe(topic, callback);
     if (kind === "local") return this;
@@ -116,6 +123,7 @@ export class TestudoPresence implements Presence {
     lost: (error: KeeperError) => void = (error) =>
       this.node?.warn(`channel ${topic} is told no more`, error),
   ): Promise<number> {
+    checkSubscription(topic, callback);
     const from = after ?? (await this.position());
     this.listen(topic, from, callback, lost);
     return from;
@@ -153,12 +161,12 @@ export class TestudoPresence implements Presence {
 
   /** Resolves once it is agreed: then whoever listens is told, unless their nodes die before. */
   async publish(topic: string, data: unknown): Promise<void> {
+    const text = publishedText(topic, data);
     const kind = channelKind(topic, isPlainName);
     if (kind === "local" || (kind === "near" && this.own.listens(topic))) {
       this.own.publish(topic, data);
       return;
     }
-    const text = JSON.stringify(data === undefined ? false : data);
     const published = this.keys.call("publish", [topic, text], { once: this.once });
     if (kind === "shared") await published;
     // Colyseus does not wait for it: who asks another process has a timeout.
@@ -370,24 +378,4 @@ const callable: ReadonlySet<string> = new Set(presenceMethods);
 
 async function ownCall<T>(own: ProcessPresence, method: ReadMethod, args: unknown[]): Promise<T> {
   return (await (own as unknown as Record<string, (...args: unknown[]) => unknown>)[method]?.(...args)) as T;
-}
-
-function millisecondsOf(seconds: unknown, { min = Number.NEGATIVE_INFINITY }: { min?: number } = {}): number {
-  const ms = typeof seconds === "number" ? Math.ceil(seconds * 1_000) : Number.NaN;
-  if (ms >= min && ms <= keeperLimits.expiryMsMax) return ms;
-  const max = keeperLimits.expiryMsMax / 1_000;
-  throw new KeeperError(
-    "ARGUMENT",
-    `${String(seconds)} is no number of seconds: up to ${max} are allowed, and no less than ${Math.max(0, min) / 1_000}`,
-  );
-}
-
-function wholeNumber(value: unknown): number {
-  if (Number.isSafeInteger(value)) return value as number;
-  throw new KeeperError("ARGUMENT", `${String(value)} cannot be added: a whole number is expected`);
-}
-
-function atLeastOne(method: string, values: unknown[]): unknown[] {
-  if (values.length > 0) return values;
-  throw new KeeperError("ARGUMENT", `${method} takes at least one key or value behind its own key`);
 }
