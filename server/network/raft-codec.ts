@@ -23,6 +23,7 @@ const tags = {
   confirmLeadResponse: 12,
   readIndex: 13,
   readIndexResponse: 14,
+  timeoutNowRefused: 15,
 } as const;
 
 const entryTypes = ["noop", "command", "configuration"] as const;
@@ -189,6 +190,9 @@ export function writeRaftMessage(writer: ByteWriter, message: RaftMessage): void
     case "timeoutNow":
       writeHead(writer, tags.timeoutNow, message);
       return;
+    case "timeoutNowRefused":
+      writeHead(writer, tags.timeoutNowRefused, message);
+      return;
     case "confirmLead":
       writeHead(writer, tags.confirmLead, message);
       writer.uint(message.round);
@@ -247,8 +251,8 @@ function writeAppendEntriesResponse(
 /** @throws FrameError */
 export function readRaftMessage(reader: ByteReader): RaftMessage {
   const tag = reader.byte("raft message type");
-  if (tag < tags.preVote || tag > tags.readIndexResponse) {
-    const allowed = `1 to ${tags.readIndexResponse}`;
+  if (tag < tags.preVote || tag > tags.timeoutNowRefused) {
+    const allowed = `1 to ${tags.timeoutNowRefused}`;
     reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `raft message type ${tag}`, allowed });
   }
   const term = reader.uint("term");
@@ -298,6 +302,8 @@ export function readRaftMessage(reader: ByteReader): RaftMessage {
       };
     case tags.timeoutNow:
       return { type: "timeoutNow", term, storeId };
+    case tags.timeoutNowRefused:
+      return { type: "timeoutNowRefused", term, storeId };
     case tags.installSnapshot:
       return {
         type: "installSnapshot",
