@@ -76,7 +76,8 @@ export class KeeperClient {
       else await this.#keep(group);
     } catch (error) {
       const isTold = error instanceof ProposalError || error instanceof NodeGone;
-      if (!isTold && !(error instanceof KeeperError && error.code === "APPLIED_RESULT_FORGOTTEN")) throw error;
+      if (!isTold && !(error instanceof KeeperError && error.code === "APPLIED_RESULT_FORGOTTEN"))
+        throw error;
     }
   }
 

@@ -70,7 +70,8 @@ export class KeeperModel {
     hold(
       nextTickMs === expected.nextMs,
       "X58",
-      () => `behind entry ${index} the next thing to expire on ${node} does at ${nextTickMs}, expected is ${expected.nextMs}`,
+      () =>
+        `behind entry ${index} the next thing to expire on ${node} does at ${nextTickMs}, expected is ${expected.nextMs}`,
     );
   }
 
@@ -85,14 +86,17 @@ export class KeeperModel {
   }
 
   get #nextMs(): number | null {
-    const times = [...this.#keys.values(), ...[...this.#queues.values()].flat()].map(({ untilMs }) => untilMs);
+    const times = [...this.#keys.values(), ...[...this.#queues.values()].flat()].map(
+      ({ untilMs }) => untilMs,
+    );
     const next = Math.min(never, ...times);
     return next === never ? null : next;
   }
 
   #apply({ index, logTimeMs, command }: AppliedCommand): string | null {
     const isOver = ({ untilMs }: { untilMs: number }) => untilMs <= logTimeMs;
-    for (const [key, each] of this.#keys) if (isOver(each) && this.#keys.delete(key)) this.#coverage.hit("keysExpired");
+    for (const [key, each] of this.#keys)
+      if (isOver(each) && this.#keys.delete(key)) this.#coverage.hit("keysExpired");
     const now = { index, logTimeMs };
     for (const name of this.#queues.keys()) this.#stay(name, (place) => !isOver(place), now);
     const [number, body] = [command[0], command.subarray(1)];
@@ -136,7 +140,11 @@ export class KeeperModel {
       first.token = index;
       first.untilMs = logTimeMs + first.leaseMs;
     }
-    hold(others.every(({ token }) => token === 0), "X59", () => `two hold the lock "${name}"`);
+    hold(
+      others.every(({ token }) => token === 0),
+      "X59",
+      () => `two hold the lock "${name}"`,
+    );
   }
 
   #transact({ fence, do: steps }: KvTransaction, { index, logTimeMs }: Now): string {
@@ -166,7 +174,8 @@ export class KeeperModel {
 
   /** Makes room for what is new, and puts it in; false: there is none. */
   #fit(draft: ReadonlyMap<string, Key | null>): boolean {
-    const bytesOf = (keys: Iterable<Key | null>) => [...keys].reduce((sum, key) => sum + (key?.bytes ?? 0), 0);
+    const bytesOf = (keys: Iterable<Key | null>) =>
+      [...keys].reduce((sum, key) => sum + (key?.bytes ?? 0), 0);
     const replaced = [...draft.keys()].map((key) => this.#keys.get(key) ?? null);
     const more = bytesOf(draft.values()) - bytesOf(replaced);
     let bytes = bytesOf(this.#keys.values()) + more;

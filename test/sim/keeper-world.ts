@@ -15,7 +15,7 @@ import { Violation } from "./violation.ts";
 import type { World, WorldParts } from "./world.ts";
 
 /** So few that some have to go all the time. */
-const kvBytesMax = 2_600;
+const kvBytesMax = 1_500;
 
 /** Clients that share locks, run for office, and keep keys that expire, on any node. */
 export class KeeperWorld implements World<KeeperApp> {
@@ -75,7 +75,8 @@ export class KeeperWorld implements World<KeeperApp> {
 
   compare(): void {
     for (const { app } of this.#parts.cluster.processes)
-      for (const [group, watch] of app.watches.entries()) watch.compareAt(app.node.engine.appliedIndex(group));
+      for (const [group, watch] of app.watches.entries())
+        watch.compareAt(app.node.engine.appliedIndex(group));
   }
 
   close(): void {
