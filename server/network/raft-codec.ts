@@ -188,10 +188,8 @@ export function writeRaftMessage(writer: ByteWriter, message: RaftMessage): void
       writeAppendEntriesResponse(writer, message);
       return;
     case "timeoutNow":
-      writeHead(writer, tags.timeoutNow, message);
-      return;
     case "timeoutNowRefused":
-      writeHead(writer, tags.timeoutNowRefused, message);
+      writeHead(writer, tags[message.type], message);
       return;
     case "confirmLead":
       writeHead(writer, tags.confirmLead, message);
@@ -301,9 +299,8 @@ export function readRaftMessage(reader: ByteReader): RaftMessage {
         conflictTerm: reader.uint("conflictTerm"),
       };
     case tags.timeoutNow:
-      return { type: "timeoutNow", term, storeId };
     case tags.timeoutNowRefused:
-      return { type: "timeoutNowRefused", term, storeId };
+      return { type: tag === tags.timeoutNow ? "timeoutNow" : "timeoutNowRefused", term, storeId };
     case tags.installSnapshot:
       return {
         type: "installSnapshot",

@@ -4,8 +4,8 @@ import { RaftCluster } from "./raft-cluster.ts";
 import {
   actions,
   actionsWithMissing,
-  actionsWithRefusals,
   actionsWithReads,
+  actionsWithRefusals,
   calm,
   comeTogether,
   smallLimits,

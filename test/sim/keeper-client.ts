@@ -30,6 +30,7 @@ interface KeeperClientParts {
 /** The node that was asked does not serve, or has ended before its answer. */
 class NodeGone extends Error {}
 
+const toldCodes: ReadonlySet<string> = new Set(["APPLIED_RESULT_FORGOTTEN", "FULL"]);
 const passingKeys = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
 
 /** Does one thing after the other, on any node, in time and too late. */
@@ -76,8 +77,9 @@ export class KeeperClient {
       else await this.#keep(group);
     } catch (error) {
       const isTold = error instanceof ProposalError || error instanceof NodeGone;
-      if (!isTold && !(error instanceof KeeperError && error.code === "APPLIED_RESULT_FORGOTTEN"))
-        throw error;
+      if (!isTold && !(error instanceof KeeperError && toldCodes.has(error.code))) throw error;
+      if (error instanceof KeeperError && error.code === "FULL")
+        this.#parts.coverage.hit("putsRefusedAsFull");
     }
   }
 
@@ -213,7 +215,7 @@ export class KeeperClient {
   // ---- keys ---------------------------------------------------------------------------------------------------------
 
   async #keep(group: number): Promise<void> {
-    const { chance, coverage } = this.#parts;
+    const { chance } = this.#parts;
     const key = chance.pick(passingKeys);
     const value = `${this.#parts.name}.${++this.#value}`.padEnd(chance.below(300), ".");
     const expiresInMs = 1 + chance.below(chance.pick([100, 800, 5_000]));
@@ -224,13 +226,8 @@ export class KeeperClient {
       { type: "delete", key },
       ...(chance.hits(0.1) ? [{ type: "put", key, value } as const] : []),
     ] as const);
-    try {
-      // All of them are read, so that what is gone too early or too late is seen.
-      const all = passingKeys.map((each) => ({ type: "get", key: each }) as const);
-      await this.#ask(group, ({ kv }) => kv.transact({ do: [...all, step] }));
-    } catch (error) {
-      if (!(error instanceof KeeperError) || error.code !== "FULL") throw error;
-      coverage.hit("putsRefusedAsFull");
-    }
+    // All of them are read, so that what is gone too early or too late is seen.
+    const all = passingKeys.map((each) => ({ type: "get", key: each }) as const);
+    await this.#ask(group, ({ kv }) => kv.transact({ do: [...all, step] }));
   }
 }

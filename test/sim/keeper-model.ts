@@ -1,3 +1,4 @@
+import assert from "node:assert";
 import type { AppliedCommand, ApplyResult } from "../../server/group/machine.ts";
 import { keeperLimits } from "../../server/menu/keeper-limits.ts";
 import { type KeepName, keeperCommand } from "../../server/menu/keeper-machine.ts";
@@ -153,21 +154,17 @@ export class KeeperModel {
     const results = steps.map((step): readonly unknown[] => {
       const { key } = step;
       const found = draft.has(key) ? draft.get(key) : this.#keys.get(key);
-      switch (step.type) {
-        case "get":
-          return [found?.value ?? null, found?.version ?? 0];
-        case "delete":
-          draft.set(key, null);
-          return [null, found?.version ?? 0];
-        case "put": {
-          const untilMs = step.expiresInMs === null ? never : logTimeMs + step.expiresInMs;
-          const bytes = keeperLimits.entryBytes + Buffer.byteLength(key) + step.value.length;
-          draft.set(key, { value: text(step.value), bytes, version: index, untilMs });
-          return [null, index];
-        }
-        case "increment":
-          throw new Error("nobody counts in this simulation");
+      const version = found?.version ?? 0;
+      if (step.type === "get") return [found?.value ?? null, version];
+      if (step.type === "delete") {
+        draft.set(key, null);
+        return [null, version];
       }
+      assert(step.type === "put", "nobody counts in this simulation");
+      const untilMs = step.expiresInMs === null ? never : logTimeMs + step.expiresInMs;
+      const bytes = keeperLimits.entryBytes + Buffer.byteLength(key) + step.value.length;
+      draft.set(key, { value: text(step.value), bytes, version: index, untilMs });
+      return [null, index];
     });
     return this.#fit(draft) ? JSON.stringify(results) : "FULL";
   }

@@ -65,7 +65,7 @@ export class KeeperWorld implements World<KeeperApp> {
   }
 
   async propose({ keepers }: KeeperApp, group: number): Promise<unknown> {
-    return await keepers[group]?.kv.put("last", 1);
+    return await keepers[group]?.kv.delete("last");
   }
 
   compareFrom(indexes: readonly number[]): void {
