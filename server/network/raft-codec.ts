@@ -162,18 +162,15 @@ export function writeRaftMessage(writer: ByteWriter, message: RaftMessage): void
       writer.uint(message.lastLogTerm);
       writer.bool(message.leaderLost);
       return;
-    case "preVoteResponse":
-      writeHead(writer, tags.preVoteResponse, message);
-      writer.bool(message.granted);
-      return;
     case "requestVote":
       writeHead(writer, tags.requestVote, message);
       writer.uint(message.lastLogIndex);
       writer.uint(message.lastLogTerm);
       writer.byte(voteCauses.indexOf(message.cause));
       return;
+    case "preVoteResponse":
     case "requestVoteResponse":
-      writeHead(writer, tags.requestVoteResponse, message);
+      writeHead(writer, tags[message.type], message);
       writer.bool(message.granted);
       return;
     case "appendEntries":
