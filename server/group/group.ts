@@ -202,8 +202,8 @@ export class Group {
     if (this.gate.holds(from, message, this.applier.queue)) return;
     // Whoever hands over the lead cannot know that it would come to a standstill here, and keeps it.
     const isUnfit = this.applier.isRestoring || this.isBehind || this.lacksParts;
-    if (message.type === "timeoutNow" && isUnfit) return;
-    this.step({ type: "message", from, message });
+    if (message.type === "timeoutNow" && isUnfit) this.step({ type: "refuseLead", from, term: message.term });
+    else this.step({ type: "message", from, message });
   }
 
   tick(): void {

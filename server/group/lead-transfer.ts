@@ -130,6 +130,8 @@ function messageOf({ group, to, code, towards = null }: Refusal): string {
       return `${to} is too far behind in group ${group}, or silent: try again once it has caught up`;
     case "TRANSFERRING":
       return `the lead of group ${group} is on its way to ${towards ?? "another node"} already`;
+    case "REFUSED":
+      return `${to} does not take the lead of group ${group} now: it lacks parts of it, is behind or restoring, or its disk stalls; try again later, or name another node`;
     case "TIMED_OUT":
       return `${to} did not take the lead of group ${group} within an election timeout`;
     case "LEAD_LOST":

@@ -24,6 +24,8 @@ interface KeeperParts {
   readonly failed: (error: unknown) => void;
   /** Throws where nothing may be asked for: inside of a room. */
   readonly guard: (what: string) => void;
+  /** Of all keys and values of kv, the same on every node; by default as in `keeperLimits`. */
+  readonly kvBytesMax?: number;
 }
 
 /** What the nodes keep together and belongs to no room: this node's replica of it, and the ways to it. */
@@ -36,7 +38,7 @@ export class Keeper {
   readonly #clock: KeeperParts["clock"];
   readonly #keeps: readonly { readonly feed: { begin(index: number): void } }[];
 
-  constructor({ guard, clock, failed, newId }: KeeperParts) {
+  constructor({ guard, clock, failed, newId, kvBytesMax }: KeeperParts) {
     const parts = { failed, later: (run: () => void) => clock.defer(run) };
     this.#clock = clock;
     const { watchesMax, subscriptionsMax } = keeperLimits;
@@ -56,7 +58,7 @@ export class Keeper {
     const kv = new MenuKeep<KvState, KvChange>({
       ...parts,
       menu: kvMenu,
-      make: (saved) => new KvState(saved, { holdsLock }),
+      make: (saved) => new KvState(saved, { holdsLock, bytesMax: kvBytesMax ?? keeperLimits.bytesMax }),
       listenersMax: watchesMax,
     });
     this.#line = new KeeperLine(guard, clock);

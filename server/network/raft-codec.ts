@@ -23,6 +23,7 @@ const tags = {
   confirmLeadResponse: 12,
   readIndex: 13,
   readIndexResponse: 14,
+  timeoutNowRefused: 15,
 } as const;
 
 const entryTypes = ["noop", "command", "configuration"] as const;
@@ -161,18 +162,15 @@ export function writeRaftMessage(writer: ByteWriter, message: RaftMessage): void
       writer.uint(message.lastLogTerm);
       writer.bool(message.leaderLost);
       return;
-    case "preVoteResponse":
-      writeHead(writer, tags.preVoteResponse, message);
-      writer.bool(message.granted);
-      return;
     case "requestVote":
       writeHead(writer, tags.requestVote, message);
       writer.uint(message.lastLogIndex);
       writer.uint(message.lastLogTerm);
       writer.byte(voteCauses.indexOf(message.cause));
       return;
+    case "preVoteResponse":
     case "requestVoteResponse":
-      writeHead(writer, tags.requestVoteResponse, message);
+      writeHead(writer, tags[message.type], message);
       writer.bool(message.granted);
       return;
     case "appendEntries":
@@ -187,7 +185,8 @@ export function writeRaftMessage(writer: ByteWriter, message: RaftMessage): void
       writeAppendEntriesResponse(writer, message);
       return;
     case "timeoutNow":
-      writeHead(writer, tags.timeoutNow, message);
+    case "timeoutNowRefused":
+      writeHead(writer, tags[message.type], message);
       return;
     case "confirmLead":
       writeHead(writer, tags.confirmLead, message);
@@ -247,8 +246,8 @@ function writeAppendEntriesResponse(
 /** @throws FrameError */
 export function readRaftMessage(reader: ByteReader): RaftMessage {
   const tag = reader.byte("raft message type");
-  if (tag < tags.preVote || tag > tags.readIndexResponse) {
-    const allowed = `1 to ${tags.readIndexResponse}`;
+  if (tag < tags.preVote || tag > tags.timeoutNowRefused) {
+    const allowed = `1 to ${tags.timeoutNowRefused}`;
     reader.fail("MESSAGE_UNKNOWN", { back: 1, found: `raft message type ${tag}`, allowed });
   }
   const term = reader.uint("term");
@@ -297,7 +296,8 @@ export function readRaftMessage(reader: ByteReader): RaftMessage {
         conflictTerm: reader.uint("conflictTerm"),
       };
     case tags.timeoutNow:
-      return { type: "timeoutNow", term, storeId };
+    case tags.timeoutNowRefused:
+      return { type: tag === tags.timeoutNow ? "timeoutNow" : "timeoutNowRefused", term, storeId };
     case tags.installSnapshot:
       return {
         type: "installSnapshot",

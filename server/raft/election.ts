@@ -277,8 +277,17 @@ export class Election {
   /** Dissertation §3.10: the leader hands over the lead. */
   onTimeoutNow(from: string): void {
     const { role, leaderId, swapping, diskStalled } = this.#replica;
-    if (role !== "follower" || leaderId !== from || swapping || diskStalled) return;
+    if (role !== "follower" || leaderId !== from || swapping || diskStalled) {
+      this.refuseLead(from);
+      return;
+    }
     this.#transferred = true;
     this.#campaign();
+  }
+
+  /** Proposals wait until the leader knows that it stays the leader. */
+  refuseLead(from: string): void {
+    const { term, outbox, options } = this.#replica;
+    outbox.send(from, { type: "timeoutNowRefused", term, storeId: options.self.storeId });
   }
 }

@@ -25,6 +25,7 @@ interface InboxParts {
   readonly logReceiver: LogReceiver;
   readonly snapshotReceiver: SnapshotReceiver;
   readonly readIndex: ReadIndex;
+  readonly leadRefused: (by: Member) => void;
   /** Something that a leader counts has moved. */
   readonly advance: () => void;
 }
@@ -56,6 +57,10 @@ export class Inbox {
       case "installSnapshotResponse":
       case "confirmLeadResponse":
         this.#onResponse(from, message);
+        break;
+      case "timeoutNowRefused":
+        if (message.term === this.#parts.replica.term)
+          this.#parts.leadRefused({ nodeId: from, storeId: message.storeId });
         break;
       case "readIndex":
         this.#onReadIndex(from, message);

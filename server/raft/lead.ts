@@ -1,4 +1,4 @@
-import type { Configuration } from "./configuration.ts";
+import type { Configuration, Member } from "./configuration.ts";
 import { encodeConfiguration } from "./configuration-codec.ts";
 import type { Entry } from "./entry.ts";
 import type { Progress } from "./progress.ts";
@@ -12,6 +12,8 @@ export class Lead {
   readonly #replication: Replication;
   readonly #startedMs: number;
   readonly #startedLogTimeMs: number;
+  /** Until when who refused the lead is not asked again, by node. */
+  readonly #notBeforeMs = new Map<string, number>();
   /** Of the entries that are not committed yet, or not on this leader's own disk. */
   #openBytes: number;
   #countedIndex: number;
@@ -103,7 +105,7 @@ export class Lead {
       outbox.refuseTransfer({ to, code });
       return;
     }
-    this.#transfer = { to, deadlineMs: now.monotonicMs + 4 * options.electionBaseMs, asked: false };
+    this.#transfer = { to, deadlineMs: now.monotonicMs + this.#electionTimeoutMs, asked: false };
     this.handOver();
   }
 
@@ -113,7 +115,13 @@ export class Lead {
     if (progress === null) return "NOT_A_VOTER";
     if (!this.#replica.links.has(nodeId)) return "NOT_LINKED";
     const isThere = progress.state.type !== "installing" && this.#replication.isHeard(progress);
-    return isThere ? null : "LAGGING";
+    if (!isThere) return "LAGGING";
+    const notBeforeMs = this.#notBeforeMs.get(nodeId) ?? Number.NEGATIVE_INFINITY;
+    return this.#replica.now.monotonicMs < notBeforeMs ? "REFUSED" : null;
+  }
+
+  get #electionTimeoutMs(): number {
+    return 4 * this.#replica.options.electionBaseMs;
   }
 
   #successor(nodeId: string): Progress | null {
@@ -131,6 +139,15 @@ export class Lead {
     this.#transfer = { ...transfer, asked: true };
     this.#hasHandedOver = true;
     outbox.send(transfer.to, { type: "timeoutNow", term, storeId: options.self.storeId });
+  }
+
+  /** Whoever was asked does not campaign: it is another's turn, or nobody's. */
+  refused({ nodeId, storeId }: Member): void {
+    const transfer = this.#transfer;
+    if (transfer?.to !== nodeId || !transfer.asked) return;
+    if (this.#successor(nodeId)?.member.storeId !== storeId) return;
+    this.#notBeforeMs.set(nodeId, this.#replica.now.monotonicMs + this.#electionTimeoutMs);
+    this.#giveUp("REFUSED");
   }
 
   linkDown(nodeId: string): void {

@@ -14,6 +14,7 @@ export type RaftMessage =
   | AppendEntriesAccepted
   | AppendEntriesRejected
   | TimeoutNow
+  | TimeoutNowRefused
   | ConfirmLead
   | ConfirmLeadResponse
   | ReadIndex
@@ -98,6 +99,11 @@ interface AppendEntriesRejected extends Signed {
 /** Campaign now (dissertation §3.10). At once; only when the receiver has the whole log, and once in a term. */
 interface TimeoutNow extends Signed {
   readonly type: "timeoutNow";
+}
+
+/** I do not campaign: go on leading, in this term. At once: nothing is promised by it. */
+interface TimeoutNowRefused extends Signed {
+  readonly type: "timeoutNowRefused";
 }
 
 /** Do I still lead (dissertation §6.4)? At once. */

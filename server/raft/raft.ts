@@ -67,6 +67,7 @@ export class Raft {
       logReceiver: this.#logReceiver,
       snapshotReceiver: this.#snapshotReceiver,
       readIndex: this.#readIndex,
+      leadRefused: (by) => this.#lead?.refused(by),
       advance: () => this.#advance(),
     });
     this.#noticed = { configuration: this.configuration, isCommitted: this.#isConfigurationCommitted };
@@ -265,6 +266,9 @@ export class Raft {
       case "transferLeader":
         if (this.#lead !== null) this.#lead.transfer(event.to);
         else this.#replica.outbox.refuseTransfer({ to: event.to, code: "NOT_LEADER" });
+        break;
+      case "refuseLead":
+        if (event.term === this.term) this.#election.refuseLead(event.from);
         break;
       case "stepDown":
         if (this.#lead !== null) this.#replica.follow({ term: this.term, leaderId: null });

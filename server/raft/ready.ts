@@ -29,6 +29,8 @@ export type RaftEvent =
     }
   /** Hand the lead to another voter (dissertation §3.10). If it does not get there, `Ready.transfersRefused` says why. */
   | { readonly type: "transferLeader"; readonly to: string }
+  /** A `timeoutNow` that `from` sent in `term`, to a node that could lead this group, but would bring it to a standstill. */
+  | { readonly type: "refuseLead"; readonly from: string; readonly term: number }
   /** Lead no longer, whoever may follow: only if a transfer is not to be had. Nothing on a replica that does not lead. */
   | { readonly type: "stepDown" }
   /** No save comes to an end just now: a campaign would only disturb, since no vote of this replica could leave. */
@@ -111,9 +113,17 @@ export interface TransferRefusal {
    * - `NOT_LINKED`: its link is down, or went down meanwhile.
    * - `LAGGING`: it needs a snapshot, or has been silent for too long.
    * - `TRANSFERRING`: the lead is on its way to somebody else.
+   * - `REFUSED`: it does not take the lead now, and is not asked again before an election timeout is over.
    * - `TIMED_OUT`: it did not catch up, or did not take the lead, within an election timeout. It may still do so.
    */
-  readonly code: "NOT_LEADER" | "NOT_A_VOTER" | "NOT_LINKED" | "LAGGING" | "TRANSFERRING" | "TIMED_OUT";
+  readonly code:
+    | "NOT_LEADER"
+    | "NOT_A_VOTER"
+    | "NOT_LINKED"
+    | "LAGGING"
+    | "TRANSFERRING"
+    | "REFUSED"
+    | "TIMED_OUT";
 }
 
 export type Role = "follower" | "preCandidate" | "candidate" | "leader" | "learner";

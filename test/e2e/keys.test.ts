@@ -230,4 +230,87 @@ feature(
   },
 );
 
+type Change = [version: number, type: string, key: string];
+
+/** What became of the keys, in their order, of each once: else it was told twice. */
+const ends = (changes: readonly Change[], type: string) =>
+  changes.flatMap(([, what, key]) => (what === type ? [key] : [])).sort();
+
+feature(
+  "[T41] keys expire after their time and not before, on all nodes, though the keeper's leader is killed, and a watch tells it once",
+  async () => {
+    const expiresInMs = 5_000;
+    const keys = Array.from({ length: 20 }, (_, at) => `passing/${at + 10}`);
+    const leader = (await cluster.status("n1"))?.groups.at(-1)?.leader as string;
+    const others = cluster.ids.filter((id) => id !== leader);
+    for (const id of others) await ask(id, "watch", "passing/", null);
+    await ask(leader, "kv", "put", "passing/never", 1);
+    const askedMs = performance.now();
+    await Promise.all(keys.map((key) => ask(leader, "kv", "put", key, key, { expiresInMs })));
+    await cluster.kill(leader);
+    const found = async (id: string) => {
+      const { entries } = await ask<{ entries: { key: string }[] }>(id, "kv", "range", {
+        prefix: "passing/",
+      });
+      return entries.map(({ key }) => key);
+    };
+    for (const id of others)
+      await cluster.until(`all are gone on ${id}`, async () => {
+        const left = await found(id);
+        // Log time runs no faster than any other, and stands still while nobody leads; it is in whole milliseconds.
+        const tookMs = performance.now() - askedMs;
+        assert.ok(left.length === keys.length + 1 || tookMs > expiresInMs - 1, `${left} after ${tookMs} ms`);
+        return left.join() === "passing/never";
+      });
+    cluster.launch(leader);
+    await cluster.ready();
+    assert.equal(await found(leader), ["passing/never"]);
+    for (const id of others) {
+      const changes = await ask<Change[]>(id, "told", "passing/");
+      assert.equal(ends(changes, "expired"), keys, `as told on ${id}`);
+      assert.equal(ends(changes, "put"), [...keys, "passing/never"]);
+    }
+  },
+);
+
+feature(
+  "[T42] past the limit in bytes the keys go that expire next, the same ones on all nodes, and a watch tells it once",
+  async () => {
+    for (const id of cluster.ids) await ask(id, "watch", "big/", null);
+    const value = "x".repeat(40_000);
+    const all = Array.from({ length: 64 }, (_, at) => `big/${at + 10}`);
+    // The last ones expire first: whoever comes is in the way of who came just before.
+    for (const [at, key] of all.entries())
+      await ask(nextId(), "kv", "put", key, value, { expiresInMs: (100 - at) * 60_000 });
+    const left = async (id: string) => {
+      const keys: string[] = [];
+      for (let from: string | null = "big/"; from !== null; ) {
+        const given: { entries: { key: string }[]; cursor: string | null } = await ask(id, "kv", "range", {
+          ...{ prefix: "big/", from, limit: 10 },
+        });
+        keys.push(...given.entries.map(({ key }) => key));
+        from = given.cursor;
+      }
+      return keys;
+    };
+    const kept = await left("n1");
+    assert.ok(kept.length > 30 && kept.length < all.length, `${kept.length} of ${all.length} are there`);
+    assert.equal(
+      kept,
+      [...all.slice(0, kept.length - 1), all.at(-1)],
+      "those that live longest, and the last",
+    );
+    const gone = all.filter((key) => !kept.includes(key));
+    for (const id of cluster.ids) {
+      assert.equal(await left(id), kept, `on ${id}`);
+      const told = await cluster.until(`${id} was told`, async () => {
+        const keys = ends(await ask<Change[]>(id, "told", "big/"), "evicted");
+        return keys.length >= gone.length ? keys : null;
+      });
+      assert.equal(told, gone, `as told on ${id}`);
+    }
+    for (const key of kept) await ask(nextId(), "kv", "delete", key);
+  },
+);
+
 test.run();

@@ -149,6 +149,25 @@ test("[G68] who lacks parts that others have hands the lead over, and takes none
   await cluster.stop();
 });
 
+test("[R139] proposals go on at once when a lead is refused, wherever they come from", async () => {
+  const cluster = await new Cluster({ machine: () => new Lacking() }).start();
+  const leader = await cluster.leader();
+  await cluster.converge();
+  const [unfit, other] = cluster.alive.filter((node) => node !== leader);
+  assert.ok(unfit && other);
+  unfit.machines[0]!.lacks = true;
+  const atMs = cluster.clock.nowMs;
+  const outcome = leader.engine.transferLeader(0, unfit.id);
+  const answers = cluster.alive.map(({ id }) => cluster.add(id));
+  const told = await cluster.value(outcome);
+  assert.is(told.type === "refused" && told.code, "REFUSED");
+  assert.ok(told.type === "refused" && told.message.startsWith(`${unfit.id} does not take the lead`));
+  assert.equal((await cluster.value(Promise.all(answers))).length, 3);
+  assert.ok(cluster.clock.nowMs - atMs <= 30, `they took ${cluster.clock.nowMs - atMs} ms`);
+  assert.is(cluster.status(leader.id).role, "leader");
+  await cluster.stop();
+});
+
 test("[U13] who lacks parts offers the lead to nobody who has said that it lacks some, too, and takes proposals until somebody has them", async () => {
   const cluster = await new Cluster({ machine: () => new Lacking() }).start();
   const leader = await cluster.leader();

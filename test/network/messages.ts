@@ -95,6 +95,7 @@ export const raftMessages: { readonly [Name in string]: fc.Arbitrary<RaftMessage
   readIndex: record({ type: fc.constant("readIndex"), ...head, id: uint }),
   readIndexResponse: record({ type: fc.constant("readIndexResponse"), ...head, id: uint, index: uint }),
   timeoutNow: record({ type: fc.constant("timeoutNow"), ...head }),
+  timeoutNowRefused: record({ type: fc.constant("timeoutNowRefused"), ...head }),
   installSnapshot: record({
     type: fc.constant("installSnapshot"),
     ...head,

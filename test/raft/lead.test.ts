@@ -288,4 +288,88 @@ test("[R86] a transfer that succeeds is refused by nobody, and ends with the lea
   assert.is(cluster.raft(others[0]).role, "leader");
 });
 
+/** Between any two of a lead's transfers. */
+function proposesAtOnce(cluster: RaftCluster, leader: string, what: string): void {
+  assert.is(cluster.raft(leader).transferTo, null, what);
+  assert.is(cluster.propose(leader, what).type, "appended", what);
+}
+
+for (const [what, prepare] of [
+  ["whatever it drives could not go on", (cluster, id) => cluster.unfit.add(id)],
+  ["its disk stalls", (cluster, id) => cluster.step(id, { type: "diskStalled" })],
+] as const satisfies readonly (readonly [string, (cluster: RaftCluster, id: string) => unknown])[]) {
+  test(`[R135] who is asked and does not take the lead, as ${what}, says so: the leader goes on at once`, () => {
+    const { cluster, leader, others } = settled();
+    const [successor] = others;
+    prepare(cluster, successor);
+    const startedMs = cluster.nowMs;
+    refusals(cluster, leader);
+    cluster.step(leader, { type: "transferLeader", to: successor });
+    assert.equal(cluster.propose(leader, "x"), { type: "refused", reason: "TRANSFERRING" });
+    cluster.settle();
+    assert.equal(refusals(cluster, leader), [`${successor} REFUSED`]);
+    proposesAtOnce(cluster, leader, "after the refusal");
+    assert.is(cluster.nowMs, startedMs, "no timer was needed");
+    assert.is(cluster.raft(successor).role, "follower");
+  });
+}
+
+test("[R136] who refused is not asked again for an election timeout, others are; then it is", () => {
+  const { cluster, leader, others } = settled();
+  const [successor, third] = others;
+  for (const id of others) cluster.unfit.add(id);
+  const ask = (to: string) => {
+    refusals(cluster, leader);
+    cluster.step(leader, { type: "transferLeader", to });
+    const isAsked = cluster.packets.some(({ message }) => message.type === "timeoutNow");
+    cluster.settle();
+    return { isAsked, told: refusals(cluster, leader) };
+  };
+  assert.equal(ask(successor), { isAsked: true, told: [`${successor} REFUSED`] });
+  assert.equal(ask(successor), { isAsked: false, told: [`${successor} REFUSED`] });
+  assert.equal(ask(third), { isAsked: true, told: [`${third} REFUSED`] });
+  cluster.run(190);
+  assert.is(ask(successor).isAsked, false);
+  cluster.run(20);
+  cluster.unfit.clear();
+  assert.equal(ask(successor), { isAsked: true, told: [] });
+  assert.is(cluster.raft(successor).role, "leader");
+});
+
+test("[R137] a refusal from another node, from another disk, of another term, or of nothing ends no transfer", () => {
+  const { cluster, leader, others } = settled();
+  const [successor, third] = others;
+  const { term } = cluster.raft(leader);
+  const refuse = (from: string, storeId: string, inTerm: number) =>
+    cluster.step(leader, {
+      type: "message",
+      from,
+      message: { type: "timeoutNowRefused", term: inTerm, storeId },
+    });
+  cluster.propose(leader, "x");
+  cluster.step(leader, { type: "transferLeader", to: successor });
+  refuse(successor, `${successor}-disk`, term);
+  assert.is(cluster.raft(leader).transferTo, successor, "it lacks an entry yet, and was not asked");
+  while (cluster.sent("timeoutNow").length === 0) {
+    for (const packet of cluster.packets.splice(0)) cluster.deliver(packet);
+    for (const id of cluster.nodes.keys()) cluster.completeWrite(id);
+  }
+  cluster.packets = [];
+  refuse(third, `${third}-disk`, term);
+  refuse(successor, "another-disk", term);
+  refuse(successor, `${successor}-disk`, term - 1);
+  refuse(successor, `${successor}-disk`, term + 1);
+  assert.is(cluster.raft(leader).transferTo, successor);
+  assert.is(cluster.raft(leader).term, term);
+  refuse(successor, `${successor}-disk`, term);
+  proposesAtOnce(cluster, leader, "the one that was asked, and is meant");
+});
+
+test("[R137] a lead that is refused in an older term is refused to nobody", () => {
+  const { cluster, leader, others } = settled();
+  const { term } = cluster.raft(leader);
+  cluster.step(others[0], { type: "refuseLead", from: leader, term: term - 1 });
+  assert.ok(!cluster.packets.some(({ message }) => message.type === "timeoutNowRefused"));
+});
+
 test.run();

@@ -41,6 +41,8 @@ export class RaftCluster {
   packets: Packet[] = [];
   /** "a>b": nothing gets from a to b. */
   readonly cuts = new Set<string>();
+  /** What these drive could not go on: they refuse leads. */
+  readonly unfit = new Set<string>();
   nowMs = 0;
   wallMs = 1_000_000;
   /** Also those that were lost. */
@@ -369,8 +371,11 @@ export class RaftCluster {
   }
 
   deliver(packet: Packet): void {
-    if (this.cuts.has(`${packet.from}>${packet.to}`)) return;
-    this.step(packet.to, { type: "message", from: packet.from, message: packet.message });
+    const { from, to, message } = packet;
+    if (this.cuts.has(`${from}>${to}`)) return;
+    if (message.type === "timeoutNow" && this.unfit.has(to))
+      this.step(to, { type: "refuseLead", from, term: message.term });
+    else this.step(to, { type: "message", from, message });
   }
 
   /** Until nothing moves: writes land, packets arrive, in order. Returns what was delivered. */

@@ -80,6 +80,7 @@ function words(message: RaftMessage): string {
     // Whose question it is, its number says; that is drawn at random.
     case "readIndex":
     case "timeoutNow":
+    case "timeoutNowRefused":
       return head;
   }
 }

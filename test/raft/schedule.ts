@@ -65,6 +65,17 @@ export const actionsWithMissing: readonly Action[] = [
   [6, (cluster, id) => cluster.leaders().map((leader) => cluster.sayMissing(leader.id, id))],
 ];
 
+/** With them nodes become unfit to lead, and fit again. */
+export const actionsWithRefusals: readonly Action[] = [
+  ...actions,
+  [6, (cluster, id) => cluster.unfit.delete(id) || cluster.unfit.add(id)],
+  [
+    6,
+    (cluster, id) =>
+      cluster.leaders().map((leader) => cluster.step(leader.id, { type: "transferLeader", to: id })),
+  ],
+];
+
 interface Chance {
   readonly drop: number;
   readonly duplicate: number;
@@ -117,6 +128,7 @@ export function storm(cluster: RaftCluster, actions: readonly Action[]): void {
 export function calm(cluster: RaftCluster): void {
   const ids = [...cluster.nodes.keys()];
   cluster.heal();
+  cluster.unfit.clear();
   for (const id of ids) if (cluster.node(id).raft === null) cluster.start(id);
   for (const a of ids) for (const b of ids) if (a < b) cluster.linkUp(a, b);
   cluster.run(4_000);

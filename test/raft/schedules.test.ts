@@ -6,6 +6,7 @@ import {
   actions,
   actionsWithMissing,
   actionsWithReads,
+  actionsWithRefusals,
   calm,
   comeTogether,
   smallLimits,
@@ -67,6 +68,32 @@ test(`[R133, R134] in ${schedulesWithMissing} random schedules nobody applies mo
     }
   }
   assert(held > schedulesWithMissing * 4, `only ${held} times somebody heard late that it was missing`);
+});
+
+const schedulesWithRefusals = 50;
+
+test(`[R138] in ${schedulesWithRefusals} random schedules in which nodes refuse leads figure 3 holds, leads are refused and moved, and all come together`, () => {
+  const times = { refused: 0, moved: 0 };
+  for (let seed = 1; seed <= schedulesWithRefusals; seed += 1) {
+    try {
+      const cluster = new RaftCluster({ ...smallLimits, voters: ["a", "b", "c"], seed });
+      storm(cluster, actionsWithRefusals);
+      for (const { readys } of cluster.nodes.values())
+        for (const { transfersRefused, messagesAfterSave } of readys) {
+          times.refused += transfersRefused.filter(({ code }) => code === "REFUSED").length;
+          const isCampaign = messagesAfterSave.some(
+            ({ message }) => message.type === "requestVote" && message.cause === "transfer",
+          );
+          if (isCampaign) times.moved += 1;
+        }
+      calm(cluster);
+      comeTogether(cluster, ["a", "b", "c"]);
+    } catch (error) {
+      throw new Error(`schedule of seed ${seed}: ${error instanceof Error ? error.stack : error}`);
+    }
+  }
+  assert(times.refused > schedulesWithRefusals, `only ${times.refused} leads were refused`);
+  assert(times.moved > schedulesWithRefusals, `only ${times.moved} leads were moved`);
 });
 
 /** They failed once, and each says what was wrong. */

@@ -134,15 +134,28 @@ const inRegisters = [
   "readsHere",
 ] as const;
 
-export type Covered = (typeof inBoth | typeof inRooms | typeof inRegisters)[number];
+const inKeeper = [
+  "locksHeld",
+  "locksWaitedFor",
+  "locksLost",
+  "fencedWrites",
+  "oldTokensRefused",
+  "leadershipsHeld",
+  "keysExpired",
+  "keysEvicted",
+  "putsRefusedAsFull",
+] as const;
 
-/** What a simulation of rooms, or of registers, is for. */
+export type Covered = (typeof inBoth | typeof inRooms | typeof inRegisters | typeof inKeeper)[number];
+
+/** What a simulation of rooms, of registers, or of locks and keys is for. */
 export const covered = {
   rooms: [...inBoth, ...inRooms],
   registers: [...inBoth, ...inRegisters],
+  keeper: [...inBoth, ...inKeeper],
 } as const satisfies Record<string, readonly Covered[]>;
 
-const all: readonly Covered[] = [...inBoth, ...inRooms, ...inRegisters];
+const all: readonly Covered[] = [...inBoth, ...inRooms, ...inRegisters, ...inKeeper];
 
 /** What takes a while each time, and so happens a few times only in as many seeds as the tests run. */
 export const seldom: ReadonlySet<Covered> = new Set([

@@ -2,6 +2,7 @@ import type { AppliedCommand, ApplyResult, Machine } from "../../server/group/ma
 import { type KeeperMachine, keeperCommand } from "../../server/menu/keeper-machine.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { checksum } from "./checksum.ts";
+import type { KeeperModel } from "./keeper-model.ts";
 import type { Laws } from "./laws.ts";
 import type { ReplicaBook } from "./machine-watch.ts";
 
@@ -16,6 +17,8 @@ interface KeeperWatchParts {
   readonly machine: KeeperMachine;
   readonly laws: Laws;
   readonly book: ReplicaBook;
+  /** Where it is worked out anew from the commands alone. */
+  readonly model?: KeeperModel;
 }
 
 /** Looks over the keeper's shoulder: each command that is applied, and what all replicas are then. */
@@ -54,6 +57,7 @@ export class KeeperWatch implements Machine {
     const { index } = command;
     book.presence.applied(command, result);
     const isWhole = index > this.#wholeFrom;
+    if (isWhole) this.#parts.model?.applied(node, command, { result, nextTickMs: machine.nextTickMs() });
     if (isWhole && result.type === "done")
       laws.parts.changed(group, index, command.command[0] === presenceNumber ? "presence" : "kv");
     laws.calls.gave(node, group, { command, result, isNews: isWhole, isWhole });

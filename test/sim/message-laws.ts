@@ -175,6 +175,14 @@ export class MessageLaws {
         this.#term(sent.group, message.term + 1).asked.add(sent.to);
         this.#hasAll(sent);
         return;
+      case "timeoutNowRefused":
+        hold(
+          this.#term(sent.group, message.term + 1).asked.has(sent.from),
+          "X56",
+          () =>
+            `${sent.from} refuses the lead of group ${sent.group} in term ${message.term}, which nobody offered`,
+        );
+        return;
       case "appendEntriesResponse":
         this.#savedTerm(sent, message);
         if (message.success) this.#vouches(sent, message, message.matchIndex);

@@ -32,6 +32,7 @@ const roomsEvery = 4;
 /** What the cluster serves while this mutant is hunted with that seed. */
 export function modeOf({ file, mode }: Mutant, seed: number): Mode {
   if (mode !== undefined) return mode;
+  if (file.startsWith("server/menu/lock") || file.startsWith("server/menu/kv")) return "keeper";
   const isAboutRooms = file.startsWith("server/session/") || file.startsWith("server/colyseus/");
   return isAboutRooms || seed % roomsEvery === 0 ? "rooms" : "registers";
 }

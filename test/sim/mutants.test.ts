@@ -15,6 +15,7 @@ const sample = [
   "messages-not-held-for-the-save",
   "floor-off-by-one",
   "checkpoint-index-one-too-high",
+  "key-expires-early",
 ];
 const sampleSeedsMax = 60;
 

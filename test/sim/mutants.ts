@@ -1,6 +1,7 @@
 import type { Mutant } from "./mutant.ts";
 import { eventualMutants } from "./mutants/eventual.ts";
 import { groupMutants } from "./mutants/group.ts";
+import { keeperMutants } from "./mutants/keeper.ts";
 import { ledMutants } from "./mutants/led.ts";
 import { pinnedMutants } from "./mutants/pinned.ts";
 import { presenceMutants } from "./mutants/presence.ts";
@@ -18,5 +19,6 @@ export const mutants: readonly Mutant[] = [
   ...ledMutants,
   ...eventualMutants,
   ...presenceMutants,
+  ...keeperMutants,
   ...storageMutants,
 ];

@@ -1,6 +1,7 @@
 /**
- * Runs the simulator: `npm run simulate -- --seeds 5000 --first 1 [--registers] [--failures 5] [--verbose]`.
- * With rooms and their players, or (many more seeds a minute) with registers, whose clients' histories are judged.
+ * Runs the simulator: `npm run simulate -- --seeds 5000 --first 1 [--registers | --keeper] [--failures 5] [--verbose]`.
+ * With rooms and their players, or (many more seeds a minute) with registers, or with locks and keys that expire; of these
+ * clients' histories are judged.
  * Exits with 1 when a seed fails, and says how to replay it.
  *
  * With planted bugs: `npm run simulate -- --mutants [NAME …] [--seeds 1000] [--first 1]`.
@@ -27,9 +28,12 @@ const { values, positionals } = parseArgs({
     first: { type: "string", default: "1" },
     failures: { type: "string", default: "5" },
     registers: { type: "boolean", default: false },
+    keeper: { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
   },
 });
+
+const mode = values.keeper ? "keeper" : values.registers ? "registers" : "rooms";
 
 function whole(name: "seeds" | "first" | "failures"): number {
   const value = Number(values[name] ?? (values.mutants ? mutantSeedsMax : 1_000));
@@ -47,7 +51,7 @@ function tell({ seed, failure, tail }: Outcome): void {
   }
   if (!values.verbose) for (const line of tail(tailLines)) process.stdout.write(`  ${line}\n`);
   process.stdout.write(
-    `replay: npm run simulate -- --seeds 1 --first ${seed}${values.registers ? " --registers" : ""} --verbose\n`,
+    `replay: npm run simulate -- --seeds 1 --first ${seed}${mode === "rooms" ? "" : ` --${mode}`} --verbose\n`,
   );
 }
 
@@ -67,7 +71,6 @@ const { simulate } = await import("./simulation.ts");
 // The rooms fail on purpose, on every replica, and Colyseus prints each failure of room code.
 if (!values.verbose) console.error = () => {};
 
-const mode = values.registers ? "registers" : "rooms";
 const seeds = whole("seeds");
 const first = whole("first");
 const failuresMax = whole("failures");

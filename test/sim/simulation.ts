@@ -4,6 +4,7 @@ import { Chance } from "./chance.ts";
 import { Cluster, nodeIdsOf } from "./cluster.ts";
 import { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
+import type { KeeperApp } from "./keeper-app.ts";
 import { Laws } from "./laws.ts";
 import { MembersOperator } from "./members-operator.ts";
 import { Readers } from "./readers.ts";
@@ -30,8 +31,8 @@ export interface Outcome {
   tail(lines: number): readonly string[];
 }
 
-/** What the cluster serves: rooms with players, or compare-and-set registers whose clients' histories are judged. */
-export const modes = ["rooms", "registers"] as const;
+/** What the cluster serves: rooms with players, compare-and-set registers, or locks and keys; of the last two the clients' histories are judged. */
+export const modes = ["rooms", "registers", "keeper"] as const;
 export type Mode = (typeof modes)[number];
 
 export interface SimulationOptions {
@@ -79,6 +80,10 @@ async function runOf(options: SimulationOptions): Promise<() => Outcome> {
     case "registers": {
       const { RegistersWorld } = await import("./registers-world.ts");
       return () => new Simulation<RegisterApp>(options, (parts) => new RegistersWorld(parts)).run();
+    }
+    case "keeper": {
+      const { KeeperWorld } = await import("./keeper-world.ts");
+      return () => new Simulation<KeeperApp>(options, (parts) => new KeeperWorld(parts)).run();
     }
   }
 }
