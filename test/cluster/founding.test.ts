@@ -2,6 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { FoundingProtocol, foundingDefaults } from "../../server/cluster/founding.ts";
 import type { NodeError } from "../../server/cluster/node-error.ts";
+import { levels } from "../../server/raft/level.ts";
 import { FoundingWorld } from "./founding-world.ts";
 
 const ids = ["n1", "n2", "n3"];
@@ -221,6 +222,7 @@ test("[C5] a founding that cannot be saved ends the node", async () => {
     peerIds: [],
     addresses: [],
     groups: 1,
+    levels,
     founding: null,
     clock: world.clock,
     log: undefined as never,

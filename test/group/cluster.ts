@@ -6,6 +6,7 @@ import type { Machine } from "../../server/group/machine.ts";
 import type { Network } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
 import type { Member } from "../../server/raft/configuration.ts";
+import { levels } from "../../server/raft/level.ts";
 import { MemoryDisk, MemoryStorage } from "../../server/storage/memory-storage.ts";
 import type { CheckpointRead, SaveBatch } from "../../server/storage/storage.ts";
 import { CounterMachine, counterCommand } from "./counter-machine.ts";
@@ -127,7 +128,7 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
       self: { nodeId: id, storeId: identity.storeId },
       bootId: `${id}-${identity.bootCount}`,
       bootCount: identity.bootCount,
-      founding: { clusterId: "c", members, addresses: [], groups },
+      founding: { clusterId: "c", members, addresses: [], groups, level: 1 },
       persisted,
       storage: this.#watched(id, storage),
       network: this.#network(id),
@@ -233,7 +234,14 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
       [b, a],
     ] as const) {
       this.#links.set(`${from}>${to}`, ++this.#linkCount);
-      this.node(from).engine.linkUp({ nodeId: to, storeId: storeIdOf(to), bootId: to, clusterId: "c" });
+      this.node(from).engine.linkUp({
+        nodeId: to,
+        storeId: storeIdOf(to),
+        bootId: to,
+        clusterId: "c",
+        levels,
+        agreedLevel: 1,
+      });
     }
   }
 

@@ -46,7 +46,7 @@ const menu = defineMenu({
   queries: { total: (state: Tally) => state.total },
 });
 
-const context = { index: 7, logTimeMs: 10, wallTimeMs: 20 };
+const context = { index: 7, logTimeMs: 10, wallTimeMs: 20, level: 1 };
 
 function failure(act: () => unknown): MenuError {
   try {
@@ -151,7 +151,7 @@ test("[M7] a command with a codec of its own goes behind its number like any oth
     name: "own",
     commands: {
       plain: command(z.null(), () => 0),
-      coded: command(z.number(), (_state: null, argument) => argument + 1, codec),
+      coded: command(z.number(), (_state: null, argument) => argument + 1, { codec }),
     },
   });
   assert.equal(own.encode("coded", 9), Uint8Array.of(1, 9));

@@ -6,6 +6,7 @@ import { Links, type NetworkLog } from "../../server/network/links.ts";
 import type { LinksOptions } from "../../server/network/links-options.ts";
 import type { PeerIdentity } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
+import { levels } from "../../server/raft/level.ts";
 
 /** Nodes with real sockets for tests, and strangers that come to them. */
 
@@ -41,6 +42,8 @@ export function identityOf(nodeId: string, more: Partial<PeerIdentity> = {}): Pe
     storeId: `store-${nodeId}`,
     bootId: randomBytes(8).toString("hex"),
     clusterId: null,
+    levels,
+    agreedLevel: null,
     ...more,
   };
 }

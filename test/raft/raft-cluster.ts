@@ -57,6 +57,7 @@ export class RaftCluster {
       learners: learners.map(member),
       nextVoters: [],
       addresses: [],
+      level: 1,
     };
     this.random = seededRandom(seed);
     this.#options = options;

@@ -26,6 +26,8 @@ const inBoth = [
   "splits",
   "flappings",
   "linkDrops",
+  "linksRefused",
+  "linksOutdated",
   "lags",
   "strandings",
   "stallsOfAll",

@@ -1,5 +1,6 @@
 import type { NodeNetwork } from "../../server/cluster/node-parts.ts";
 import { decodeMessage, encodeMessage } from "../../server/network/codec.ts";
+import { levelRefusal } from "../../server/network/level-refusal.ts";
 import type { NetworkHandlers, PeerIdentity } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
 import type { Chance } from "./chance.ts";
@@ -98,6 +99,17 @@ export class SimNetwork {
       this.#otherEnds(link, adapter.nodeId, this.#parts.chance.between(0.2, 3));
   }
 
+  /** Who does not know what is agreed on now is linked no longer. */
+  levelRose(adapter: Adapter): void {
+    for (const { ids, ends } of this.#linksOf(adapter.nodeId)) {
+      const [one, other] = ids;
+      const refusal = refusalOf((ends[one] as End).adapter.identity, (ends[other] as End).adapter.identity);
+      if (refusal === null) continue;
+      this.#parts.coverage.hit("linksOutdated");
+      this.dropLink(one, other);
+    }
+  }
+
   linkTo(adapter: Adapter, nodeId: string): End | null {
     const link = this.#links.get(pairOf(adapter.nodeId, nodeId));
     const end = link?.ends[adapter.nodeId];
@@ -177,6 +189,12 @@ export class SimNetwork {
     if (!dialer.knows(other) && !acceptor.knows(one)) return;
     const isCut = this.#cuts.has(`${one}>${other}`) || this.#cuts.has(`${other}>${one}`);
     if (isCut || dialer.host.isPaused || acceptor.host.isPaused) return this.#dialSoon(one, other, 100);
+    const refusal = refusalOf(dialer.identity, acceptor.identity);
+    if (refusal !== null) {
+      this.#parts.coverage.hit("linksRefused");
+      this.#parts.trace.note(`${one} and ${other} are not linked: ${refusal}`);
+      return this.#dialSoon(one, other, 100);
+    }
     const { schedule, chance } = this.#parts;
     const make = (adapter: Adapter): End => {
       const { host } = adapter;
@@ -354,6 +372,11 @@ class Adapter implements NodeNetwork {
     this.#identity = { ...this.#identity, clusterId };
   }
 
+  setAgreedLevel(agreedLevel: number): void {
+    this.#identity = { ...this.#identity, agreedLevel };
+    this.#network.levelRose(this);
+  }
+
   setPeers(peers: ReadonlyMap<string, string | null>): void {
     this.#peers = new Set(peers.keys());
     this.#network.dialAll(this);
@@ -379,6 +402,10 @@ class Adapter implements NodeNetwork {
     this.#network.stopped(this);
     this.handlers = null;
   }
+}
+
+function refusalOf(one: PeerIdentity, other: PeerIdentity): string | null {
+  return levelRefusal(one, other) ?? levelRefusal(other, one);
 }
 
 function pairOf(one: string, other: string): string {

@@ -19,6 +19,7 @@ import {
 
 const founding = {
   clusterId: "00000000000000cc",
+  level: 1,
   members: [{ nodeId: "a", storeId: "00000000000000aa" }],
   addresses: [{ nodeId: "a", url: "ws://10.0.0.1:2667" }],
   groups: 4,

@@ -34,7 +34,15 @@ async function failure(promise: Promise<unknown>): Promise<{ code?: string; mess
 }
 
 const records: readonly BackupRecord[] = [
-  { type: "backup", clusterId: "c1", nodeId: "n1", groups: 2, takenAtMs: 1_700_000_000_000 },
+  {
+    type: "backup",
+    clusterId: "c1",
+    nodeId: "n1",
+    groups: 2,
+    takenAtMs: 1_700_000_000_000,
+    foundingLevel: 1,
+    level: 1,
+  },
   { type: "group", group: 0, base: base(2) },
   { type: "part", group: 0, key: "", ...checkpoint(2, 1, 2, 3) },
   { type: "part", group: 0, key: "room", ...checkpoint(4, 9) },
@@ -93,7 +101,7 @@ test("[B2] a restored folder is a new cluster of one node, with everything that 
   const storage = storageOn(disk);
   const { identity, groups } = await storage.open();
   const self = { nodeId: "n1", storeId: identity.storeId };
-  assert.equal(identity.founding, { clusterId: "c2", members: [self], addresses: [], groups: 2 });
+  assert.equal(identity.founding, { clusterId: "c2", members: [self], addresses: [], groups: 2, level: 1 });
   const first = groups.get(0);
   assert.equal(first?.base, { ...base(2), configuration: { ...emptyConfiguration, voters: [self] } });
   assert.equal(
@@ -138,6 +146,8 @@ test("[B3] a group whose log is cut while it is read is begun anew; again and ag
     nodeId: "n1",
     groups: 1,
     takenAtMs: 0,
+    foundingLevel: 1,
+    level: 1,
     caughtUp: async () => {},
     base: () => base(2),
     listCheckpoints: async () => new Map([["room", { index: 4, sizeBytes: 1 }]]),
@@ -156,7 +166,13 @@ test("[B4] a survivor's folder becomes a new cluster with its whole log; one tha
   const storage = storageOn(disk);
   const blank = await storage.open();
   assert.throws(() => folderSource(storage, blank, 0), /never part of a cluster/);
-  const founding = { clusterId: "c1", members: [{ nodeId: "n1", storeId: "s1" }], addresses: [], groups: 2 };
+  const founding = {
+    clusterId: "c1",
+    members: [{ nodeId: "n1", storeId: "s1" }],
+    addresses: [],
+    groups: 2,
+    level: 1,
+  };
   const save = { base: base(0, 0), hardState: hardState(1, 1), entries: entries(1, 3) };
   await storage.save({
     founding,
