@@ -43,6 +43,7 @@ test("[C3] three blank nodes found one cluster with all their disks as members",
     members,
     addresses,
     groups: 4,
+    level: 1,
   });
   assert.match(world.saved[0]?.clusterId ?? "", /^[0-9a-f]{16}$/);
   assert.is(world.clock.timers, 0, "nothing is repeated once all have answered");
