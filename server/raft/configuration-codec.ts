@@ -50,12 +50,12 @@ export function decodeConfiguration(data: Uint8Array): Configuration {
   const { level } = fields;
   check(Number.isSafeInteger(level), `a configuration's level is no number: ${text}`);
   return {
-    level: level as number,
     voters: members("voters"),
     votersOutgoing: members("votersOutgoing"),
     learners: members("learners"),
     nextVoters: members("nextVoters"),
     addresses: pairs("addresses").map(([nodeId, url]): Address => ({ nodeId, url })),
+    level: level as number,
   };
 }
 

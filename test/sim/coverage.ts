@@ -27,7 +27,10 @@ const inBoth = [
   "flappings",
   "linkDrops",
   "linksRefused",
-  "linksOutdated",
+  "upgrades",
+  "downgrades",
+  "levelsRaised",
+  "outdatedEnds",
   "lags",
   "strandings",
   "stallsOfAll",
@@ -162,6 +165,7 @@ export const seldom: ReadonlySet<Covered> = new Set([
   "disksRejoined",
   "oldImages",
   "oldImagesRefused",
+  "outdatedEnds",
 ]);
 
 export class Coverage {

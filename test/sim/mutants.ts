@@ -2,6 +2,7 @@ import type { Mutant } from "./mutant.ts";
 import { eventualMutants } from "./mutants/eventual.ts";
 import { groupMutants } from "./mutants/group.ts";
 import { ledMutants } from "./mutants/led.ts";
+import { levelMutants } from "./mutants/levels.ts";
 import { pinnedMutants } from "./mutants/pinned.ts";
 import { presenceMutants } from "./mutants/presence.ts";
 import { raftMutants } from "./mutants/raft.ts";
@@ -18,5 +19,6 @@ export const mutants: readonly Mutant[] = [
   ...ledMutants,
   ...eventualMutants,
   ...presenceMutants,
+  ...levelMutants,
   ...storageMutants,
 ];

@@ -5,6 +5,7 @@ import type { NetworkHandlers, PeerIdentity } from "../../server/network/network
 import type { PeerMessage } from "../../server/network/peer-message.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
+import type { Told } from "./level-laws.ts";
 import type { Owner, Schedule } from "./schedule.ts";
 import type { Trace } from "./trace.ts";
 
@@ -105,7 +106,6 @@ export class SimNetwork {
       const [one, other] = ids;
       const refusal = refusalOf((ends[one] as End).adapter.identity, (ends[other] as End).adapter.identity);
       if (refusal === null) continue;
-      this.#parts.coverage.hit("linksOutdated");
       this.dropLink(one, other);
     }
   }
@@ -214,6 +214,7 @@ export class SimNetwork {
         if (end.state !== "opening") return;
         end.state = "up";
         this.#parts.trace.note(`${here} linkUp ${there}`);
+        end.adapter.told.set(there, { peer: identity, downMs: null });
         end.adapter.handlers?.linkUp(identity);
       });
     }
@@ -243,6 +244,8 @@ export class SimNetwork {
       end.state = "closed";
       if (wasUp) {
         this.#parts.trace.note(`${nodeId} linkDown ${other}`);
+        const told = end.adapter.told.get(other);
+        if (told !== undefined) end.adapter.told.set(other, { ...told, downMs: schedule.nowMs });
         end.adapter.handlers?.linkDown(other, "CLOSED");
       }
       this.#forgetIfClosed(link);
@@ -258,6 +261,11 @@ export class SimNetwork {
     if (!isOver || this.#links.get(pairOf(one, other)) !== link) return;
     this.#links.delete(pairOf(one, other));
     this.#dialSoon(one, other, 50);
+  }
+
+  /** What the node's process was told of a peer last. */
+  toldOf(nodeId: string, peerId: string): Told | null {
+    return this.#adapters.get(nodeId)?.told.get(peerId) ?? null;
   }
 
   /** As both of them see it. */
@@ -336,6 +344,8 @@ export class SimNetwork {
 class Adapter implements NodeNetwork {
   readonly host: Host;
   handlers: NetworkHandlers | null = null;
+  /** By peer. */
+  readonly told = new Map<string, Told>();
   readonly #network: SimNetwork;
   #identity: PeerIdentity;
   #peers: ReadonlySet<string>;
