@@ -10,10 +10,14 @@ function saidBy(replica: Replica, member: Member): number | null {
   return linked?.storeId === member.storeId ? linked.levelMax : null;
 }
 
-/** What every member knows, as far as it has been said; who has said nothing knows no more than what is agreed on. */
-export function levelOfAll(replica: Replica): number {
+/**
+ * What every member knows, as far as it has been said; who has said nothing knows no more than what is agreed on.
+ * @param recipients whom the leader sends its log: they may be members no more, and would get the new level all the same
+ */
+export function levelOfAll(replica: Replica, recipients: readonly Member[]): number {
   const { configuration, options } = replica;
-  const known = members(configuration).map((member) => saidBy(replica, member) ?? configuration.level);
+  const all = [...members(configuration), ...recipients];
+  const known = all.map((member) => saidBy(replica, member) ?? configuration.level);
   return Math.min(options.levels.max, ...known);
 }
 

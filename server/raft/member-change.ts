@@ -156,8 +156,19 @@ export class MemberChange {
    * disk that counts, at the very moment at which it is written down.
    */
   #raiseLevel(configuration: Configuration): void {
-    const level = levelOfAll(this.#replica);
+    const level = this.#levelOfAll;
     if (level > configuration.level) this.#lead.appendConfiguration({ ...configuration, level });
+  }
+
+  get #levelOfAll(): number {
+    const recipients = this.#replication.all.map(({ member }) => member);
+    return levelOfAll(this.#replica, recipients);
+  }
+
+  /** No change is under way, and none is due. */
+  get isDone(): boolean {
+    const { configuration } = this.#replica;
+    return changePhase(configuration) === "none" && this.#levelOfAll <= configuration.level;
   }
 
   /** All new voters are so close behind that they hold nothing up, and enough of all are there. */

@@ -1,6 +1,6 @@
 import { check } from "./check.ts";
 import { Compaction } from "./compaction.ts";
-import { type Configuration, changePhase, type Member } from "./configuration.ts";
+import type { Configuration, Member } from "./configuration.ts";
 import { Election } from "./election.ts";
 import type { Base, Entry, PersistedState } from "./entry.ts";
 import { Inbox } from "./inbox.ts";
@@ -157,9 +157,7 @@ export class Raft {
     const isSaved = log.durableIndex === log.lastIndex && !hardStateDirty && outbox.isEmpty;
     if (!isDone || !isSaved || leaderId === null || !this.#readIndex.isIdle) return false;
     if (this.#lead === null) return !this.#replica.swapping && !this.#logReceiver.hasAnswer;
-    return (
-      this.#replication.isQuiet && this.transferTo === null && changePhase(this.configuration) === "none"
-    );
+    return this.#replication.isQuiet && this.transferTo === null && (this.#memberChange?.isDone ?? false);
   }
 
   /** What a command proposed now would be stamped. For the leader only. */

@@ -5,9 +5,16 @@ export const levelMutants: readonly Mutant[] = [
   {
     name: "level-without-the-learners",
     file: "server/raft/level-raise.ts",
-    find: "const known = members(configuration).map(",
-    replace: "const known = configuration.voters.map(",
+    find: "const all = [...members(configuration), ...recipients];",
+    replace: "const all = configuration.voters;",
     why: "a learner of an older version is sent what it does not know",
+  },
+  {
+    name: "level-without-those-who-leave",
+    file: "server/raft/level-raise.ts",
+    find: "const all = [...members(configuration), ...recipients];",
+    replace: "const all = members(configuration);",
+    why: "a node that is being removed is still sent the log, and with it what it does not know",
   },
   {
     name: "level-of-who-is-away",
