@@ -2,6 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { FoundingProtocol, foundingDefaults } from "../../server/cluster/founding.ts";
 import type { NodeError } from "../../server/cluster/node-error.ts";
+import type { Founding } from "../../server/raft/founding.ts";
 import { levels } from "../../server/raft/level.ts";
 import { FoundingWorld } from "./founding-world.ts";
 
@@ -213,6 +214,32 @@ test("[C5] nodes that are founded together and name different ones stop with PEE
   assert.is(error?.code, "PEERS_DIFFER");
   assert.match(error?.message ?? "", /names the nodes n1, n3, n9, but .* founded with n1, n2, n3/);
   assert.is(world.failed.size, 1);
+});
+
+test("[V27] a cluster is founded on what every founder can read", async () => {
+  const saved: Founding[] = [];
+  const world = new FoundingWorld(["n1"]);
+  const protocol = new FoundingProtocol({
+    self: { nodeId: "n1", storeId: "s1" },
+    peerIds: ["n2"],
+    addresses: [],
+    groups: 1,
+    levels: { min: 2, max: 4 },
+    founding: null,
+    clock: world.clock,
+    log: undefined as never,
+    newClusterId: () => "0000000000000001",
+    send: () => {},
+    save: async (founding) => void saved.push(founding),
+    founded: () => {},
+    admitted: () => {},
+    fail: () => 0 as never,
+  });
+  protocol.start();
+  const peer = { nodeId: "n2", storeId: "s2", bootId: "b2", clusterId: null, agreedLevel: null };
+  protocol.linkUp({ ...peer, levels: { min: 3, max: 5 } });
+  assert.is(saved[0]?.level, 3);
+  protocol.stop();
 });
 
 test("[C5] a founding that cannot be saved ends the node", async () => {

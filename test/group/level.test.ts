@@ -20,7 +20,7 @@ function appliedUnder(cluster: Cluster, id: string): Map<number, number> {
   return new Map(cluster.node(id).machines[0]?.seen.map(({ index, level }) => [index, level]));
 }
 
-test("[V26] every replica applies a command under the level of its place in the log, whatever its own build knows", async () => {
+test("[V26, V29] every replica applies a command under the level of its place in the log, whatever its own build knows", async () => {
   const cluster = await new Cluster({ engine: { logTailEntries: 1_000 } }).start();
   await cluster.leader();
   await add(cluster, "n1");

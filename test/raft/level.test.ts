@@ -115,6 +115,22 @@ test("[V22] not in the middle of a change, but at its end", () => {
   assert.equal([levelsOf(cluster), shapeOf(cluster, leader)], ["2 2 2 2", "abcd"]);
 });
 
+test("[V22] who leaves is still sent the log, and must not meet there what it does not know", () => {
+  const cluster = led();
+  upgrade(cluster, "b");
+  cluster.levelMax.set("a", 2);
+  cluster.crash("a");
+  cluster.run(300);
+  cluster.start("a");
+  const leader = cluster.elect("a");
+  assert.is(cluster.changeMembers(leader, ["a", "b"]).type, "appended");
+  // An older node that took it in would end with an error here.
+  cluster.run(1_000);
+  assert.is(shapeOf(cluster, "c"), "ab", "it has been told that it is out");
+  assert.is(cluster.raft("c").configuration.level, 1);
+  assert.equal([cluster.raft("a").configuration.level, cluster.raft("b").configuration.level], [2, 2]);
+});
+
 test("[V23] an entry or a base of a level that a build does not know is not taken in", () => {
   const configuration = { ...emptyConfiguration, voters: [{ nodeId: "a", storeId: "s" }], level: 2 };
   const base = { index: 4, term: 1, logTimeMs: 0, wallTimeMs: 0, configuration };

@@ -7,7 +7,7 @@ import { folderSource } from "../../../server/cluster/backup/backup-sources.ts";
 import { restoreBackup } from "../../../server/cluster/backup/restore-backup.ts";
 import { type BackupSource, takeBackup } from "../../../server/cluster/backup/take-backup.ts";
 import { emptyConfiguration } from "../../../server/raft/configuration.ts";
-import { encodeConfiguration } from "../../../server/raft/configuration-codec.ts";
+import { decodeConfiguration, encodeConfiguration } from "../../../server/raft/configuration-codec.ts";
 import type { Entry } from "../../../server/raft/entry.ts";
 import { MemoryDisk, MemoryStorage } from "../../../server/storage/memory-storage.ts";
 import { base, checkpoint, entries, hardState } from "../../storage/saves.ts";
@@ -136,6 +136,52 @@ test("[B2] what does not fit together is refused, and no cluster is made of it",
     assert.match(error.message, told);
     const storage = storageOn(disk);
     assert.is((await storage.open()).identity.founding, null);
+  }
+});
+
+test("[V27] a restored group agrees on what the old one had, at the same entries; what was agreed on later than the base, too", async () => {
+  const raised = (index: number, level: number): Entry => ({
+    ...(entries(index, index)[0] as Entry),
+    type: "configuration",
+    data: encodeConfiguration({ ...emptyConfiguration, voters: [{ nodeId: "n9", storeId: "old" }], level }),
+  });
+  const given: readonly BackupRecord[] = [
+    { ...(records[0] as Extract<BackupRecord, { type: "backup" }>), groups: 1 },
+    ...records.slice(1, 5),
+    { type: "entries", group: 0, entries: [raised(6, 2), raised(7, 2), ...entries(8, 8)] },
+    { type: "end" },
+  ];
+  const disk = new MemoryDisk();
+  const levels = { min: 1, max: 2 };
+  await restoreBackup(each(given), {
+    storage: new MemoryStorage({ disk, nodeId: "n1", random: randomBytes, levels }),
+    newClusterId: () => "c2",
+    levels,
+  });
+  const storage = new MemoryStorage({ disk, nodeId: "n1", random: randomBytes, levels });
+  const { identity, groups } = await storage.open();
+  assert.equal([identity.level, identity.founding?.level], [2, 1]);
+  const restored = groups.get(0);
+  assert.is(restored?.base.configuration.level, 1);
+  const [first, second] = restored?.entries.filter(({ index }) => index === 6 || index === 7) ?? [];
+  assert.is(second?.type, "noop", "only what changes the level");
+  const self = { nodeId: "n1", storeId: identity.storeId };
+  assert.equal(decodeConfiguration(first?.data as Uint8Array), {
+    ...emptyConfiguration,
+    voters: [self],
+    level: 2,
+  });
+  // An older version refuses it, wherever it finds that.
+  const [head, ...rest] = given;
+  for (const from of [given, [{ ...head, level: 2 }, ...rest] as readonly BackupRecord[]]) {
+    const blank = new MemoryDisk();
+    const error = await failure(restore(blank, each(from)));
+    assert.is(error.code, "LEVEL_UNKNOWN");
+    assert.match(
+      error.message,
+      /backup.* needs level 2, this version of Testudo knows 1 to 1: start a newer version/,
+    );
+    assert.is((await storageOn(blank).open()).identity.founding, null);
   }
 });
 
