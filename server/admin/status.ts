@@ -1,6 +1,8 @@
 import type { TestudoNode } from "../cluster/node.ts";
 import type { RoomFailures } from "../colyseus/room-failures.ts";
 import type { RoomStatus } from "../colyseus/room-status.ts";
+import type { LevelStatus } from "../group/group-status.ts";
+import { type Levels, levels } from "../raft/level.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 import type { EventualCounts } from "../session/eventuals.ts";
 
@@ -14,6 +16,8 @@ export interface GroupStatusJson {
   readonly appliedIndex: number;
   /** It has nothing to do, and is left alone until something happens. */
   readonly isAsleep: boolean;
+  /** What its members have agreed on, and who keeps them from what this node's version of Testudo knows. */
+  readonly level: LevelStatus;
 }
 
 export interface PeerStatusJson {
@@ -36,6 +40,8 @@ export interface StatusJson {
   readonly development: boolean;
   /** How much this node should lead, 0 to 100. */
   readonly leadPriority: number;
+  /** What this node's version of Testudo can read and write. */
+  readonly levels: Levels;
   readonly groups: readonly GroupStatusJson[];
   readonly rooms: readonly RoomStatus[];
   readonly roomFailures: RoomFailures;
@@ -72,7 +78,8 @@ export function buildStatus({
     uptimeMs: node.uptimeMs,
     development: node.options.development,
     leadPriority: node.options.leadPriority,
-    groups: node.groups().map(({ id, role, term, leader, commitIndex, appliedIndex, isAsleep }) => ({
+    levels,
+    groups: node.groups().map(({ id, role, term, leader, commitIndex, appliedIndex, isAsleep, level }) => ({
       id,
       role,
       term,
@@ -80,6 +87,7 @@ export function buildStatus({
       commitIndex,
       appliedIndex,
       isAsleep,
+      level,
     })),
     rooms: rooms(),
     roomFailures: roomFailures?.() ?? noFailures,

@@ -3,6 +3,7 @@ import { encode } from "@colyseus/schema";
 import { pack } from "msgpackr";
 import { newsMethod } from "../colyseus/presence/room-news.ts";
 import type { AppliedCommand } from "../group/machine.ts";
+import { levels } from "../raft/level.ts";
 import { unasked } from "../session/auth-outcome.ts";
 import { abnormalClosure } from "../session/live-socket.ts";
 import type { ArgumentOf } from "../session/proposer.ts";
@@ -182,6 +183,7 @@ export class ScriptLog {
       term: 1,
       logTimeMs: this.#logTimeMs,
       wallTimeMs: this.#origin.wallTimeMs + this.#logTimeMs,
+      level: levels.max,
       id: { nodeId: "n1", bootCount: 1, sequence: this.#index },
       command: sessionMenu.encode(name, argument as never),
     };

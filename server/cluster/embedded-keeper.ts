@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { GroupEngine } from "../group/engine.ts";
 import { Keeper } from "../menu/keeper.ts";
+import { levels } from "../raft/level.ts";
 import { MemoryDisk, MemoryStorage } from "../storage/memory-storage.ts";
 import { type Clock, realClock } from "./clock.ts";
 import { fractionSource } from "./fraction.ts";
@@ -35,6 +36,8 @@ export class EmbeddedKeeper {
       propose: (command, how) => this.#ask((engine) => engine.propose(0, command, how)),
       read: (how) => this.#ask((engine) => engine.read(0, how)),
       talk: { self: nodeId, members: () => [nodeId], tell: () => {} },
+      // Nobody else has to know it.
+      level: { level: levels.max, heldBackBy: () => [] },
     });
     this.keeper.beginAnew();
   }
@@ -56,7 +59,7 @@ export class EmbeddedKeeper {
       self,
       bootId,
       bootCount: identity.bootCount,
-      founding: { clusterId: nodeId, members: [self], addresses: [], groups: 1 },
+      founding: { clusterId: nodeId, members: [self], addresses: [], groups: 1, level: levels.max },
       persisted: groups,
       storage,
       network: noNetwork,

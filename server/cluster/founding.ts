@@ -3,6 +3,7 @@ import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Address, Member } from "../raft/configuration.ts";
 import type { Founding } from "../raft/founding.ts";
+import type { Levels } from "../raft/level.ts";
 import { sameMember } from "../raft/quorum.ts";
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
@@ -23,6 +24,8 @@ export interface FoundingParts {
   readonly addresses: readonly Address[];
   /** For the founder. */
   readonly groups: number;
+  /** What this node can read and write. */
+  readonly levels: Levels;
   /** What the disk holds. */
   readonly founding: Founding | null;
   readonly clock: Clock;
@@ -108,14 +111,16 @@ export class FoundingProtocol {
 
   /** The founder's decision, if it is due. */
   #decide(): void {
-    const { self, peerIds, groups, addresses, newClusterId } = this.#parts;
+    const { self, peerIds, groups, addresses, levels, newClusterId } = this.#parts;
     if (this.#state.type !== "blank" || peerIds.some((nodeId) => nodeId < self.nodeId)) return;
     const peers = peerIds.flatMap((nodeId) => this.#links.get(nodeId)?.peer ?? []);
     // One founded peer is enough to know that the decision was made: that one will tell it.
     if (peers.length < peerIds.length || peers.some((peer) => peer.clusterId !== null)) return;
     const members = [self, ...peers.map((peer) => ({ nodeId: peer.nodeId, storeId: peer.storeId }))];
     members.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
-    this.#save({ clusterId: newClusterId(), members, addresses, groups });
+    // They go on to what all know as soon as they run.
+    const level = Math.max(levels.min, ...peers.map((peer) => peer.levels.min));
+    this.#save({ clusterId: newClusterId(), members, addresses, groups, level });
   }
 
   #hearFound(link: Link, founding: Founding): void {

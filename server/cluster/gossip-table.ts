@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
-import type { PeerIdentity } from "../network/network.ts";
+import type { LinkedProcess } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
@@ -53,7 +53,7 @@ interface GossipTableParts {
  */
 export class GossipTable {
   readonly #parts: GossipTableParts;
-  readonly #links = new Map<string, PeerIdentity>();
+  readonly #links = new Map<string, LinkedProcess>();
   /** This node's, in the order of their versions; null: removed. */
   readonly #own = new Map<string, { readonly version: number; readonly text: string | null }>();
   /** Of the own rows: how many there are. */
@@ -138,7 +138,7 @@ export class GossipTable {
     this.#parts.send(nodeId, { type: "rows", question, version: this.#version, from, to, body });
   }
 
-  linkUp(peer: PeerIdentity): void {
+  linkUp(peer: LinkedProcess): void {
     this.#links.set(peer.nodeId, peer);
     this.repeat([peer.nodeId]);
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
-import type { PeerIdentity } from "../network/network.ts";
+import type { LinkedProcess } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Clock } from "./clock.ts";
 import { GossipTable } from "./gossip-table.ts";
@@ -49,7 +49,7 @@ export class Gossip {
   readonly #send: (nodeId: string, message: PeerMessage) => void;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #links = new Map<string, PeerIdentity>();
+  readonly #links = new Map<string, LinkedProcess>();
   readonly #heard = new Map<string, Heard>();
   readonly #listeners = new Set<(nodeId: string, body: GossipBody) => void>();
   #own: GossipBody;
@@ -95,7 +95,7 @@ export class Gossip {
     });
   }
 
-  linkUp(peer: PeerIdentity): void {
+  linkUp(peer: LinkedProcess): void {
     this.#links.set(peer.nodeId, peer);
     this.#spread([peer.nodeId]);
     this.table.linkUp(peer);

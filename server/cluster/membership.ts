@@ -24,6 +24,8 @@ interface MembershipParts {
   send(nodeId: string, message: PeerMessage): void;
   /** Who is to be linked has changed. */
   peersChanged(peers: ReadonlyMap<string, string | null>): void;
+  /** A group's log has this level. */
+  levelAgreed(level: number): void;
   /** Who the members are has changed. */
   membersChanged(): void;
   /** This node is no member any more; once. */
@@ -71,6 +73,7 @@ export class Membership {
   /** The groups run from now on. */
   founded(founding: Founding, groups: Groups): void {
     this.#clusterId = founding.clusterId;
+    this.#parts.levelAgreed(founding.level);
     groups.notices.onMembers((notice) => this.#noticed(notice));
     this.roster.found(
       founding,
@@ -108,7 +111,7 @@ export class Membership {
   #noticed(notice: MembersNotice): void {
     if (this.#hasEnded) return;
     const { group, index, isCommitted, configuration } = notice;
-    const { voters, votersOutgoing, learners, nextVoters } = configuration;
+    const { voters, votersOutgoing, learners, nextVoters, level } = configuration;
     const ids = (members: readonly Member[]) => members.map(({ nodeId }) => nodeId);
     this.#parts.log.info(
       {
@@ -120,9 +123,11 @@ export class Membership {
         votersOutgoing: ids(votersOutgoing),
         learners: ids(learners),
         nextVoters: ids(nextVoters),
+        level,
       },
       `group ${group}: ${ids(voters).join(", ")} vote${isCommitted ? "" : ", not committed yet"}`,
     );
+    this.#parts.levelAgreed(level);
     this.roster.noticed(notice);
     if (isCommitted) this.#tellStrangers();
   }

@@ -7,6 +7,7 @@ export const noNetwork: NodeNetwork = Object.freeze({
   bufferedBytes: () => 0,
   peers: () => [],
   setClusterId: () => {},
+  setAgreedLevel: () => {},
   setPeers: () => {},
   close: async () => {},
 });

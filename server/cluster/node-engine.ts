@@ -36,12 +36,13 @@ export function nodeEngine({
   ...setup
 }: NodeEngineSetup): GroupEngine {
   const { nodeId, storeId, bootCount } = identity;
-  const { clock, storage, engine, randomBytes } = parts;
+  const { clock, storage, engine, randomBytes, levels } = parts;
   return new GroupEngine({
     ...setup,
     self: { nodeId, storeId },
     bootCount,
     storage,
+    ...(levels === undefined ? {} : { levels }),
     clock,
     random: fractionSource((count) => randomBytes(count)),
     options: {

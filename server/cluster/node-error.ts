@@ -68,6 +68,8 @@ const refusedCodes = new Set([
   "STORAGE_CORRUPT",
   "STORAGE_FOREIGN",
   "STORAGE_VERSION",
+  "STORAGE_LEVEL",
+  "LEVEL_UNKNOWN",
   "ROOM_MARK_GARBLED",
   "ROOM_MARKS_TOO_MANY",
 ]);

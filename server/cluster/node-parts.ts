@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { EngineOptions } from "../group/engine-options.ts";
 import { Links } from "../network/links.ts";
 import type { Network, PeerIdentity } from "../network/network.ts";
+import type { Levels } from "../raft/level.ts";
 import { LevelDatabase } from "../storage/level-database.ts";
 import { LevelStorage } from "../storage/level-storage.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -13,6 +14,8 @@ import { type NodeWatchdog, Watchdog } from "./watchdog.ts";
 /** A network that learns what cluster its node is in. */
 export interface NodeNetwork extends Network {
   setClusterId(clusterId: string): void;
+  /** What its groups have agreed on: who does not know it is linked no longer. */
+  setAgreedLevel(level: number): void;
   /** Who is to be linked from now on, and where each listens, if that is known. */
   setPeers(peers: ReadonlyMap<string, string | null>): void;
 }
@@ -28,6 +31,8 @@ export interface NodeParts {
   readonly watchdog?: NodeWatchdog;
   /** Limits and rhythms of the groups that no option of the node sets; by default `engineDefaults`. */
   readonly engine?: Partial<EngineOptions>;
+  /** What the node can read and write, its storage too; by default what this build can. */
+  readonly levels?: Levels;
 }
 
 /** The machine's own clock, chance, disk and network. */

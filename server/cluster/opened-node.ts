@@ -3,6 +3,7 @@ import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Address } from "../raft/configuration.ts";
 import type { Founding } from "../raft/founding.ts";
+import { levels } from "../raft/level.ts";
 import type { GroupContents, Identity, StorageContents } from "../storage/storage.ts";
 import { codeKey, type Door, Doors, doorKey } from "./doors.ts";
 import { FoundingProtocol } from "./founding.ts";
@@ -45,6 +46,7 @@ export class OpenedNode {
   readonly gossip: Gossip;
   readonly doors: Doors;
   readonly #parts: OpenedNodeParts;
+  #agreedLevel: number;
 
   constructor({ identity, groups, seen }: StorageContents, parts: OpenedNodeParts) {
     const { options, bootId, startedAtWallMs } = parts;
@@ -53,7 +55,10 @@ export class OpenedNode {
     this.identity = identity;
     this.contents = groups;
     const clusterId = identity.founding?.clusterId ?? null;
-    this.network = parts.parts.network({ nodeId, storeId, bootId, clusterId });
+    const known = parts.parts.levels ?? levels;
+    const agreedLevel = clusterId === null ? null : identity.level;
+    this.network = parts.parts.network({ nodeId, storeId, bootId, clusterId, levels: known, agreedLevel });
+    this.#agreedLevel = agreedLevel ?? 0;
     const own = {
       node: nodeId,
       bootId,
@@ -96,6 +101,7 @@ export class OpenedNode {
       peerIds: Object.keys(options.peers),
       addresses: foundingAddresses(options),
       groups,
+      levels: parts.levels ?? levels,
       founding: this.identity.founding,
       newClusterId,
       save: (decided) => parts.storage.save({ founding: decided, groups: new Map() }),
@@ -141,10 +147,18 @@ export class OpenedNode {
         watch.setPeers(peers.keys());
         this.gossip.keepOnly(new Set(peers.keys()));
       },
+      levelAgreed: (level) => this.#levelAgreed(level),
       membersChanged,
       // Not inside of what told of it.
       removed: () => parts.clock.defer(() => this.#removed()),
     });
+  }
+
+  #levelAgreed(level: number): void {
+    if (level <= this.#agreedLevel) return;
+    this.#agreedLevel = level;
+    this.#parts.log.info({ event: "level", level }, `level ${level} of Testudo is agreed on`);
+    this.network.setAgreedLevel(level);
   }
 
   #removed(): void {

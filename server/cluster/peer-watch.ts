@@ -1,4 +1,4 @@
-import type { PeerIdentity } from "../network/network.ts";
+import type { LinkedProcess } from "../network/network.ts";
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 
@@ -52,7 +52,7 @@ export class PeerWatch {
     return this.#peers.get(nodeId)?.type === "up";
   }
 
-  linkUp({ nodeId, bootId }: PeerIdentity): void {
+  linkUp({ nodeId, bootId }: LinkedProcess): void {
     const before = this.#peers.get(nodeId);
     if (before?.type === "missing") before.cancel();
     this.#peers.set(nodeId, { type: "up", bootId });

@@ -226,6 +226,7 @@ export class RoomNode {
       },
       lead: (group) => node.engine.talk.lead(group),
       configuration: (group) => node.engine.talk.configuration(group),
+      level: (group) => node.engine.level(group),
       tell: (group, to, body) => node.engine.talk.tell(group, to, body),
       isBusy: (to) => node.engine.talk.isBusy(to),
     });
@@ -237,6 +238,9 @@ export class RoomNode {
         self: node.options.id,
         members: () => [node.options.id, ...node.engine.talk.others(keeperGroup)],
         tell: (to, body) => node.engine.talk.tell(keeperGroup, to, body),
+      },
+      get level() {
+        return node.engine.level(keeperGroup);
       },
     });
     this.programs.bind(sessions);

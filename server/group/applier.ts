@@ -1,5 +1,6 @@
 import assert from "node:assert";
-import type { Entry } from "../raft/entry.ts";
+import { decodeConfiguration } from "../raft/configuration-codec.ts";
+import type { Base, Entry } from "../raft/entry.ts";
 import type { CheckpointMark } from "../storage/storage.ts";
 import { ApplyQueue } from "./apply-queue.ts";
 import { LogMarks } from "./log-marks.ts";
@@ -27,18 +28,25 @@ export class Applier {
   readonly #restorer: Restorer;
   #appliedIndex: number;
   #servesFrom = 0;
+  #level: number;
   #isDrained = true;
 
-  constructor(options: ApplierOptions, baseIndex: number) {
+  constructor(options: ApplierOptions, base: Pick<Base, "index" | "configuration">) {
     this.#options = options;
-    this.queue = new ApplyQueue(baseIndex);
-    this.marks = new LogMarks(baseIndex);
+    this.queue = new ApplyQueue(base.index);
+    this.marks = new LogMarks(base.index);
     this.#restorer = new Restorer(options);
-    this.#appliedIndex = baseIndex;
+    this.#appliedIndex = base.index;
+    this.#level = base.configuration.level;
   }
 
   get appliedIndex(): number {
     return this.#appliedIndex;
+  }
+
+  /** What the group had agreed on at the last applied entry. */
+  get level(): number {
+    return this.#level;
   }
 
   /** Parts were restored as of up to this index: before it the parts stand at different moments. */
@@ -62,17 +70,18 @@ export class Applier {
   }
 
   /**
-   * The machine as of these checkpoints, brought back a few per turn, and what follows `baseIndex` still to be applied (each
+   * The machine as of these checkpoints, brought back a few per turn, and what follows `base` still to be applied (each
    * part skips what it contains). `throughIndex`: parts may be missing that were there up to this entry.
    */
   restore(
     checkpoints: ReadonlyMap<string, CheckpointMark>,
-    { baseIndex, throughIndex = baseIndex }: { baseIndex: number; throughIndex?: number },
+    { base, throughIndex }: { base: Pick<Base, "index" | "configuration">; throughIndex: number },
   ): void {
     this.#restorer.begin(checkpoints);
-    this.queue.reset(baseIndex);
-    this.marks.reset(baseIndex);
-    this.#appliedIndex = baseIndex;
+    this.queue.reset(base.index);
+    this.marks.reset(base.index);
+    this.#appliedIndex = base.index;
+    this.#level = base.configuration.level;
     this.#servesFrom = throughIndex;
     for (const { index } of checkpoints.values()) this.#servesFrom = Math.max(this.#servesFrom, index);
     this.#isDrained = false;
@@ -129,6 +138,7 @@ export class Applier {
     const wasWhole = this.isWhole;
     this.marks.add(entry);
     if (entry.type === "command") this.#applyCommand(entry);
+    else if (entry.type === "configuration") this.#level = decodeConfiguration(entry.data).level;
     this.#appliedIndex = entry.index;
     if (!wasWhole && this.isWhole) this.#options.caughtUp();
   }
@@ -141,7 +151,7 @@ export class Applier {
     const isOwn = id.bootCount === bootCount && id.nodeId === nodeId;
     // Parts that already contain this entry do not carry it out again, and so have no result for it.
     const isTrusted = isOwn && index > this.#servesFrom;
-    const result = machine.apply({ index, term, logTimeMs, wallTimeMs, id, command });
+    const result = machine.apply({ index, term, logTimeMs, wallTimeMs, level: this.#level, id, command });
     if (!isTrusted) return;
     if (result.type === "done") this.#options.answered(id.sequence, result.value);
     else this.#options.gap();

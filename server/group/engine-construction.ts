@@ -1,6 +1,7 @@
 import type { Network } from "../network/network.ts";
 import type { Member } from "../raft/configuration.ts";
 import type { Founding } from "../raft/founding.ts";
+import type { Levels } from "../raft/level.ts";
 import type { Now } from "../raft/ready.ts";
 import type { GroupContents, Storage } from "../storage/storage.ts";
 import type { EngineOptions } from "./engine-options.ts";
@@ -31,6 +32,8 @@ export interface EngineConstruction {
   readonly clock: EngineClock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** What this process can read and write; by default what this build can. */
+  readonly levels?: Levels;
   /**
    * How much a node should lead its groups, this one included: more is more, 0 is only if nobody else can. Null: not
    * known. By default all are equal.

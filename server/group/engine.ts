@@ -1,6 +1,7 @@
 import assert from "node:assert";
 import type { PeerIdentity } from "../network/network.ts";
 import type { PeerMessage } from "../network/peer-message.ts";
+import type { AgreedLevel } from "../raft/level.ts";
 import type { StoreSeen } from "../storage/storage.ts";
 import { ApplyStage } from "./apply-stage.ts";
 import { AwakeGroups } from "./awake-groups.ts";
@@ -184,7 +185,8 @@ export class GroupEngine {
   }
 
   linkUp(peer: PeerIdentity): void {
-    this.#pipe.push({ type: "linkUp", nodeId: peer.nodeId });
+    const { nodeId, storeId, levels } = peer;
+    this.#pipe.push({ type: "linkUp", nodeId, linked: { storeId, levelMax: levels.max } });
   }
 
   linkDown(nodeId: string): void {
@@ -329,8 +331,14 @@ export class GroupEngine {
   }
 
   /** A group's log as it is now, to be read only. */
-  log(group: number): Pick<Group["raft"], "base" | "committedSince"> {
+  log(group: number): Pick<Group["raft"], "base" | "committedSince" | "configurationAt"> {
     return this.#group(group).raft;
+  }
+
+  /** What the group has agreed on, as applied here: what is proposed under it is applied under no lower one, anywhere. */
+  level(group: number): AgreedLevel {
+    const { applier, raft } = this.#group(group);
+    return { level: applier.level, heldBackBy: () => raft.levelHeldBackBy };
   }
 
   appliedIndex(group: number): number {

@@ -12,13 +12,13 @@ const emptyHardState: HardState = Object.freeze({ term: 0, votedFor: null, commi
  */
 export function startingContents(
   persisted: GroupContents | undefined,
-  { members, addresses }: Pick<Founding, "members" | "addresses">,
+  { members, addresses, level }: Pick<Founding, "members" | "addresses" | "level">,
 ): { readonly contents: GroupContents; readonly isNew: boolean } {
   if (persisted !== undefined) {
     assert(persisted.base.configuration.voters.length > 0, "a group that was saved knows its voters");
     return { contents: persisted, isNew: false };
   }
-  const configuration = { ...emptyConfiguration, voters: members, addresses };
+  const configuration = { ...emptyConfiguration, voters: members, addresses, level };
   const base: Base = { index: 0, term: 0, logTimeMs: 0, wallTimeMs: 0, configuration };
   const nothing = { entries: [], checkpoints: new Map(), staged: new Map() };
   return { contents: { hardState: emptyHardState, base, ...nothing }, isNew: true };

@@ -1,5 +1,6 @@
 import type { PeerMessage } from "../network/peer-message.ts";
 import type { Member } from "../raft/configuration.ts";
+import { type Levels, levels } from "../raft/level.ts";
 import type { Now } from "../raft/ready.ts";
 import type { Checkpoint, CheckpointMark, CheckpointRead } from "../storage/storage.ts";
 import type { EngineConstruction } from "./engine-construction.ts";
@@ -15,6 +16,7 @@ export interface GroupHost {
   readonly bootCount: number;
   readonly engine: EngineOptions;
   readonly random: () => number;
+  readonly levels: Levels;
   readonly log: Log;
   readonly saver: Saver;
   readonly settlements: Settlements;
@@ -48,7 +50,7 @@ export function groupHost(
   construction: EngineConstruction,
   { push, failed, ...parts }: HostParts,
 ): GroupHost {
-  const { self, bootCount, random, log, network, storage } = construction;
+  const { self, bootCount, random, levels: known = levels, log, network, storage } = construction;
   const answered = <T>(answer: Promise<T>, done: (answer: T) => void) => {
     answer.then((value) => push({ type: "read", done: () => done(value) }), failed);
   };
@@ -57,6 +59,7 @@ export function groupHost(
     self,
     bootCount,
     random,
+    levels: known,
     log,
     send: (nodeId, message) => {
       // What waited for the disk is not for a start of that node that nobody here has admitted yet.

@@ -1,4 +1,5 @@
 import type { Configuration } from "../raft/configuration.ts";
+import type { HeldBack } from "../raft/level.ts";
 import type { FollowerStatus } from "../raft/raft-status.ts";
 import type { Role } from "../raft/ready.ts";
 import type { ReceivingStatus } from "./snapshot-receiver.ts";
@@ -22,11 +23,19 @@ export interface GroupStatus {
   /** It has nothing to do, and is left alone until something happens. */
   readonly isAsleep: boolean;
   readonly members: MembersNotice;
+  readonly level: LevelStatus;
   /** Parts are still being brought back from the disk: nothing is applied or served. */
   readonly isRestoring: boolean;
   /** To followers that are too far behind. */
   readonly snapshotsSending: number;
   readonly snapshotReceiving: ReceivingStatus | null;
+}
+
+export interface LevelStatus {
+  /** As applied here (see raft/level.ts). */
+  readonly agreed: number;
+  /** Members that keep the group from agreeing on all that this node's build knows. */
+  readonly heldBackBy: readonly HeldBack[];
 }
 
 export interface LeaderChange {

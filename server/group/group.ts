@@ -1,5 +1,6 @@
 import assert from "node:assert";
 import type { Base, HardState } from "../raft/entry.ts";
+import type { Linked } from "../raft/level.ts";
 import type { RaftMessage } from "../raft/message.ts";
 import { Raft } from "../raft/raft.ts";
 import { completeRaftOptions } from "../raft/raft-options.ts";
@@ -66,7 +67,7 @@ export class Group {
     this.#isNew = isNew;
     this.#hardState = persisted.hardState;
     this.#logTimeMs = persisted.base.logTimeMs;
-    this.raft = new Raft({ ...engine.raft, self, random }, persisted, host.now());
+    this.raft = new Raft({ ...engine.raft, self, random, levels: host.levels }, persisted, host.now());
     this.#lead = { group: id, term: this.raft.term, leaderId: null, isLeader: false };
     this.#leaderlessSinceMs = host.now().monotonicMs;
     this.#members = this.#membersNow;
@@ -94,7 +95,7 @@ export class Group {
         readBytes: engine.restoreReadBytes,
         read: (read, done) => host.readCheckpoints(id, read, done),
       },
-      persisted.base.index,
+      persisted.base,
     );
     this.reads = new Reads({ options: engine, raft: this.raft, applier: this.applier, settlements });
     this.ticks = new TickProposer({ machine, raft: this.raft, proposals });
@@ -173,7 +174,7 @@ export class Group {
 
   #restore({ base, checkpoints, throughIndex = base.index }: RestoredFrom): void {
     this.#restoringSinceMs = this.#nowMs;
-    this.applier.restore(checkpoints, { baseIndex: base.index, throughIndex });
+    this.applier.restore(checkpoints, { base, throughIndex });
   }
 
   /** It could lead, but not apply. So others go first; but after a while anyone is better than nobody. */
@@ -227,8 +228,8 @@ export class Group {
     if (wasLeader) this.router.resendAll();
   }
 
-  linkUp(nodeId: string): void {
-    this.step({ type: "linkUp", nodeId });
+  linkUp(nodeId: string, linked: Linked): void {
+    this.step({ type: "linkUp", nodeId, linked });
     if (this.raft.leaderId === nodeId) this.router.resendAll();
   }
 
@@ -386,6 +387,7 @@ export class Group {
       proposalsInFlight: this.router.proposals.inFlight,
       applyBacklog: applier.queue.length,
       members: this.#membersNow,
+      level: { agreed: applier.level, heldBackBy: raft.levelHeldBackBy },
       isRestoring: applier.isRestoring,
       snapshotsSending: this.snapshots.sending,
       snapshotReceiving: this.snapshots.receiving,

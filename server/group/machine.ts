@@ -7,6 +7,8 @@ export interface AppliedCommand {
   readonly term: number;
   readonly logTimeMs: number;
   readonly wallTimeMs: number;
+  /** What the group has agreed on here in its log (raft/level.ts): where a command means something else from a level on. */
+  readonly level: number;
   readonly id: ProposalId;
   readonly command: Uint8Array;
 }

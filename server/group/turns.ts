@@ -55,7 +55,7 @@ export class Turns {
         this.#tick();
         return;
       case "linkUp":
-        for (const group of groups) group.linkUp(event.nodeId);
+        for (const group of groups) group.linkUp(event.nodeId, event.linked);
         keeper.linkUp(event.nodeId, time.nowMs);
         heartbeats.linkUp(event.nodeId, time.nowMs);
         return;

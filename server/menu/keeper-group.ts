@@ -1,5 +1,6 @@
 import type { EngineClock } from "../group/engine-construction.ts";
 import type { Consistency, ReadPoint } from "../group/reads.ts";
+import type { AgreedLevel } from "../raft/level.ts";
 import { KeeperError } from "./keeper-error.ts";
 import { type KeepName, keeperCommand } from "./keeper-machine.ts";
 import { type KeeperResult, unlessRefused } from "./keeper-result.ts";
@@ -10,6 +11,7 @@ export interface KeeperGroup {
   propose(command: Uint8Array, how: { readonly timeoutMs?: number }): Promise<unknown>;
   read(how: { readonly consistency: Consistency; readonly timeoutMs?: number }): Promise<ReadPoint>;
   readonly talk: KeeperTalk;
+  readonly level: AgreedLevel;
 }
 
 /** How long a caller waits. Past it nobody knows whether a write was done (it is, at most once); by default 10 s. */
@@ -55,6 +57,11 @@ export class KeeperLine {
     if (this.#group === null)
       throw new KeeperError("KEEPER_NOT_RUNNING", "this node's groups do not run yet: wait until it serves");
     return this.#group;
+  }
+
+  /** For what is to be proposed. Undefined: nothing can be yet. */
+  get level(): AgreedLevel | undefined {
+    return this.#group?.level;
   }
 
   /** @throws where nothing may be asked for */

@@ -161,12 +161,13 @@ export class Kv {
           `\`${name}\` of a transaction is ${kindOf(list)}: an array is expected`,
         );
     checkKeys([...conditions, ...steps, ...otherwise]);
-    const command = kvMenu.encode("transact", {
+    const argument = {
       conditions: conditions.map(conditionOf),
       do: steps.map(operationOf),
       else: otherwise.map(operationOf),
       ...fenceOf(how.fence),
-    });
+    };
+    const command = kvMenu.encode("transact", argument, this.#line.level);
     const { succeeded, index, results } = (await this.#line.propose("kv", command, how)) as KvOutcome;
     return { succeeded, version: index, results: results.map(resultOf) };
   }

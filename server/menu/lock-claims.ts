@@ -38,20 +38,23 @@ export class LockClaims {
     checkKey(name, "lock's name");
     checkMs("leaseMs", leaseMs, keeperLimits.leaseMsMin, keeperLimits.leaseMsMax);
     if (waitMs !== null) checkMs("waitMs", waitMs, 0, keeperLimits.expiryMsMax);
-    const command = lockMenu.encode("acquire", { name, claimant, leaseMs, waitMs });
-    return (await this.#parts.line.propose("lock", command, how)) as number;
+    const { line } = this.#parts;
+    const command = lockMenu.encode("acquire", { name, claimant, leaseMs, waitMs }, line.level);
+    return (await line.propose("lock", command, how)) as number;
   }
 
   /** Its lease begins anew. @returns false: it does not hold it any more */
   async renew({ name, claimant }: LockClaim, how?: Waiting): Promise<boolean> {
-    const command = lockMenu.encode("renew", { name, claimant });
-    return (await this.#parts.line.propose("lock", command, how)) as boolean;
+    const { line } = this.#parts;
+    const command = lockMenu.encode("renew", { name, claimant }, line.level);
+    return (await line.propose("lock", command, how)) as boolean;
   }
 
   /** @returns false: it neither held it nor waited for it */
   async release({ name, claimant }: LockClaim, how?: Waiting): Promise<boolean> {
-    const command = lockMenu.encode("release", { name, claimant });
-    return (await this.#parts.line.propose("lock", command, how)) as boolean;
+    const { line } = this.#parts;
+    const command = lockMenu.encode("release", { name, claimant }, line.level);
+    return (await line.propose("lock", command, how)) as boolean;
   }
 
   /** As soon as it waits no more, at the latest after `ms`: as this node's replica then has it. */

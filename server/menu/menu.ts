@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { pack, unpack } from "msgpackr";
+import { type AgreedLevel, firstLevel } from "../raft/level.ts";
 
 /** What a command knows of its place in the log. */
 export interface CommandContext {
   readonly index: number;
   readonly logTimeMs: number;
   readonly wallTimeMs: number;
+  /** What the group has agreed on there: what a command does otherwise from a level on goes by this (raft/level.ts). */
+  readonly level: number;
 }
 
 /** One command of a menu: what it takes (any Standard Schema: zod, valibot, arktype, …) and how it changes the state. */
@@ -14,6 +17,8 @@ export interface Command<State, Argument, Result> {
   readonly schema: StandardSchemaV1<unknown, Argument>;
   /** Deterministic in state, argument and context. A throw is a programmer's error and ends the process. */
   readonly apply: (state: State, argument: Argument, context: CommandContext) => Result;
+  /** The level that it came with (raft/level.ts): it is proposed to no group that has not agreed on it. By default the first. */
+  readonly since?: number;
   /** For a command that there are very many of: an encoding of its own, which checks for itself, instead of the schema and MessagePack. */
   readonly codec?: Codec<Argument>;
 }
@@ -39,7 +44,8 @@ type ArgumentOf<C> = C extends Command<any, infer Argument, any> ? Argument : ne
 type StateOf<Commands> = Commands[keyof Commands] extends Command<infer State, any, any> ? State : never;
 
 export class MenuError extends Error {
-  readonly code: "MENU_ARGUMENT" | "MENU_UNKNOWN_COMMAND" | "MENU_GARBLED" | "MENU_TOO_LONG";
+  /** `MENU_TOO_NEW`: not all members run a version of Testudo that knows the command. Try again when they do. */
+  readonly code: "MENU_ARGUMENT" | "MENU_UNKNOWN_COMMAND" | "MENU_GARBLED" | "MENU_TOO_LONG" | "MENU_TOO_NEW";
 
   constructor(code: MenuError["code"], message: string) {
     super(message);
@@ -57,9 +63,15 @@ export interface Menu<Commands extends Record<string, AnyCommand>, Queries exten
   readonly queries: Queries;
   /**
    * Checks the argument before it becomes a proposal.
-   * @throws MenuError MENU_ARGUMENT with the path and the schema's own words; MENU_TOO_LONG past 64 KiB
+   * @param agreed what the group that is to apply it has agreed on, as applied on this node: it only rises. Without, only
+   * what every version knows can be had.
+   * @throws MenuError MENU_TOO_NEW; MENU_ARGUMENT with the path and the schema's own words; MENU_TOO_LONG past 64 KiB
    */
-  encode<Name extends keyof Commands & string>(name: Name, argument: ArgumentOf<Commands[Name]>): Uint8Array;
+  encode<Name extends keyof Commands & string>(
+    name: Name,
+    argument: ArgumentOf<Commands[Name]>,
+    agreed?: AgreedLevel,
+  ): Uint8Array;
   /** @throws MenuError MENU_GARBLED, MENU_UNKNOWN_COMMAND */
   decode(bytes: Uint8Array): { readonly name: keyof Commands & string; readonly argument: unknown };
   /** What an encoded command begins with. */
@@ -72,14 +84,14 @@ export interface Menu<Commands extends Record<string, AnyCommand>, Queries exten
 export function command<State, Argument, Result>(
   schema: StandardSchemaV1<unknown, Argument>,
   apply: (state: State, argument: Argument, context: CommandContext) => Result,
-  codec?: Codec<Argument>,
+  how: Pick<Command<State, Argument, Result>, "since" | "codec"> = {},
 ): Command<State, Argument, Result> {
-  return codec === undefined ? { schema, apply } : { schema, apply, codec };
+  return { schema, apply, ...how };
 }
 
 /**
  * Declares a replicated state machine. The order of `commands` is their number on the wire and in the log: new ones go
- * at the end, none is ever taken out.
+ * at the end, with the level that they come with (`since`), none is ever taken out.
  */
 export function defineMenu<
   Commands extends Record<string, AnyCommand>,
@@ -132,9 +144,10 @@ export function defineMenu<
     name: definition.name,
     commands: definition.commands,
     queries: definition.queries ?? ({} as Queries),
-    encode(name, argument) {
+    encode(name, argument, agreed = nothingAgreed) {
       const number = numberOf(name);
       const one = definition.commands[name] as AnyCommand;
+      checkAgreed(`${definition.name}.${name}`, one.since ?? firstLevel, agreed);
       const bytes =
         one.codec?.encode(argument, 1) ??
         behindHeadroom(pack(validated(one, argument, `${definition.name}.${name}`)));
@@ -154,6 +167,21 @@ export function defineMenu<
       return (definition.commands[name] as AnyCommand).apply(state, argument, context);
     },
   };
+}
+
+const nothingAgreed: AgreedLevel = { level: firstLevel, heldBackBy: () => [] };
+
+/** A replica that does not know a command could only end, or differ from the others. */
+function checkAgreed(label: string, since: number, { level, heldBackBy }: AgreedLevel): void {
+  if (level >= since) return;
+  const missing = heldBackBy().map(({ nodeId, levelMax }) =>
+    levelMax === null ? `${nodeId} is not there` : `${nodeId} knows only ${levelMax}`,
+  );
+  const who = missing.length === 0 ? "" : `; ${missing.join(", ")}`;
+  throw new MenuError(
+    "MENU_TOO_NEW",
+    `"${label}" needs level ${since}, its group has agreed on ${level}: it is there once all nodes run a version of Testudo that knows it${who}`,
+  );
 }
 
 /** A copy, with a byte in front for the command's number. */

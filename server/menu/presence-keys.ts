@@ -35,7 +35,8 @@ export class PresenceKeys {
     { once = null, ...how }: Waiting & { readonly once?: string | null } = {},
   ): Promise<unknown> {
     if (once !== null) checkKey(once, "call's own key");
-    const command = presenceMenu.encode("call", { method, args: textsOf(method, args), once });
+    const argument = { method, args: textsOf(method, args), once };
+    const command = presenceMenu.encode("call", argument, this.#line.level);
     return await this.#line.propose("presence", command, how);
   }
 

@@ -102,6 +102,7 @@ export function writeMessage(writer: ByteWriter, message: PeerMessage): void {
       writeMembers(writer, message.founding.members);
       writeAddresses(writer, message.founding.addresses);
       writer.uint(message.founding.groups);
+      writer.uint(message.founding.level);
       return;
     case "founded":
       writer.byte(tags.founded);
@@ -190,6 +191,7 @@ export function readMessage(reader: ByteReader): PeerMessage {
           members: readMembers(reader, "members"),
           addresses: readAddresses(reader),
           groups: reader.uint("groups", groupsMax),
+          level: reader.uint("level"),
         },
       };
     case tags.founded:

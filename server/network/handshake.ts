@@ -19,8 +19,11 @@ import type { PeerIdentity } from "./network.ts";
  * can be turned round), the whole challenge and the whole hello but its proof: both nonces, both identities, the version.
  * Nonces are new for every connection, so an overheard handshake is worth nothing. Magic, version and step are looked
  * at first, then the proof, and nothing else of what a stranger sent before the proof holds.
+ *
+ * The version is the handshake's own, and that of frames: two of them are never in one cluster. All else that nodes say to
+ * each other goes by levels (raft/level.ts), which both sides say here.
  */
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 
 /** No step is longer: what an unauthenticated connection may send in one message. */
 export const handshakeBytesMax = 4096;
@@ -161,12 +164,14 @@ function stepWriter(step: Step, version: number): ByteWriter {
 
 function writeIdentity(
   writer: ByteWriter,
-  { nodeId, storeId, bootId, clusterId }: PeerIdentity,
+  { nodeId, storeId, bootId, clusterId, levels, agreedLevel }: PeerIdentity,
   engine: string,
 ): void {
   // An id is never empty, so "" can stand for none.
   for (const text of [engine, nodeId, storeId, bootId, clusterId ?? ""])
     writer.string(text, codecLimits.stringBytesMax);
+  // Nor is a level ever 0.
+  for (const level of [levels.min, levels.max, agreedLevel ?? 0]) writer.uint(level);
 }
 
 function readIdentity(reader: ByteReader, engine: string): PeerIdentity {
@@ -174,7 +179,9 @@ function readIdentity(reader: ByteReader, engine: string): PeerIdentity {
   const theirs = read("engine");
   if (theirs !== engine) throw new LinkRefused("ENGINE_DIFFERS", `${theirs}; this node has ${engine}`);
   const identity = { nodeId: read("nodeId"), storeId: read("storeId"), bootId: read("bootId") };
-  return { ...identity, clusterId: read("clusterId") || null };
+  const clusterId = read("clusterId") || null;
+  const levels = { min: reader.uint("levels.min"), max: reader.uint("levels.max") };
+  return { ...identity, clusterId, levels, agreedLevel: reader.uint("agreedLevel") || null };
 }
 
 function checkHead(bytes: Uint8Array, step: Step, version: number): void {

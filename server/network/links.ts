@@ -2,6 +2,7 @@ import assert from "node:assert";
 import { Acceptor } from "./acceptor.ts";
 import { LinkRefused } from "./close-reason.ts";
 import { Dialer } from "./dialer.ts";
+import { levelRefusal } from "./level-refusal.ts";
 import { Link, type OpenConnection } from "./link.ts";
 import {
   type CheckedLinksOptions,
@@ -10,6 +11,7 @@ import {
   checkPeerUrls,
   type LinksOptions,
 } from "./links-options.ts";
+import { type MessageLevels, messageLevel, messageLevels } from "./message-levels.ts";
 import type { Network, NetworkHandlers, PeerIdentity } from "./network.ts";
 import { PeerBook, type PeerUrls } from "./peer-book.ts";
 import type { PeerMessage } from "./peer-message.ts";
@@ -28,6 +30,8 @@ export interface LinksTools {
   randomBytes(count: number): Uint8Array;
   /** Milliseconds that never go back; may have fractions. */
   monotonicMs(): number;
+  /** Which messages came with what level; by default this build's. */
+  readonly messageLevels?: MessageLevels;
 }
 
 /** So many looks at the links in the time that a silent one is given. */
@@ -50,6 +54,7 @@ export class Links implements Network {
   readonly #unflushed = new Set<Link>();
   /** The last failure that was logged, by peer: the same one again and again is one line. */
   readonly #failures = new Map<string, string>();
+  readonly #messageLevels: MessageLevels;
   #identity: PeerIdentity;
   #handlers: NetworkHandlers | null = null;
   #flushing: NodeJS.Immediate | null = null;
@@ -62,6 +67,7 @@ export class Links implements Network {
     this.#options = checkLinksOptions(options);
     const { identity, limits, peers } = this.#options;
     this.#identity = identity;
+    this.#messageLevels = tools.messageLevels ?? messageLevels;
     this.#book = new PeerBook(peers, limits);
     this.#refusals = new RefusalLog(tools);
     this.#sockets = new Sockets(limits.closeTimeoutMs);
@@ -149,7 +155,7 @@ export class Links implements Network {
 
   send(nodeId: string, message: PeerMessage): void {
     const link = this.#links.get(nodeId);
-    if (link === undefined) return;
+    if (link === undefined || link.peer.levels.max < messageLevel(message, this.#messageLevels)) return;
     link.send(message);
     if (!link.open) return;
     this.#unflushed.add(link);
@@ -183,6 +189,15 @@ export class Links implements Network {
       const theirs = link.peer.clusterId;
       if (theirs === null || theirs === clusterId) continue;
       link.close("CLUSTER_DIFFERS", `${this.#identity.nodeId} is of cluster ${clusterId} now`);
+    }
+  }
+
+  /** A group has agreed on it: links to nodes that do not know it end. Never less than before. */
+  setAgreedLevel(agreedLevel: number): void {
+    this.#identity = { ...this.#identity, agreedLevel };
+    for (const link of this.#links.values()) {
+      const refusal = levelRefusal(link.peer, this.#identity);
+      if (refusal !== null) link.close("LEVEL_DIFFERS", refusal);
     }
   }
 
@@ -255,7 +270,8 @@ export class Links implements Network {
     this.#failures.set(nodeId, reason);
     // A node that is not there yet is no trouble; a node that refuses is.
     const isQuiet = ["UNREACHABLE", "RESET", "CLOSING", "DIRECTION_WRONG"].includes(reason);
-    const level = isQuiet ? "info" : "warn";
+    // Nothing but an operator can help.
+    const level = isQuiet ? "info" : reason === "LEVEL_DIFFERS" ? "error" : "warn";
     const url = this.#book.url(nodeId);
     this.#tools.log[level]({ nodeId, url, reason, detail }, "no link yet; trying again");
   }

@@ -17,6 +17,7 @@ const refusalCodes = [
   "MEMBER_DUPLICATE",
   "MEMBERS_TOO_MANY",
   "QUORUM_LOST",
+  "LEVEL_TOO_LOW",
 ] as const;
 /** Group, index and a count. */
 const groupBytesMin = 3;

@@ -1,3 +1,4 @@
+import type { Levels } from "../raft/level.ts";
 import type { PeerMessage } from "./peer-message.ts";
 
 export interface PeerIdentity {
@@ -6,7 +7,14 @@ export interface PeerIdentity {
   readonly bootId: string;
   /** null: not founded yet. */
   readonly clusterId: string | null;
+  /** What its build can read and write. */
+  readonly levels: Levels;
+  /** What any of its groups has agreed on, at least; null: not founded yet. */
+  readonly agreedLevel: number | null;
 }
+
+/** Which process is at the other end of a link. */
+export type LinkedProcess = Pick<PeerIdentity, "nodeId" | "bootId">;
 
 /** What a network tells its node; each goes straight into the pipe. */
 export interface NetworkHandlers {

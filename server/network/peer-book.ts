@@ -1,4 +1,5 @@
 import { LinkRefused } from "./close-reason.ts";
+import { levelRefusal } from "./level-refusal.ts";
 import type { PeerIdentity } from "./network.ts";
 
 /** Where each peer listens, by nodeId; null: nobody knows, so it has to dial. */
@@ -36,7 +37,7 @@ export class PeerBook {
   /**
    * May this node and that one be linked?
    * @param linked the nodes that are linked already
-   * @throws LinkRefused OWN_ID, CLUSTER_DIFFERS, NODE_UNEXPECTED, STRANGERS_TOO_MANY
+   * @throws LinkRefused OWN_ID, CLUSTER_DIFFERS, LEVEL_DIFFERS, NODE_UNEXPECTED, STRANGERS_TOO_MANY
    */
   check(peer: PeerIdentity, self: PeerIdentity, linked: Iterable<string>): void {
     if (peer.nodeId === self.nodeId) {
@@ -46,6 +47,8 @@ export class PeerBook {
       const detail = `${self.nodeId} is of cluster ${self.clusterId}, ${peer.nodeId} of ${peer.clusterId}`;
       throw new LinkRefused("CLUSTER_DIFFERS", detail);
     }
+    const levels = levelRefusal(peer, self) ?? levelRefusal(self, peer);
+    if (levels !== null) throw new LinkRefused("LEVEL_DIFFERS", levels);
     if (this.has(peer.nodeId)) return;
     if (self.clusterId === null) {
       throw new LinkRefused("NODE_UNEXPECTED", `${peer.nodeId} is not among the peers of ${self.nodeId}`);

@@ -83,6 +83,7 @@ function writeConfiguration(writer: ByteWriter, configuration: Configuration): v
   writeMembers(writer, configuration.learners);
   writeMembers(writer, configuration.nextVoters);
   writeAddresses(writer, configuration.addresses);
+  writer.uint(configuration.level);
 }
 
 function readConfiguration(reader: ByteReader): Configuration {
@@ -92,6 +93,7 @@ function readConfiguration(reader: ByteReader): Configuration {
     learners: readMembers(reader, "learners"),
     nextVoters: readMembers(reader, "nextVoters"),
     addresses: readAddresses(reader),
+    level: reader.uint("level"),
   };
 }
 

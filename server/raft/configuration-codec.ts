@@ -16,7 +16,7 @@ export function encodeConfiguration(configuration: Configuration): Uint8Array {
   const members = (set: readonly Member[]) => set.map(({ nodeId, storeId }) => [nodeId, storeId]);
   const sets = Object.fromEntries(memberSets.map((name) => [name, members(configuration[name])]));
   const addresses = configuration.addresses.map(({ nodeId, url }) => [nodeId, url]);
-  const text = JSON.stringify({ ...sets, addresses });
+  const text = JSON.stringify({ ...sets, addresses, level: configuration.level });
   const bytes = new Uint8Array(text.length);
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
@@ -47,12 +47,15 @@ export function decodeConfiguration(data: Uint8Array): Configuration {
   };
   const members = (name: (typeof memberSets)[number]): Member[] =>
     pairs(name).map(([nodeId, storeId]) => ({ nodeId, storeId }));
+  const { level } = fields;
+  check(Number.isSafeInteger(level), `a configuration's level is no number: ${text}`);
   return {
     voters: members("voters"),
     votersOutgoing: members("votersOutgoing"),
     learners: members("learners"),
     nextVoters: members("nextVoters"),
     addresses: pairs("addresses").map(([nodeId, url]): Address => ({ nodeId, url })),
+    level: level as number,
   };
 }
 

@@ -9,4 +9,6 @@ export interface Founding {
   readonly addresses: readonly Address[];
   /** How many groups of rooms there are: 1 to 64. Their ids are 0 to groups - 1. */
   readonly groups: number;
+  /** At which they begin (see level.ts): what every founding node can read. */
+  readonly level: number;
 }

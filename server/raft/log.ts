@@ -1,5 +1,6 @@
 import { check } from "./check.ts";
 import type { Base, Entry } from "./entry.ts";
+import type { Levels } from "./level.ts";
 import { Membership } from "./membership.ts";
 
 /** Entries that were handed out to be saved together, until their completion comes. */
@@ -21,9 +22,9 @@ export class RaftLog {
   /** In the order of their saves. Bounded by what a leader may have uncommitted or in flight. */
   #batches: Batch[] = [];
 
-  /** @param entries durable already */
-  constructor(base: Base, entries: readonly Entry[]) {
-    this.membership = new Membership(base);
+  /** @param entries durable already @throws LevelError, as do `append` and `reset` */
+  constructor(base: Base, entries: readonly Entry[], known?: Levels) {
+    this.membership = new Membership(base, known);
     this.#base = base;
     this.#entries = [];
     this.#bytes = 0;

@@ -1,5 +1,6 @@
 import { type Address, type Configuration, changePhase, type Member } from "./configuration.ts";
 import type { Lead } from "./lead.ts";
+import { levelOfAll } from "./level-raise.ts";
 import { isQuorum, majority, members, sameMember } from "./quorum.ts";
 import type { Replica } from "./replica.ts";
 import type { Replication } from "./replication.ts";
@@ -24,7 +25,9 @@ export type ChangeRefusal =
   | "MEMBER_DUPLICATE"
   | "MEMBERS_TOO_MANY"
   /** Not enough of the voters, as they are or as they are wished, are there. */
-  | "QUORUM_LOST";
+  | "QUORUM_LOST"
+  /** Who is to become a member runs a version of Testudo that is too old for what the members have agreed on. */
+  | "LEVEL_TOO_LOW";
 
 export type ChangeResult =
   | { readonly type: "appended"; readonly index: number; readonly term: number }
@@ -64,7 +67,10 @@ export class MemberChange {
     const malformed = malformation(wish);
     if (malformed !== null) return malformed;
     if (isWished(configuration, wish)) return { type: "unchanged" };
-    const refused = this.#early(configuration) ?? this.#quorumLost(configuration, wish);
+    const refused =
+      this.#early(configuration) ??
+      this.#quorumLost(configuration, wish) ??
+      this.#levelTooLow(configuration, wish);
     if (refused !== null) return refused;
     if (dryRun) return { type: "possible" };
     const index = this.#lead.appendConfiguration(wishing(configuration, wish));
@@ -107,6 +113,20 @@ export class MemberChange {
     return null;
   }
 
+  /** A node that is not linked has not said what it knows: it will be asked when it comes (see PeerBook). */
+  #levelTooLow({ level }: Configuration, wish: Wish): ChangeResult | null {
+    const { links } = this.#replica;
+    for (const { nodeId, storeId } of [...wish.voters, ...wish.learners]) {
+      const linked = links.get(nodeId);
+      if (linked?.storeId !== storeId || linked.levelMax >= level) continue;
+      return refusal(
+        "LEVEL_TOO_LOW",
+        `the members have agreed on level ${level}, and the version of Testudo on ${nodeId} knows only ${linked.levelMax}: start a newer one there first`,
+      );
+    }
+    return null;
+  }
+
   #isThere(member: Member): boolean {
     if (this.#replica.isSelf(member)) return true;
     const progress = this.#replication.follower(member.nodeId, member.storeId);
@@ -120,6 +140,7 @@ export class MemberChange {
     if (this.#lead.transferTo !== null) return;
     switch (changePhase(configuration)) {
       case "none":
+        this.#raiseLevel(configuration);
         return;
       case "catchingUp":
         if (this.#mayVote(configuration)) this.#lead.appendConfiguration(enteringJoint(configuration));
@@ -128,6 +149,26 @@ export class MemberChange {
         if (!this.#offersLead(configuration)) this.#lead.appendConfiguration(leavingJoint(configuration));
         return;
     }
+  }
+
+  /**
+   * To what all members know. Whoever is only away may come back as what it was before: so each must be linked, with the
+   * disk that counts, at the very moment at which it is written down.
+   */
+  #raiseLevel(configuration: Configuration): void {
+    const level = this.#levelOfAll;
+    if (level > configuration.level) this.#lead.appendConfiguration({ ...configuration, level });
+  }
+
+  get #levelOfAll(): number {
+    const recipients = this.#replication.all.map(({ member }) => member);
+    return levelOfAll(this.#replica, recipients);
+  }
+
+  /** No change is under way, and none is due. */
+  get isDone(): boolean {
+    const { configuration } = this.#replica;
+    return changePhase(configuration) === "none" && this.#levelOfAll <= configuration.level;
   }
 
   /** All new voters are so close behind that they hold nothing up, and enough of all are there. */
@@ -250,7 +291,7 @@ function addressed(configuration: Configuration, given: readonly Address[]): Con
 }
 
 /** The wish as a configuration: nobody's vote is touched yet. */
-function wishing({ voters, addresses }: Configuration, wish: Wish): Configuration {
+function wishing({ voters, addresses, level }: Configuration, wish: Wish): Configuration {
   const isVotersChange = !isSameSet(voters, wish.voters);
   const next: Configuration = {
     voters,
@@ -258,17 +299,19 @@ function wishing({ voters, addresses }: Configuration, wish: Wish): Configuratio
     learners: [...wish.learners, ...without(wish.voters, voters)],
     nextVoters: isVotersChange ? wish.voters : [],
     addresses: [],
+    level,
   };
   return addressed(next, [...wish.addresses, ...addresses]);
 }
 
-function enteringJoint({ voters, learners, nextVoters, addresses }: Configuration): Configuration {
+function enteringJoint(configuration: Configuration): Configuration {
+  const { voters, learners, nextVoters } = configuration;
   return {
+    ...configuration,
     voters: nextVoters,
     votersOutgoing: voters,
     learners: without(learners, nextVoters),
     nextVoters: [],
-    addresses,
   };
 }
 

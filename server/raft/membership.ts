@@ -2,6 +2,7 @@ import { check } from "./check.ts";
 import type { Configuration, Member } from "./configuration.ts";
 import { decodeConfiguration } from "./configuration-codec.ts";
 import type { Base, Entry } from "./entry.ts";
+import { checkLevel, type Levels, levels } from "./level.ts";
 import { isMember } from "./quorum.ts";
 
 interface Version {
@@ -17,9 +18,13 @@ interface Version {
 export class Membership {
   /** By index, never empty: the first is as of the base. Bounded: a leader appends one only when the last is committed. */
   #versions: Version[];
+  readonly #levels: Levels;
 
-  constructor(base: Base) {
+  /** @param known what this build can read @throws LevelError, as does all that takes something in */
+  constructor(base: Base, known: Levels = levels) {
+    this.#levels = known;
     this.#versions = [base];
+    this.#checkBase(base);
   }
 
   get latest(): Version {
@@ -48,6 +53,12 @@ export class Membership {
 
   appended({ type, index, data }: Entry): void {
     if (type === "configuration") this.#versions.push({ index, configuration: decodeConfiguration(data) });
+    checkLevel(`entry ${index} of the log`, this.latest.configuration.level, this.#levels);
+  }
+
+  /** Where nothing was agreed yet, there is nothing to be read. */
+  #checkBase({ index, configuration }: Base): void {
+    if (index > 0) checkLevel(`what the log was before entry ${index}`, configuration.level, this.#levels);
   }
 
   truncatedFrom(index: number): void {
@@ -61,6 +72,7 @@ export class Membership {
 
   /** A snapshot took the place of everything. */
   reset(base: Base): void {
+    this.#checkBase(base);
     this.#versions = [base];
   }
 }

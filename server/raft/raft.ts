@@ -1,10 +1,12 @@
 import { check } from "./check.ts";
 import { Compaction } from "./compaction.ts";
-import { type Configuration, changePhase, type Member } from "./configuration.ts";
+import type { Configuration, Member } from "./configuration.ts";
 import { Election } from "./election.ts";
 import type { Base, Entry, PersistedState } from "./entry.ts";
 import { Inbox } from "./inbox.ts";
 import { Lead } from "./lead.ts";
+import { type HeldBack, type Levels, type Linked, levels } from "./level.ts";
+import { heldBackBy } from "./level-raise.ts";
 import { LogReceiver } from "./log-receiver.ts";
 import { type ChangeResult, MemberChange, type Wish } from "./member-change.ts";
 import { members } from "./quorum.ts";
@@ -21,6 +23,8 @@ export interface RaftConstruction extends Partial<RaftOptions> {
   readonly self: Member;
   /** Uniform in [0, 1); the only source of chance. */
   readonly random: () => number;
+  /** What this process can read and write; by default what this build can. */
+  readonly levels?: Levels;
 }
 
 /**
@@ -48,9 +52,9 @@ export class Raft {
    * @throws RaftBroken if what was persisted contradicts itself
    */
   constructor(construction: RaftConstruction, persisted: PersistedState, now: Now) {
-    const { self, random, ...options } = construction;
+    const { self, random, levels: known = levels, ...options } = construction;
     this.#replica = new Replica(
-      { ...completeRaftOptions(options), self, random },
+      { ...completeRaftOptions(options), self, random, levels: known },
       persisted,
       now,
       (from, to) => this.#roleChanged(from, to),
@@ -70,7 +74,10 @@ export class Raft {
       leadRefused: (by) => this.#lead?.refused(by),
       advance: () => this.#advance(),
     });
-    this.#noticed = { configuration: this.configuration, isCommitted: this.#isConfigurationCommitted };
+    this.#noticed = {
+      configuration: this.configuration,
+      isCommitted: this.#replica.isConfigurationCommitted,
+    };
     this.#compaction = new Compaction(this.#replica, this.#replication, () => this.#lead?.beforeCompaction());
   }
 
@@ -85,10 +92,6 @@ export class Raft {
   /** null while none is known in this term, or the link to it is closed. */
   get leaderId(): string | null {
     return this.#replica.leaderId;
-  }
-
-  get votedFor(): Member | null {
-    return this.#replica.votedFor;
   }
 
   get commitIndex(): number {
@@ -118,6 +121,10 @@ export class Raft {
   /** The latest in the log; it counts, committed or not. */
   get configuration(): Configuration {
     return this.#replica.configuration;
+  }
+
+  get levelHeldBackBy(): readonly HeldBack[] {
+    return heldBackBy(this.#replica);
   }
 
   /** To whom the lead is on its way from here; null: to nobody. Until that is over proposals are refused. */
@@ -151,9 +158,7 @@ export class Raft {
     const isSaved = log.durableIndex === log.lastIndex && !hardStateDirty && outbox.isEmpty;
     if (!isDone || !isSaved || leaderId === null || !this.#readIndex.isIdle) return false;
     if (this.#lead === null) return !this.#replica.swapping && !this.#logReceiver.hasAnswer;
-    return (
-      this.#replication.isQuiet && this.transferTo === null && changePhase(this.configuration) === "none"
-    );
+    return this.#replication.isQuiet && this.transferTo === null && (this.#memberChange?.isDone ?? false);
   }
 
   /** What a command proposed now would be stamped. For the leader only. */
@@ -225,14 +230,10 @@ export class Raft {
     this.#noticeConfiguration();
   }
 
-  get #isConfigurationCommitted(): boolean {
-    return this.configurationIndex <= this.commitIndex;
-  }
-
   /** An event may have appended a configuration, cut one off, installed or committed one. */
   #noticeConfiguration(): void {
     const { configuration } = this;
-    const isCommitted = this.#isConfigurationCommitted;
+    const isCommitted = this.#replica.isConfigurationCommitted;
     if (this.#noticed.configuration === configuration && this.#noticed.isCommitted === isCommitted) return;
     this.#noticed = { configuration, isCommitted };
     this.#replica.settleRole();
@@ -251,7 +252,7 @@ export class Raft {
         this.#advance();
         break;
       case "linkUp":
-        this.#linkUp(event.nodeId);
+        this.#linkUp(event.nodeId, event.linked);
         break;
       case "linkDown":
         this.#linkDown(event.nodeId);
@@ -311,12 +312,12 @@ export class Raft {
   }
 
   status(): RaftStatus {
-    const { role, term, leaderId, votedFor, commitIndex, lastIndex, durableIndex, base, transferTo } = this;
+    const { role, term, leaderId, commitIndex, lastIndex, durableIndex, base, transferTo } = this;
     return {
       role,
       term,
       leaderId,
-      votedFor,
+      votedFor: this.#replica.votedFor,
       commitIndex,
       lastIndex,
       durableIndex,
@@ -377,11 +378,13 @@ export class Raft {
     if (!this.#replication.tick()) this.#replica.follow({ term: this.term, leaderId: null });
   }
 
-  #linkUp(nodeId: string): void {
-    this.#replica.links.add(nodeId);
+  #linkUp(nodeId: string, linked: Linked | undefined): void {
+    const { links } = this.#replica;
+    links.set(nodeId, linked ?? links.get(nodeId) ?? null);
     this.#election.linkUp(nodeId);
     this.#replication.linkUp(nodeId);
     this.#readIndex.linkUp(nodeId);
+    this.#advanceChange();
   }
 
   #linkDown(nodeId: string): void {

@@ -1,4 +1,5 @@
 import type { Base, Entry, HardState } from "./entry.ts";
+import type { Linked } from "./level.ts";
 import type { Envelope, RaftMessage } from "./message.ts";
 
 /** The clocks, as read once for an event. Both in milliseconds; `monotonicMs` may have fractions. */
@@ -14,7 +15,9 @@ export type RaftEvent =
   /** A batch of `Ready.entries` (and its hard state) is durable up to (term, index). */
   | { readonly type: "saved"; readonly term: number; readonly index: number }
   /** The link to a node opened or closed. A closed link to the leader starts a pre-vote after a short random delay. */
-  | { readonly type: "linkUp" | "linkDown"; readonly nodeId: string }
+  | { readonly type: "linkDown"; readonly nodeId: string }
+  /** Without `linked` what it said before still holds. */
+  | { readonly type: "linkUp"; readonly nodeId: string; readonly linked?: Linked }
   /**
    * A heartbeat of `nodeId` confirmed that it leads this group in `term` (counts as an empty appendEntries for the election
    * timer only): now, or `agoMs` before now, if the group was left alone meanwhile (see `Raft.isQuiet`).

@@ -1,6 +1,7 @@
 import { check } from "./check.ts";
 import type { Configuration, Member } from "./configuration.ts";
 import type { Entry, HardState, PersistedState } from "./entry.ts";
+import type { Levels, Linked } from "./level.ts";
 import { RaftLog } from "./log.ts";
 import { Outbox } from "./outbox.ts";
 import { isVoter, members, sameMember } from "./quorum.ts";
@@ -12,6 +13,8 @@ export interface ReplicaOptions extends RaftOptions {
   readonly self: Member;
   /** Uniform in [0, 1): the only source of chance. */
   readonly random: () => number;
+  /** What this process can read and write. */
+  readonly levels: Levels;
 }
 
 /** The state that all of a replica's concerns share: figure 2's, and the role. */
@@ -19,8 +22,8 @@ export class Replica {
   readonly options: ReplicaOptions;
   readonly log: RaftLog;
   readonly outbox = new Outbox();
-  /** The nodes whose links are up. */
-  readonly links = new Set<string>();
+  /** The nodes whose links are up; null: it has not been told what they say. */
+  readonly links = new Map<string, Linked | null>();
   /** The clocks of the event that is being handled. */
   now: Now;
   leaderId: string | null = null;
@@ -47,7 +50,7 @@ export class Replica {
     this.options = options;
     this.now = now;
     this.#onRoleChange = onRoleChange;
-    this.log = new RaftLog(base, entries);
+    this.log = new RaftLog(base, entries, options.levels);
     // What a vote or an append promised must be older than what it was promised in (Raft figure 2).
     check(
       hardState.term >= this.log.lastTerm,
@@ -86,6 +89,10 @@ export class Replica {
     return this.log.membership.latest.configuration;
   }
 
+  get isConfigurationCommitted(): boolean {
+    return this.log.membership.latest.index <= this.#commitIndex;
+  }
+
   get isVoter(): boolean {
     return isVoter(this.configuration, this.options.self);
   }
@@ -96,9 +103,8 @@ export class Replica {
    */
   get mayCampaign(): boolean {
     if (this.isVoter) return true;
-    const { membership } = this.log;
-    if (membership.latest.index <= this.#commitIndex) return false;
-    return membership.from(this.#commitIndex).some((one) => isVoter(one, this.options.self));
+    if (this.isConfigurationCommitted) return false;
+    return this.log.membership.from(this.#commitIndex).some((one) => isVoter(one, this.options.self));
   }
 
   isSelf(member: Member): boolean {

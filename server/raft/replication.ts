@@ -57,7 +57,7 @@ export class Replication {
   }
 
   stop(): void {
-    for (const progress of this.#all) this.#snapshots.end(progress);
+    for (const progress of this.all) this.#snapshots.end(progress);
     this.#followers = [];
     this.#leaving = [];
   }
@@ -86,14 +86,14 @@ export class Replication {
     this.#leaving = this.#leaving.filter((leaving) => !isOver(leaving));
   }
 
-  get #all(): readonly Progress[] {
+  get all(): readonly Progress[] {
     if (this.#leaving.length === 0) return this.#followers;
     return [...this.#followers, ...this.#leaving.map(({ progress }) => progress)];
   }
 
   /** Also one that leaves. */
   follower(nodeId: string, storeId: string): Progress | null {
-    return this.#all.find(({ member }) => member.nodeId === nodeId && member.storeId === storeId) ?? null;
+    return this.all.find(({ member }) => member.nodeId === nodeId && member.storeId === storeId) ?? null;
   }
 
   // ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,7 +101,7 @@ export class Replication {
   /** Everything that may be sent now. Once for each Ready, so that one append carries all that a drain brought. */
   flush(): void {
     if (!this.#mayLead()) return;
-    for (const progress of this.#all) {
+    for (const progress of this.all) {
       // Another disk of this very node, or of one that has answered with its other disk: nobody to talk to.
       if (progress.member.nodeId === this.#replica.options.self.nodeId || this.#isOutdone(progress)) continue;
       if (progress.state.type === "probing") this.#probe(progress);
@@ -150,7 +150,7 @@ export class Replication {
 
   #pipeline(progress: Progress): void {
     const { log, options } = this.#replica;
-    const replicating = this.#all.filter(({ state }) => state.type === "replicating");
+    const replicating = this.all.filter(({ state }) => state.type === "replicating");
     while (progress.state.type === "replicating" && progress.state.nextIndex <= log.lastIndex) {
       if (progress.state.nextIndex <= log.base.index) {
         progress.probe({ nextIndex: progress.matchIndex + 1, dueMs: this.#nowMs });
@@ -315,7 +315,7 @@ export class Replication {
 
   /** False if no quorum has confirmed this term for too long: then this leader may have been replaced. */
   tick(): boolean {
-    for (const progress of this.#all) this.#tickFollower(progress);
+    for (const progress of this.all) this.#tickFollower(progress);
     const hasQuorum = this.#hasQuorum;
     this.#letGo(({ progress, index }) => {
       const isTold = progress.matchIndex >= index && progress.toldCommitIndex >= index;
@@ -380,7 +380,7 @@ export class Replication {
 
   /** Whatever answers on this link from now on may be another disk. */
   #ofNode(nodeId: string): readonly Progress[] {
-    const progresses = this.#all.filter(({ member }) => member.nodeId === nodeId);
+    const progresses = this.all.filter(({ member }) => member.nodeId === nodeId);
     for (const progress of progresses) {
       progress.confirmed = false;
       progress.knownCommitIndex = 0;

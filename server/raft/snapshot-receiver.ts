@@ -1,5 +1,6 @@
 import { check } from "./check.ts";
 import type { Base } from "./entry.ts";
+import { checkLevel } from "./level.ts";
 import type { RaftMessage } from "./message.ts";
 import type { RaftEvent } from "./ready.ts";
 import type { Replica } from "./replica.ts";
@@ -40,6 +41,7 @@ export class SnapshotReceiver {
       if (matchIndex >= base.index) this.#respond(from, message, { status: "installed", matchIndex });
       return;
     }
+    checkLevel(`a snapshot at entry ${base.index}`, base.configuration.level, replica.options.levels);
     const staging = this.#staging;
     const known = staging !== null && staging.from === from && staging.snapshotId === snapshotId;
     if (known && chunk <= staging.chunk) {

@@ -66,7 +66,7 @@ export class Proposer {
     refuseInside(name);
     const groups = this.#parts.groups();
     const sequence = (this.#sequences.get(stream) ?? 0) + 1;
-    const command = sessionMenu.encode(name, argument(sequence) as never);
+    const command = sessionMenu.encode(name, argument(sequence) as never, groups.level(group));
     if (!groups.accepts(group, command.length))
       throw new SessionError("OVERLOADED", "too much is waiting to be agreed: try again in a moment");
     this.#sequences.set(stream, sequence);
@@ -80,7 +80,8 @@ export class Proposer {
 
   /** Of the same. Null, or as a rule a refusal. */
   async outcome<N extends Name>(group: number, name: N, argument: ArgumentOf<N>): Promise<Refusal | null> {
-    const command = sessionMenu.encode(name, argument as never);
-    return (await this.#parts.groups().propose(group, command, { urgent: true })) as Refusal | null;
+    const groups = this.#parts.groups();
+    const command = sessionMenu.encode(name, argument as never, groups.level(group));
+    return (await groups.propose(group, command, { urgent: true })) as Refusal | null;
   }
 }

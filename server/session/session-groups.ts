@@ -1,4 +1,5 @@
 import type { Configuration } from "../raft/configuration.ts";
+import type { AgreedLevel } from "../raft/level.ts";
 
 /** What the session layer needs of the groups of its node. */
 export interface SessionGroups {
@@ -13,6 +14,8 @@ export interface SessionGroups {
   leaderlessMs(group: number): number | null;
   lead(group: number): { readonly leaderId: string | null; readonly term: number };
   configuration(group: number): Configuration;
+  /** What may be proposed (raft/level.ts). */
+  level(group: number): AgreedLevel;
   /** Says something to the group's machine on another node, beside the log; lost without a link. */
   tell(group: number, nodeId: string, body: Uint8Array): void;
   /** Bulk towards the node has to wait. */

@@ -121,9 +121,9 @@ export class SessionMachine implements Machine, SessionCommands {
   }
 
   apply(applied: AppliedCommand): ApplyResult {
-    const { index, command, logTimeMs, wallTimeMs, id } = applied;
+    const { index, command, logTimeMs, wallTimeMs, level, id } = applied;
     this.#rooms.begin({ index, bytes: command.length, wallTimeMs });
-    const context: SessionContext = { index, logTimeMs, wallTimeMs, origin: id };
+    const context: SessionContext = { index, logTimeMs, wallTimeMs, level, origin: id };
     this.#term = applied.term;
     const result = sessionMenu.apply(this, command, context) as ApplyResult;
     this.#term = null;

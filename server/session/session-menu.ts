@@ -135,7 +135,7 @@ export const sessionMenu = defineMenu({
     message: command(
       message,
       (machine: SessionCommands, argument, context) => machine.message(argument, context as SessionContext),
-      messageCodec,
+      { codec: messageCodec },
     ),
     tick: command(z.null(), (machine: SessionCommands, argument, context) =>
       machine.tick(argument, context as SessionContext),

@@ -260,7 +260,7 @@ export class Sessions {
   message(frame: Omit<ArgumentOf<"message">, "roomId"> & { roomId: string }): Promise<unknown> | null {
     const group = this.groupOf(frame.roomId);
     if (group === null) return null;
-    const command = sessionMenu.encode("message", frame);
+    const command = sessionMenu.encode("message", frame, this.#bound.level(group));
     if (!this.#bound.accepts(group, command.length)) return null;
     return this.#bound.propose(group, command);
   }

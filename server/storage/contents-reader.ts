@@ -1,5 +1,6 @@
 import type { Base, Entry, HardState } from "../raft/entry.ts";
 import type { Founding } from "../raft/founding.ts";
+import type { Levels } from "../raft/level.ts";
 import { decodePack } from "./entry-pack.ts";
 import { parseKey } from "./key.ts";
 import { digestOf, LiveKeys } from "./live-keys.ts";
@@ -16,7 +17,7 @@ import {
   storageFormatVersion,
 } from "./record.ts";
 import type { GroupContents, StoreSeen } from "./storage.ts";
-import { corrupt, otherVersion } from "./storage-error.ts";
+import { corrupt, otherLevel, otherVersion } from "./storage-error.ts";
 import { type Digest, marksOf, StoredGroup } from "./stored-group.ts";
 
 /** Everything that a folder holds, checked. */
@@ -47,8 +48,15 @@ export class ContentsReader {
   #seen: readonly StoreSeen[] = [];
   #seenDigest: Digest = null;
   #state: StateRecord | null = null;
+  readonly #location: string;
+  readonly #levels: Levels;
 
-  /** @throws STORAGE_VERSION; STORAGE_CORRUPT with group, index and what is wrong */
+  constructor(location: string, known: Levels) {
+    this.#location = location;
+    this.#levels = known;
+  }
+
+  /** @throws STORAGE_VERSION, STORAGE_LEVEL; STORAGE_CORRUPT with group, index and what is wrong */
   take(keyBytes: Uint8Array, value: Uint8Array): void {
     const key = parseKey(keyBytes);
     if (key.type === "state") {
@@ -59,11 +67,8 @@ export class ContentsReader {
     this.#live.replace(null, digest);
     switch (key.type) {
       case "identity":
-        this.#identity = decodeIdentity(value) ?? damaged("the identity record");
         this.#identityDigest = digest;
-        if (this.#identity.formatVersion !== storageFormatVersion) {
-          throw otherVersion({ found: this.#identity.formatVersion, read: storageFormatVersion });
-        }
+        this.#identity = this.#identify(decodeIdentity(value) ?? damaged("the identity record"));
         return;
       case "founding":
         this.#founding = decodeFounding(value) ?? damaged("the founding record");
@@ -108,6 +113,16 @@ export class ContentsReader {
       default:
         key satisfies never;
     }
+  }
+
+  /** The first key of all: whoever cannot read the others ends here. */
+  #identify(identity: IdentityRecord): IdentityRecord {
+    const { formatVersion, level } = identity;
+    if (formatVersion !== storageFormatVersion)
+      throw otherVersion({ found: formatVersion, read: storageFormatVersion });
+    const { min, max } = this.#levels;
+    if (level < min || level > max) throw otherLevel(this.#location, level, this.#levels);
+    return identity;
   }
 
   /** @returns null if the database is empty. @throws STORAGE_CORRUPT */

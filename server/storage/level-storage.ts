@@ -1,17 +1,20 @@
 import { strict as assert } from "node:assert";
 import type { Founding } from "../raft/founding.ts";
+import { type Levels, levels } from "../raft/level.ts";
 import { keysWithin } from "./checkpoint-read.ts";
 import { type Contents, ContentsReader } from "./contents-reader.ts";
 import type { Database } from "./database.ts";
 import { PackEncoder } from "./entry-pack.ts";
 import { checkpointKey, foundingKey, identityKey, seenKey, stateKey } from "./key.ts";
 import { digestOf, LiveKeys } from "./live-keys.ts";
+import { neededLevel } from "./needed-level.ts";
 import {
   decodeCheckpoint,
   encodeFounding,
   encodeIdentity,
   encodeSeen,
   encodeState,
+  type IdentityRecord,
   storageFormatVersion,
 } from "./record.ts";
 import { assertSeen } from "./save-check.ts";
@@ -41,6 +44,8 @@ export interface LevelStorageOptions {
    * reached, for a node's later start ends what its earlier ones had in flight, whichever disk they had. Default: 1.
    */
   readonly firstBootCount?: number;
+  /** What is read and written; by default what this build can. */
+  readonly levels?: Levels;
 }
 
 type Status =
@@ -64,6 +69,7 @@ export class LevelStorage implements Storage {
     clusterId: null,
     digest: null,
   };
+  #identity: { readonly record: IdentityRecord; readonly digest: Digest } | null = null;
   #seenDigest: Digest = null;
   #groups = new Map<number, StoredGroup>();
   #saving: Promise<void> | null = null;
@@ -101,7 +107,7 @@ export class LevelStorage implements Storage {
 
   async #openContents(acknowledged: number): Promise<StorageContents> {
     const { database } = this.#options;
-    const contents = await readContents(database);
+    const contents = await readContents(database, this.#levels);
     const saved = contents?.state.saveSequence ?? 0;
     if (saved < acknowledged) {
       const were = `${acknowledged} saves were acknowledged in ${database.location}`;
@@ -110,13 +116,21 @@ export class LevelStorage implements Storage {
     const identity = this.#own(contents);
     // Counted durably before anybody can act on it: what is signed with a bootCount is never signed twice.
     await this.#write((writer) => {
-      const record = encodeIdentity({ formatVersion: storageFormatVersion, ...identity });
-      writer.put(identityKey, record, contents?.identityDigest ?? null);
+      const record = { formatVersion: storageFormatVersion, ...identity };
+      this.#identify(record, contents?.identityDigest ?? null, writer);
     });
     const groups = new Map<number, GroupContents>();
     for (const [group, { contents: groupContents }] of contents?.groups ?? [])
       groups.set(group, groupContents);
     return { identity, groups, seen: contents?.seen ?? [] };
+  }
+
+  get #levels(): Levels {
+    return this.#options.levels ?? levels;
+  }
+
+  #identify(record: IdentityRecord, before: Digest, writer: BatchWriter): void {
+    this.#identity = { record, digest: writer.put(identityKey, encodeIdentity(record), before) };
   }
 
   /** Takes over what the folder holds, if it is this node's. */
@@ -133,13 +147,14 @@ export class LevelStorage implements Storage {
     if (contents === null) {
       const storeId = Buffer.from(random(storeIdBytes)).toString("hex");
       assert(storeId.length === storeIdBytes * 2, `random: ${storeIdBytes} bytes were asked for`);
-      return { nodeId, storeId, bootCount: firstBootCount, founding: null };
+      return { nodeId, storeId, bootCount: firstBootCount, founding: null, level: this.#levels.min };
     }
     const { identity, founding, groups } = contents;
     if (identity.nodeId !== nodeId)
       throw foreign({ location: database.location, owner: identity.nodeId, nodeId });
     for (const [group, { stored }] of groups) this.#groups.set(group, stored);
-    return { nodeId, storeId: identity.storeId, bootCount: identity.bootCount + 1, founding };
+    const { storeId, bootCount, level } = identity;
+    return { nodeId, storeId, bootCount: bootCount + 1, founding, level };
   }
 
   async save(batch: SaveBatch): Promise<void> {
@@ -156,7 +171,12 @@ export class LevelStorage implements Storage {
     }
   }
 
-  #put({ founding, seen, groups }: SaveBatch, writer: BatchWriter): void {
+  #put(batch: SaveBatch, writer: BatchWriter): void {
+    const { founding, seen, groups } = batch;
+    // With what needs it, or an older build could open what it cannot read.
+    const level = neededLevel(batch);
+    if (this.#identity !== null && level > this.#identity.record.level)
+      this.#identify({ ...this.#identity.record, level }, this.#identity.digest, writer);
     if (founding !== undefined) this.#found(founding, writer);
     if (seen !== undefined) {
       assertSeen(seen);
@@ -282,8 +302,8 @@ export class LevelStorage implements Storage {
   }
 }
 
-async function readContents(database: Database): Promise<Contents | null> {
-  const reader = new ContentsReader();
+async function readContents(database: Database, known: Levels): Promise<Contents | null> {
+  const reader = new ContentsReader(database.location, known);
   for await (const entries of database.entries()) for (const [key, value] of entries) reader.take(key, value);
   return reader.finish();
 }

@@ -1,6 +1,8 @@
 import { strict as assert } from "node:assert";
 import type { Base, Entry, HardState } from "../raft/entry.ts";
+import { type Levels, levels } from "../raft/level.ts";
 import { keysWithin } from "./checkpoint-read.ts";
+import { neededLevel } from "./needed-level.ts";
 import { assertGroupSave, assertSeen, emptyBase, emptyHardState, type LogBounds } from "./save-check.ts";
 import type {
   Checkpoint,
@@ -14,7 +16,7 @@ import type {
   StorageContents,
   StoreSeen,
 } from "./storage.ts";
-import { failed, foreign, locked, type StorageError } from "./storage-error.ts";
+import { failed, foreign, locked, otherLevel, type StorageError } from "./storage-error.ts";
 
 /** What is durable of one group. */
 class MemoryGroup implements LogBounds {
@@ -126,11 +128,16 @@ export class MemoryDisk {
   }
 
   /** @internal For MemoryStorage, as all below. */
-  acquire(holder: object, { nodeId, random, firstBootCount = 1 }: MemoryStorageOptions): StorageContents {
+  acquire(
+    holder: object,
+    { nodeId, random, firstBootCount = 1, levels: known = levels }: MemoryStorageOptions,
+  ): StorageContents {
     if (this.#holder !== null) throw locked("in memory");
     const owner = this.#identity;
     if (owner !== null && owner.nodeId !== nodeId)
       throw foreign({ location: "in memory", owner: owner.nodeId, nodeId });
+    if (owner !== null && (owner.level < known.min || owner.level > known.max))
+      throw otherLevel("in memory", owner.level, known);
     this.#identity =
       owner === null
         ? {
@@ -138,6 +145,7 @@ export class MemoryDisk {
             storeId: Buffer.from(random(8)).toString("hex"),
             bootCount: firstBootCount,
             founding: null,
+            level: known.min,
           }
         : { ...owner, bootCount: owner.bootCount + 1 };
     this.#holder = holder;
@@ -191,8 +199,12 @@ export class MemoryDisk {
     if (!isKept || batch === undefined) return;
     this.#saves += 1;
     if (batch.seen !== undefined) this.#seen = batch.seen;
-    if (batch.founding !== undefined)
-      this.#identity = { ...(this.#identity as Identity), founding: batch.founding };
+    const { founding, level, ...identity } = this.#identity as Identity;
+    this.#identity = {
+      ...identity,
+      founding: batch.founding ?? founding,
+      level: Math.max(level, neededLevel(batch)),
+    };
     for (const [group, save] of batch.groups) {
       let stored = this.#groups.get(group);
       if (stored === undefined) {
@@ -215,6 +227,8 @@ export interface MemoryStorageOptions {
   readonly firstBootCount?: number;
   /** Calls `done`, once and later (never at once), when a save is to be durable. Default: in a microtask. */
   readonly complete?: (done: () => void) => void;
+  /** What is read and written; by default what this build can. */
+  readonly levels?: Levels;
 }
 
 type Status =

@@ -11,8 +11,11 @@ import type { Checkpoint, StoreSeen } from "./storage.ts";
  * numbers as float64 (exact below 2^53), strings as uint16 length and UTF-8, lists as uint16 count.
  */
 
-/** Of keys and values as written in this folder. A store of another version is refused. */
-export const storageFormatVersion = 5;
+/**
+ * Of keys and values as written in this folder. A store of another version is refused, so a rolling upgrade cannot change it:
+ * what is new comes with a level (raft/level.ts).
+ */
+export const storageFormatVersion = 6;
 
 /** Who owns the store. The first key of all, and `formatVersion` its first field: to be readable in every version. */
 export interface IdentityRecord {
@@ -20,6 +23,8 @@ export interface IdentityRecord {
   readonly nodeId: string;
   readonly storeId: string;
   readonly bootCount: number;
+  /** What a build must know to read the folder; as `formatVersion`, to be readable in every version. */
+  readonly level: number;
 }
 
 /** What every batch writes about the whole: how many saves there were, and what must be here after this one. */
@@ -120,17 +125,19 @@ function read<T>(bytes: Uint8Array, fields: (reader: Reader) => T): T | null {
   return fields(new Reader(bytes));
 }
 
-export function encodeIdentity({ formatVersion, nodeId, storeId, bootCount }: IdentityRecord): Uint8Array {
-  return new Writer().number(formatVersion).text(nodeId).text(storeId).number(bootCount).finish();
+export function encodeIdentity(identity: IdentityRecord): Uint8Array {
+  const { formatVersion, nodeId, storeId, bootCount, level } = identity;
+  const writer = new Writer().number(formatVersion).text(nodeId).text(storeId);
+  return writer.number(bootCount).number(level).finish();
 }
 
 export function decodeIdentity(bytes: Uint8Array): IdentityRecord | null {
-  return read(bytes, (reader) => ({
-    formatVersion: reader.number(),
-    nodeId: reader.text(),
-    storeId: reader.text(),
-    bootCount: reader.number(),
-  }));
+  return read(bytes, (reader) => {
+    const formatVersion = reader.number();
+    const [nodeId, storeId, bootCount] = [reader.text(), reader.text(), reader.number()];
+    // Formats before the sixth had none.
+    return { formatVersion, nodeId, storeId, bootCount, level: formatVersion < 6 ? 0 : reader.number() };
+  });
 }
 
 export function encodeState({ saveSequence, keys, digest }: StateRecord): Uint8Array {
@@ -145,8 +152,9 @@ export function decodeState(bytes: Uint8Array): StateRecord | null {
   }));
 }
 
-export function encodeFounding({ clusterId, members, addresses, groups }: Founding): Uint8Array {
-  return new Writer().text(clusterId).members(members).addresses(addresses).number(groups).finish();
+export function encodeFounding({ clusterId, members, addresses, groups, level }: Founding): Uint8Array {
+  const writer = new Writer().text(clusterId).members(members).addresses(addresses);
+  return writer.number(groups).number(level).finish();
 }
 
 export function decodeFounding(bytes: Uint8Array): Founding | null {
@@ -155,6 +163,7 @@ export function decodeFounding(bytes: Uint8Array): Founding | null {
     members: reader.members(),
     addresses: reader.addresses(),
     groups: reader.number(),
+    level: reader.number(),
   }));
 }
 
@@ -207,9 +216,9 @@ export interface BaseRecord {
 export function encodeBase({ base, slot }: BaseRecord): Uint8Array {
   const { index, term, logTimeMs, wallTimeMs, configuration } = base;
   const writer = new Writer().number(slot).number(index).number(term).number(logTimeMs).number(wallTimeMs);
-  const { voters, votersOutgoing, learners, nextVoters, addresses } = configuration;
+  const { voters, votersOutgoing, learners, nextVoters, addresses, level } = configuration;
   writer.members(voters).members(votersOutgoing).members(learners).members(nextVoters);
-  return writer.addresses(addresses).finish();
+  return writer.addresses(addresses).number(level).finish();
 }
 
 export function decodeBase(bytes: Uint8Array): BaseRecord | null {
@@ -227,6 +236,7 @@ export function decodeBase(bytes: Uint8Array): BaseRecord | null {
       learners: reader.members(),
       nextVoters: reader.members(),
       addresses: reader.addresses(),
+      level: reader.number(),
     };
     return { slot, base: { index, term, logTimeMs, wallTimeMs, configuration } };
   });

@@ -1,3 +1,5 @@
+import { LevelError, type Levels } from "../raft/level.ts";
+
 /**
  * Why a store cannot be used. All of them end the process: none is to be retried.
  * - `STORAGE_CORRUPT`: something that was durable is missing or changed.
@@ -10,6 +12,7 @@ export type StorageErrorCode =
   | "STORAGE_CORRUPT"
   | "STORAGE_FOREIGN"
   | "STORAGE_VERSION"
+  | "STORAGE_LEVEL"
   | "STORAGE_LOCKED"
   | "STORAGE_FAILED";
 
@@ -57,6 +60,14 @@ export function otherVersion({ found, read }: { found: number; read: number }): 
     "STORAGE_VERSION",
     `the data folder has format ${found}, this release reads format ${read}: ` +
       "start the release that wrote it, or give this node an empty folder.",
+  );
+}
+
+/** Its cluster has gone on to what this version cannot read, or comes from before what it can. */
+export function otherLevel(location: string, needs: number, known: Levels): StorageError {
+  return new StorageError(
+    "STORAGE_LEVEL",
+    new LevelError(`the data folder ${location}`, needs, known).message,
   );
 }
 

@@ -8,6 +8,8 @@ export interface Identity {
   /** How often this folder was opened for a run, this one included: 1, 2, … */
   readonly bootCount: number;
   readonly founding: Founding | null;
+  /** What a build must know to read the folder: the highest that was ever in what was saved. It may be more than is agreed on. */
+  readonly level: number;
 }
 
 /** Another node's store, as it was when this node saw it last: an older state of it must never be taken for the present one. */
@@ -84,7 +86,7 @@ export interface StorageContents {
  * (the caller gathers the next one meanwhile). Any rejection means that the process must end (design 4.4).
  */
 export interface Storage {
-  /** @throws STORAGE_CORRUPT, STORAGE_FOREIGN (another node's folder), STORAGE_VERSION, STORAGE_LOCKED */
+  /** @throws STORAGE_CORRUPT, STORAGE_FOREIGN (another node's folder), STORAGE_VERSION, STORAGE_LEVEL, STORAGE_LOCKED */
   open(): Promise<StorageContents>;
   /** Acknowledged since the folder was formatted: what a later start of this store has at least. */
   readonly saves: number;

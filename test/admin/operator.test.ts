@@ -12,7 +12,15 @@ import { SessionError } from "../../server/session/session-error.ts";
 const test = suite("operators");
 const secret = "sixteen letters or more";
 
-const group = { id: 0, role: "leader", term: 3, leader: "n1", commitIndex: 9, appliedIndex: 8 };
+const group = {
+  id: 0,
+  role: "leader",
+  term: 3,
+  leader: "n1",
+  commitIndex: 9,
+  appliedIndex: 8,
+  level: { agreed: 1, heldBackBy: [{ nodeId: "n3", levelMax: 1 }] },
+};
 const routes: readonly OperatorRoute[] = [
   { method: "GET", path: "groups", answer: async () => ({ node: "n1", groups: [group] }) },
   { method: "POST", path: "echo", answer: async ({ body, query }) => ({ body, query: [...query] }) },
@@ -100,7 +108,7 @@ test("[C41] a command's result, for people and for programs", async () => {
     assert.is(shown.code, 0, shown.err);
     assert.match(
       shown.out,
-      /^group +role of n1 +term +leader +committed +applied\n0 +leader +3 +n1 +9 +8\n$/,
+      /^group +role of n1 +term +leader +committed +applied +level\n0 +leader +3 +n1 +9 +8 +1, waiting for n3, which knows only 1\n$/,
     );
     assert.equal(JSON.parse((await cli(...args, "--json")).out), { node: "n1", groups: [group] });
   });

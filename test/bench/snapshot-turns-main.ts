@@ -14,6 +14,7 @@ import { GroupEngine } from "../../server/group/engine.ts";
 import type { EngineOptions } from "../../server/group/engine-options.ts";
 import { decodeMessage, encodeMessage } from "../../server/network/codec.ts";
 import type { Network } from "../../server/network/network.ts";
+import { levels } from "../../server/raft/level.ts";
 import type { LevelStorage } from "../../server/storage/level-storage.ts";
 import { defineTestRoom, LogWriter, Replica } from "../colyseus/machine-harness.ts";
 import { levelStorage } from "../storage/level-disk.ts";
@@ -112,7 +113,7 @@ function start(id: string): Node {
     self: { nodeId: id, storeId: identity.storeId },
     bootId: id,
     bootCount: identity.bootCount,
-    founding: { clusterId: "c", members, addresses: [], groups: 1 },
+    founding: { clusterId: "c", members, addresses: [], groups: 1, level: 1 },
     persisted: groups,
     storage,
     network: networkOf(id),
@@ -146,7 +147,14 @@ function start(id: string): Node {
       [node, other],
       [other, node],
     ] as const)
-      one.engine.linkUp({ nodeId: two.id, storeId: "", bootId: two.id, clusterId: "c" });
+      one.engine.linkUp({
+        nodeId: two.id,
+        storeId: "",
+        bootId: two.id,
+        clusterId: "c",
+        levels,
+        agreedLevel: 1,
+      });
   }
   return node;
 }

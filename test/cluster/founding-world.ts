@@ -4,6 +4,7 @@ import type { NodeError } from "../../server/cluster/node-error.ts";
 import type { PeerIdentity } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
 import type { Founding } from "../../server/raft/founding.ts";
+import { levels } from "../../server/raft/level.ts";
 import { ManualClock } from "./manual-clock.ts";
 
 /** One node's disk, and its process while it runs. */
@@ -55,6 +56,7 @@ export class FoundingWorld {
       peerIds,
       addresses: peerIds.map((id) => ({ nodeId: id, url: `ws://${id}` })),
       groups: 4,
+      levels,
       founding: node.disk,
       clock: this.clock,
       log: silent,
@@ -149,6 +151,13 @@ export class FoundingWorld {
   }
 
   #identity({ nodeId, storeId, disk, run }: WorldNode): PeerIdentity {
-    return { nodeId, storeId, bootId: run?.bootId ?? "", clusterId: disk?.clusterId ?? null };
+    return {
+      nodeId,
+      storeId,
+      bootId: run?.bootId ?? "",
+      clusterId: disk?.clusterId ?? null,
+      levels,
+      agreedLevel: null,
+    };
   }
 }

@@ -2,6 +2,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { FoundingProtocol, foundingDefaults } from "../../server/cluster/founding.ts";
 import type { NodeError } from "../../server/cluster/node-error.ts";
+import type { Founding } from "../../server/raft/founding.ts";
+import { levels } from "../../server/raft/level.ts";
 import { FoundingWorld } from "./founding-world.ts";
 
 const ids = ["n1", "n2", "n3"];
@@ -42,6 +44,7 @@ test("[C3] three blank nodes found one cluster with all their disks as members",
     members,
     addresses,
     groups: 4,
+    level: 1,
   });
   assert.match(world.saved[0]?.clusterId ?? "", /^[0-9a-f]{16}$/);
   assert.is(world.clock.timers, 0, "nothing is repeated once all have answered");
@@ -213,6 +216,32 @@ test("[C5] nodes that are founded together and name different ones stop with PEE
   assert.is(world.failed.size, 1);
 });
 
+test("[V27] a cluster is founded on what every founder can read", async () => {
+  const saved: Founding[] = [];
+  const world = new FoundingWorld(["n1"]);
+  const protocol = new FoundingProtocol({
+    self: { nodeId: "n1", storeId: "s1" },
+    peerIds: ["n2"],
+    addresses: [],
+    groups: 1,
+    levels: { min: 2, max: 4 },
+    founding: null,
+    clock: world.clock,
+    log: undefined as never,
+    newClusterId: () => "0000000000000001",
+    send: () => {},
+    save: async (founding) => void saved.push(founding),
+    founded: () => {},
+    admitted: () => {},
+    fail: () => 0 as never,
+  });
+  protocol.start();
+  const peer = { nodeId: "n2", storeId: "s2", bootId: "b2", clusterId: null, agreedLevel: null };
+  protocol.linkUp({ ...peer, levels: { min: 3, max: 5 } });
+  assert.is(saved[0]?.level, 3);
+  protocol.stop();
+});
+
 test("[C5] a founding that cannot be saved ends the node", async () => {
   const errors: NodeError[] = [];
   const world = new FoundingWorld(["n1"]);
@@ -221,6 +250,7 @@ test("[C5] a founding that cannot be saved ends the node", async () => {
     peerIds: [],
     addresses: [],
     groups: 1,
+    levels,
     founding: null,
     clock: world.clock,
     log: undefined as never,

@@ -185,6 +185,7 @@ test("[C12] status, endpoints and readiness are answered to every page", async (
     "id",
     "isAsleep",
     "leader",
+    "level",
     "role",
     "term",
   ]);

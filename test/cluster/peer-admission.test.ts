@@ -4,6 +4,7 @@ import type { Log } from "../../server/cluster/log.ts";
 import type { NodeError } from "../../server/cluster/node-error.ts";
 import { admissionDefaults, PeerAdmission } from "../../server/cluster/peer-admission.ts";
 import type { PeerMessage, StoreSighting } from "../../server/network/peer-message.ts";
+import { levels } from "../../server/raft/level.ts";
 import type { StoreSeen } from "../../server/storage/storage.ts";
 import { ManualClock } from "./manual-clock.ts";
 
@@ -21,6 +22,8 @@ const peerOf = ({ nodeId, storeId, bootId }: StoreSighting) => ({
   storeId,
   bootId: bootId ?? "",
   clusterId: "c",
+  levels,
+  agreedLevel: 1,
 });
 
 const heartbeat: PeerMessage = { type: "leads", groups: [] };

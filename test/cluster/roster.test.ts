@@ -27,6 +27,7 @@ function notice(
 
 const founding = {
   clusterId: "c",
+  level: 1,
   members: disks("n1,n2,n3"),
   addresses: [url("n2"), url("n3")],
   groups: 2,

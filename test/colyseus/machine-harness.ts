@@ -183,6 +183,7 @@ export class Replica {
       term: 1,
       logTimeMs,
       wallTimeMs,
+      level: 1,
       id: { nodeId, bootCount, sequence: index },
       command,
     });

@@ -110,7 +110,7 @@ sessions.bind({
     const applied = Promise.all([last, quorum]).then(() =>
       inMacrotask(() => {
         index++;
-        const stamps = { logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10 };
+        const stamps = { logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10, level: 1 };
         const id = { nodeId: "A", bootCount: 1, sequence: index };
         const result = sessions.machines[group]?.apply({ index, term: 1, ...stamps, id, command });
         if (result?.type !== "done") throw new Error("a gap");
@@ -129,6 +129,7 @@ sessions.bind({
   isLeader: () => true,
   leaderlessMs: () => null,
   lead: () => ({ leaderId: "A", term: 1 }),
+  level: () => ({ level: 1, heldBackBy: () => [] }),
   configuration: () => ({ ...emptyConfiguration, voters: [{ nodeId: "A", storeId: "a" }] }),
   tell: () => {},
   isBusy: () => false,
@@ -336,7 +337,7 @@ test("[Y60] a room is unknown only once this replica does not lag; what is found
   last = Promise.all([last, quorum]).then(() =>
     inMacrotask(() => {
       index++;
-      const stamps = { logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10 };
+      const stamps = { logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10, level: 1 };
       sessions.machines[0]?.apply({
         ...{ index, term: 1, ...stamps, command },
         id: { nodeId: "B", bootCount: 1, sequence: 1 },

@@ -98,7 +98,7 @@ sessions.bind({
     const applied = last.then(() =>
       inMacrotask(() => {
         index++;
-        const stamps = { index, logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10 };
+        const stamps = { index, logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10, level: 1 };
         other.apply({ ...stamps, nodeId: "A", command });
         const id = { nodeId: "A", bootCount: 1, sequence: index };
         const result = sessions.machines[0]?.apply({ term: 1, ...stamps, id, command });
@@ -116,6 +116,7 @@ sessions.bind({
   isLeader: () => true,
   leaderlessMs: () => null,
   lead: () => ({ leaderId: "A", term: 1 }),
+  level: () => ({ level: 1, heldBackBy: () => [] }),
   configuration: () => ({ ...emptyConfiguration, voters: [{ nodeId: "A", storeId: "a" }] }),
   tell: () => {},
   isBusy: () => false,

@@ -11,6 +11,7 @@ import { decodeExport, encodeExport } from "../../server/colyseus/room-export/ex
 import type { ExportHeader, ExportRecord } from "../../server/colyseus/room-export/export-record.ts";
 import { type ExportSource, takeExport } from "../../server/colyseus/room-export/take-export.ts";
 import { encodeEnvelope } from "../../server/group/proposal-envelope.ts";
+import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import type { Entry } from "../../server/raft/entry.ts";
 import { copyRoom } from "../../server/session/divergence/room-copy.ts";
 import { noHash } from "../../server/session/divergence/room-witness.ts";
@@ -60,6 +61,7 @@ function sourceOf(scene: Scene, base: number, checkpoint: Checkpoint | null = nu
   const raft = {
     base: { index: base },
     committedSince: (after: number) => (after < base ? null : entries.slice(after)),
+    configurationAt: () => emptyConfiguration,
   };
   return {
     sessions: { groupOf: () => 0, machines: [scene.first.machine] } as never,

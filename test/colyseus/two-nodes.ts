@@ -43,6 +43,7 @@ class TestNode {
       isLeader: () => nodes.leader === nodeId,
       leaderlessMs: () => null,
       lead: () => ({ leaderId: nodes.leader, term: nodes.term }),
+      level: () => ({ level: 1, heldBackBy: () => [] }),
       configuration: () => ({ ...emptyConfiguration, voters: [{ nodeId, storeId: nodeId }] }),
       tell: () => {},
       isBusy: () => false,
@@ -92,7 +93,7 @@ export class TwoNodes {
     const applied = this.applied.then(() =>
       inMacrotask(() => {
         const index = ++this.#index;
-        const stamps = { index, logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10 };
+        const stamps = { index, logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index * 10, level: 1 };
         const id = { nodeId, bootCount: 1, sequence: index };
         this.agreed.push({ name, nodeId, argument });
         let value: unknown;

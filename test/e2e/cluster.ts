@@ -25,7 +25,7 @@ const statusAnswerMs = 2_000;
 const linesShown = 25;
 const lineLengthShown = 300;
 
-interface Place {
+export interface Place {
   readonly cwd: string;
   readonly imports: readonly string[];
 }
@@ -143,7 +143,7 @@ export class Cluster {
     const parsed = readStarterOptions({ argv, env: {}, cwd: root });
     if (parsed.type === "help") throw new Error("no help was asked for");
     const plans = planNodes(parsed.options, prepareFolder(parsed.options));
-    return new Cluster({ plans, data, main: resolve(place.cwd, main), extra: args, place });
+    return new Cluster({ plans, data, main, extra: args, place });
   }
 
   get ids(): readonly string[] {
@@ -171,13 +171,20 @@ export class Cluster {
     return found.process;
   }
 
-  /** Starts a node's process. @param args after the node's own ones */
-  launch(id: string, args: readonly string[] = [], fileKiBMax: number | null = null): NodeProcess {
+  /** Starts a node's process. @param args after the node's own ones @param how `place`: another build than the others' */
+  launch(
+    id: string,
+    args: readonly string[] = [],
+    {
+      fileKiBMax = null,
+      place = this.#place,
+    }: { readonly fileKiBMax?: number | null; readonly place?: Place } = {},
+  ): NodeProcess {
     const process = new NodeProcess(
-      this.#main,
+      resolve(place.cwd, this.#main),
       // A room that its checkpoint would not bring back shows where a test looks for it, not before.
       [...this.planOf(id).args, "--no-shadow-restore", ...this.#extra, ...args],
-      { fileKiBMax, place: this.#place },
+      { fileKiBMax, place },
     );
     this.#started.push({ id, process });
     return process;

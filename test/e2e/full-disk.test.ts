@@ -15,7 +15,7 @@ const messages = 60;
 test("[E16] a disk that is full ends that node, with the file system's own words; nothing that was acknowledged is lost, and with space it comes back", async () => {
   await withCluster({ main: "test/e2e/rooms-main.ts", args: unhurried }, async (cluster) => {
     await cluster.process("n1").end("SIGTERM");
-    const full = cluster.launch("n1", [], quotaKiB);
+    const full = cluster.launch("n1", [], { fileKiBMax: quotaKiB });
     await cluster.ready();
     const room = await new Client([cluster.url("n2"), cluster.url("n3")]).create("strict", { level: 1 });
     for (let n = 1; n <= messages; n++) {

@@ -14,6 +14,13 @@ const linesShown = 20;
 
 type Order = "burst" | "pause" | "resume";
 
+interface Players {
+  readonly stock: number;
+  readonly wrapper: number;
+  /** On these nodes; by default on all. */
+  readonly ids?: readonly string[];
+}
+
 /** The process of load.ts: it knows nothing of the test, and the nodes' deaths are not its own. */
 export class Load {
   readonly #child: ChildProcess;
@@ -21,11 +28,11 @@ export class Load {
   readonly #lines: string[] = [];
   readonly #answers: unknown[] = [];
 
-  private constructor(cluster: Cluster, { stock, wrapper }: { stock: number; wrapper: number }) {
+  private constructor(cluster: Cluster, { stock, wrapper, ids = cluster.ids }: Players) {
     this.#file = join(cluster.data, "journal.jsonl");
     this.#child = spawn(
       process.execPath,
-      [script, this.#file, cluster.urls.join(","), String(stock), String(wrapper)],
+      [script, this.#file, ids.map((id) => cluster.url(id)).join(","), String(stock), String(wrapper)],
       {
         stdio: ["ignore", "pipe", "pipe", "ipc"],
       },
@@ -39,7 +46,7 @@ export class Load {
   }
 
   /** All its players have joined and fire. */
-  static async start(cluster: Cluster, players: { stock: number; wrapper: number }): Promise<Load> {
+  static async start(cluster: Cluster, players: Players): Promise<Load> {
     const load = new Load(cluster, players);
     await load.#answered("joined");
     return load;

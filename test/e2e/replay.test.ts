@@ -192,10 +192,10 @@ shown("[C81] a file that is cut, changed, newer or none at all is refused before
   const flipped = Uint8Array.from(whole);
   flipped[whole.length >> 1] = (flipped[whole.length >> 1] ?? 0) ^ 1;
   const newer = Buffer.from(whole);
-  newer.write("2", "TESTUDO ROOM ".length);
+  newer.write("3", "TESTUDO ROOM ".length);
   refused(await spoiled("cut", whole.subarray(0, whole.length - 40)), "EXPORT_DAMAGED", /cut short/);
   refused(await spoiled("flipped", flipped), "EXPORT_DAMAGED", /checksum|damaged/);
-  refused(await spoiled("newer", newer), "EXPORT_NEWER", /format 2, this Testudo reads 1/);
+  refused(await spoiled("newer", newer), "EXPORT_NEWER", /format 3, this Testudo reads 2/);
   refused(await spoiled("none", Buffer.from("{}")), "EXPORT_FOREIGN", /no room's export/);
   refused(await replay(fileOf("nowhere"), "--json"), "FILE_MISSING", /nowhere/);
 });

@@ -36,12 +36,16 @@ async function finalShots(url: string, journal: Journal): Promise<Map<string, nu
 }
 
 /** Nothing lost, nothing doubled, nobody out, no clock set back. */
-export async function checkShots(cluster: Cluster, load: Load): Promise<void> {
+export async function checkShots(
+  cluster: Cluster,
+  load: Load,
+  ids: readonly string[] = cluster.ids,
+): Promise<void> {
   await load.order("pause");
   const journal = load.journal();
   assert.equal(journal.ofType("left"), []);
   assert.equal(journal.ofType("lower"), []);
-  for (const url of cluster.urls) {
+  for (const url of ids.map((id) => cluster.url(id))) {
     const shots = await finalShots(url, journal);
     for (const player of journal.players()) {
       const found = shots.get(player.sessionId);

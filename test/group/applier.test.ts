@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { Applier } from "../../server/group/applier.ts";
 import type { Machine } from "../../server/group/machine.ts";
 import { commandOf, decodeEnvelope, encodeEnvelope } from "../../server/group/proposal-envelope.ts";
+import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import type { Entry } from "../../server/raft/entry.ts";
 
 function entry(index: number, command: number[] | null): Entry {
@@ -27,14 +28,15 @@ test("[Q6] a machine hears of all that is committed before the first of it is ap
     drained: () => {},
   } as Partial<Machine> as Machine;
   const nothing = () => {};
+  const base = { index: 0, configuration: emptyConfiguration };
   const applier = new Applier(
     {
       ...{ machine, nodeId: "n1", bootCount: 1, readBytes: 1, read: nothing },
       ...{ answered: nothing, gap: nothing, caughtUp: nothing },
     },
-    0,
+    base,
   );
-  applier.restore(new Map(), { baseIndex: 0 });
+  applier.restore(new Map(), { base, throughIndex: 0 });
   applier.push([entry(1, null), entry(2, [7, 1]), entry(3, null), entry(4, [8])]);
   assert.is(
     applier.run(() => false),

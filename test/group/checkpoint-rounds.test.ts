@@ -21,6 +21,7 @@ function logOf(written: readonly string[]): AppliedCommand[] {
       term: 1,
       logTimeMs: at,
       wallTimeMs: at,
+      level: 1,
       id: { nodeId: "n1", bootCount: 1, sequence: at + 1 },
       command: registerMenu.encode("put", put),
     };

@@ -6,6 +6,7 @@ import type { Machine } from "../../server/group/machine.ts";
 import type { Network } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
 import type { Member } from "../../server/raft/configuration.ts";
+import type { Levels } from "../../server/raft/level.ts";
 import { MemoryDisk, MemoryStorage } from "../../server/storage/memory-storage.ts";
 import type { CheckpointRead, SaveBatch } from "../../server/storage/storage.ts";
 import { CounterMachine, counterCommand } from "./counter-machine.ts";
@@ -72,6 +73,8 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
   readonly stalledReads = new Map<string, (() => void)[]>();
   /** How often each has started. */
   readonly boots = new Map<string, number>();
+  /** What a node's build knows at its next boot: levels 1 to this; 1 unless given. */
+  readonly levelMax = new Map<string, number>();
   readonly #options: ClusterOptions<M>;
   readonly #disks = new Map<string, MemoryDisk>();
   readonly #cut = new Set<string>();
@@ -110,6 +113,7 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
       nodeId: id,
       random: (bytes) => new Uint8Array(bytes).fill(id.charCodeAt(1)),
       complete: (done) => this.#complete(id, done),
+      levels: this.#levels(id),
     });
     const { identity, groups: persisted } = await storage.open();
     this.boots.set(id, identity.bootCount);
@@ -127,7 +131,7 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
       self: { nodeId: id, storeId: identity.storeId },
       bootId: `${id}-${identity.bootCount}`,
       bootCount: identity.bootCount,
-      founding: { clusterId: "c", members, addresses: [], groups },
+      founding: { clusterId: "c", members, addresses: [], groups, level: 1 },
       persisted,
       storage: this.#watched(id, storage),
       network: this.#network(id),
@@ -137,6 +141,7 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
         () => this.busyUntilMs.get(id) ?? 0,
       ),
       random: this.#random,
+      levels: this.#levels(id),
       leadPriority: (nodeId) => this.#options.priorities?.[nodeId] ?? (nodeId === id ? 50 : null),
       log: { info: log("info"), warn: log("warn"), error: log("error") },
       fail: ((error: unknown) => {
@@ -151,6 +156,10 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
     engine.start();
     for (const other of this.nodes.values()) if (other.id !== id && other.isAlive) this.#link(id, other.id);
     return node;
+  }
+
+  #levels(id: string): Levels {
+    return { min: 1, max: this.levelMax.get(id) ?? 1 };
   }
 
   #complete(id: string, done: () => void): void {
@@ -233,7 +242,14 @@ export class Cluster<M extends ComparableMachine = CounterMachine> {
       [b, a],
     ] as const) {
       this.#links.set(`${from}>${to}`, ++this.#linkCount);
-      this.node(from).engine.linkUp({ nodeId: to, storeId: storeIdOf(to), bootId: to, clusterId: "c" });
+      this.node(from).engine.linkUp({
+        nodeId: to,
+        storeId: storeIdOf(to),
+        bootId: to,
+        clusterId: "c",
+        levels: this.#levels(to),
+        agreedLevel: 1,
+      });
     }
   }
 

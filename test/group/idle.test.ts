@@ -1,5 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { levels } from "../../server/raft/level.ts";
 import { Cluster, type ClusterOptions, type Node } from "./cluster.ts";
 
 const patienceMs = 6000;
@@ -279,7 +280,14 @@ test("[G51] a leader wakes when a follower's node goes to another leader, though
     (from !== leader.id && to !== leader.id) || message.type === "heartbeat";
   for (const { id, engine } of others) {
     engine.linkDown(leader.id);
-    engine.linkUp({ nodeId: leader.id, storeId: storeIdOf(leader.id), bootId: leader.id, clusterId: "c" });
+    engine.linkUp({
+      nodeId: leader.id,
+      storeId: storeIdOf(leader.id),
+      bootId: leader.id,
+      clusterId: "c",
+      levels,
+      agreedLevel: 1,
+    });
     assert.ok(id);
   }
   assert.ok(await cluster.clock.until(() => cluster.status(leader.id).role !== "leader", 1000));

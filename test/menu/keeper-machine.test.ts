@@ -39,7 +39,7 @@ const entry = (
   id: [node: string, boot: number, sequence: number],
   command: Uint8Array,
 ): AppliedCommand => ({
-  ...{ index, term: 1, logTimeMs: index * 10, wallTimeMs: 0, command },
+  ...{ index, term: 1, logTimeMs: index * 10, wallTimeMs: 0, level: 1, command },
   id: { nodeId: id[0], bootCount: id[1], sequence: id[2] },
 });
 
@@ -257,6 +257,7 @@ function readable() {
     propose: () => Promise.reject(),
     read: async () => ({ index: 0, ageMs: 0 }),
     talk: { self: "A", members: () => ["A"], tell: () => {} },
+    level: { level: 1, heldBackBy: () => [] },
   });
   return { machine, count: async () => (await keeper.kv.get("n")).value };
 }

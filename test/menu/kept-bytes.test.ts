@@ -13,7 +13,7 @@ const { entryBytes, elementBytes, changesKeptBytesMax, messagesKeptBytesMax, cal
   keeperLimits;
 const { resultsKeptBytesMax, claimsBytesMax } = keeperLimits;
 
-const at = (index: number) => ({ index, logTimeMs: 0, wallTimeMs: 0 });
+const at = (index: number) => ({ index, logTimeMs: 0, wallTimeMs: 0, level: 1 });
 
 /** `count` sizes that are `total` in all. */
 function sizes(total: number, count: number): number[] {

@@ -7,7 +7,7 @@ import { KvState } from "../../server/menu/kv-state.ts";
 import type { KvOperation, KvTransaction } from "../../server/menu/kv-transaction.ts";
 import { decodeValue, encodeValue } from "../../server/menu/value-codec.ts";
 
-const at = (index: number, logTimeMs = index) => ({ index, logTimeMs, wallTimeMs: 0 });
+const at = (index: number, logTimeMs = index) => ({ index, logTimeMs, wallTimeMs: 0, level: 1 });
 const put = (key: string, value: unknown, expiresInMs: number | null = null): KvOperation => ({
   type: "put",
   key,

@@ -5,7 +5,7 @@ import { KeeperError } from "../../server/menu/keeper-error.ts";
 import { keeperLimits } from "../../server/menu/keeper-limits.ts";
 import { LockState } from "../../server/menu/lock-state.ts";
 
-const at = (index: number, logTimeMs: number) => ({ index, logTimeMs, wallTimeMs: 0 });
+const at = (index: number, logTimeMs: number) => ({ index, logTimeMs, wallTimeMs: 0, level: 1 });
 
 test("[T17] one at a time holds a lock, in the order of their coming; each token is larger than those before", () => {
   const state = new LockState();

@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { z } from "zod";
 import { command, commandBytesMax, defineMenu, MenuError } from "../../server/menu/menu.ts";
+import type { HeldBack } from "../../server/raft/level.ts";
 
 interface Tally {
   total: number;
@@ -46,7 +47,7 @@ const menu = defineMenu({
   queries: { total: (state: Tally) => state.total },
 });
 
-const context = { index: 7, logTimeMs: 10, wallTimeMs: 20 };
+const context = { index: 7, logTimeMs: 10, wallTimeMs: 20, level: 1 };
 
 function failure(act: () => unknown): MenuError {
   try {
@@ -151,12 +152,54 @@ test("[M7] a command with a codec of its own goes behind its number like any oth
     name: "own",
     commands: {
       plain: command(z.null(), () => 0),
-      coded: command(z.number(), (_state: null, argument) => argument + 1, codec),
+      coded: command(z.number(), (_state: null, argument) => argument + 1, { codec }),
     },
   });
   assert.equal(own.encode("coded", 9), Uint8Array.of(1, 9));
   assert.is(own.apply(null, own.encode("coded", 9), context), 10);
   assert.is(failure(() => own.decode(Uint8Array.of(1, 2, 3))).code, "MENU_GARBLED");
+});
+
+interface Levelled {
+  readonly heard: string[];
+}
+
+/** As the next version of a menu has it: a command more, and another meaning of the one that there was. */
+const next = defineMenu({
+  name: "levelled",
+  commands: {
+    say: command(z.string(), (state: Levelled, text, { level }) =>
+      state.heard.push(level >= 2 ? text.toUpperCase() : text),
+    ),
+    shout: command(z.string(), (state: Levelled, text) => state.heard.push(`${text}!`), { since: 2 }),
+  },
+});
+const agreedOn = (level: number, ...heldBack: readonly HeldBack[]) => ({ level, heldBackBy: () => heldBack });
+
+test("[V26] a command that came with a level is proposed to nobody who has not agreed on it, with who is missing", () => {
+  assert.is(next.encode("shout", "hi", agreedOn(2))[0], 1);
+  assert.is(next.encode("shout", "hi", agreedOn(3))[0], 1);
+  assert.is(next.encode("say", "hi", agreedOn(1))[0], 0);
+  const missing = [
+    { nodeId: "n2", levelMax: null },
+    { nodeId: "n3", levelMax: 1 },
+  ];
+  const refused = failure(() => next.encode("shout", "hi", agreedOn(1, ...missing)));
+  assert.is(refused.code, "MENU_TOO_NEW");
+  assert.match(
+    refused.message,
+    /"levelled.shout" needs level 2, its group has agreed on 1: .* all nodes run .*; n2 is not there, n3 knows only 1$/,
+  );
+  // Whoever does not say what is agreed on has what every version knows.
+  assert.is(failure(() => next.encode("shout", "hi")).code, "MENU_TOO_NEW");
+  assert.is(next.encode("say", "hi")[0], 0);
+});
+
+test("[V26] what a command does otherwise from a level on goes by the level in its place in the log", () => {
+  const state: Levelled = { heard: [] };
+  const bytes = next.encode("say", "hi");
+  for (const level of [1, 2, 3]) next.apply(state, bytes, { ...context, level });
+  assert.equal(state.heard, ["hi", "HI", "HI"]);
 });
 
 test.run();

@@ -3,10 +3,11 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { KeeperError } from "../../server/menu/keeper-error.ts";
 import { keeperLimits } from "../../server/menu/keeper-limits.ts";
+import type { CommandContext } from "../../server/menu/menu.ts";
 import { type PresenceMethod, PresenceState } from "../../server/menu/presence-state.ts";
 import { PresenceTable } from "../../server/menu/presence-table.ts";
 
-const at = (index: number, logTimeMs = index) => ({ index, logTimeMs, wallTimeMs: 0 });
+const at = (index: number, logTimeMs = index) => ({ index, logTimeMs, wallTimeMs: 0, level: 1 });
 
 type Plain = { value: string | Set<string> | Map<string, string> | string[]; dueMs: number | null };
 
@@ -199,7 +200,7 @@ test("[T16] what would be too much is refused, and nothing is changed; what make
 test("[T16] messages are remembered for so long, calls with keys of their own for so long and so many", () => {
   const state = new PresenceState();
   const { callsKeptMax, callsKeptMs, messagesKeptMs } = keeperLimits;
-  const call = (once: string | null, context: { index: number; logTimeMs: number; wallTimeMs: number }) => {
+  const call = (once: string | null, context: CommandContext) => {
     state.expire(context);
     return state.call({ method: "incr", args: ["n"], once }, context);
   };

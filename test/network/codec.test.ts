@@ -129,7 +129,13 @@ test("[N2] every single byte of a frame set to each of many values is refused or
     },
     {
       type: "found",
-      founding: { clusterId: "c", members: [{ nodeId: "a", storeId: "s" }], addresses: [], groups: 4 },
+      founding: {
+        clusterId: "c",
+        members: [{ nodeId: "a", storeId: "s" }],
+        addresses: [],
+        groups: 4,
+        level: 1,
+      },
     },
   ]);
   for (let at = 0; at < frame.length; at++) {

@@ -6,6 +6,7 @@ import { closeText, LinkRefused } from "../../server/network/close-reason.ts";
 import { AcceptorHandshake, DialerHandshake, handshakeBytesMax } from "../../server/network/handshake.ts";
 import type { PeerIdentity } from "../../server/network/network.ts";
 import { PeerBook } from "../../server/network/peer-book.ts";
+import { levels } from "../../server/raft/level.ts";
 import { identityOf, secret } from "./link-bench.ts";
 
 const a = identityOf("a", { clusterId: "cluster-1" });
@@ -126,7 +127,14 @@ test("[N26] any bytes at any step are a refusal, never another error", () => {
 
 test("[N26] the longest identities fit what an unauthenticated connection may send", () => {
   const long = "n".repeat(255);
-  const self: PeerIdentity = { nodeId: long, storeId: long, bootId: long, clusterId: long };
+  const self: PeerIdentity = {
+    nodeId: long,
+    storeId: long,
+    bootId: long,
+    clusterId: long,
+    levels,
+    agreedLevel: 1,
+  };
   const acceptor = new AcceptorHandshake({ secret, self, nonce: randomBytes(32) });
   const dialer = new DialerHandshake({ secret, self, nonce: randomBytes(32), meant: long });
   const hello = dialer.hello(acceptor.challenge);

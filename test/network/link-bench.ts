@@ -4,8 +4,10 @@ import { WebSocket } from "ws";
 import { DialerHandshake } from "../../server/network/handshake.ts";
 import { Links, type NetworkLog } from "../../server/network/links.ts";
 import type { LinksOptions } from "../../server/network/links-options.ts";
+import type { MessageLevels } from "../../server/network/message-levels.ts";
 import type { PeerIdentity } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
+import { levels } from "../../server/raft/level.ts";
 
 /** Nodes with real sockets for tests, and strangers that come to them. */
 
@@ -41,6 +43,8 @@ export function identityOf(nodeId: string, more: Partial<PeerIdentity> = {}): Pe
     storeId: `store-${nodeId}`,
     bootId: randomBytes(8).toString("hex"),
     clusterId: null,
+    levels,
+    agreedLevel: null,
     ...more,
   };
 }
@@ -62,9 +66,14 @@ export class LinkBench {
   /** A started node. It listens on any free port if none is given. */
   async node(
     nodeId: string,
-    options: Partial<LinksOptions> & { port?: number; onUp?: () => void; onMessage?: () => void } = {},
+    options: Partial<LinksOptions> & {
+      port?: number;
+      onUp?: () => void;
+      onMessage?: () => void;
+      messageLevels?: MessageLevels;
+    } = {},
   ): Promise<TestNode> {
-    const { port = 0, onUp, onMessage, ...more } = options;
+    const { port = 0, onUp, onMessage, messageLevels = {}, ...more } = options;
     const events: Event[] = [];
     const lines: Line[] = [];
     const write =
@@ -76,7 +85,12 @@ export class LinkBench {
     const identity = options.identity ?? identityOf(nodeId);
     const links = new Links(
       { identity, secret, listen: { host: "127.0.0.1", port }, peers: {}, ...more },
-      { log, randomBytes: (count) => randomBytes(count), monotonicMs: () => performance.now() },
+      {
+        log,
+        randomBytes: (count) => randomBytes(count),
+        monotonicMs: () => performance.now(),
+        messageLevels,
+      },
     );
     const node: TestNode = {
       links,

@@ -137,7 +137,7 @@ async function processB(onLine: (line: string) => void): Promise<{ url: string; 
     import { Links } from ${JSON.stringify(new URL("../../server/network/links.ts", import.meta.url).href)};
     const quiet = () => {};
     const links = new Links(
-      { identity: { nodeId: "b", storeId: "s", bootId: "x", clusterId: null }, secret: ${JSON.stringify(secret)},
+      { identity: { nodeId: "b", storeId: "s", bootId: "x", clusterId: null, levels: { min: 1, max: 1 }, agreedLevel: null }, secret: ${JSON.stringify(secret)},
         listen: { host: "127.0.0.1", port: 0 }, peers: { a: "ws://127.0.0.1:1" }, silenceMs: 60000 },
       { log: { info: quiet, warn: quiet, error: quiet }, randomBytes: (n) => randomBytes(n), monotonicMs: () => performance.now() },
     );

@@ -29,6 +29,7 @@ const configuration: fc.Arbitrary<Configuration> = record({
   learners: members,
   nextVoters: members,
   addresses: fc.array(record<Address>({ nodeId: id, url: id }), { maxLength: 5 }),
+  level: uint,
 });
 
 const entry: fc.Arbitrary<Entry> = record({
@@ -198,7 +199,7 @@ export const peerMessages: { readonly [Name in string]: fc.Arbitrary<PeerMessage
   }),
   found: record({
     type: fc.constant("found"),
-    founding: record({ clusterId: id, members, addresses, groups: fc.nat(64) }),
+    founding: record({ clusterId: id, members, addresses, groups: fc.nat(64), level: uint }),
   }),
   founded: record({ type: fc.constant("founded"), clusterId: id }),
   gossip: record({ type: fc.constant("gossip"), version: uint, body: bytes }),

@@ -16,6 +16,7 @@ const configurations: fc.Arbitrary<Configuration> = fc.record(
     learners: members,
     nextVoters: members,
     addresses: fc.array(fc.record({ nodeId: ascii, url: ascii }, plain)),
+    level: fc.nat(),
   },
   plain,
 );
@@ -32,7 +33,7 @@ test("[R62] a configuration is read from an entry as it was written", () => {
 });
 
 test("[R62] what is no configuration, or cannot be written as one, ends the process", () => {
-  const lists = { voters: [], votersOutgoing: [], learners: [], nextVoters: [], addresses: [] };
+  const lists = { voters: [], votersOutgoing: [], learners: [], nextVoters: [], addresses: [], level: 1 };
   const bad = [
     "",
     "{",
@@ -41,6 +42,8 @@ test("[R62] what is no configuration, or cannot be written as one, ends the proc
     "[]",
     JSON.stringify({ ...lists, learners: undefined }),
     JSON.stringify({ ...lists, voters: [["a"]] }),
+    JSON.stringify({ ...lists, level: undefined }),
+    JSON.stringify({ ...lists, level: 1.5 }),
     JSON.stringify({ ...lists, voters: [["a", 1]] }),
     JSON.stringify({ ...lists, addresses: [["a", "b", "c"]] }),
     JSON.stringify({ ...lists, nextVoters: Array.from({ length: 257 }, () => ["a", "b"]) }),

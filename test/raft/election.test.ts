@@ -103,7 +103,7 @@ test("[R4] a higher term makes any replica its follower (§5.1)", () => {
   });
   assert.is(cluster.raft(leader).role, "follower");
   assert.is(cluster.raft(leader).term, term + 4);
-  assert.is(cluster.raft(leader).votedFor, null);
+  assert.is(cluster.raft(leader).status().votedFor, null);
   assert.is(cluster.raft(leader).leaderId, null);
 });
 

@@ -182,7 +182,7 @@ test("[R60] who does not know yet that it votes, votes: for a candidate that it 
     cause: "timeout",
   });
   blank.settle({ writes: true });
-  assert.equal(blank.raft("x").votedFor, { nodeId: "y", storeId: "y-disk" });
+  assert.equal(blank.raft("x").status().votedFor, { nodeId: "y", storeId: "y-disk" });
   assert.is(blank.raft("x").role, "learner");
   blank.tickFor("x", 2_000);
   assert.is(blank.raft("x").role, "learner", "and yet never campaigns");

@@ -120,7 +120,7 @@ test("[R114] the timer is put off by the present leader, and by a vote that is g
   cluster.tickFor("a", 90);
   cluster.receive("a", "c", asks("c", 1));
   cluster.tickFor("a", 90);
-  assert.equal([cluster.raft("a").role, cluster.raft("a").votedFor?.nodeId], ["follower", "c"]);
+  assert.equal([cluster.raft("a").role, cluster.raft("a").status().votedFor?.nodeId], ["follower", "c"]);
 });
 
 test("[R115] a candidate counts each voter once, and votes of its own term only; a majority makes it the leader at once (figure 2, candidates)", () => {

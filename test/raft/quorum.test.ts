@@ -19,6 +19,7 @@ const of = (voters: string[], votersOutgoing: string[] = [], learners: string[] 
   learners: learners.map(member),
   nextVoters: [],
   addresses: [],
+  level: 1,
 });
 
 const configurations = fc

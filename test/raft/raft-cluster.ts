@@ -49,6 +49,8 @@ export class RaftCluster {
   readonly #disks: RaftNode[];
   /** How fast a node's monotonic clock runs; 1 unless given. */
   readonly clockRates = new Map<string, number>();
+  /** What a node's build knows at its next start: levels 1 to this; 1 unless given. */
+  readonly levelMax = new Map<string, number>();
   #options: Partial<RaftOptions>;
 
   constructor({ voters = ["a", "b", "c"], learners = [], seed = 1, ...options }: ClusterOptions = {}) {
@@ -59,6 +61,7 @@ export class RaftCluster {
       learners: learners.map(member),
       nextVoters: [],
       addresses: [],
+      level: 1,
     };
     this.random = seededRandom(seed);
     this.#options = options;
@@ -110,7 +113,7 @@ export class RaftCluster {
     const node = this.node(id);
     node.applied = [...node.disk.applied];
     node.raft = new Raft(
-      { self: node.self, random: this.random, ...this.#options },
+      { self: node.self, random: this.random, levels: { min: 1, max: this.#levelOf(id) }, ...this.#options },
       node.persisted,
       this.nowOf(id),
     );
@@ -137,8 +140,17 @@ export class RaftCluster {
   }
 
   linkUp(a: string, b: string): void {
-    this.step(a, { type: "linkUp", nodeId: b });
-    this.step(b, { type: "linkUp", nodeId: a });
+    for (const [here, there] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const linked = { storeId: this.node(there).self.storeId, levelMax: this.#levelOf(there) };
+      this.step(here, { type: "linkUp", nodeId: there, linked });
+    }
+  }
+
+  #levelOf(id: string): number {
+    return this.levelMax.get(id) ?? 1;
   }
 
   linkDown(a: string, b: string): void {

@@ -13,6 +13,7 @@ const configuration = {
   learners: [],
   nextVoters: [],
   addresses: [],
+  level: 1,
 };
 const now = { monotonicMs: 0, wallMs: 0 };
 

@@ -123,7 +123,7 @@ export class ScenarioWatch {
     }
     const { raft } = node;
     const followers = raft.status().followers.map((one) => `  on ${one.nodeId}: ${progressWords(one)}`);
-    const { votedFor, commitIndex } = raft;
+    const { votedFor, commitIndex } = raft.status();
     return [
       `${id} is ${standing(node)}, vote ${votedFor?.nodeId ?? "none"}, commit ${commitIndex}, log ${logWords(raft.base.index, logOf(node))}`,
       ...followers,

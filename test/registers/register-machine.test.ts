@@ -23,6 +23,7 @@ const commandAt = (
   term: 1,
   logTimeMs: index,
   wallTimeMs: index,
+  level: 1,
   id: { nodeId, bootCount, sequence: index },
   command: registerMenu.encode(input.type, { ...input, key, sequence } as never),
 });

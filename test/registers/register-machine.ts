@@ -68,10 +68,10 @@ export class RegisterMachine implements Machine, RegisterCommands {
 
   endRestore(): void {}
 
-  apply({ index, logTimeMs, wallTimeMs, id, command }: AppliedCommand): ApplyResult {
+  apply({ index, logTimeMs, wallTimeMs, level, id, command }: AppliedCommand): ApplyResult {
     this.#appliedIndex = index;
     const origin = { nodeId: id.nodeId, bootCount: id.bootCount };
-    const context: RegisterContext = { index, logTimeMs, wallTimeMs, origin };
+    const context: RegisterContext = { index, logTimeMs, wallTimeMs, level, origin };
     return registerMenu.apply(this, command, context) as ApplyResult;
   }
 

@@ -98,7 +98,7 @@ test("[Y145] a node looks at its rooms by itself", async () => {
       new Promise((resolve) =>
         setImmediate(() => {
           const id = { nodeId: "A", bootCount: 1, sequence: 1 };
-          const applied = { index: 1, term: 1, logTimeMs: 1, wallTimeMs: 1, id, command };
+          const applied = { index: 1, term: 1, logTimeMs: 1, wallTimeMs: 1, level: 1, id, command };
           const result = sessions.machines[0]?.apply(applied);
           resolve(result?.type === "done" ? result.value : null);
         }),
@@ -108,6 +108,7 @@ test("[Y145] a node looks at its rooms by itself", async () => {
     isLeader: () => false,
     leaderlessMs: () => null,
     lead: () => ({ leaderId: null, term: 1 }),
+    level: () => ({ level: 1, heldBackBy: () => [] }),
     configuration: () => emptyConfiguration,
     tell: () => {},
     isBusy: () => false,

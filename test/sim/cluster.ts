@@ -1,8 +1,10 @@
 import type { EngineOptions } from "../../server/group/engine-options.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
+import type { Builds } from "./builds.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
+import { LevelLaws } from "./level-laws.ts";
 import { QuorumWatch } from "./quorum-watch.ts";
 import type { Owner, Schedule } from "./schedule.ts";
 import type { AppSetup, SimApp } from "./sim-app.ts";
@@ -24,6 +26,7 @@ export interface ClusterParts<App extends SimApp> {
   readonly chance: Chance;
   readonly trace: Trace;
   readonly laws: Laws;
+  readonly builds: Builds;
   readonly coverage: Coverage;
   readonly app: (setup: AppSetup) => App;
   /** A node ended that had no reason to. */
@@ -53,6 +56,7 @@ export class Cluster<App extends SimApp = SimApp> {
   readonly groups: number;
   readonly #parts: ClusterParts<App>;
   readonly #quorums: QuorumWatch;
+  readonly #levels: LevelLaws;
   readonly #places = new Map<string, Place<App>>();
   #nodesEver: number;
   #lastChunk: { readonly from: string; readonly to: string; readonly atMs: number } | null = null;
@@ -68,6 +72,7 @@ export class Cluster<App extends SimApp = SimApp> {
       committedIndex: (group) => parts.laws.committedIndex(group),
     });
     this.groups = parts.groups;
+    this.#levels = new LevelLaws(parts);
     this.network = new SimNetwork({
       ...parts,
       sent: (from, to, message) => this.#sent(from, to, message),
@@ -114,6 +119,7 @@ export class Cluster<App extends SimApp = SimApp> {
     const id = `n${this.#nodesEver}`;
     this.#places.set(id, { disk: new SimDisk(id, this.#parts), peerIds: this.nodeIds, process: null });
     this.#parts.trace.note(`${id} is set up`);
+    this.#parts.builds.isBlank(id);
     this.boot(id);
     return id;
   }
@@ -124,6 +130,7 @@ export class Cluster<App extends SimApp = SimApp> {
     this.crash(id, "powerCut");
     this.#parts.trace.note(`${id} loses its disk`);
     this.#parts.laws.lost(id);
+    this.#parts.builds.isBlank(id);
     place.disk = new SimDisk(id, this.#parts);
     place.peerIds = this.nodeIds.filter((other) => other !== id);
   }
@@ -141,9 +148,10 @@ export class Cluster<App extends SimApp = SimApp> {
   boot(id: string): void {
     const place = this.#places.get(id);
     if (place === undefined || place.process !== null || place.disk.startsLeft === 0) return;
-    const { laws, trace, schedule, chance, engine } = this.#parts;
+    const { laws, trace, schedule, chance, engine, builds } = this.#parts;
     trace.note(`${id} boots`);
     laws.started(id);
+    this.#levels.started(id);
     const process = new SimProcess({
       ...this.#parts,
       // Each at its own pace, so that some logs reach back further than others.
@@ -151,6 +159,7 @@ export class Cluster<App extends SimApp = SimApp> {
       nodeId: id,
       peerIds: place.peerIds,
       disk: place.disk,
+      levels: builds.booted(id),
       network: this.network,
       failed: (failing, error) => this.#failed(failing, error),
     });
@@ -220,7 +229,10 @@ export class Cluster<App extends SimApp = SimApp> {
     const isRemoved = (error as { code?: unknown }).code === "REMOVED";
     const isExpected =
       place?.process === process &&
-      (isRemoved || error instanceof NeverComesBack || place.disk.explains(error));
+      (isRemoved ||
+        error instanceof NeverComesBack ||
+        this.#parts.builds.explains(process.nodeId, error) ||
+        place.disk.explains(error));
     this.#parts.trace.note(`${process.nodeId} ends: ${String(error)}`);
     if (!isExpected) return this.#parts.broken(error instanceof Error ? error : new Error(String(error)));
     this.crash(process.nodeId, "killed");
@@ -308,6 +320,7 @@ export class Cluster<App extends SimApp = SimApp> {
     const statuses = node.groups();
     if (statuses.length > 0) this.#parts.laws.calls.watch(owner, node.engine);
     this.#parts.laws.observe(owner.nodeId, statuses);
+    this.#levels.observe(owner.nodeId, statuses, (peer) => this.network.toldOf(owner.nodeId, peer));
     for (const status of statuses)
       if (node.engine.isServing(status.id)) this.#parts.laws.wholes.served(owner.nodeId, status);
     for (const { id, isAsleep } of statuses) {

@@ -26,6 +26,11 @@ const inBoth = [
   "splits",
   "flappings",
   "linkDrops",
+  "linksRefused",
+  "upgrades",
+  "downgrades",
+  "levelsRaised",
+  "outdatedEnds",
   "lags",
   "strandings",
   "stallsOfAll",
@@ -173,6 +178,7 @@ export const seldom: ReadonlySet<Covered> = new Set([
   "disksRejoined",
   "oldImages",
   "oldImagesRefused",
+  "outdatedEnds",
 ]);
 
 export class Coverage {

@@ -54,6 +54,9 @@ export class KeeperApp implements SimApp {
           members: () => [id, ...node.engine.talk.others(group)],
           tell: (to, body) => node.engine.talk.tell(group, to, body),
         },
+        get level() {
+          return node.engine.level(group);
+        },
       });
       void keeper.begin();
     }

@@ -3,6 +3,7 @@ import { eventualMutants } from "./mutants/eventual.ts";
 import { groupMutants } from "./mutants/group.ts";
 import { keeperMutants } from "./mutants/keeper.ts";
 import { ledMutants } from "./mutants/led.ts";
+import { levelMutants } from "./mutants/levels.ts";
 import { pinnedMutants } from "./mutants/pinned.ts";
 import { presenceMutants } from "./mutants/presence.ts";
 import { raftMutants } from "./mutants/raft.ts";
@@ -20,5 +21,6 @@ export const mutants: readonly Mutant[] = [
   ...eventualMutants,
   ...presenceMutants,
   ...keeperMutants,
+  ...levelMutants,
   ...storageMutants,
 ];

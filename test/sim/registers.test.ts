@@ -27,7 +27,7 @@ test("[X14] the same seed gives the same run of registers, whatever ran before i
 
 const coverage = new Coverage();
 
-test(`[K4, K5, K6, X1, X2, X3, X4, X5, X6, X7, X8, X34] ${seeds} seeds: what clients saw can be explained`, async () => {
+test(`[K4, K5, K6, X1, X2, X3, X4, X5, X6, X7, X8, X34, V30] ${seeds} seeds: what clients saw can be explained`, async () => {
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
     const outcome = await simulate({ seed, mode: "registers" });
     coverage.add(outcome.coverage);

@@ -1,3 +1,4 @@
+import type { Levels } from "../../server/raft/level.ts";
 import { LevelStorage } from "../../server/storage/level-storage.ts";
 import type {
   Checkpoint,
@@ -151,7 +152,7 @@ export class SimDisk {
   }
 
   /** The disk as one process has it. */
-  open(owner: Owner): Storage {
+  open(owner: Owner, levels: Levels): Storage {
     const { schedule, chance } = this.#parts;
     const settle = (done: (error: Error | null) => void): void => {
       this.#writes += 1;
@@ -170,6 +171,7 @@ export class SimDisk {
       nodeId: this.#nodeId,
       random: (bytes) => chance.bytes(bytes),
       firstBootCount: 1 + Math.floor(schedule.nowMs),
+      levels,
     });
     return new WatchedStorage(storage, { nodeId: this.#nodeId, owner, disk: this, ...this.#parts });
   }

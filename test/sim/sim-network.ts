@@ -2,10 +2,12 @@ import type { NodeNetwork } from "../../server/cluster/node-parts.ts";
 import { ByteWriter } from "../../server/network/byte-writer.ts";
 import { decodeMessage, writeMessage } from "../../server/network/codec.ts";
 import { codecLimits } from "../../server/network/codec-limits.ts";
+import { levelRefusal } from "../../server/network/level-refusal.ts";
 import type { NetworkHandlers, PeerIdentity } from "../../server/network/network.ts";
 import type { PeerMessage } from "../../server/network/peer-message.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage } from "./coverage.ts";
+import type { Told } from "./level-laws.ts";
 import type { Owner, Schedule } from "./schedule.ts";
 import type { Trace } from "./trace.ts";
 
@@ -101,6 +103,16 @@ export class SimNetwork {
       this.#otherEnds(link, adapter.nodeId, this.#parts.chance.between(0.2, 3));
   }
 
+  /** Who does not know what is agreed on now is linked no longer. */
+  levelRose(adapter: Adapter): void {
+    for (const { ids, ends } of this.#linksOf(adapter.nodeId)) {
+      const [one, other] = ids;
+      const refusal = refusalOf((ends[one] as End).adapter.identity, (ends[other] as End).adapter.identity);
+      if (refusal === null) continue;
+      this.dropLink(one, other);
+    }
+  }
+
   linkTo(adapter: Adapter, nodeId: string): End | null {
     const link = this.#links.get(pairOf(adapter.nodeId, nodeId));
     const end = link?.ends[adapter.nodeId];
@@ -181,6 +193,12 @@ export class SimNetwork {
     if (!dialer.knows(other) && !acceptor.knows(one)) return;
     const isCut = this.#cuts.has(`${one}>${other}`) || this.#cuts.has(`${other}>${one}`);
     if (isCut || dialer.host.isPaused || acceptor.host.isPaused) return this.#dialSoon(one, other, 100);
+    const refusal = refusalOf(dialer.identity, acceptor.identity);
+    if (refusal !== null) {
+      this.#parts.coverage.hit("linksRefused");
+      this.#parts.trace.note(`${one} and ${other} are not linked: ${refusal}`);
+      return this.#dialSoon(one, other, 100);
+    }
     const { schedule, chance } = this.#parts;
     const make = (adapter: Adapter): End => {
       const { host } = adapter;
@@ -200,6 +218,7 @@ export class SimNetwork {
         if (end.state !== "opening") return;
         end.state = "up";
         this.#parts.trace.note(`${here} linkUp ${there}`);
+        end.adapter.told.set(there, { peer: identity, downMs: null });
         end.adapter.handlers?.linkUp(identity);
       });
     }
@@ -229,6 +248,8 @@ export class SimNetwork {
       end.state = "closed";
       if (wasUp) {
         this.#parts.trace.note(`${nodeId} linkDown ${other}`);
+        const told = end.adapter.told.get(other);
+        if (told !== undefined) end.adapter.told.set(other, { ...told, downMs: schedule.nowMs });
         end.adapter.handlers?.linkDown(other, "CLOSED");
       }
       this.#forgetIfClosed(link);
@@ -244,6 +265,11 @@ export class SimNetwork {
     if (!isOver || this.#links.get(pairOf(one, other)) !== link) return;
     this.#links.delete(pairOf(one, other));
     this.#dialSoon(one, other, 50);
+  }
+
+  /** What the node's process was told of a peer last. */
+  toldOf(nodeId: string, peerId: string): Told | null {
+    return this.#adapters.get(nodeId)?.told.get(peerId) ?? null;
   }
 
   /** As both of them see it. */
@@ -322,6 +348,8 @@ export class SimNetwork {
 class Adapter implements NodeNetwork {
   readonly host: Host;
   handlers: NetworkHandlers | null = null;
+  /** By peer. */
+  readonly told = new Map<string, Told>();
   readonly #network: SimNetwork;
   #identity: PeerIdentity;
   #peers: ReadonlySet<string>;
@@ -358,6 +386,11 @@ class Adapter implements NodeNetwork {
     this.#identity = { ...this.#identity, clusterId };
   }
 
+  setAgreedLevel(agreedLevel: number): void {
+    this.#identity = { ...this.#identity, agreedLevel };
+    this.#network.levelRose(this);
+  }
+
   setPeers(peers: ReadonlyMap<string, string | null>): void {
     this.#peers = new Set(peers.keys());
     this.#network.dialAll(this);
@@ -383,6 +416,10 @@ class Adapter implements NodeNetwork {
     this.#network.stopped(this);
     this.handlers = null;
   }
+}
+
+function refusalOf(one: PeerIdentity, other: PeerIdentity): string | null {
+  return levelRefusal(one, other) ?? levelRefusal(other, one);
 }
 
 function pairOf(one: string, other: string): string {

@@ -3,6 +3,7 @@ import type { Log } from "../../server/cluster/log.ts";
 import type { TestudoNode } from "../../server/cluster/node.ts";
 import { type NodeOptions, nodeDefaults } from "../../server/cluster/options.ts";
 import type { EngineOptions } from "../../server/group/engine-options.ts";
+import type { Levels } from "../../server/raft/level.ts";
 import type { Chance } from "./chance.ts";
 import type { Coverage, Covered } from "./coverage.ts";
 import type { Laws } from "./laws.ts";
@@ -30,6 +31,8 @@ export interface SimProcessParts<App extends SimApp> {
   readonly coverage: Coverage;
   readonly laws: Laws;
   readonly disk: SimDisk;
+  /** Of its version of Testudo. */
+  readonly levels: Levels;
   readonly network: SimNetwork;
   readonly app: (setup: AppSetup) => App;
   /** The process ends by itself, since the disk failed or something cannot be. */
@@ -48,6 +51,8 @@ const aheadMsMax = 250;
 /** One start of a node, from its boot to its crash or stop. */
 export class SimProcess<App extends SimApp = SimApp> implements Owner {
   readonly nodeId: string;
+  /** Of its version of Testudo. */
+  readonly levels: Levels;
   readonly clock: Clock;
   readonly app: App;
   isAlive = true;
@@ -72,6 +77,7 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
   constructor(parts: SimProcessParts<App>) {
     const { nodeId, schedule, chance } = parts;
     this.nodeId = nodeId;
+    this.levels = parts.levels;
     this.#parts = parts;
     this.#bootMs = schedule.nowMs;
     const { disk } = parts;
@@ -94,7 +100,8 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
       parts: {
         clock: this.clock,
         randomBytes: (count) => chance.bytes(count),
-        storage: parts.disk.open(this),
+        storage: parts.disk.open(this, parts.levels),
+        levels: parts.levels,
         network: (identity) => parts.network.attach(this, identity, parts.peerIds),
         engine: parts.engine,
       },

@@ -1,5 +1,6 @@
 import { nodeDefaults } from "../../server/cluster/options.ts";
 import { reportInWorld } from "../../server/session/sandbox.ts";
+import { Builds } from "./builds.ts";
 import { Chance } from "./chance.ts";
 import { Cluster, nodeIdsOf } from "./cluster.ts";
 import { Coverage } from "./coverage.ts";
@@ -16,6 +17,7 @@ import type { SimApp } from "./sim-app.ts";
 import { ProcessEnded } from "./sim-node.ts";
 import { SimTimers } from "./sim-timers.ts";
 import { Trace } from "./trace.ts";
+import { Upgrade } from "./upgrade.ts";
 import { hold } from "./violation.ts";
 import type { World, WorldParts } from "./world.ts";
 
@@ -54,6 +56,7 @@ const eventsMax = 3_000_000;
 /** Far from all seeds of runs. */
 const restlessSeeds = 1_000_000_007;
 const apartSeeds = 2_000_000_011;
+const upgradeSeeds = 3_000_000_019;
 
 /** One seed, one run, in one macrotask: machines are never called from a promise's continuation. */
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
@@ -99,6 +102,7 @@ class Simulation<App extends SimApp> {
   readonly #readers: Readers;
   readonly #faults: Faults;
   readonly #operator: MembersOperator | null;
+  readonly #upgrade: Upgrade;
   readonly #world: World<App>;
   /** Else leaders hold leases. */
   readonly #failsOverFast: boolean;
@@ -135,14 +139,18 @@ class Simulation<App extends SimApp> {
     this.#leadPriorities = new Map(
       nodeIdsOf(nodes).map((id) => [id, isRanked ? chance.pick([0, 50, 50, 90]) : 50]),
     );
+    const upgradeChance = new Chance(seed + upgradeSeeds);
+    const builds = new Builds({ ...parts, chance: upgradeChance });
     this.#cluster = new Cluster({
       ...parts,
+      builds,
       nodes,
       groups: 1 + chance.below(2) + groupsBeside,
       leadPriorities: this.#leadPriorities,
       ...this.#rhythm(),
       app: (setup) => this.#world.app(setup),
     });
+    this.#upgrade = new Upgrade(this.#cluster, { ...parts, builds, chance: upgradeChance }, this.#longer);
     this.#readers = new Readers(this.#cluster, parts);
     const replaceDisk = (id: string) => this.#operator?.replaceDisk(id) ?? false;
     this.#faults = new Faults(
@@ -241,10 +249,12 @@ class Simulation<App extends SimApp> {
     this.#schedule.in(this.#chance.wait(800), null, () => {
       this.#faults.start();
       this.#operator?.start();
+      this.#upgrade.start();
     });
     if (!this.#runUntil(this.#chance.between(faultsMs.min, faultsMs.max) * this.#longer)) return;
     this.#faults.end();
     this.#operator?.end();
+    this.#upgrade.end();
     if (!this.#runUntil(this.#schedule.nowMs + 600)) return;
     this.#world.rest();
     const deadlineMs = this.#schedule.nowMs + calmMsMax;
@@ -285,7 +295,7 @@ class Simulation<App extends SimApp> {
           return `${id} has applied ${appliedIndex} of ${this.#laws.committedIndex(group)} in group ${group}`;
       }
     }
-    return this.#misplacedLead() ?? this.#world.unrest();
+    return this.#upgrade.unrest() ?? this.#misplacedLead() ?? this.#world.unrest();
   }
 
   /** A group that is not led by a voter of the highest priority, once all have been there for long enough. */

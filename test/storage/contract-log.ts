@@ -1,5 +1,6 @@
 import * as assert from "uvu/assert";
 import type { Entry } from "../../server/raft/entry.ts";
+import type { Levels } from "../../server/raft/level.ts";
 import type { GroupSave, Storage } from "../../server/storage/storage.ts";
 import { storageLimits } from "../../server/storage/storage-limits.ts";
 import { base, checkpoint, entries, entry, hardState, type ReadContents, started } from "./saves.ts";
@@ -7,7 +8,7 @@ import { base, checkpoint, entries, entry, hardState, type ReadContents, started
 /** One disk, and the storages that are opened on it one after the other. */
 export interface Disk {
   /** A storage that is not open yet. */
-  storage(nodeId?: string, options?: { readonly firstBootCount: number }): Storage;
+  storage(nodeId?: string, options?: { readonly firstBootCount?: number; readonly levels?: Levels }): Storage;
   destroy(): Promise<void>;
 }
 

@@ -1,5 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { encodeConfiguration } from "../../server/raft/configuration-codec.ts";
 import type { Checkpoint, GroupSave, SaveBatch } from "../../server/storage/storage.ts";
 import { storageLimits } from "../../server/storage/storage-limits.ts";
 import { baseCases, type Disk, type GroupAfter, logCases, type OnDisk } from "./contract-log.ts";
@@ -19,6 +20,7 @@ import {
 
 const founding = {
   clusterId: "00000000000000cc",
+  level: 1,
   members: [{ nodeId: "a", storeId: "00000000000000aa" }],
   addresses: [{ nodeId: "a", url: "ws://10.0.0.1:2667" }],
   groups: 4,
@@ -181,6 +183,50 @@ function identityCases(onDisk: OnDisk, reopened: Reopened): void {
       assert.match(error.message, /belongs to node "a", not to this node "b".*folder of its own/);
       const again = disk.storage("a");
       assert.is((await again.open()).identity.bootCount, 2);
+      await again.close();
+    },
+  );
+
+  onDisk(
+    "[V24] a folder needs what was ever saved in it, from that very save on, and says so",
+    async (disk) => {
+      const knows = (max: number) => disk.storage("a", { levels: { min: 1, max } });
+      const at = (level: number) => ({
+        ...base(0, 0),
+        configuration: { ...base(0, 0).configuration, level },
+      });
+      const change = {
+        ...entry(1),
+        type: "configuration",
+        data: encodeConfiguration(at(3).configuration),
+      } as const;
+      const levels: number[] = [];
+      for (const batch of [
+        { founding: { ...founding, level: 1 }, groups: new Map() },
+        one({ hardState: hardState(1), base: at(2) }),
+        one({ entries: [change] }),
+        // It is cut off again; what was once written may be anywhere.
+        one({ entries: [entry(1)] }),
+      ]) {
+        const storage = knows(3);
+        levels.push((await storage.open()).identity.level);
+        await storage.save(batch);
+        await storage.close();
+      }
+      const storage = knows(3);
+      const { identity } = await storage.open();
+      await storage.close();
+      assert.equal([...levels, identity.level], [1, 1, 2, 3, 3]);
+      const error = await rejection(knows(2).open());
+      assert.is(error.code, "STORAGE_LEVEL");
+      assert.match(
+        error.message,
+        /needs level 3, this version of Testudo knows 1 to 2: start a newer version/,
+      );
+      const late = await rejection(disk.storage("a", { levels: { min: 4, max: 5 } }).open());
+      assert.match(late.message, /needs level 3, .* knows 4 to 5: .*start the version before/);
+      const again = knows(3);
+      assert.is((await again.open()).identity.bootCount, identity.bootCount + 1, "nothing was touched");
       await again.close();
     },
   );

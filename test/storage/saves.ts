@@ -31,6 +31,7 @@ export function base(index: number, term = 1): Base {
     learners: [{ nodeId: "b", storeId: "00000000000000bb" }],
     nextVoters: [{ nodeId: "b", storeId: "00000000000000bb" }],
     addresses: [{ nodeId: "b", url: "ws://10.0.0.2:2667" }],
+    level: 1,
   };
   return { index, term, logTimeMs: index * 10, wallTimeMs: 1_700_000_000_000 + index, configuration };
 }

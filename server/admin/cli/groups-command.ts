@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { z } from "zod";
+import type { LevelStatus } from "../../group/group-status.ts";
 import { type CliContext, type NodeFlags, show, table, withExample, withNode } from "./cli-context.ts";
 import { OperatorClient } from "./operator-client.ts";
 
@@ -13,6 +14,10 @@ export const groupsSchema = z.object({
       leader: z.string().nullable(),
       commitIndex: z.number(),
       appliedIndex: z.number(),
+      level: z.object({
+        agreed: z.number(),
+        heldBackBy: z.array(z.object({ nodeId: z.string(), levelMax: z.number().nullable() })),
+      }),
     }),
   ),
 });
@@ -23,10 +28,18 @@ export function groupsCommand(context: CliContext): Command {
   withExample(withNode(command), "groups --secret-file data/secret");
   return command.action(async (flags: NodeFlags) => {
     const told = groupsSchema.parse(await new OperatorClient(flags).ask("GET", "groups"));
-    const rows = told.groups.map(({ id, role, term, leader, commitIndex, appliedIndex }) =>
-      [id, role, term, leader ?? "-", commitIndex, appliedIndex].map(String),
+    const rows = told.groups.map(({ id, role, term, leader, commitIndex, appliedIndex, level }) =>
+      [id, role, term, leader ?? "-", commitIndex, appliedIndex, levelWords(level)].map(String),
     );
-    const head = ["group", `role of ${told.node}`, "term", "leader", "committed", "applied"];
+    const head = ["group", `role of ${told.node}`, "term", "leader", "committed", "applied", "level"];
     show(context, flags.json, told, table([head, ...rows]));
   });
+}
+
+/** What is agreed on, and for whom the group waits before it agrees on more. */
+function levelWords({ agreed, heldBackBy }: LevelStatus): string {
+  const waits = heldBackBy.map(({ nodeId, levelMax }) =>
+    levelMax === null ? `${nodeId}, which is not there` : `${nodeId}, which knows only ${levelMax}`,
+  );
+  return waits.length === 0 ? `${agreed}` : `${agreed}, waiting for ${waits.join("; ")}`;
 }

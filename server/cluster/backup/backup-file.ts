@@ -4,7 +4,7 @@ import { decodeFrames, encodeFrames, type FramedFormat } from "./framed-file.ts"
 
 /** See framed-file. */
 const format: FramedFormat = {
-  magic: Buffer.from("TESTUDO BACKUP 3\n", "latin1"),
+  magic: Buffer.from("TESTUDO BACKUP 4\n", "latin1"),
   noun: "the backup",
   damaged: (message) => new NodeError("BACKUP_DAMAGED", message),
   foreign: () => new NodeError("BACKUP_FOREIGN", "this is no backup of Testudo's, or one of another version"),

@@ -14,6 +14,10 @@ export type BackupRecord =
       readonly groups: number;
       /** Wall clock, ms. */
       readonly takenAtMs: number;
+      /** At which its groups began. */
+      readonly foundingLevel: number;
+      /** What a build must know to read it, as of its beginning; what is in it counts too. */
+      readonly level: number;
     }
   | { readonly type: "group"; readonly group: number; readonly base: Base }
   /** A checkpoint of a part of the group's machine. Its index is at least the base's, and at most the last entry's. */

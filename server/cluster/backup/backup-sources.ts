@@ -22,6 +22,8 @@ export function liveSource(parts: {
     nodeId,
     groups: founding.groups,
     takenAtMs: Math.floor(clock.now().wallMs),
+    foundingLevel: founding.level,
+    level: Math.max(...engine.status().map(({ members }) => members.configuration.level)),
     caughtUp: (group) => engine.barrier(group),
     base: (group) => engine.log(group).base,
     listCheckpoints: (group) => storage.listCheckpoints(group),
@@ -43,12 +45,15 @@ export function folderSource(storage: Storage, opened: StorageContents, wallMs: 
       "NODE_BLANK",
       `the data folder of ${nodeId} was never part of a cluster: it has nothing`,
     );
-  const noBase = { index: 0, term: 0, logTimeMs: 0, wallTimeMs: 0, configuration: emptyConfiguration };
+  const configuration = { ...emptyConfiguration, level: founding.level };
+  const noBase = { index: 0, term: 0, logTimeMs: 0, wallTimeMs: 0, configuration };
   return {
     clusterId: founding.clusterId,
     nodeId,
     groups: founding.groups,
     takenAtMs: Math.floor(wallMs),
+    foundingLevel: founding.level,
+    level: identity.level,
     caughtUp: async () => {},
     base: (group) => groups.get(group)?.base ?? noBase,
     listCheckpoints: (group) => storage.listCheckpoints(group),

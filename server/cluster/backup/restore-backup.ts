@@ -1,6 +1,7 @@
-import type { Member } from "../../raft/configuration.ts";
-import { emptyConfiguration } from "../../raft/configuration.ts";
+import { type Configuration, emptyConfiguration, type Member } from "../../raft/configuration.ts";
+import { decodeConfiguration, encodeConfiguration } from "../../raft/configuration-codec.ts";
 import type { Base, Entry } from "../../raft/entry.ts";
+import { checkLevel, firstLevel, type Levels, levels } from "../../raft/level.ts";
 import type { Checkpoint, GroupSave, Storage } from "../../storage/storage.ts";
 import { NodeError } from "../node-error.ts";
 import type { BackupRecord } from "./backup-record.ts";
@@ -17,15 +18,21 @@ export interface Restored {
 /**
  * A new cluster of one node, with everything that a backup has: in a folder that is blank. The cluster has a new id and
  * the node a new store, so that nothing of the old cluster is ever taken for a part of it; the other nodes join it as new
- * ones. @throws BACKUP_DAMAGED, and what the disk says
+ * ones. @throws BACKUP_DAMAGED, LEVEL_UNKNOWN, and what the disk says
  */
 export async function restoreBackup(
   records: AsyncIterable<BackupRecord>,
-  { storage, newClusterId }: { readonly storage: Storage; readonly newClusterId: () => string },
+  parts: {
+    readonly storage: Storage;
+    readonly newClusterId: () => string;
+    /** By default what this build can read. */
+    readonly levels?: Levels;
+  },
 ): Promise<Restored> {
+  const { storage, newClusterId, levels: known = levels } = parts;
   const { identity } = await storage.open();
   try {
-    const restoring = new Restoring(storage, { nodeId: identity.nodeId, storeId: identity.storeId });
+    const restoring = new Restoring(storage, identity, known);
     for await (const record of records) await restoring.take(record);
     return await restoring.finish(newClusterId());
   } finally {
@@ -41,27 +48,34 @@ interface Underway {
   isSwappedIn: boolean;
   lastIndex: number;
   lastTerm: number;
+  /** What the group had agreed on there. */
+  level: number;
 }
 
 class Restoring {
   readonly #storage: Storage;
   readonly #self: Member;
+  readonly #levels: Levels;
   #groups = 0;
+  #foundingLevel = firstLevel;
   #underway: Underway | null = null;
   readonly #done = new Set<number>();
   #parts = 0;
   #entries = 0;
   #isWhole = false;
 
-  constructor(storage: Storage, self: Member) {
+  constructor(storage: Storage, { nodeId, storeId }: Member, known: Levels) {
     this.#storage = storage;
-    this.#self = self;
+    this.#self = { nodeId, storeId };
+    this.#levels = known;
   }
 
   async take(record: BackupRecord): Promise<void> {
     switch (record.type) {
       case "backup":
+        checkLevel("the backup", record.level, this.#levels);
         this.#groups = record.groups;
+        this.#foundingLevel = record.foundingLevel;
         return;
       case "group":
         return await this.#begin(record.group, record.base);
@@ -80,7 +94,8 @@ class Restoring {
     const { storeId } = this.#self;
     if (!this.#isWhole || this.#done.size !== this.#groups)
       throw damaged(`${this.#done.size} of ${this.#groups} groups are there`);
-    const founding = { clusterId, members: [this.#self], addresses: [], groups: this.#groups };
+    const [members, groups, level] = [[this.#self], this.#groups, this.#foundingLevel];
+    const founding = { clusterId, members, addresses: [], groups, level };
     await this.#storage.save({ founding, groups: new Map() });
     return { clusterId, storeId, groups: this.#groups, parts: this.#parts, entries: this.#entries };
   }
@@ -93,7 +108,8 @@ class Restoring {
       this.#parts -= before.staged.size;
     } else await this.#end();
     if (this.#done.has(group)) throw damaged(`group ${group} comes twice`);
-    const { index, term } = base;
+    const { index, term, configuration } = base;
+    checkLevel(`group ${group} of the backup`, configuration.level, this.#levels);
     this.#underway = {
       group,
       base,
@@ -101,6 +117,7 @@ class Restoring {
       isSwappedIn: false,
       lastIndex: index,
       lastTerm: term,
+      level: configuration.level,
     };
   }
 
@@ -123,16 +140,35 @@ class Restoring {
     underway.lastTerm = last.term;
     this.#entries += entries.length;
     const hardState = { term: last.term, votedFor: null, commitIndex: last.index };
-    await this.#save(group, { entries: entries.map(withoutMembers), hardState });
+    await this.#save(group, {
+      entries: entries.map((entry) => this.#withoutMembers(underway, entry)),
+      hardState,
+    });
   }
 
   /** The old members are not the new cluster's: it has this node alone, from the base on. */
   async #swapIn(underway: Underway): Promise<void> {
     if (underway.isSwappedIn) return;
     underway.isSwappedIn = true;
-    const base = { ...underway.base, configuration: { ...emptyConfiguration, voters: [this.#self] } };
+    const base = { ...underway.base, configuration: this.#alone(underway.level) };
     const hardState = { term: base.term, votedFor: null, commitIndex: base.index };
     await this.#save(underway.group, { reset: true, base, hardState });
+  }
+
+  #alone(level: number): Configuration {
+    return { ...emptyConfiguration, voters: [this.#self], level };
+  }
+
+  /** An entry that changed the members of the old cluster has no say in the new one, but for the level from there on. */
+  #withoutMembers(underway: Underway, entry: Entry): Entry {
+    const { type, data } = entry;
+    if (type !== "configuration")
+      return { ...entry, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
+    const { level } = decodeConfiguration(data);
+    if (level === underway.level) return { ...entry, type: "noop", data: new Uint8Array(0) };
+    checkLevel(`entry ${entry.index} of the backup's group ${underway.group}`, level, this.#levels);
+    underway.level = level;
+    return { ...entry, data: encodeConfiguration(this.#alone(level)) };
   }
 
   async #end(): Promise<void> {
@@ -157,13 +193,6 @@ class Restoring {
   async #save(group: number, save: GroupSave): Promise<void> {
     await this.#storage.save({ groups: new Map([[group, save]]) });
   }
-}
-
-/** An entry that changed the members of the old cluster has no say in the new one. */
-function withoutMembers(entry: Entry): Entry {
-  const { data } = entry;
-  if (entry.type === "configuration") return { ...entry, type: "noop", data: new Uint8Array(0) };
-  return { ...entry, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
 }
 
 function damaged(what: string): NodeError {

@@ -9,6 +9,9 @@ export interface BackupSource {
   readonly nodeId: string;
   readonly groups: number;
   readonly takenAtMs: number;
+  /** See BackupRecord. */
+  readonly foundingLevel: number;
+  readonly level: number;
   /** Everything that was acknowledged anywhere before the call is here when it resolves. */
   caughtUp(group: number): Promise<void>;
   base(group: number): Base;
@@ -32,8 +35,8 @@ const triesMax = 10;
  * @throws BACKUP_OUTRUN if a group's log is cut again and again while it is read
  */
 export async function* takeBackup(source: BackupSource): AsyncGenerator<BackupRecord> {
-  const { clusterId, nodeId, groups, takenAtMs } = source;
-  yield { type: "backup", clusterId, nodeId, groups, takenAtMs };
+  const { clusterId, nodeId, groups, takenAtMs, foundingLevel, level } = source;
+  yield { type: "backup", clusterId, nodeId, groups, takenAtMs, foundingLevel, level };
   for (let group = 0; group < groups; group++) {
     await source.caughtUp(group);
     yield* takeGroup(source, group);

@@ -3,7 +3,7 @@ import { ExportError } from "./export-error.ts";
 import type { ExportHeader, ExportRecord } from "./export-record.ts";
 
 /** One digit: the line stays as long as it is. */
-const version = 1;
+const version = 2;
 const magicWords = "TESTUDO ROOM ";
 
 const format: FramedFormat = {
@@ -11,7 +11,7 @@ const format: FramedFormat = {
   noun: "the export",
   damaged: (message) => new ExportError("EXPORT_DAMAGED", message),
   foreign: (head) => {
-    const theirs = /^TESTUDO ROOM ([2-9])\n$/.exec(head?.toString("latin1") ?? "")?.[1];
+    const theirs = /^TESTUDO ROOM ([3-9])\n$/.exec(head?.toString("latin1") ?? "")?.[1];
     if (theirs === undefined)
       return new ExportError("EXPORT_FOREIGN", "this is no room's export: testudo rooms export makes them");
     const remedy = "use the Testudo that wrote it, or a newer one";

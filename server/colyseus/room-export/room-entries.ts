@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { AppliedCommand } from "../../group/machine.ts";
 import { decodeEnvelope } from "../../group/proposal-envelope.ts";
+import { decodeConfiguration } from "../../raft/configuration-codec.ts";
 import type { Entry } from "../../raft/entry.ts";
 import type { Verdicts } from "../../session/divergence/verdict.ts";
 import type { Allocate } from "../../session/session-menu.ts";
@@ -24,24 +25,35 @@ export interface RoomEntries {
   readonly isNamed: boolean;
 }
 
-/** What of a group's log one room has applied; nothing that other rooms have said is among it. */
-export async function entriesOfRoom(log: readonly Entry[], roomId: string): Promise<RoomEntries> {
+/**
+ * What of a group's log one room has applied; nothing that other rooms have said is among it.
+ * @param levelBefore what was agreed on where the log begins
+ */
+export async function entriesOfRoom(
+  log: readonly Entry[],
+  roomId: string,
+  levelBefore: number,
+): Promise<RoomEntries> {
   const entries: AppliedCommand[] = [];
+  let level = levelBefore;
   let creation: RoomEntries["creation"] = null;
   let isSwitched = false;
   let isNamed = false;
   for (const [at, entry] of log.entries()) {
     if (at % entriesPerTurn === entriesPerTurn - 1) await setImmediate();
+    if (entry.type === "configuration") level = decodeConfiguration(entry.data).level;
     const envelope = entry.type === "command" ? decodeEnvelope(entry.data) : null;
     if (envelope === null) continue;
     const { index, term, logTimeMs, wallTimeMs } = entry;
-    const kept = (command: Uint8Array) =>
-      entries.push({ index, term, logTimeMs, wallTimeMs, id: envelope.id, command });
+    const place = { index, term, logTimeMs, wallTimeMs, level, id: envelope.id };
+    const kept = (command: Uint8Array) => entries.push({ ...place, command });
     const { name, argument } = sessionMenu.decode(envelope.command);
     if (groupWide.has(name)) kept(envelope.command);
     else if (name === "verdicts") {
       const verdicts = (argument as Verdicts).verdicts.filter((verdict) => verdict.roomId === roomId);
-      if (verdicts.length > 0) kept(sessionMenu.encode("verdicts", { verdicts }));
+      // Known in the log where it stands.
+      const agreed = { level, heldBackBy: () => [] };
+      if (verdicts.length > 0) kept(sessionMenu.encode("verdicts", { verdicts }, agreed));
     } else if ((argument as { roomId: string }).roomId === roomId) {
       isNamed = true;
       if (name === "switchCode") isSwitched = true;

@@ -29,6 +29,8 @@ const bundleEntriesMax = 4_096;
 /** Everything of one moment. */
 interface Moment {
   readonly log: readonly Entry[];
+  /** Where that begins. */
+  readonly levelBefore: number;
   readonly lastIndex: number;
   readonly replica: RoomReplica | undefined;
   readonly checkpoint: Checkpoint | null;
@@ -78,12 +80,12 @@ async function lookedUp(
   room: { readonly group: number; readonly roomId: string },
 ): Promise<{ readonly moment: Moment; readonly found: RoomEntries }> {
   const moment = await momentOf(source, { ...room, mayBeWhole: true });
-  const found = await entriesOfRoom(moment.log, room.roomId);
+  const found = await entriesOfRoom(moment.log, room.roomId, moment.levelBefore);
   const code = moment.replica?.birth.code;
   if (code === undefined || moment.checkpoint !== null || found.creation?.code === code)
     return { moment, found };
   const since = await momentOf(source, { ...room, mayBeWhole: false });
-  return { moment: since, found: await entriesOfRoom(since.log, room.roomId) };
+  return { moment: since, found: await entriesOfRoom(since.log, room.roomId, since.levelBefore) };
 }
 
 async function* records(
@@ -133,12 +135,14 @@ async function momentOf(
     const { base } = engine.log(group);
     const replica = machine?.rooms.get(roomId);
     const isWhole = replica === undefined || (mayBeWhole && replica.birth.index > base.index);
-    const log = engine.log(group).committedSince(isWhole ? base.index : (checkpoint?.index ?? -1));
+    const after = isWhole ? base.index : (checkpoint?.index ?? -1);
+    const log = engine.log(group).committedSince(after);
     if (log !== null) {
       const lastIndex = engine.appliedIndex(group);
       const applied = log.filter(({ index }) => index <= lastIndex);
       return {
         log: applied,
+        levelBefore: engine.log(group).configurationAt(after).level,
         lastIndex,
         replica,
         checkpoint: isWhole ? null : checkpoint,

@@ -7,7 +7,7 @@ import { folderSource } from "../../../server/cluster/backup/backup-sources.ts";
 import { restoreBackup } from "../../../server/cluster/backup/restore-backup.ts";
 import { type BackupSource, takeBackup } from "../../../server/cluster/backup/take-backup.ts";
 import { emptyConfiguration } from "../../../server/raft/configuration.ts";
-import { encodeConfiguration } from "../../../server/raft/configuration-codec.ts";
+import { decodeConfiguration, encodeConfiguration } from "../../../server/raft/configuration-codec.ts";
 import type { Entry } from "../../../server/raft/entry.ts";
 import { MemoryDisk, MemoryStorage } from "../../../server/storage/memory-storage.ts";
 import { base, checkpoint, entries, hardState } from "../../storage/saves.ts";
@@ -34,7 +34,15 @@ async function failure(promise: Promise<unknown>): Promise<{ code?: string; mess
 }
 
 const records: readonly BackupRecord[] = [
-  { type: "backup", clusterId: "c1", nodeId: "n1", groups: 2, takenAtMs: 1_700_000_000_000 },
+  {
+    type: "backup",
+    clusterId: "c1",
+    nodeId: "n1",
+    groups: 2,
+    takenAtMs: 1_700_000_000_000,
+    foundingLevel: 1,
+    level: 1,
+  },
   { type: "group", group: 0, base: base(2) },
   { type: "part", group: 0, key: "", ...checkpoint(2, 1, 2, 3) },
   { type: "part", group: 0, key: "room", ...checkpoint(4, 9) },
@@ -93,7 +101,7 @@ test("[B2] a restored folder is a new cluster of one node, with everything that 
   const storage = storageOn(disk);
   const { identity, groups } = await storage.open();
   const self = { nodeId: "n1", storeId: identity.storeId };
-  assert.equal(identity.founding, { clusterId: "c2", members: [self], addresses: [], groups: 2 });
+  assert.equal(identity.founding, { clusterId: "c2", members: [self], addresses: [], groups: 2, level: 1 });
   const first = groups.get(0);
   assert.equal(first?.base, { ...base(2), configuration: { ...emptyConfiguration, voters: [self] } });
   assert.equal(
@@ -131,6 +139,52 @@ test("[B2] what does not fit together is refused, and no cluster is made of it",
   }
 });
 
+test("[V27] a restored group agrees on what the old one had, at the same entries; what was agreed on later than the base, too", async () => {
+  const raised = (index: number, level: number): Entry => ({
+    ...(entries(index, index)[0] as Entry),
+    type: "configuration",
+    data: encodeConfiguration({ ...emptyConfiguration, voters: [{ nodeId: "n9", storeId: "old" }], level }),
+  });
+  const given: readonly BackupRecord[] = [
+    { ...(records[0] as Extract<BackupRecord, { type: "backup" }>), groups: 1 },
+    ...records.slice(1, 5),
+    { type: "entries", group: 0, entries: [raised(6, 2), raised(7, 2), ...entries(8, 8)] },
+    { type: "end" },
+  ];
+  const disk = new MemoryDisk();
+  const levels = { min: 1, max: 2 };
+  await restoreBackup(each(given), {
+    storage: new MemoryStorage({ disk, nodeId: "n1", random: randomBytes, levels }),
+    newClusterId: () => "c2",
+    levels,
+  });
+  const storage = new MemoryStorage({ disk, nodeId: "n1", random: randomBytes, levels });
+  const { identity, groups } = await storage.open();
+  assert.equal([identity.level, identity.founding?.level], [2, 1]);
+  const restored = groups.get(0);
+  assert.is(restored?.base.configuration.level, 1);
+  const [first, second] = restored?.entries.filter(({ index }) => index === 6 || index === 7) ?? [];
+  assert.is(second?.type, "noop", "only what changes the level");
+  const self = { nodeId: "n1", storeId: identity.storeId };
+  assert.equal(decodeConfiguration(first?.data as Uint8Array), {
+    ...emptyConfiguration,
+    voters: [self],
+    level: 2,
+  });
+  // An older version refuses it, wherever it finds that.
+  const [head, ...rest] = given;
+  for (const from of [given, [{ ...head, level: 2 }, ...rest] as readonly BackupRecord[]]) {
+    const blank = new MemoryDisk();
+    const error = await failure(restore(blank, each(from)));
+    assert.is(error.code, "LEVEL_UNKNOWN");
+    assert.match(
+      error.message,
+      /backup.* needs level 2, this version of Testudo knows 1 to 1: start a newer version/,
+    );
+    assert.is((await storageOn(blank).open()).identity.founding, null);
+  }
+});
+
 test("[B3] a group whose log is cut while it is read is begun anew; again and again, it is told", async () => {
   let cuts = 2;
   const source: BackupSource = {
@@ -138,6 +192,8 @@ test("[B3] a group whose log is cut while it is read is begun anew; again and ag
     nodeId: "n1",
     groups: 1,
     takenAtMs: 0,
+    foundingLevel: 1,
+    level: 1,
     caughtUp: async () => {},
     base: () => base(2),
     listCheckpoints: async () => new Map([["room", { index: 4, sizeBytes: 1 }]]),
@@ -156,7 +212,13 @@ test("[B4] a survivor's folder becomes a new cluster with its whole log; one tha
   const storage = storageOn(disk);
   const blank = await storage.open();
   assert.throws(() => folderSource(storage, blank, 0), /never part of a cluster/);
-  const founding = { clusterId: "c1", members: [{ nodeId: "n1", storeId: "s1" }], addresses: [], groups: 2 };
+  const founding = {
+    clusterId: "c1",
+    members: [{ nodeId: "n1", storeId: "s1" }],
+    addresses: [],
+    groups: 2,
+    level: 1,
+  };
   const save = { base: base(0, 0), hardState: hardState(1, 1), entries: entries(1, 3) };
   await storage.save({
     founding,

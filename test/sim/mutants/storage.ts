@@ -106,8 +106,8 @@ export const storageMutants: readonly Mutant[] = [
   {
     name: "boot-not-counted",
     file: "server/storage/level-storage.ts",
-    find: "bootCount: identity.bootCount + 1, founding };",
-    replace: "bootCount: identity.bootCount, founding };",
+    find: "bootCount: bootCount + 1, founding, level };",
+    replace: "bootCount, founding, level };",
     why: "what an earlier start proposed is taken for this one's (design 5.3)",
   },
   {
