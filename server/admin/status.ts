@@ -1,4 +1,5 @@
 import type { TestudoNode } from "../cluster/node.ts";
+import type { NodeCodeStatus } from "../colyseus/fingerprint/node-codes.ts";
 import type { RoomFailures } from "../colyseus/room-failures.ts";
 import type { RoomStatus } from "../colyseus/room-status.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
@@ -37,6 +38,8 @@ export interface StatusJson {
   /** How much this node should lead, 0 to 100. */
   readonly leadPriority: number;
   readonly groups: readonly GroupStatusJson[];
+  /** What each node runs rooms with, this one first; empty until it serves. */
+  readonly codes: readonly NodeCodeStatus[];
   readonly rooms: readonly RoomStatus[];
   readonly roomFailures: RoomFailures;
   readonly peers: readonly PeerStatusJson[];
@@ -55,12 +58,14 @@ export function buildStatus({
   divergences,
   eventuals,
   roomFailures,
+  codes,
 }: {
   readonly node: TestudoNode;
   readonly rooms: () => readonly RoomStatus[];
   readonly divergences?: () => DivergenceCounts;
   readonly eventuals?: () => EventualCounts;
   readonly roomFailures?: () => RoomFailures;
+  readonly codes?: () => readonly NodeCodeStatus[];
 }): StatusJson {
   return {
     node: node.options.id,
@@ -81,6 +86,7 @@ export function buildStatus({
       appliedIndex,
       isAsleep,
     })),
+    codes: codes?.() ?? [],
     rooms: rooms(),
     roomFailures: roomFailures?.() ?? noFailures,
     peers: node.peers(),

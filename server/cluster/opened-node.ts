@@ -4,7 +4,7 @@ import type { PeerMessage } from "../network/peer-message.ts";
 import type { Address } from "../raft/configuration.ts";
 import type { Founding } from "../raft/founding.ts";
 import type { GroupContents, Identity, StorageContents } from "../storage/storage.ts";
-import { codeKey, type Door, Doors, doorKey } from "./doors.ts";
+import { codeKey, type Door, Doors, doorKey, engineKey } from "./doors.ts";
 import { FoundingProtocol } from "./founding.ts";
 import { Gossip, isGossip } from "./gossip.ts";
 import { leadRank } from "./lead-rank.ts";
@@ -54,6 +54,7 @@ export class OpenedNode {
     this.contents = groups;
     const clusterId = identity.founding?.clusterId ?? null;
     this.network = parts.parts.network({ nodeId, storeId, bootId, clusterId });
+    const { code = options.code, engine = "" } = parts.parts.code?.() ?? {};
     const own = {
       node: nodeId,
       bootId,
@@ -63,7 +64,8 @@ export class OpenedNode {
       pid: process.pid,
       startedAtMs: startedAtWallMs,
       [doorKey]: "closed" satisfies Door,
-      [codeKey]: options.code,
+      [codeKey]: code,
+      [engineKey]: engine,
     };
     this.gossip = new Gossip({ own, ...this.#shared });
     this.founding = this.#makeFounding();

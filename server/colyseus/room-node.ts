@@ -5,7 +5,6 @@ import type { NodeOptions } from "../cluster/options.ts";
 import type { Machine } from "../group/machine.ts";
 import { Keeper } from "../menu/keeper.ts";
 import type { KeeperMachine } from "../menu/keeper-machine.ts";
-import { engineFingerprint } from "../network/fingerprint.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 import { savedDifference } from "../session/divergence/room-difference.ts";
 import type { Verdict } from "../session/divergence/verdict.ts";
@@ -18,6 +17,7 @@ import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
 import { type CodeSwitched, CodeSwitches } from "./code-switches.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
+import { engineWords } from "./fingerprint/engine.ts";
 import type { ExportRecord } from "./room-export/export-record.ts";
 import { takeExport } from "./room-export/take-export.ts";
 import { type RoomFailures, roomFailures } from "./room-failures.ts";
@@ -142,7 +142,7 @@ export class RoomNode {
       clusterId: node.founding?.clusterId ?? "",
       nodeId: node.options.id,
       takenAtMs: Math.floor(this.#parts.clock.now().wallMs),
-      engine: engineFingerprint(),
+      engine: engineWords(),
       testudo: testudoVersion(),
     };
     const { storage } = this.#parts;
@@ -185,7 +185,7 @@ export class RoomNode {
       checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
       pictureDifference: options.shadowRestore ? savedDifference : undefined,
       bootCount: node.identity.bootCount,
-      code: options.code,
+      code: this.#parts.code?.().code ?? options.code,
       groups: node.founding === null ? options.groups : node.founding.groups - keeperGroups,
       programs: this.programs,
       isLost: (nodeId) => node.isLost(nodeId),
