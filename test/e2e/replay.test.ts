@@ -176,7 +176,7 @@ shown("[C80] another engine is refused with both; --other-engine says that it ma
         resolve({ code: error === null ? 0 : Number(error.code), out, err }),
       );
     });
-  refused(await elsewhere(), "ENGINE_DIFFERS", /played on "node .*, this is "node .*Asia/);
+  refused(await elsewhere(), "ENGINE_DIFFERS", /another engine: time zone .*, here time zone Asia\/Tokyo/);
   const ran = await elsewhere("--other-engine");
   assert.is(ran.code, 0, ran.err);
   assert.match((JSON.parse(ran.out) as Told).warnings.join(), /may differ/);

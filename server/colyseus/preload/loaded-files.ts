@@ -53,5 +53,7 @@ function packageFolder(path: string, from: number): string {
 const key = Symbol.for("testudo.loadedFiles");
 const shared = globalThis as { [key]?: LoadedFiles };
 
+shared[key] ??= new LoadedFiles();
+
 /** One a process, however often this module is in it. */
-export const loadedFiles: LoadedFiles = (shared[key] ??= new LoadedFiles());
+export const loadedFiles: LoadedFiles = shared[key];
