@@ -167,7 +167,7 @@ shown("[C79] code that has changed since is told at the first hash that differs,
   }
 });
 
-shown("[C80] another engine is refused with what differs; --other-engine says that it may differ", async () => {
+shown("[C80] another engine is refused, and named; --other-engine says that it may differ", async () => {
   const elsewhere = (...flags: string[]) =>
     new Promise<Ran>((resolve) => {
       const args = [cli, "replay", fileOf("match.testudo"), "--app", app, "--json", ...flags];
