@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 // Room code may load a file late: what the preload puts in the place of these refuses there.
 const { readFileSync } = fs;
 
+const noFile = new Set(["ENOENT", "ENOTDIR", "EISDIR"]);
 const installed = `${sep}node_modules${sep}`;
 
 /** What the process has loaded: by the preload, which comes before any of it. */
@@ -33,9 +34,10 @@ export class LoadedFiles {
     let bytes: Uint8Array;
     try {
       bytes = readFileSync(path);
-    } catch {
-      // Asked for (`import.meta.resolve`), and not there: loading it would have failed.
-      return;
+    } catch (error) {
+      // Asked for (`import.meta.resolve`), and no file: loading it would have failed.
+      if (noFile.has((error as NodeJS.ErrnoException).code ?? "")) return;
+      throw error;
     }
     this.files.set(path, sha256(bytes));
   }
