@@ -9,7 +9,7 @@ import * as assert from "uvu/assert";
 import { makeLog } from "../../server/cluster/log.ts";
 import { nodeDefaults } from "../../server/cluster/options.ts";
 import { engineDifference, engineWords } from "../../server/colyseus/fingerprint/engine.ts";
-import { gameFingerprint } from "../../server/colyseus/fingerprint/game.ts";
+import { gameFingerprint } from "../../server/colyseus/fingerprint/game-files.ts";
 import { codeDifference, ownCode } from "../../server/colyseus/fingerprint/node-codes.ts";
 import { LoadedFiles } from "../../server/colyseus/preload/loaded-files.ts";
 import { describeOtherCode } from "../../server/session/absence.ts";
@@ -130,7 +130,9 @@ test("[U16] a start under whose eyes nothing was loaded is refused: its game wou
 });
 
 const preload = pathToFileURL(join(import.meta.dirname, "../../server/colyseus/register.ts")).href;
-const ownGameUrl = pathToFileURL(join(import.meta.dirname, "../../server/colyseus/fingerprint/game.ts")).href;
+const ownGameUrl = pathToFileURL(
+  join(import.meta.dirname, "../../server/colyseus/fingerprint/game-files.ts"),
+).href;
 const loadedUrl = pathToFileURL(
   join(import.meta.dirname, "../../server/colyseus/preload/loaded-files.ts"),
 ).href;

@@ -6,7 +6,7 @@ import type { NodeOptions } from "../../cluster/options.ts";
 import { engineOf, gameOf, roomCode } from "../../session/room-code.ts";
 import { sha256 } from "../preload/loaded-files.ts";
 import { engineDifference, engineWords } from "./engine.ts";
-import { ownGame } from "./game.ts";
+import { ownGame } from "./game-files.ts";
 
 const engineDigits = 8;
 
