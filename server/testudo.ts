@@ -11,11 +11,13 @@ import { type HandedDisk, readDisk, writeDisk } from "./cluster/handed-disk.ts";
 import { failHard, type Log, makeLog } from "./cluster/log.ts";
 import { memoryNodeParts } from "./cluster/memory-parts.ts";
 import { NodeError } from "./cluster/node-error.ts";
+import { type NodeCode, realNodeParts } from "./cluster/node-parts.ts";
 import type { NodeOptions } from "./cluster/options.ts";
 import { usesPresence } from "./colyseus/check-room-class.ts";
 import { ClusterRooms } from "./colyseus/cluster-rooms.ts";
 import { swapping } from "./colyseus/code-swap.ts";
 import { checkColyseus } from "./colyseus/colyseus-version.ts";
+import { NodeCodes, ownCode } from "./colyseus/fingerprint/node-codes.ts";
 import { creatorId, Matchmaking } from "./colyseus/matchmaking.ts";
 import { NodeCounts } from "./colyseus/node-counts.ts";
 import { PlainRooms } from "./colyseus/plain-rooms.ts";
@@ -63,6 +65,8 @@ export class Testudo {
   readonly #handlers: AdminHandler[] = [];
   #counts: NodeCounts | null = null;
   #news: NewsKeeper | null = null;
+  #ownCode: NodeCode | null = null;
+  #codes: NodeCodes | null = null;
   #cluster: ClusterRooms | null = null;
   #draining: Promise<unknown> | null = null;
   #stopping: Promise<void> | null = null;
@@ -75,8 +79,9 @@ export class Testudo {
     checkColyseus((fields, message) => this.log.warn(fields, message));
     const fail = failHard({ node: options.id, log: this.log });
     wholeCluster.isOneProcess = options.memory;
-    const parts = options.memory ? { parts: memoryNodeParts(options, this.disk) } : {};
-    this.roomNode = new RoomNode({ options, log: this.log, fail, ...parts });
+    const parts = options.memory ? memoryNodeParts(options, this.disk) : realNodeParts(options, this.log);
+    const code = () => this.#code();
+    this.roomNode = new RoomNode({ options, log: this.log, fail, parts: { ...parts, code } });
     const { roomNode } = this;
     const { node } = roomNode;
     const { listings } = roomNode.programs;
@@ -132,6 +137,7 @@ export class Testudo {
         divergences: () => roomNode.divergences(),
         eventuals: () => roomNode.eventuals(),
         roomFailures: () => roomNode.roomFailures(),
+        codes: () => this.#codes?.status() ?? [],
       }),
     );
   }
@@ -176,6 +182,8 @@ export class Testudo {
     wrapMonitorCalls();
     const lost = this.roomNode.node.options.memory ? await this.#startInMemory() : [];
     const sessions = await this.roomNode.start();
+    this.#codes = new NodeCodes({ ...this.#code(), node: sessions.nodeId }, this.roomNode.node.gossip);
+    this.#codes.begin(this.log);
     swapping.by?.serving(lost, () => this.#handOver());
     const { by } = swapping;
     if (by !== null) watchUnkept(sessions, (players) => by.unkept(players));
@@ -195,6 +203,12 @@ export class Testudo {
       matchmaking.createSoon(args[0] as string, { ...(args[1] as object) }),
     );
     await this.roomNode.hears;
+  }
+
+  /** Only once the game is loaded. */
+  #code(): NodeCode {
+    this.#ownCode ??= ownCode(this.roomNode.node.options, this.log);
+    return this.#ownCode;
   }
 
   /** @returns rooms of the code before that this code cannot bring back */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ENDPOINTS_PATH } from "../../shared/wrapper-protocol.ts";
 import type { TestudoNode } from "../cluster/node.ts";
+import type { NodeCodeStatus } from "../colyseus/fingerprint/node-codes.ts";
 import type { RoomFailures } from "../colyseus/room-failures.ts";
 import type { RoomStatus } from "../colyseus/room-status.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
@@ -16,6 +17,8 @@ export interface AdminHandlerOptions {
   /** By default none. */
   readonly eventuals?: () => EventualCounts;
   readonly roomFailures?: () => RoomFailures;
+  /** By default none. */
+  readonly codes?: () => readonly NodeCodeStatus[];
 }
 
 /** Answers what is asked under /testudo/, and says whether it did. */

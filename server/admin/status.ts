@@ -1,4 +1,5 @@
 import type { TestudoNode } from "../cluster/node.ts";
+import type { NodeCodeStatus } from "../colyseus/fingerprint/node-codes.ts";
 import type { RoomFailures } from "../colyseus/room-failures.ts";
 import type { RoomStatus } from "../colyseus/room-status.ts";
 import type { LevelStatus } from "../group/group-status.ts";
@@ -43,6 +44,8 @@ export interface StatusJson {
   /** What this node's version of Testudo can read and write. */
   readonly levels: Levels;
   readonly groups: readonly GroupStatusJson[];
+  /** What each node runs rooms with, this one first; empty until it serves. */
+  readonly codes: readonly NodeCodeStatus[];
   readonly rooms: readonly RoomStatus[];
   readonly roomFailures: RoomFailures;
   readonly peers: readonly PeerStatusJson[];
@@ -61,12 +64,14 @@ export function buildStatus({
   divergences,
   eventuals,
   roomFailures,
+  codes,
 }: {
   readonly node: TestudoNode;
   readonly rooms: () => readonly RoomStatus[];
   readonly divergences?: () => DivergenceCounts;
   readonly eventuals?: () => EventualCounts;
   readonly roomFailures?: () => RoomFailures;
+  readonly codes?: () => readonly NodeCodeStatus[];
 }): StatusJson {
   return {
     node: node.options.id,
@@ -89,6 +94,7 @@ export function buildStatus({
       isAsleep,
       level,
     })),
+    codes: codes?.() ?? [],
     rooms: rooms(),
     roomFailures: roomFailures?.() ?? noFailures,
     peers: node.peers(),

@@ -11,8 +11,10 @@ export interface ClientEndpoint extends Endpoint {
 /** What each node says of its door, under this key of its gossip. */
 export const doorKey = "door";
 
-/** Which version of the game's code each node has. */
+/** What each node runs rooms with: see roomCode. */
 export const codeKey = "code";
+/** The engine of that, in words. */
+export const engineKey = "engine";
 
 interface DoorsParts {
   readonly self: string;

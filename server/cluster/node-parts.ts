@@ -20,6 +20,13 @@ export interface NodeNetwork extends Network {
   setPeers(peers: ReadonlyMap<string, string | null>): void;
 }
 
+/** What this node runs rooms with: see roomCode. */
+export interface NodeCode {
+  readonly code: string;
+  /** In words. */
+  readonly engine: string;
+}
+
 /** What a node is made of, handed in: a simulator hands in its own (design 4.1). */
 export interface NodeParts {
   readonly clock: Clock;
@@ -33,6 +40,8 @@ export interface NodeParts {
   readonly engine?: Partial<EngineOptions>;
   /** What the node can read and write, its storage too; by default what this build can. */
   readonly levels?: Levels;
+  /** Asked once the game is loaded; by default the option `code`, on an engine that has no name. */
+  code?(): NodeCode;
 }
 
 /** The machine's own clock, chance, disk and network. */

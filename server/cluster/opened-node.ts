@@ -5,7 +5,7 @@ import type { Address } from "../raft/configuration.ts";
 import type { Founding } from "../raft/founding.ts";
 import { levels } from "../raft/level.ts";
 import type { GroupContents, Identity, StorageContents } from "../storage/storage.ts";
-import { codeKey, type Door, Doors, doorKey } from "./doors.ts";
+import { codeKey, type Door, Doors, doorKey, engineKey } from "./doors.ts";
 import { FoundingProtocol } from "./founding.ts";
 import { Gossip, isGossip } from "./gossip.ts";
 import { leadRank } from "./lead-rank.ts";
@@ -59,6 +59,7 @@ export class OpenedNode {
     const agreedLevel = clusterId === null ? null : identity.level;
     this.network = parts.parts.network({ nodeId, storeId, bootId, clusterId, levels: known, agreedLevel });
     this.#agreedLevel = agreedLevel ?? 0;
+    const { code = options.code, engine = "" } = parts.parts.code?.() ?? {};
     const own = {
       node: nodeId,
       bootId,
@@ -68,7 +69,8 @@ export class OpenedNode {
       pid: process.pid,
       startedAtMs: startedAtWallMs,
       [doorKey]: "closed" satisfies Door,
-      [codeKey]: options.code,
+      [codeKey]: code,
+      [engineKey]: engine,
     };
     this.gossip = new Gossip({ own, ...this.#shared });
     this.founding = this.#makeFounding();

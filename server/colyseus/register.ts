@@ -6,6 +6,7 @@
 import nodeCrypto from "node:crypto";
 import { registerHooks, syncBuiltinESMExports } from "node:module";
 import { extname } from "node:path";
+import { loadedFiles } from "./preload/loaded-files.ts";
 import { guardOutside } from "./preload/outside-guard.ts";
 import { replaceChance } from "./preload/room-chance.ts";
 import { printOnce } from "./preload/room-lines.ts";
@@ -31,8 +32,10 @@ if ((globalThis as Record<symbol, unknown>)[registered] !== true) {
       // What Colyseus gives to user code; its own modules go on with the stock one.
       if (specifier === "./MatchMaker.mjs" && coreIndex.test(context.parentURL ?? ""))
         return { url: matchMakerUrl, shortCircuit: true };
-      if (colyseus.test(specifier)) return nextResolve(specifier, { ...context, conditions: importing });
-      return nextResolve(specifier, context);
+      const conditions = colyseus.test(specifier) ? importing : context.conditions;
+      const found = nextResolve(specifier, { ...context, conditions });
+      loadedFiles.noteUrl(found.url);
+      return found;
     },
   });
   replaceTime();

@@ -7,7 +7,6 @@ import type { NodeOptions } from "../cluster/options.ts";
 import type { Machine } from "../group/machine.ts";
 import { Keeper } from "../menu/keeper.ts";
 import type { KeeperMachine } from "../menu/keeper-machine.ts";
-import { engineFingerprint } from "../network/fingerprint.ts";
 import type { DivergenceCounts } from "../session/divergence/divergence-book.ts";
 import { savedDifference } from "../session/divergence/room-difference.ts";
 import type { Verdict } from "../session/divergence/verdict.ts";
@@ -21,6 +20,7 @@ import type { SessionMachine } from "../session/session-machine.ts";
 import { Sessions } from "../session/sessions.ts";
 import { type CodeSwitched, CodeSwitches } from "./code-switches.ts";
 import { ColyseusPrograms } from "./colyseus-programs.ts";
+import { engineWords } from "./fingerprint/engine.ts";
 import { replicatedOptions } from "./replicated.ts";
 import type { ExportRecord } from "./room-export/export-record.ts";
 import { takeExport } from "./room-export/take-export.ts";
@@ -150,7 +150,7 @@ export class RoomNode {
       clusterId: node.founding?.clusterId ?? "",
       nodeId: node.options.id,
       takenAtMs: Math.floor(this.#parts.clock.now().wallMs),
-      engine: engineFingerprint(),
+      engine: engineWords(),
       testudo: testudoVersion(),
     };
     const { storage } = this.#parts;
@@ -203,7 +203,7 @@ export class RoomNode {
       checkpointTaken: options.shadowRestore ? (replica, bytes) => shadow.compare(replica, bytes) : undefined,
       pictureDifference: options.shadowRestore ? savedDifference : undefined,
       bootCount: node.identity.bootCount,
-      code: options.code,
+      code: this.#parts.code?.().code ?? options.code,
       groups: node.founding === null ? options.groups : node.founding.groups - keeperGroups,
       programs: this.programs,
       isLost: (nodeId) => node.isLost(nodeId),

@@ -3,7 +3,6 @@ import { ByteReader } from "./byte-reader.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import { LinkRefused } from "./close-reason.ts";
 import { codecLimits } from "./codec-limits.ts";
-import { engineFingerprint } from "./fingerprint.ts";
 import { FrameError } from "./frame-error.ts";
 import type { PeerIdentity } from "./network.ts";
 
@@ -41,9 +40,8 @@ interface HandshakeOptions {
   readonly self: PeerIdentity;
   /** 32 random bytes, new for every connection. */
   readonly nonce: Uint8Array;
-  /** Another version or engine than this node's own, to find out what happens then. */
+  /** Another version than this node's own, to find out what happens then. */
   readonly version?: number;
-  readonly engine?: string;
 }
 
 /** The accepting side: send `challenge`, give the answer to `hello`, send `welcome`, give the answer to `ready`. */
@@ -51,28 +49,20 @@ export class AcceptorHandshake {
   readonly challenge: Uint8Array<ArrayBuffer>;
   readonly #secret: string;
   readonly #version: number;
-  readonly #engine: string;
   #welcome: Uint8Array<ArrayBuffer> | null = null;
 
-  constructor({
-    secret,
-    self,
-    nonce,
-    version = protocolVersion,
-    engine = engineFingerprint(),
-  }: HandshakeOptions) {
+  constructor({ secret, self, nonce, version = protocolVersion }: HandshakeOptions) {
     this.#secret = secret;
     this.#version = version;
-    this.#engine = engine;
     const writer = stepWriter("challenge", version);
     writer.raw(nonce);
-    writeIdentity(writer, self, engine);
+    writeIdentity(writer, self);
     this.challenge = writer.take();
   }
 
   /**
    * Who dials, proven, and whom it means to reach.
-   * @throws LinkRefused HANDSHAKE_GARBLED, VERSION_DIFFERS, SECRET_WRONG, ENGINE_DIFFERS
+   * @throws LinkRefused HANDSHAKE_GARBLED, VERSION_DIFFERS, SECRET_WRONG
    */
   hello(bytes: Uint8Array): { readonly peer: PeerIdentity; readonly meant: string } {
     checkHead(bytes, "hello", this.#version);
@@ -87,7 +77,7 @@ export class AcceptorHandshake {
       reader.raw("nonce", nonceBytes);
       return {
         meant: reader.string("nodeId", codecLimits.stringBytesMax),
-        peer: readIdentity(reader, this.#engine),
+        peer: readIdentity(reader),
       };
     });
   }
@@ -110,7 +100,6 @@ export class DialerHandshake {
   readonly ready: Uint8Array<ArrayBuffer>;
   readonly #options: HandshakeOptions & { readonly meant: string };
   readonly #version: number;
-  readonly #engine: string;
   #challenge: Uint8Array = new Uint8Array(0);
   #helloBody: Uint8Array = new Uint8Array(0);
 
@@ -118,7 +107,6 @@ export class DialerHandshake {
   constructor(options: HandshakeOptions & { readonly meant: string }) {
     this.#options = options;
     this.#version = options.version ?? protocolVersion;
-    this.#engine = options.engine ?? engineFingerprint();
     this.ready = stepWriter("ready", this.#version).take();
   }
 
@@ -131,7 +119,7 @@ export class DialerHandshake {
     const body = new ByteWriter(handshakeBytesMax);
     body.raw(nonce);
     body.string(meant, codecLimits.stringBytesMax);
-    writeIdentity(body, self, this.#engine);
+    writeIdentity(body, self);
     this.#helloBody = body.take();
     const writer = stepWriter("hello", this.#version);
     writer.raw(prove({ secret, challenge: this.#challenge, helloBody: this.#helloBody, prover: "dialer" }));
@@ -141,7 +129,7 @@ export class DialerHandshake {
 
   /**
    * Who accepted, proven.
-   * @throws LinkRefused HANDSHAKE_GARBLED, VERSION_DIFFERS, SECRET_WRONG, ENGINE_DIFFERS
+   * @throws LinkRefused HANDSHAKE_GARBLED, VERSION_DIFFERS, SECRET_WRONG
    */
   welcome(bytes: Uint8Array): PeerIdentity {
     checkHead(bytes, "welcome", this.#version);
@@ -149,7 +137,7 @@ export class DialerHandshake {
     checkProof(bytes.subarray(headBytes), prove({ ...facts, prover: "acceptor" }));
     return parse("challenge", this.#challenge.subarray(headBytes), (reader) => {
       reader.raw("nonce", nonceBytes);
-      return readIdentity(reader, this.#engine);
+      return readIdentity(reader);
     });
   }
 }
@@ -165,19 +153,16 @@ function stepWriter(step: Step, version: number): ByteWriter {
 function writeIdentity(
   writer: ByteWriter,
   { nodeId, storeId, bootId, clusterId, levels, agreedLevel }: PeerIdentity,
-  engine: string,
 ): void {
   // An id is never empty, so "" can stand for none.
-  for (const text of [engine, nodeId, storeId, bootId, clusterId ?? ""])
+  for (const text of [nodeId, storeId, bootId, clusterId ?? ""])
     writer.string(text, codecLimits.stringBytesMax);
   // Nor is a level ever 0.
   for (const level of [levels.min, levels.max, agreedLevel ?? 0]) writer.uint(level);
 }
 
-function readIdentity(reader: ByteReader, engine: string): PeerIdentity {
+function readIdentity(reader: ByteReader): PeerIdentity {
   const read = (what: string) => reader.string(what, codecLimits.stringBytesMax);
-  const theirs = read("engine");
-  if (theirs !== engine) throw new LinkRefused("ENGINE_DIFFERS", `${theirs}; this node has ${engine}`);
   const identity = { nodeId: read("nodeId"), storeId: read("storeId"), bootId: read("bootId") };
   const clusterId = read("clusterId") || null;
   const levels = { min: reader.uint("levels.min"), max: reader.uint("levels.max") };

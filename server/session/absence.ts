@@ -1,6 +1,7 @@
 import type { OriginsState } from "../group/origins.ts";
 import type { Checkpoint } from "../storage/storage.ts";
 import type { HashPoint } from "./divergence/room-witness.ts";
+import { engineOf, gameOf } from "./room-code.ts";
 import { unpackStub } from "./room-stub.ts";
 import { unpackRoom } from "./saved-room.ts";
 
@@ -42,5 +43,9 @@ export function otherCode(code: string, own: string): OtherCode | null {
 }
 
 export function describeOtherCode({ code, own }: OtherCode): string {
-  return `it runs under the game's code ${JSON.stringify(code)}, and this node has ${JSON.stringify(own)}`;
+  const [theirs, here] = [JSON.stringify(gameOf(code)), JSON.stringify(gameOf(own))];
+  const engines = `on engine ${engineOf(code)}, and this node is ${engineOf(own)} (/testudo/status says what that is)`;
+  if (theirs === here) return `it runs ${engines}`;
+  const games = `it runs under the game's code ${theirs}, and this node has ${here}`;
+  return engineOf(code) === engineOf(own) ? games : `${games}; ${engines}`;
 }

@@ -1,3 +1,4 @@
+import { gameOf } from "./room-code.ts";
 import type { RoomProgram } from "./room-program.ts";
 import type { RoomWorld } from "./room-world.ts";
 
@@ -12,7 +13,7 @@ interface UpgradedRoom {
  * @throws what its onUpgrade throws: a room that is half of one code must not exist
  */
 export function upgradeRoom({ program, world, roomId }: UpgradedRoom, from: string): void {
-  const upgraded = world.settle(async () => await program.upgrade?.(from));
+  const upgraded = world.settle(async () => await program.upgrade?.(gameOf(from)));
   if (upgraded.state === "failed") throw upgraded.error;
   if (upgraded.state === "pending")
     throw new Error(

@@ -94,8 +94,8 @@ export const unhurried = ["--election-timeout-base-ms=400", "--leaderless-ms=100
 
 export interface ClusterOptions {
   readonly nodes?: number;
-  /** What every node runs, from the root of the repository or its `place`. */
-  readonly main?: string;
+  /** What every node runs, or each by its id, from the root of the repository or its `place`. */
+  readonly main?: string | Readonly<Record<string, string>>;
   /** Another project than this one. */
   readonly place?: Place;
   /** For every node, after the usual ones. */
@@ -108,7 +108,7 @@ export interface ClusterOptions {
 export class Cluster {
   readonly plans: readonly NodePlan[];
   readonly data: string;
-  readonly #main: string;
+  readonly #main: (id: string, place: Place) => string;
   readonly #extra: readonly string[];
   readonly #place: Place;
   /** Every process that was ever started, the last one of each node last. */
@@ -117,7 +117,7 @@ export class Cluster {
   private constructor(given: {
     plans: readonly NodePlan[];
     data: string;
-    main: string;
+    main: (id: string) => string;
     extra: readonly string[];
     place: Place;
   }) {
@@ -143,7 +143,9 @@ export class Cluster {
     const parsed = readStarterOptions({ argv, env: {}, cwd: root });
     if (parsed.type === "help") throw new Error("no help was asked for");
     const plans = planNodes(parsed.options, prepareFolder(parsed.options));
-    return new Cluster({ plans, data, main, extra: args, place });
+    const mainOf = (id: string, { cwd }: Place) =>
+      resolve(cwd, typeof main === "string" ? main : (main[id] ?? ""));
+    return new Cluster({ plans, data, main: mainOf, extra: args, place });
   }
 
   get ids(): readonly string[] {
@@ -181,7 +183,7 @@ export class Cluster {
     }: { readonly fileKiBMax?: number | null; readonly place?: Place } = {},
   ): NodeProcess {
     const process = new NodeProcess(
-      resolve(place.cwd, this.#main),
+      this.#main(id, place),
       // A room that its checkpoint would not bring back shows where a test looks for it, not before.
       [...this.planOf(id).args, "--no-shadow-restore", ...this.#extra, ...args],
       { fileKiBMax, place },

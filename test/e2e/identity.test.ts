@@ -88,23 +88,40 @@ test("[I2, E14] a second process with a node's id, on a copy of its disk, is ref
   });
 });
 
-test("[N31] a node that would reckon otherwise, by its time zone, is not let in and says why; with the right one it is", async () => {
+test("[U20] a node that would reckon otherwise, by its time zone, says so, runs no room of the others, and votes", async () => {
   await withCluster({}, async (cluster) => {
     await play(cluster);
+    const { roomId } = (await cluster.status("n1"))?.rooms[0] ?? { roomId: "" };
+    const standing = async () => (await cluster.room("n2", roomId))?.standing;
     await cluster.process("n2").end("SIGTERM");
     const { TZ } = process.env;
     process.env["TZ"] = "Asia/Tokyo";
     const elsewhere = cluster.launch("n2");
     if (TZ === undefined) delete process.env["TZ"];
     else process.env["TZ"] = TZ;
-    await cluster.until("it is refused, in words", () =>
-      elsewhere.lines.some((line) => /ENGINE_DIFFERS.*Asia\/Tokyo/.test(line)),
+    await cluster.ready();
+    await cluster.until("it says what differs, and what to do", () =>
+      elsewhere.lines.some((line) =>
+        /n1 runs other code: time zone .*, here time zone Asia\/Tokyo.*they run on n1.*testudo rooms switch/.test(
+          line,
+        ),
+      ),
     );
-    await othersGoOn(cluster, ["n1", "n3"]);
-    assert.not.ok(elsewhere.lines.some((line) => line.includes('"event":"serving"')));
-    await elsewhere.end("SIGKILL");
+    const told = (await cluster.status("n1"))?.codes.find(({ node }) => node === "n2");
+    assert.match(told?.differs ?? "", /^time zone Asia\/Tokyo, here time zone /);
+    await cluster.until("it keeps the room's log", async () => (await standing())?.type === "foreign");
+    await cluster.kill("n3");
+    await othersGoOn(cluster, ["n1", "n2"]);
+    assert.is((await standing())?.type, "foreign");
+    cluster.launch("n3");
+    await cluster.ready();
+    await elsewhere.end("SIGTERM");
     cluster.launch("n2");
     await othersGoOn(cluster, cluster.ids);
+    await cluster.until("it runs the room again", async () => {
+      const room = await cluster.room("n2", roomId);
+      return room !== null && (room.standing ?? null) === null;
+    });
   });
 });
 

@@ -1,7 +1,11 @@
 // test-run: seconds=500
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { gameOf } from "../../server/session/room-code.ts";
 import { type Cluster, unhurried, withCluster } from "./cluster.ts";
 import type { Journal } from "./journal.ts";
 import { checkShots, joined } from "./shots.ts";
@@ -138,6 +142,92 @@ test("[U12] a deploy in which rooms end on the old nodes: each is played to its 
     assert.is(await add(fresh), 200);
     await fresh.leave();
   });
+});
+
+const server = join(import.meta.dirname, "../../server/index.ts");
+
+/** A program in a folder of its own, as on a machine of its own: without --code its files say what it is. */
+function programIn(folder: string, step: number): string {
+  mkdirSync(folder);
+  symlinkSync(join(import.meta.dirname, "../../node_modules"), join(folder, "node_modules"));
+  writeFileSync(join(folder, "package.json"), `{"type":"module"}`);
+  writeFileSync(join(folder, "step.ts"), `export const step = ${step};`);
+  writeFileSync(
+    join(folder, "main.ts"),
+    `import { defineRoom, defineServer, Room } from "@colyseus/core";
+import { schema, t } from "@colyseus/schema";
+import { replicated, testudo } from ${JSON.stringify(server)};
+import { step } from "./step.ts";
+
+const TallyState = schema({ count: t.number().default(0) }, "TallyState");
+
+class TallyRoom extends Room {
+  state = new TallyState();
+  from = "";
+  messages = { add: () => (this.state.count += step), from: () => this.from };
+  onDrop(client) { this.allowReconnection(client, 60); }
+  onUpgrade(_oldState, from) { this.from = from; }
+}
+
+const server = defineServer({ ...testudo(), rooms: { tally: defineRoom(replicated(TallyRoom)) } });
+await server.listen(undefined);
+`,
+  );
+  return join(folder, "main.ts");
+}
+
+test("[U21] the same files in two folders are one code; with a line changed a node votes, and rooms are switched to it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "testudo-code-"));
+  const main = {
+    n1: programIn(join(folder, "here"), 1),
+    n2: programIn(join(folder, "there"), 1),
+    n3: programIn(join(folder, "changed"), 100),
+  };
+  const code = async (cluster: Cluster, id: string) =>
+    (await cluster.status(id))?.codes.find(({ node }) => node === id)?.code ?? "";
+  try {
+    await withCluster({ main, args: unhurried }, async (cluster) => {
+      const [same, alike, changed] = await Promise.all(cluster.ids.map((id) => code(cluster, id)));
+      assert.match(same ?? "", /^[0-9a-f]{12}@[0-9a-f]{8}$/);
+      assert.is(alike, same);
+      assert.is.not(changed, same);
+      await cluster.until("n3 says whose rooms it does not run, and what to do", () =>
+        cluster
+          .process("n3")
+          .lines.some((line) =>
+            /n1 runs other code: the game differs.*they run on n1, n2.*rooms switch/.test(line),
+          ),
+      );
+      const room = await new Client(cluster.url("n1")).create("tally");
+      const { roomId } = room;
+      assert.is(await room.request("add"), 1);
+      assert.equal(await standings(cluster, roomId), ["serving", "serving", "foreign"]);
+      await cluster.kill("n2");
+      assert.is(await room.request("add"), 2, "n1 and n3 are the majority");
+      cluster.launch("n2");
+      await cluster.ready();
+      const bring = async (id: string) => {
+        const switched = await testudo("rooms", "switch", roomId, ...toNode(cluster, id));
+        assert.is(switched.code, 0, switched.out + switched.err);
+      };
+      await bring("n3");
+      await cluster.until(
+        "only n3 runs it",
+        async () => (await standings(cluster, roomId)).join() === "foreign,foreign,serving",
+      );
+      const there = await new Client(cluster.url("n3")).joinById(roomId);
+      assert.is(await there.request("add"), 102);
+      assert.is(await there.request("from"), gameOf(same ?? ""));
+      await there.leave();
+      await bring("n1");
+      await cluster.until(
+        "only n1 and n2 run it",
+        async () => (await standings(cluster, roomId)).join() === "serving,serving,foreign",
+      );
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test.run();

@@ -141,7 +141,7 @@ export class LinkBench {
   async impostor(
     url: string,
     self: PeerIdentity,
-    more: { meant?: string; version?: number; engine?: string; secret?: string } = {},
+    more: { meant?: string; version?: number; secret?: string } = {},
   ): Promise<Stranger> {
     const stranger = await this.stranger(url);
     const handshake = new DialerHandshake({ secret, self, nonce: randomBytes(32), meant: "b", ...more });

@@ -54,23 +54,6 @@ const startB = (bench: LinkBench, more: object = {}): Promise<TestNode> =>
   bench.node("b", { peers: { a: nowhere }, ...more });
 
 test(
-  "[N31] a node that computes with another engine is refused, whichever of the two dials, and told so",
-  withBench(async (bench) => {
-    const b = await startB(bench);
-    const engine = "node 1.2.3, v8 4.5, icu 6, tz 7, x64, Mars/Olympus, en-US";
-    const stranger = await bench.impostor(b.url(), identityOf("a"), { engine });
-    await assertRefused(bench, b, stranger, "ENGINE_DIFFERS");
-    assert.match(await stranger.closeText(), `ENGINE_DIFFERS: ${engine}; this node has`);
-    const self = identityOf("a");
-    const acceptor = new AcceptorHandshake({ secret, self, nonce: new Uint8Array(32), engine });
-    const dialer = new DialerHandshake({ secret, self, nonce: new Uint8Array(32), meant: "a" });
-    const hello = dialer.hello(acceptor.challenge);
-    assert.throws(() => acceptor.hello(hello), /Mars/);
-    assert.throws(() => dialer.welcome(acceptor.welcome), /Mars/);
-  }),
-);
-
-test(
   "[N20] a node with another secret is refused, and told so",
   withBench(async (bench) => {
     const b = await startB(bench);

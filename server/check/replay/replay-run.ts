@@ -1,8 +1,8 @@
 import { createReadStream } from "node:fs";
+import { engineDifference, engineWords } from "../../colyseus/fingerprint/engine.ts";
 import { ledBaseOf } from "../../colyseus/led/led-room.ts";
 import { decodeExport } from "../../colyseus/room-export/export-file.ts";
 import type { ExportHeader } from "../../colyseus/room-export/export-record.ts";
-import { engineFingerprint } from "../../network/fingerprint.ts";
 import type { StepPiece } from "../../session/led-program.ts";
 import { sessionMenu } from "../../session/session-menu.ts";
 import { loadRooms } from "../app-rooms.ts";
@@ -76,15 +76,15 @@ function checkRange({ to }: ReplayJob, { firstIndex, lastIndex, completeFrom }: 
 
 /** @returns what is to be said loudly */
 function checkEngine({ otherEngine }: ReplayJob, { engine }: ExportHeader): string[] {
-  const own = engineFingerprint();
-  if (own === engine) return [];
-  const what = `the match was played on "${engine}", this is "${own}"`;
+  const difference = engineDifference(engine, engineWords());
+  if (difference === "") return [];
+  const what = `the match was played on another engine: ${difference}`;
   if (otherEngine)
     return [
       `${what}: what follows may differ from what happened, and a difference may be the engine's alone`,
     ];
   throw new ReplayError(
     "ENGINE_DIFFERS",
-    `${what}: numbers, sorting and local time may differ. Use the same Node.js, and TZ=… and LC_ALL=… as the cluster has them; --other-engine replays it all the same, and the result may differ`,
+    `${what}: numbers, sorting and local time may differ. Use the same Node.js, Testudo and Colyseus, and TZ=… and LC_ALL=… as the cluster has them; --other-engine replays it all the same, and the result may differ`,
   );
 }

@@ -11,7 +11,7 @@ export interface ExportHeader {
   readonly group: number;
   /** Wall clock, ms. */
   readonly takenAtMs: number;
-  /** What the cluster computes with: see engineFingerprint. */
+  /** What the cluster computes with: see engineWords. */
   readonly engine: string;
   readonly testudo: string;
   /** The version of the game's code that the room ran under. */
