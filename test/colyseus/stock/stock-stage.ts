@@ -123,7 +123,7 @@ export class StockStage {
   }
 
   /** False: there was no seat. */
-  async join(sessionId: string, options: object = {}, auth?: unknown): Promise<boolean> {
+  async reserve(sessionId: string, options: object = {}, auth?: unknown): Promise<boolean> {
     let reserved = false;
     await this.#run(async () => {
       const room = this.room as unknown as {
@@ -132,9 +132,11 @@ export class StockStage {
       };
       reserved = !room.locked && (await room._reserveSeat(sessionId, structuredClone(options), auth));
     });
-    if (!reserved) return false;
+    return reserved;
+  }
+
+  async connect(sessionId: string): Promise<void> {
     await this.#run(() => this.#connect(sessionId));
-    return true;
   }
 
   async reconnect(sessionId: string): Promise<void> {
