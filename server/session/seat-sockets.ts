@@ -20,6 +20,17 @@ export class SeatSockets {
     this.#acks.delete(seat.sessionId);
   }
 
+  /** Whoever is refused is told so by the answer to the attachment; what ends with the room is not this socket's end. */
+  async untilRefused(seat: Seat, joining: Promise<void>): Promise<void> {
+    const { epoch } = seat;
+    try {
+      await joining;
+    } catch (error) {
+      if (seat.epoch === epoch) this.forget(seat);
+      throw error;
+    }
+  }
+
   /** The seat's client is attached here in the seat's present epoch. */
   has(seat: Seat): boolean {
     return this.#sockets.get(seat.sessionId)?.epoch === seat.epoch;
@@ -36,7 +47,7 @@ export class SeatSockets {
     const here = this.#sockets.get(seat.sessionId);
     if (here === undefined) return;
     this.forget(seat);
-    here.socket.close(code, reason);
+    outsideWorld(() => here.socket.close(code, reason));
   }
 
   closeAll(code: number, reason: string): void {

@@ -1,6 +1,6 @@
 /** One node with a room for each thing that games do in their rooms; what each is for says its test. */
 import { Command, Dispatcher } from "@colyseus/command";
-import { type Client, type Delayed, defineRoom, defineServer, matchMaker, Room } from "@colyseus/core";
+import { type Client, type Delayed, defineRoom, defineServer, matchMaker, Room, ServerError } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { type ReplicatedRoom, replicated, startTestudo } from "../../server/index.ts";
 import { BallsRoom, BricksRoom, CratesRoom, HerdRoom } from "../colyseus/game-rooms.ts";
@@ -328,6 +328,40 @@ class SteeredRoom extends LineRoom<Count> {
   };
 }
 
+/** Who comes in, or comes back, is sent away or kept in the way that they ask for. A plain one of it is beside it. */
+class BouncerRoom extends Room {
+  how: Record<string, string> = {};
+  override messages = {
+    how: ({ sessionId }: Client, how: string) => {
+      this.how[sessionId] = how;
+    },
+  };
+
+  override async onJoin(client: Client, { how }: { how: string }): Promise<void> {
+    client.send("welcome", how);
+    if (how === "late") {
+      await this.clock.duration(100);
+      throw new ServerError(4_778, "not you, late");
+    }
+    this.treat(client, how);
+  }
+  override onDrop(client: Client): void {
+    // Of who has not joined Colyseus keeps no seat, and in a plain room a rejection ends the process.
+    this.allowReconnection(client, 60).catch(() => {});
+  }
+  override onReconnect(client: Client): void {
+    client.send("welcome", "back");
+    this.treat(client, this.how[client.sessionId] ?? "");
+  }
+  treat(client: Client, how: string): void {
+    if (how === "leave") client.leave(4_321, "out");
+    if (how === "kick") this.kickClient(client.sessionId, 4_322);
+    if (how === "throw") throw new ServerError(4_777, "not you");
+    if (how === "end") void this.disconnect(4_323);
+    if (how === "leave") client.send("welcome", "never");
+  }
+}
+
 class ChanceRoom extends LineRoom {
   ids: string[] = [];
   override messages = {
@@ -365,6 +399,8 @@ const server = defineServer({
     telling: defineRoom(replicated(TellingRoom)),
     hooks: defineRoom(replicated(HooksRoom)),
     steered: defineRoom(replicated(SteeredRoom, { messages: { steer: "latest" } })),
+    bouncer: defineRoom(replicated(BouncerRoom)),
+    plainBouncer: defineRoom(BouncerRoom),
     chance: defineRoom(replicated(ChanceRoom)),
     balls: defineRoom(replicated(BallsRoom, { transient: ["world"] })),
     bricks: defineRoom(replicated(BricksRoom, { transient: ["world"] })),

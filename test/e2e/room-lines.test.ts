@@ -58,7 +58,7 @@ async function refused(asked: Promise<unknown>): Promise<string> {
 }
 
 test.before(async () => {
-  for (const { roomName, begin } of lines) {
+  for (const { roomName, begin } of lines.filter((l) => !process.env["LINE"] || l.roomName === process.env["LINE"])) {
     const players = await enter(roomName);
     const beginning = begin(players).then((after) => ({ players, after }));
     begun.set(roomName, beginning);
@@ -402,6 +402,53 @@ line(
       );
       await until("the other one sees it", () => players.other.state.n === 5_000);
     };
+  },
+);
+
+/** What the SDK makes of it: of Testudo as of Colyseus. */
+async function fate(entering: Promise<Room>): Promise<unknown> {
+  const heard: unknown[] = [];
+  try {
+    const room = await entering;
+    room.reconnection.enabled = false;
+    room.onMessage("welcome", (how) => heard.push(how));
+    const left = new Promise<number>((resolve) => room.onLeave((code) => resolve(code)));
+    return { heard, left: await Promise.race([left, sleep(1_500).then(() => "stays")]) };
+  } catch (error) {
+    const { code, message } = error as { code?: number; message?: string };
+    return { heard, refused: [code, message] };
+  }
+}
+
+line(
+  "[Y182] who is sent away as they come in or come back hears of it as from Colyseus",
+  "bouncer",
+  async () => {
+    const compare = async (from: string, to: string) => {
+      const fates = async (roomName: string) => {
+        const told: Record<string, unknown> = {};
+        for (const how of ["leave", "kick", "throw", "late", "end"]) {
+          told[`${how}, alone`] = await fate(new Client(cluster.url(from)).create(roomName, { how }));
+          const host = alone(await new Client(cluster.url(from)).create(roomName, { how: "" }));
+          // Plain rooms are where they are.
+          const node = new Client(cluster.url(roomName === "bouncer" ? to : from));
+          const guest = alone(await node.joinById(host.roomId, { how: "" }));
+          guest.send("how", how);
+          await guest.leave(false);
+          await sleep(100);
+          told[`${how}, back`] = await fate(node.reconnect(guest.reconnectionToken));
+          if (how === "end") continue;
+          told[how] = await fate(node.joinById(host.roomId, { how }));
+          await host.leave();
+        }
+        return told;
+      };
+      const [stock, ours] = await Promise.all([fates("plainBouncer"), fates("bouncer")]);
+      process.stderr.write(`${JSON.stringify(stock)}\n${JSON.stringify(ours)}\n`);
+      assert.equal(ours, stock);
+    };
+    await compare("n1", "n2");
+    return () => compare("n2", "n3");
   },
 );
 

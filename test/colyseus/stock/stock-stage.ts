@@ -66,11 +66,9 @@ export class StockStage {
 
   /** One thing that happens to the room, and what comes of it. */
   async #run(act: () => unknown): Promise<void> {
-    const done = await inMacrotask(() => {
-      const done = runInWorld(this.world, act);
-      this.#closeSockets();
-      return { done };
-    });
+    const done = await inMacrotask(() => ({ done: runInWorld(this.world, act) }));
+    // Its other end answers later.
+    await inMacrotask(() => this.#closeSockets());
     await done.done;
   }
 
@@ -173,7 +171,11 @@ export class StockStage {
     await inMacrotask(() => {
       this.timers.advance(toMs, (timer, dueMs) => {
         this.#nowMs = dueMs;
-        runInWorld(this.world, () => timer.callback(...timer.args));
+        try {
+          runInWorld(this.world, () => timer.callback(...timer.args));
+        } catch {
+          // As above.
+        }
         this.#closeSockets();
       });
     });
