@@ -238,10 +238,9 @@ export class RoomReplica implements RoomEnvironment {
       this.seats.set(seat.sessionId, seat);
       if (nodeId === this.#host.nodeId && bootCount === this.#host.bootCount) this.#bind(seat, attachId);
       const how = { skipHandshake, reconnecting, auth, missed: resumption.missed };
-      const joined = this.world.settle(() => this.sockets.untilRefused(seat, this.program.join(seat, how)));
+      const join = () => this.sockets.join(seat, resumption, () => this.program.join(seat, how));
+      const joined = this.world.settle(join);
       if (joined.state === "failed") return failureRefusal("APPLICATION", joined.error);
-      if (joined.state === "done") this.sockets.resume(seat, resumption);
-      else joined.promise.then(() => this.sockets.resume(seat, resumption)).catch(() => {});
       const { epoch } = resumption;
       return { epoch, joined: joined.state === "pending" ? settledOutside(joined.promise) : null };
     });

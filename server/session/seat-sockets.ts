@@ -20,15 +20,15 @@ export class SeatSockets {
     this.#acks.delete(seat.sessionId);
   }
 
-  /** Whoever is refused is told so by the answer to the attachment; what ends with the room is not this socket's end. */
-  async untilRefused(seat: Seat, joining: Promise<void>): Promise<void> {
-    const { epoch } = seat;
+  /** Whoever is refused is told so by the answer to the attachment: what ends behind that is not this socket's end. */
+  async join(seat: Seat, resumption: Resumption, join: () => Promise<void>): Promise<void> {
     try {
-      await joining;
+      await join();
     } catch (error) {
-      if (seat.epoch === epoch) this.forget(seat);
+      if (seat.epoch === resumption.epoch) this.forget(seat);
       throw error;
     }
+    this.resume(seat, resumption);
   }
 
   /** The seat's client is attached here in the seat's present epoch. */

@@ -1,6 +1,14 @@
 /** One node with a room for each thing that games do in their rooms; what each is for says its test. */
 import { Command, Dispatcher } from "@colyseus/command";
-import { type Client, type Delayed, defineRoom, defineServer, matchMaker, Room, ServerError } from "@colyseus/core";
+import {
+  type Client,
+  type Delayed,
+  defineRoom,
+  defineServer,
+  matchMaker,
+  Room,
+  ServerError,
+} from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { type ReplicatedRoom, replicated, startTestudo } from "../../server/index.ts";
 import { BallsRoom, BricksRoom, CratesRoom, HerdRoom } from "../colyseus/game-rooms.ts";

@@ -58,7 +58,9 @@ async function refused(asked: Promise<unknown>): Promise<string> {
 }
 
 test.before(async () => {
-  for (const { roomName, begin } of lines.filter((l) => !process.env["LINE"] || l.roomName === process.env["LINE"])) {
+  for (const { roomName, begin } of lines.filter(
+    (l) => !process.env["LINE"] || l.roomName === process.env["LINE"],
+  )) {
     const players = await enter(roomName);
     const beginning = begin(players).then((after) => ({ players, after }));
     begun.set(roomName, beginning);

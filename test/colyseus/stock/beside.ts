@@ -136,7 +136,13 @@ export class Beside {
 
   /** A refusal is told by the socket that asked: here it is the answer of the log. */
   #refused(sessionId: string, answer: unknown): void {
-    const { refused, message, epoch } = answer as { refused?: string; message?: string; epoch?: number };
+    const { refused, message, epoch, joined } = answer as {
+      refused?: string;
+      message?: string;
+      epoch?: number;
+      joined?: Promise<void> | null;
+    };
+    joined?.catch(() => this.refusals.add(sessionId));
     if (epoch === 1) this.ears.delete(sessionId);
     if (epoch !== undefined) return void this.refusals.delete(sessionId);
     const { heard } = this.stock.player(sessionId).socket;

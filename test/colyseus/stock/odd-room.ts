@@ -16,7 +16,9 @@ type Act = (room: OddRoom, client: Client | undefined) => unknown;
 /** What room code may do anywhere, sensible or not. */
 export const oddActs = {
   kick: (room, client) => client && room.kickClient(client.sessionId, 4_123, "out"),
-  kickOther: (room, client) => room.others(client).forEach((each) => room.kickClient(each.sessionId, 4_010)),
+  kickOther: (room, client) => {
+    for (const each of room.others(client)) room.kickClient(each.sessionId, 4_010);
+  },
   kickAll: (room) => {
     for (const client of [...room.clients]) room.kickClient(client.sessionId);
   },
@@ -26,7 +28,9 @@ export const oddActs = {
     client?.leave(4_321);
     client?.leave(4_322);
   },
-  othersLeave: (room, client) => room.others(client).forEach((each) => each.leave(4_200)),
+  othersLeave: (room, client) => {
+    for (const each of room.others(client)) each.leave(4_200);
+  },
   sayAndLeave: (room, client) => {
     client?.send("last", room.state.n);
     client?.leave(4_001);
@@ -76,9 +80,6 @@ export const oddActs = {
   throwsServerError: () => {
     throw new ServerError(4_777, "odd");
   },
-  throwsText: () => {
-    throw "odd";
-  },
   rejects: () => Promise.reject(new Error("odd")),
   rejectsLater: async (room) => {
     await room.clock.duration(60);
@@ -89,7 +90,8 @@ export const oddActs = {
     room.hear("waited", room.state.n);
     room.state.n += 100;
   },
-  keep: (room, client) => client && void room.allowReconnection(client, 1).catch(() => room.hear("lost", null)),
+  keep: (room, client) =>
+    client && void room.allowReconnection(client, 1).catch(() => room.hear("lost", null)),
   keepAndWait: async (room, client) => {
     if (client === undefined) return;
     const back = await room.allowReconnection(client, 1);

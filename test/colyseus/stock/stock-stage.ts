@@ -8,7 +8,7 @@ import { runInWorld, type World } from "../../../server/session/sandbox.ts";
 import { SecretRandom } from "../../../server/session/secret-random.ts";
 import { inMacrotask, messageFrame, RecordingSocket, requestFrame } from "../machine-harness.ts";
 
-const [open, closed] = [1, 3];
+const [open, closing, closed] = [1, 2, 3];
 const seed = new Uint8Array(12).fill(7);
 let stages = 0;
 
@@ -20,13 +20,14 @@ class StockSocket extends EventEmitter {
   closing: number | null = null;
 
   send(frame: Uint8Array): void {
-    if (this.readyState === open && this.closing === null) this.heard.send(frame);
+    if (this.readyState === open) this.heard.send(frame);
   }
 
   close(code = 1005, reason = ""): void {
     if (this.readyState !== open) return;
     this.heard.close(code, String(reason));
-    this.closing ??= code;
+    this.readyState = closing;
+    this.closing = code;
   }
 
   end(code: number): void {
