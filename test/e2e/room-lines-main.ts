@@ -10,7 +10,7 @@ import {
   ServerError,
 } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
-import { type ReplicatedRoom, replicated, startTestudo } from "../../server/index.ts";
+import { type Effects, type ReplicatedRoom, replicated, startTestudo } from "../../server/index.ts";
 import { BallsRoom, BricksRoom, CratesRoom, HerdRoom } from "../colyseus/game-rooms.ts";
 
 // Libraries read these when they are loaded.
@@ -336,6 +336,50 @@ class SteeredRoom extends LineRoom<Count> {
   };
 }
 
+class SayingRoom extends LineRoom {
+  override messages = {
+    say: (client: Client, last: string) => {
+      this.broadcast("all", 1);
+      this.broadcastBytes("bytes", Uint8Array.of(1, 2, 3), {});
+      this.broadcast("others", 2, { except: client });
+      const guest = this.clients.getById(last);
+      guest?.leave(4_205, "off you go");
+      guest?.send("all", "never");
+    },
+    nothing: () => null,
+  };
+}
+
+/** Each wish comes to an end of its own, and none is granted. */
+class WishingRoom extends LineRoom {
+  declare effect: ReplicatedRoom["effect"];
+  effects = {
+    fails: {
+      run: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        throw new Error("out of wishes");
+      },
+    },
+    lasts: { timeoutMs: 2_000, run: () => new Promise<never>(() => {}) },
+    regrets: { timeoutMs: 60_000, run: () => new Promise<never>(() => {}) },
+  } satisfies Effects;
+  log: string[] = [];
+
+  override onCreate(): void {
+    this.onMessage("log", () => this.log);
+    for (const what of ["fails", "lasts", "regrets"] as const)
+      this.onMessage(what, async () => {
+        const wish = this.effect(what);
+        if (what === "regrets") this.clock.setTimeout(() => wish.cancel(), 1_500);
+        try {
+          return await wish;
+        } finally {
+          this.log.push(what);
+        }
+      });
+  }
+}
+
 /** Who comes in, or comes back, is sent away or kept in the way that they ask for. A plain one of it is beside it. */
 class BouncerRoom extends Room {
   how: Record<string, string> = {};
@@ -407,6 +451,8 @@ const server = defineServer({
     telling: defineRoom(replicated(TellingRoom)),
     hooks: defineRoom(replicated(HooksRoom)),
     steered: defineRoom(replicated(SteeredRoom, { messages: { steer: "latest" } })),
+    saying: defineRoom(replicated(SayingRoom)),
+    wishing: defineRoom(replicated(WishingRoom)),
     bouncer: defineRoom(replicated(BouncerRoom)),
     plainBouncer: defineRoom(BouncerRoom),
     chance: defineRoom(replicated(ChanceRoom)),

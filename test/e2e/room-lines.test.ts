@@ -13,6 +13,7 @@ const test = suite("what games do in their rooms");
 
 type Count = { readonly n: number; readonly text: string; readonly sum: number };
 type Player = Room<unknown, Count>;
+const long = { timeout: 60_000 };
 type After = () => Promise<void>;
 
 interface Players {
@@ -58,9 +59,7 @@ async function refused(asked: Promise<unknown>): Promise<string> {
 }
 
 test.before(async () => {
-  for (const { roomName, begin } of lines.filter(
-    (l) => !process.env["LINE"] || l.roomName === process.env["LINE"],
-  )) {
+  for (const { roomName, begin } of lines) {
     const players = await enter(roomName);
     const beginning = begin(players).then((after) => ({ players, after }));
     begun.set(roomName, beginning);
@@ -407,6 +406,66 @@ line(
   },
 );
 
+line(
+  "[Y106] what is said in bytes, to some, or to who is sent away by a code, after the death of a node, too",
+  "saying",
+  async (players) => {
+    const say = async () => {
+      const { one, other } = players;
+      const guest = alone(await new Client(cluster.url("n3")).joinById(other.roomId, { name: "guest" }));
+      const heard = [one, other, guest].map((room) => {
+        const told: unknown[] = [];
+        for (const type of ["all", "others", "bytes"])
+          room.onMessage(type, (what: unknown) =>
+            told.push([type, what instanceof Uint8Array ? [...what] : what]),
+          );
+        return told;
+      });
+      const left = new Promise((resolve) => guest.onLeave((code, reason) => resolve([code, reason])));
+      await one.request("say", guest.sessionId);
+      assert.equal(await left, [4_205, "off you go"]);
+      const all = [
+        ["all", 1],
+        ["bytes", [1, 2, 3]],
+      ];
+      await until("all have heard", () => heard.every((told) => told.length >= 2));
+      // A request is answered behind what was said before it.
+      for (const room of [one, other]) await room.request("nothing");
+      const others = [["others", 2]];
+      assert.equal(heard, [all, [...all, ...others], [...all, ...others]]);
+    };
+    await say();
+    return say;
+  },
+);
+
+line(
+  "[Y107] effects that fail, time out and are cancelled: each told once, by whichever node leads by then",
+  "wishing",
+  async (players) => {
+    const ask = (player: Player) =>
+      Promise.all(
+        ["fails", "lasts", "regrets"].map((what) => refused(player.request(what, 0, long as never))),
+      );
+    const told = [/out of wishes/, /took more than 2000 ms/, /cancelled/];
+    const check = (answers: string[]) => {
+      for (const [at, each] of told.entries()) assert.match(answers[at] as string, each);
+    };
+    check(await ask(players.one));
+    const open = ask(players.other);
+    return async () => {
+      check(await open);
+      check(await ask(players.one));
+      const log = (await players.one.request("log")) as string[];
+      assert.equal(
+        log.toSorted(),
+        ["fails", "lasts", "regrets"].flatMap((what) => [what, what, what]),
+      );
+      assert.equal(await players.other.request("log"), log);
+    };
+  },
+);
+
 /** What the SDK makes of it: of Testudo as of Colyseus. */
 async function fate(entering: Promise<Room>): Promise<unknown> {
   const heard: unknown[] = [];
@@ -446,7 +505,6 @@ line(
         return told;
       };
       const [stock, ours] = await Promise.all([fates("plainBouncer"), fates("bouncer")]);
-      process.stderr.write(`${JSON.stringify(stock)}\n${JSON.stringify(ours)}\n`);
       assert.equal(ours, stock);
     };
     await compare("n1", "n2");
