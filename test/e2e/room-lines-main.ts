@@ -299,7 +299,7 @@ class HooksRoom extends Room<{ state: Count }> {
   }
   override onDrop(client: Client, code?: number): void {
     this.log.push(`${nameOf(client)} is dropped by ${code}`);
-    this.allowReconnection(client, nameOf(client) === "fleeting" ? 0.3 : 60);
+    this.allowReconnection(client, nameOf(client) === "fleeting" ? 2 : 60);
   }
   override onReconnect(client: Client): void {
     this.log.push(`${nameOf(client)} is back`);
