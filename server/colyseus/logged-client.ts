@@ -22,6 +22,7 @@ import { checkLent, lendItself, lent, returned } from "./lent.ts";
 
 /** WebSocket's own readyState: the stock Room asks for OPEN in the middle of a reconnection. */
 const readyStateOpen = 1;
+const readyStateClosing = 2;
 const readyStateClosed = 3;
 
 const codeMask = 0x1f;
@@ -147,6 +148,7 @@ export class LoggedClient {
 
   /** A message is numbered where it is sent, or where it begins to wait for the client to have joined. */
   raw(data: Uint8Array): void {
+    if (this.readyState === readyStateClosing) return;
     const { environment } = this.#room;
     const heard = this.#heard;
     if (heard !== null) this.#sayUnnumbered(data, heard);
@@ -158,7 +160,7 @@ export class LoggedClient {
   }
 
   #enqueue(message: Uint8Array): void {
-    if (this.state === ClientState.LEAVING) return;
+    if (this.state === ClientState.LEAVING || this.readyState === readyStateClosing) return;
     this._enqueuedMessages?.push(this.#room.environment.keep(this.seat, this.epoch, message));
   }
 
@@ -215,7 +217,11 @@ export class LoggedClient {
   leave(code?: number, reason = ""): void {
     this.#checkInside("leave");
     checkClose("client.leave()", code, reason);
-    if (this.seat.epoch === this.epoch) this.#room.leave(this, code ?? noStatus, reason);
+    if (this.seat.epoch !== this.epoch || this.readyState !== readyStateOpen) return;
+    // As a socket's: nothing is sent through it any more. It is gone before the next entry, so no checkpoint has this.
+    this.readyState = readyStateClosing;
+    this.#room.environment.close(this.seat, code ?? noStatus, reason);
+    this.#room.leave(this, code ?? noStatus, reason);
   }
 
   close(code?: number, reason?: string): void {

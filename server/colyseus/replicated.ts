@@ -34,7 +34,7 @@ import { allowRewind, patchHistories } from "./room-rewind.ts";
 import { viewMethods } from "./room-views.ts";
 import { applying, hearing, type ReplicatedOptions, seamOfRoom, takeSeam } from "./seam.ts";
 import { patchStateViews } from "./state-views.ts";
-import { WatchedReconnection } from "./watched-reconnection.ts";
+import { watchedReconnection } from "./watched-reconnection.ts";
 import { wholeCluster } from "./whole-cluster.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: TypeScript asks for this signature of a mixin's base
@@ -308,7 +308,7 @@ function connectionMethods(stock: Record<string, Callback>): Record<string, Call
         () => {},
         () => {},
       );
-      return new WatchedReconnection(deferred, seam.environment);
+      return watchedReconnection(deferred, seam.environment);
     },
   };
 }
@@ -349,7 +349,12 @@ function codeMethods(stock: Record<string, Callback>): Record<string, Callback> 
       const guarded: Callback = (deltaMs) => {
         try {
           const result = step(deltaMs);
-          if (isThenable(result)) seam.environment.track(result, "the timestep");
+          if (!isThenable(result)) return;
+          if (this.onUncaughtException === undefined) seam.environment.track(result, "the timestep");
+          else {
+            seam.environment.watch(result, "the timestep");
+            return result;
+          }
         } catch (error) {
           if (this.onUncaughtException !== undefined) throw error;
           outsideWorld(() => seam.environment.report(error, "timestep"));

@@ -1,5 +1,17 @@
 import type { RoomEnvironment } from "../session/room-program.ts";
 
+const watched = new WeakMap<object, WatchedReconnection>();
+
+/** Colyseus gives one Deferred for a seat, however often it is kept. */
+export function watchedReconnection(
+  deferred: PromiseLike<unknown>,
+  environment: RoomEnvironment,
+): WatchedReconnection {
+  const known = watched.get(deferred) ?? new WatchedReconnection(deferred, environment);
+  watched.set(deferred, known);
+  return known;
+}
+
 /**
  * What `allowReconnection` gives to room code: Colyseus's Deferred, but whoever waits for it is seen. Without a waiter
  * it is plain data, and the room stays at rest; with one, a closure is open until the seat is settled (design 5.5).

@@ -31,6 +31,8 @@ export interface RoomEnvironment {
   deliver(seat: Seat, epoch: number, frame: Uint8Array): void;
   /** The same for a message of the room's: it goes nowhere either while the seat's node may be gone (see Seat.isMissing). */
   say(seat: Seat, epoch: number, message: Uint8Array): void;
+  /** Closes the socket of the seat's client, if it is attached to this node; that the seat is free follows. */
+  close(seat: Seat, code: number, reason: string): void;
   /** The seat's client has its token. */
   acknowledged(seat: Seat): void;
   /**

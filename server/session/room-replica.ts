@@ -182,6 +182,10 @@ export class RoomReplica implements RoomEnvironment {
     this.sockets.deliver(seat, epoch, frame);
   }
 
+  close(seat: Seat, code: number, reason: string): void {
+    this.sockets.close(seat, code, reason);
+  }
+
   say(seat: Seat, epoch: number, message: Uint8Array): void {
     const isHeld = seat.isMissing || (!seat.wrapper && this.#host.holdsBack(this.index));
     if (!isHeld) this.deliver(seat, epoch, message);
@@ -234,13 +238,9 @@ export class RoomReplica implements RoomEnvironment {
       this.seats.set(seat.sessionId, seat);
       if (nodeId === this.#host.nodeId && bootCount === this.#host.bootCount) this.#bind(seat, attachId);
       const how = { skipHandshake, reconnecting, auth, missed: resumption.missed };
-      const joined = this.world.settle(() => this.program.join(seat, how));
-      if (joined.state === "failed") {
-        this.sockets.forget(seat);
-        return failureRefusal("APPLICATION", joined.error);
-      }
-      if (joined.state === "done") this.sockets.resume(seat, resumption);
-      else joined.promise.then(() => this.sockets.resume(seat, resumption)).catch(() => {});
+      const join = () => this.sockets.join(seat, resumption, () => this.program.join(seat, how));
+      const joined = this.world.settle(join);
+      if (joined.state === "failed") return failureRefusal("APPLICATION", joined.error);
       const { epoch } = resumption;
       return { epoch, joined: joined.state === "pending" ? settledOutside(joined.promise) : null };
     });

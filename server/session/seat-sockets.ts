@@ -20,6 +20,17 @@ export class SeatSockets {
     this.#acks.delete(seat.sessionId);
   }
 
+  /** Whoever is refused is told so by the answer to the attachment: what ends behind that is not this socket's end. */
+  async join(seat: Seat, resumption: Resumption, join: () => Promise<void>): Promise<void> {
+    try {
+      await join();
+    } catch (error) {
+      if (seat.epoch === resumption.epoch) this.forget(seat);
+      throw error;
+    }
+    this.resume(seat, resumption);
+  }
+
   /** The seat's client is attached here in the seat's present epoch. */
   has(seat: Seat): boolean {
     return this.#sockets.get(seat.sessionId)?.epoch === seat.epoch;
@@ -36,7 +47,7 @@ export class SeatSockets {
     const here = this.#sockets.get(seat.sessionId);
     if (here === undefined) return;
     this.forget(seat);
-    here.socket.close(code, reason);
+    outsideWorld(() => here.socket.close(code, reason));
   }
 
   closeAll(code: number, reason: string): void {

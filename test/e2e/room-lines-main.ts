@@ -1,8 +1,16 @@
 /** One node with a room for each thing that games do in their rooms; what each is for says its test. */
 import { Command, Dispatcher } from "@colyseus/command";
-import { type Client, type Delayed, defineRoom, defineServer, matchMaker, Room } from "@colyseus/core";
+import {
+  type Client,
+  type Delayed,
+  defineRoom,
+  defineServer,
+  matchMaker,
+  Room,
+  ServerError,
+} from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
-import { type ReplicatedRoom, replicated, startTestudo } from "../../server/index.ts";
+import { type Effects, type ReplicatedRoom, replicated, startTestudo } from "../../server/index.ts";
 import { BallsRoom, BricksRoom, CratesRoom, HerdRoom } from "../colyseus/game-rooms.ts";
 
 // Libraries read these when they are loaded.
@@ -291,7 +299,7 @@ class HooksRoom extends Room<{ state: Count }> {
   }
   override onDrop(client: Client, code?: number): void {
     this.log.push(`${nameOf(client)} is dropped by ${code}`);
-    this.allowReconnection(client, nameOf(client) === "fleeting" ? 0.3 : 60);
+    this.allowReconnection(client, nameOf(client) === "fleeting" ? 2 : 60);
   }
   override onReconnect(client: Client): void {
     this.log.push(`${nameOf(client)} is back`);
@@ -326,6 +334,84 @@ class SteeredRoom extends LineRoom<Count> {
     },
     taken: () => this.taken,
   };
+}
+
+class SayingRoom extends LineRoom {
+  override messages = {
+    say: (client: Client, last: string) => {
+      this.broadcast("all", 1);
+      this.broadcastBytes("bytes", Uint8Array.of(1, 2, 3), {});
+      this.broadcast("others", 2, { except: client });
+      const guest = this.clients.getById(last);
+      guest?.leave(4_205, "off you go");
+      guest?.send("all", "never");
+    },
+    nothing: () => null,
+  };
+}
+
+/** Each wish comes to an end of its own, and none is granted. */
+class WishingRoom extends LineRoom {
+  declare effect: ReplicatedRoom["effect"];
+  effects = {
+    fails: {
+      run: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        throw new Error("out of wishes");
+      },
+    },
+    lasts: { timeoutMs: 2_000, run: () => new Promise<never>(() => {}) },
+    regrets: { timeoutMs: 60_000, run: () => new Promise<never>(() => {}) },
+  } satisfies Effects;
+  log: string[] = [];
+
+  override onCreate(): void {
+    this.onMessage("log", () => this.log);
+    for (const what of ["fails", "lasts", "regrets"] as const)
+      this.onMessage(what, async () => {
+        const wish = this.effect(what);
+        if (what === "regrets") this.clock.setTimeout(() => wish.cancel(), 1_500);
+        try {
+          return await wish;
+        } finally {
+          this.log.push(what);
+        }
+      });
+  }
+}
+
+/** Who comes in, or comes back, is sent away or kept in the way that they ask for. A plain one of it is beside it. */
+class BouncerRoom extends Room {
+  how: Record<string, string> = {};
+  override messages = {
+    how: ({ sessionId }: Client, how: string) => {
+      this.how[sessionId] = how;
+    },
+  };
+
+  override async onJoin(client: Client, { how }: { how: string }): Promise<void> {
+    client.send("welcome", how);
+    if (how === "late") {
+      await this.clock.duration(100);
+      throw new ServerError(4_778, "not you, late");
+    }
+    this.treat(client, how);
+  }
+  override onDrop(client: Client): void {
+    // Of who has not joined Colyseus keeps no seat, and in a plain room a rejection ends the process.
+    this.allowReconnection(client, 60).catch(() => {});
+  }
+  override onReconnect(client: Client): void {
+    client.send("welcome", "back");
+    this.treat(client, this.how[client.sessionId] ?? "");
+  }
+  treat(client: Client, how: string): void {
+    if (how === "leave") client.leave(4_321, "out");
+    if (how === "kick") this.kickClient(client.sessionId, 4_322);
+    if (how === "throw") throw new ServerError(4_777, "not you");
+    if (how === "end") void this.disconnect(4_323);
+    if (how === "leave") client.send("welcome", "never");
+  }
 }
 
 class ChanceRoom extends LineRoom {
@@ -365,6 +451,10 @@ const server = defineServer({
     telling: defineRoom(replicated(TellingRoom)),
     hooks: defineRoom(replicated(HooksRoom)),
     steered: defineRoom(replicated(SteeredRoom, { messages: { steer: "latest" } })),
+    saying: defineRoom(replicated(SayingRoom)),
+    wishing: defineRoom(replicated(WishingRoom)),
+    bouncer: defineRoom(replicated(BouncerRoom)),
+    plainBouncer: defineRoom(BouncerRoom),
     chance: defineRoom(replicated(ChanceRoom)),
     balls: defineRoom(replicated(BallsRoom, { transient: ["world"] })),
     bricks: defineRoom(replicated(BricksRoom, { transient: ["world"] })),

@@ -13,6 +13,7 @@ const test = suite("what games do in their rooms");
 
 type Count = { readonly n: number; readonly text: string; readonly sum: number };
 type Player = Room<unknown, Count>;
+const long = { timeout: 60_000 };
 type After = () => Promise<void>;
 
 interface Players {
@@ -402,6 +403,112 @@ line(
       );
       await until("the other one sees it", () => players.other.state.n === 5_000);
     };
+  },
+);
+
+line(
+  "[Y106] what is said in bytes, to some, or to who is sent away by a code, after the death of a node, too",
+  "saying",
+  async (players) => {
+    const say = async () => {
+      const { one, other } = players;
+      const guest = alone(await new Client(cluster.url("n3")).joinById(other.roomId, { name: "guest" }));
+      const heard = [one, other, guest].map((room) => {
+        const told: unknown[] = [];
+        for (const type of ["all", "others", "bytes"])
+          room.onMessage(type, (what: unknown) =>
+            told.push([type, what instanceof Uint8Array ? [...what] : what]),
+          );
+        return told;
+      });
+      const left = new Promise((resolve) => guest.onLeave((code, reason) => resolve([code, reason])));
+      await one.request("say", guest.sessionId);
+      assert.equal(await left, [4_205, "off you go"]);
+      const all = [
+        ["all", 1],
+        ["bytes", [1, 2, 3]],
+      ];
+      await until("all have heard", () => heard.every((told) => told.length >= 2));
+      // A request is answered behind what was said before it.
+      for (const room of [one, other]) await room.request("nothing");
+      const others = [["others", 2]];
+      assert.equal(heard, [all, [...all, ...others], [...all, ...others]]);
+    };
+    await say();
+    return say;
+  },
+);
+
+line(
+  "[Y107] effects that fail, time out and are cancelled: each told once, by whichever node leads by then",
+  "wishing",
+  async (players) => {
+    const ask = (player: Player) =>
+      Promise.all(
+        ["fails", "lasts", "regrets"].map((what) => refused(player.request(what, 0, long as never))),
+      );
+    const told = [/out of wishes/, /took more than 2000 ms/, /cancelled/];
+    const check = (answers: string[]) => {
+      for (const [at, each] of told.entries()) assert.match(answers[at] as string, each);
+    };
+    check(await ask(players.one));
+    const open = ask(players.other);
+    return async () => {
+      check(await open);
+      check(await ask(players.one));
+      const log = (await players.one.request("log")) as string[];
+      assert.equal(
+        log.toSorted(),
+        ["fails", "lasts", "regrets"].flatMap((what) => [what, what, what]),
+      );
+      assert.equal(await players.other.request("log"), log);
+    };
+  },
+);
+
+/** What the SDK makes of it: of Testudo as of Colyseus. */
+async function fate(entering: Promise<Room>): Promise<unknown> {
+  const heard: unknown[] = [];
+  try {
+    const room = await entering;
+    room.reconnection.enabled = false;
+    room.onMessage("welcome", (how) => heard.push(how));
+    const left = new Promise<number>((resolve) => room.onLeave((code) => resolve(code)));
+    return { heard, left: await Promise.race([left, sleep(1_500).then(() => "stays")]) };
+  } catch (error) {
+    const { code, message } = error as { code?: number; message?: string };
+    return { heard, refused: [code, message] };
+  }
+}
+
+line(
+  "[Y182] who is sent away as they come in or come back hears of it as from Colyseus",
+  "bouncer",
+  async () => {
+    const compare = async (from: string, to: string) => {
+      const fates = async (roomName: string) => {
+        const told: Record<string, unknown> = {};
+        for (const how of ["leave", "kick", "throw", "late", "end"]) {
+          told[`${how}, alone`] = await fate(new Client(cluster.url(from)).create(roomName, { how }));
+          const host = alone(await new Client(cluster.url(from)).create(roomName, { how: "" }));
+          // Plain rooms are where they are.
+          const node = new Client(cluster.url(roomName === "bouncer" ? to : from));
+          const guest = alone(await node.joinById(host.roomId, { how: "" }));
+          guest.send("how", how);
+          await guest.leave(false);
+          await sleep(100);
+          told[`${how}, back`] = await fate(node.reconnect(guest.reconnectionToken));
+          if (how === "end") continue;
+          told[how] = await fate(node.joinById(host.roomId, { how }));
+          await host.leave();
+        }
+        return told;
+      };
+      const [stock, ours] = await Promise.all([fates("plainBouncer"), fates("bouncer")]);
+      assert.equal(ours, stock);
+    };
+    await compare("n1", "n2");
+    return () => compare("n2", "n3");
   },
 );
 

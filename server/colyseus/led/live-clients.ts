@@ -43,6 +43,8 @@ export class LiveClients {
       keep: (_seat: Seat, _epoch: number, frame: Uint8Array) => frame,
       deliver: (_seat: Seat, _epoch: number, frame: Uint8Array) => this.#host.frame(client, frame),
       say: (_seat: Seat, _epoch: number, frame: Uint8Array) => this.#host.frame(client, frame),
+      // Once it is agreed.
+      close: () => {},
     } as unknown as RoomEnvironment;
     const client = new LoggedClient(
       { environment, leave: (left, code, reason) => this.#host.leave(left, code, reason) },

@@ -8,7 +8,7 @@ import { runInWorld, type World } from "../../../server/session/sandbox.ts";
 import { SecretRandom } from "../../../server/session/secret-random.ts";
 import { inMacrotask, messageFrame, RecordingSocket, requestFrame } from "../machine-harness.ts";
 
-const [open, closed] = [1, 3];
+const [open, closing, closed] = [1, 2, 3];
 const seed = new Uint8Array(12).fill(7);
 let stages = 0;
 
@@ -20,13 +20,14 @@ class StockSocket extends EventEmitter {
   closing: number | null = null;
 
   send(frame: Uint8Array): void {
-    if (this.readyState === open && this.closing === null) this.heard.send(frame);
+    if (this.readyState === open) this.heard.send(frame);
   }
 
   close(code = 1005, reason = ""): void {
     if (this.readyState !== open) return;
     this.heard.close(code, String(reason));
-    this.closing ??= code;
+    this.readyState = closing;
+    this.closing = code;
   }
 
   end(code: number): void {
@@ -66,11 +67,9 @@ export class StockStage {
 
   /** One thing that happens to the room, and what comes of it. */
   async #run(act: () => unknown): Promise<void> {
-    const done = await inMacrotask(() => {
-      const done = runInWorld(this.world, act);
-      this.#closeSockets();
-      return { done };
-    });
+    const done = await inMacrotask(() => ({ done: runInWorld(this.world, act) }));
+    // Its other end answers later.
+    await inMacrotask(() => this.#closeSockets());
     await done.done;
   }
 
@@ -123,7 +122,7 @@ export class StockStage {
   }
 
   /** False: there was no seat. */
-  async join(sessionId: string, options: object = {}, auth?: unknown): Promise<boolean> {
+  async reserve(sessionId: string, options: object = {}, auth?: unknown): Promise<boolean> {
     let reserved = false;
     await this.#run(async () => {
       const room = this.room as unknown as {
@@ -132,9 +131,11 @@ export class StockStage {
       };
       reserved = !room.locked && (await room._reserveSeat(sessionId, structuredClone(options), auth));
     });
-    if (!reserved) return false;
+    return reserved;
+  }
+
+  async connect(sessionId: string): Promise<void> {
     await this.#run(() => this.#connect(sessionId));
-    return true;
   }
 
   async reconnect(sessionId: string): Promise<void> {
@@ -171,7 +172,11 @@ export class StockStage {
     await inMacrotask(() => {
       this.timers.advance(toMs, (timer, dueMs) => {
         this.#nowMs = dueMs;
-        runInWorld(this.world, () => timer.callback(...timer.args));
+        try {
+          runInWorld(this.world, () => timer.callback(...timer.args));
+        } catch {
+          // As above.
+        }
         this.#closeSockets();
       });
     });
