@@ -117,7 +117,7 @@ export class Cluster {
   private constructor(given: {
     plans: readonly NodePlan[];
     data: string;
-    main: (id: string) => string;
+    main: (id: string, place: Place) => string;
     extra: readonly string[];
     place: Place;
   }) {
