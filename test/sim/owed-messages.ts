@@ -12,6 +12,8 @@ import type { Coverage } from "./coverage.ts";
 
 /** Colyseus's frame by which a client says that it has its token. */
 const joinedCode = 10;
+/** By which a seat comes to its next epoch. */
+const attaching: ReadonlySet<string> = new Set(["attach", "step"]);
 /** What is older may be kept no longer. */
 const keptMs = 9_000;
 
@@ -67,8 +69,9 @@ export class OwedMessages {
     result: ApplyResult,
     rooms: Iterable<RoomReplica>,
   ): void {
-    for (const { seats } of rooms) for (const seat of seats.values()) this.#look(group, seat);
     const { name, argument } = sessionMenu.decode(command);
+    const attaches = attaching.has(name);
+    for (const { seats } of rooms) for (const seat of seats.values()) this.#look(group, seat, attaches);
     const isDone = result.type === "done" && !isRefusal(result.value);
     if (name === "message" && isDone) {
       const { sessionId, epoch, frame } = argument as Message;
@@ -82,7 +85,8 @@ export class OwedMessages {
     if (name === "nodeFound") this.#found(group, argument as NodeFound, { index, logTimeMs });
   }
 
-  #look(group: number, { sessionId, epoch, attachment, wrapper }: Seat): void {
+  /** @param attaches by this very entry, maybe; else whoever applied that first does not have the room (it is pinned elsewhere) */
+  #look(group: number, { sessionId, epoch, attachment, wrapper }: Seat, attaches: boolean): void {
     const known = this.#seats.get(sessionId);
     if (wrapper) {
       this.#seats.delete(sessionId);
@@ -93,15 +97,15 @@ export class OwedMessages {
       return;
     }
     const unsent = [...(known?.unsent ?? [])];
-    const at = attachment;
     const fresh = {
       group,
       epoch,
-      at,
-      hasJoined: false,
+      at: attachment,
+      // What was not seen may have been said and sent: nothing is owed for sure.
+      hasJoined: !attaches,
       isMissing: false,
       said: [...unsent],
-      unsent,
+      unsent: attaches ? unsent : null,
       released: null,
     };
     this.#seats.set(sessionId, fresh);
