@@ -138,8 +138,7 @@ export class Raft {
 
   /** This very disk was a member, by a configuration that is committed and that the log still has. */
   get hasBeenMember(): boolean {
-    const { log, options, commitIndex } = this.#replica;
-    return log.membership.hasCounted(options.self, commitIndex);
+    return this.#replica.log.membership.hasCounted(this.#replica.options.self, this.commitIndex);
   }
 
   /** As of an index from `base.index` on. */
@@ -367,10 +366,7 @@ export class Raft {
 
   #tick(): void {
     this.#readIndex.tick();
-    if (this.#lead === null) {
-      this.#election.tick();
-      return;
-    }
+    if (this.#lead === null) return this.#election.tick();
     this.#lead.tick();
     this.#advanceChange();
     if (this.#lead === null) return;
