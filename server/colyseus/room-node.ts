@@ -184,7 +184,8 @@ export class RoomNode {
 
   #sameCode(): ReadonlySet<string> {
     const { node } = this;
-    const { id, code } = node.options;
+    const { id } = node.options;
+    const code = codeOf(node.gossip.of(id));
     const others = node.elsewhere().filter((other) => codeOf(node.gossip.of(other.node)) === code);
     return new Set([...(node.door === "open" ? [id] : []), ...others.map((other) => other.node)]);
   }

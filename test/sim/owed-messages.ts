@@ -71,7 +71,13 @@ export class OwedMessages {
   ): void {
     const { name, argument } = sessionMenu.decode(command);
     const attaches = attaching.has(name);
-    for (const { seats } of rooms) for (const seat of seats.values()) this.#look(group, seat, attaches);
+    const here = new Set<string>();
+    for (const { seats } of rooms)
+      for (const seat of seats.values()) {
+        here.add(seat.sessionId);
+        this.#look(group, seat, attaches);
+      }
+    this.#passOver(group, here);
     const isDone = result.type === "done" && !isRefusal(result.value);
     if (name === "message" && isDone) {
       const { sessionId, epoch, frame } = argument as Message;
@@ -109,6 +115,16 @@ export class OwedMessages {
       released: null,
     };
     this.#seats.set(sessionId, fresh);
+  }
+
+  /** Whoever applied the entry first does not have their rooms (pinned elsewhere, say): what was said, or sent, is not seen. */
+  #passOver(group: number, here: ReadonlySet<string>): void {
+    for (const [sessionId, seat] of this.#seats) {
+      if (seat.group !== group || here.has(sessionId)) continue;
+      seat.hasJoined = true;
+      seat.unsent = null;
+      this.#due.delete(sessionId);
+    }
   }
 
   #missing(group: number, { nodeId, bootCountMax, appliedAtMost }: NodeMissing): void {
