@@ -413,6 +413,8 @@ line(
     const say = async () => {
       const { one, other } = players;
       const guest = alone(await new Client(cluster.url("n3")).joinById(other.roomId, { name: "guest" }));
+      // Behind what says that it has joined: before that nothing is sent to it.
+      await guest.request("nothing");
       const heard = [one, other, guest].map((room) => {
         const told: unknown[] = [];
         for (const type of ["all", "others", "bytes"])
