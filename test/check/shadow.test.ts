@@ -4,8 +4,9 @@ import { Client as SdkClient } from "@colyseus/sdk";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RoomShadow } from "../../server/colyseus/room-shadow.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { Deck, EverythingRoom } from "../colyseus/everything-room.ts";
-import { defineTestRoom, inMacrotask } from "../colyseus/machine-harness.ts";
+import { defineTestRoom } from "../colyseus/machine-harness.ts";
 import { Scene } from "../colyseus/scene.ts";
 import { withCluster } from "../e2e/cluster.ts";
 

@@ -4,9 +4,10 @@ import * as assert from "uvu/assert";
 import type { Effects } from "../../server/colyseus/effects.ts";
 import type { ReplicatedRoom } from "../../server/colyseus/replicated.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import type { EffectCall } from "../../server/session/room-program.ts";
 import { currentWorld, reportInWorld } from "../../server/session/sandbox.ts";
-import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
+import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 // As the node does.

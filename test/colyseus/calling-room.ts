@@ -1,7 +1,8 @@
 /** A room that asks the server's presence, in a scene that a node leads: the presence is one that all replicas share. */
 import { type Client, LocalPresence, matchMaker, type Presence, Room } from "@colyseus/core";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { reportInWorld } from "../../server/session/sandbox.ts";
-import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
+import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 // As the node does.

@@ -5,8 +5,9 @@ import * as assert from "uvu/assert";
 import type { Effects } from "../../server/colyseus/effects.ts";
 import type { ReplicatedRoom } from "../../server/colyseus/replicated.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { AskingRoom, agree, attempt, attempts, lead, same, scene, turns } from "./asking-room.ts";
-import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
+import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 class EagerRoom extends Room {

@@ -3,6 +3,7 @@ import { ServerError } from "@colyseus/core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { sessionLimits } from "../../server/session/limits.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import {
   type AskingRoom,
   type Attempt,
@@ -14,7 +15,7 @@ import {
   scene,
   turns,
 } from "./asking-room.ts";
-import { inMacrotask, Replica } from "./machine-harness.ts";
+import { Replica } from "./machine-harness.ts";
 
 test("[Y40] an effect runs once, on the leader's node and outside of the room; what it says is told in the log", async () => {
   const made = await scene();

@@ -2,9 +2,10 @@ import { Room } from "@colyseus/core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { sessionLimits } from "../../server/session/limits.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { type Message, messageCodec } from "../../server/session/message-codec.ts";
 import { decodeUnnumbered } from "../../shared/wrapper-protocol.ts";
-import { bytesFrame, defineTestRoom, inMacrotask, messageFrame, readFrame } from "./machine-harness.ts";
+import { bytesFrame, defineTestRoom, messageFrame, readFrame } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 import { does, heard, type StageRoom, stage } from "./stage-room.ts";
 

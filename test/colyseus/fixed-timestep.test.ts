@@ -2,8 +2,9 @@
 import { type FixedTimestepCallback, Room, type StepContext, TimestepException } from "@colyseus/core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { RoomRandom } from "../../server/session/random.ts";
-import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
+import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 /** Keeps what its steps are given. */

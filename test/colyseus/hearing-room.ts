@@ -4,9 +4,10 @@ import * as assert from "uvu/assert";
 import { NewsKeeper } from "../../server/colyseus/presence/news-keeper.ts";
 import { type NewsBatch, newsMethod } from "../../server/colyseus/presence/room-news.ts";
 import type { LoggedPresence } from "../../server/colyseus/presence/shared-presence.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { same, turns } from "./asking-room.ts";
 import { callingScene, SharedPresence, toldAs, usePresence } from "./calling-room.ts";
-import { defineTestRoom, inMacrotask, type Replica } from "./machine-harness.ts";
+import { defineTestRoom, type Replica } from "./machine-harness.ts";
 import type { Scene } from "./scene.ts";
 
 export class HearingRoom extends Room {

@@ -6,11 +6,12 @@ import * as assert from "uvu/assert";
 import { judgeRoom } from "../../server/check/room-verdict.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
 import { sessionLimits } from "../../server/session/limits.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { RoomMarks } from "../../server/session/room-mark.ts";
 import { isRefusal } from "../../server/session/session-error.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { LedScene } from "./led-scene.ts";
-import { defineTestRoom, inMacrotask, messageFrame, Replica, requestFrame } from "./machine-harness.ts";
+import { defineTestRoom, messageFrame, Replica, requestFrame } from "./machine-harness.ts";
 import { StateFollower } from "./state-follower.ts";
 
 // A big state is told of otherwise.

@@ -45,19 +45,6 @@ export async function defineTestRoom(
   matchMaker.addRoomType(handler);
 }
 
-/** Machines are called from macrotasks only, as in the product. */
-export function inMacrotask<T>(act: () => T): Promise<T> {
-  return new Promise((resolve, reject) => {
-    setImmediate(() => {
-      try {
-        resolve(act());
-      } catch (error) {
-        reject(error);
-      }
-    });
-  });
-}
-
 export class RecordingSocket implements LiveSocket {
   readonly frames: Uint8Array[] = [];
   closed: { code: number; reason: string } | null = null;

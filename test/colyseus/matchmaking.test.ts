@@ -11,9 +11,10 @@ import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { WayOut } from "../../server/colyseus/way-out.ts";
 import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import { unasked } from "../../server/session/auth-outcome.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
 import { Sessions } from "../../server/session/sessions.ts";
-import { defineTestRoom, inMacrotask, joinAck, RecordingSocket } from "./machine-harness.ts";
+import { defineTestRoom, joinAck, RecordingSocket } from "./machine-harness.ts";
 
 class LobbyLike extends Room {
   static asked: unknown[] = [];

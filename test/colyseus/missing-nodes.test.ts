@@ -4,8 +4,9 @@ import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { sessionLimits } from "../../server/session/limits.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { Sweeper } from "../../server/session/sweeper.ts";
-import { defineTestRoom, inMacrotask, type LoggedCommand } from "./machine-harness.ts";
+import { defineTestRoom, type LoggedCommand } from "./machine-harness.ts";
 import { type Player, Scene } from "./scene.ts";
 
 const CrierState = schema({ said: t.number().default(0) }, "CrierState");

@@ -4,7 +4,8 @@ import { type Client, type ClientArray, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
+import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 const Notes = schema({ n: t.number().default(0) }, "NothingLostNotes");

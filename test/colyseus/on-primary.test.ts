@@ -4,8 +4,9 @@ import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { ReplicatedRoom } from "../../server/colyseus/replicated.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { currentWorld } from "../../server/session/sandbox.ts";
-import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
+import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 const State = schema({ n: t.number().default(0) }, "PrimaryState");

@@ -7,8 +7,9 @@ import { RoomShadow } from "../../server/colyseus/room-shadow.ts";
 import { codesOf, upgradable } from "../../server/session/code-switch.ts";
 import { copyRoom } from "../../server/session/divergence/room-copy.ts";
 import { noHash } from "../../server/session/divergence/room-witness.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
-import { defineTestRoom, inMacrotask, Replica } from "./machine-harness.ts";
+import { defineTestRoom, Replica } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 const test = suite("rooms of another version of the game's code");

@@ -3,7 +3,8 @@ import { type Client, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
+import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 const Point = schema({ x: t.number() }, "Point");

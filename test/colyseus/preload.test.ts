@@ -13,7 +13,8 @@ import { type Client, generateId, Room } from "@colyseus/core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nanoid } from "../../server/colyseus/preload/nanoid.ts";
-import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
+import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 const draws: Record<string, () => unknown> = {

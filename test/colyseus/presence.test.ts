@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import { TestudoPresence } from "../../server/colyseus/presence/testudo-presence.ts";
 import { keeperLimits } from "../../server/menu/keeper-limits.ts";
 import { runInWorld } from "../../server/session/sandbox.ts";
+import { refusalOf } from "../menu/refusal-of.ts";
 import { stillWorld } from "../session/still-world.ts";
 import { channelContract, presenceContract } from "./presence-contract.ts";
 
@@ -28,16 +29,6 @@ const local = contract(
 const test = suite("TestudoPresence");
 const presence = new TestudoPresence();
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function refusalOf(act: () => Promise<unknown>): Promise<string> {
-  try {
-    await act();
-  } catch (error) {
-    const { code, message } = error as { code: string; message: string };
-    return `${code}: ${message}`;
-  }
-  return "nothing was thrown";
-}
 
 test("[T12] a subscription goes on exactly behind a position, or says that it cannot", async () => {
   const told: [unknown, number][] = [];

@@ -4,9 +4,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RealtimeListing } from "../../server/colyseus/realtime-listing.ts";
 import { partsOf } from "../../server/colyseus/room-parts.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { currentWorld } from "../../server/session/sandbox.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
-import { defineTestRoom, inMacrotask, Replica } from "./machine-harness.ts";
+import { defineTestRoom, Replica } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 class ListedRoom extends Room {

@@ -8,8 +8,9 @@ import { ColyseusPrograms } from "../../server/colyseus/colyseus-programs.ts";
 import type { ReplicatedRoom } from "../../server/colyseus/replicated.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { emptyConfiguration } from "../../server/raft/configuration.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { Sessions } from "../../server/session/sessions.ts";
-import { defineTestRoom, inMacrotask, Replica } from "./machine-harness.ts";
+import { defineTestRoom, Replica } from "./machine-harness.ts";
 
 const Purse = schema({ gold: t.number().default(0) }, "Purse");
 

@@ -1,9 +1,10 @@
 // test-run: seconds=300 computes node=--import=./server/colyseus/register.ts
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { RoomRandom } from "../../server/session/random.ts";
 import { Deck, EverythingRoom } from "./everything-room.ts";
-import { bytesFrame, defineTestRoom, inMacrotask, Replica } from "./machine-harness.ts";
+import { bytesFrame, defineTestRoom, Replica } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 await defineTestRoom("everything", EverythingRoom, { classes: [Deck], transient: ["scratch"] });

@@ -5,7 +5,8 @@ import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { replicated } from "../../server/colyseus/replicated.ts";
-import { defineTestRoom, inMacrotask } from "./machine-harness.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
+import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 const SafeState = schema({ height: t.number().default(0) }, "SafeState");

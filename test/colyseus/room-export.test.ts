@@ -15,11 +15,12 @@ import { emptyConfiguration } from "../../server/raft/configuration.ts";
 import type { Entry } from "../../server/raft/entry.ts";
 import { copyRoom } from "../../server/session/divergence/room-copy.ts";
 import { noHash } from "../../server/session/divergence/room-witness.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { Deck, EverythingRoom } from "./everything-room.ts";
 import { LedScene } from "./led-scene.ts";
-import { defineTestRoom, inMacrotask, Replica } from "./machine-harness.ts";
+import { defineTestRoom, Replica } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 
 await defineTestRoom("everything", EverythingRoom, { classes: [Deck], transient: ["scratch"] });

@@ -6,8 +6,9 @@ import * as assert from "uvu/assert";
 import { checkColyseus } from "../../server/colyseus/colyseus-version.ts";
 import { KeyedIds } from "../../server/colyseus/presence/keyed-ids.ts";
 import { replicated } from "../../server/colyseus/replicated.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { toldAs } from "./calling-room.ts";
-import { defineTestRoom, inMacrotask, Replica } from "./machine-harness.ts";
+import { defineTestRoom, Replica } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
 import { TwoNodes } from "./two-nodes.ts";
 

@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { newsMethod } from "../../server/colyseus/presence/room-news.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { seededRandom } from "../raft/seeded-random.ts";
 import { turns } from "./asking-room.ts";
 import {
@@ -14,7 +15,6 @@ import {
   type Told,
   tend,
 } from "./hearing-room.ts";
-import { inMacrotask } from "./machine-harness.ts";
 
 const seeds = 60;
 const steps = 60;

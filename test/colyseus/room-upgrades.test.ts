@@ -6,12 +6,13 @@ import { RoomUpgrades, roomUpgradeLimits } from "../../server/colyseus/room-upgr
 import type { Upgrade } from "../../server/colyseus/seam.ts";
 import { UpgradeTrial } from "../../server/colyseus/upgrade-trial.ts";
 import { emptyConfiguration } from "../../server/raft/configuration.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { type RoomMark, RoomMarks } from "../../server/session/room-mark.ts";
 import type { Sessions } from "../../server/session/sessions.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { Jury } from "../session/divergence/jury.ts";
 import type { DivergingRoom } from "../session/divergence/trial.ts";
-import { inMacrotask, Replica } from "./machine-harness.ts";
+import { Replica } from "./machine-harness.ts";
 
 const test = suite("rooms that go on under new code by themselves");
 

@@ -2,11 +2,11 @@
 import { Protocol, type Room } from "@colyseus/core";
 import type { ApplyResult } from "../../server/group/machine.ts";
 import { type AuthOutcome, unasked } from "../../server/session/auth-outcome.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import type { Seat } from "../../server/session/seat.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
 import { decodeResumption, decodeSequenced } from "../../shared/wrapper-protocol.ts";
 import {
-  inMacrotask,
   joinAck,
   type LoggedCommand,
   LogWriter,

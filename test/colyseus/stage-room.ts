@@ -3,8 +3,9 @@ import { type Client, definePlugins, Room, RoomPlugin } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { z } from "zod";
 import { Eventuals } from "../../server/session/eventuals.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import type { Message } from "../../server/session/message-codec.ts";
-import { defineTestRoom, inMacrotask, type Replica } from "./machine-harness.ts";
+import { defineTestRoom, type Replica } from "./machine-harness.ts";
 import { type Player, Scene } from "./scene.ts";
 
 const Hero = schema({ x: t.number().default(0), tags: t.array("string") }, "Hero");

@@ -6,10 +6,10 @@ import { Matchmaking } from "../../server/colyseus/matchmaking.ts";
 import { KeyedMatchmaking } from "../../server/colyseus/presence/keyed-matchmaking.ts";
 import { TestudoDriver } from "../../server/colyseus/testudo-driver.ts";
 import { emptyConfiguration } from "../../server/raft/configuration.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { sessionMenu } from "../../server/session/session-menu.ts";
 import { Sessions } from "../../server/session/sessions.ts";
 import { SharedPresence } from "./calling-room.ts";
-import { inMacrotask } from "./machine-harness.ts";
 
 const groups = 2;
 const secret = "a secret of the cluster that players do not know";

@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { testudoVersion } from "../../server/colyseus/testudo-version.ts";
 import { levels } from "../../server/raft/level.ts";
 import type { Place } from "./cluster.ts";
 
@@ -14,8 +15,21 @@ interface Patch {
   readonly after: string;
 }
 
-/** What the next version of Testudo has more than this one: a level, and with it a command of kv. */
+/**
+ * What the next version of Testudo has more than this one: a level, and with it a command of kv. Its number makes it another
+ * engine, so rooms run under either the one or the other: those of the game go over by themselves.
+ */
 const patches: readonly Patch[] = [
+  {
+    file: "package.json",
+    before: `"version": "${testudoVersion()}"`,
+    after: `"version": "${testudoVersion()}-next"`,
+  },
+  {
+    file: "server/game.ts",
+    before: "replicated(ArenaRoom)",
+    after: 'replicated(ArenaRoom, { upgrade: "switch" })',
+  },
   {
     file: "server/raft/level.ts",
     before: `{ min: ${levels.min}, max: ${levels.max} })`,

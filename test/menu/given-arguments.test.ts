@@ -2,21 +2,12 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { EmbeddedKeeper } from "../../server/cluster/embedded-keeper.ts";
 import { Election } from "../../server/menu/election.ts";
+import { refusalOf } from "./refusal-of.ts";
 
 const embedded = new EmbeddedKeeper();
 const { kv, locks } = embedded.keeper;
 /** An embedded keeper does not keep its process alive. */
 const stay = setInterval(() => {}, 1_000);
-
-async function refusalOf(act: () => unknown): Promise<string> {
-  try {
-    await act();
-  } catch (error) {
-    const { code, message } = error as { code: string; message: string };
-    return `${code}: ${message}`;
-  }
-  return "nothing was thrown";
-}
 
 // biome-ignore lint/suspicious/noExplicitAny: what no TypeScript would let through
 const wrong = (value: unknown): any => value;

@@ -2,10 +2,11 @@
 import { Room } from "@colyseus/core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import type { Quarantine } from "../../server/session/quarantine.ts";
 import { QuarantineProposer } from "../../server/session/quarantine-proposer.ts";
 import { type RoomMark, RoomMarks } from "../../server/session/room-mark.ts";
-import { defineTestRoom, inMacrotask, Replica } from "../colyseus/machine-harness.ts";
+import { defineTestRoom, Replica } from "../colyseus/machine-harness.ts";
 import { Scene } from "../colyseus/scene.ts";
 
 class PlainRoom extends Room {

@@ -4,9 +4,10 @@ import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { sessionLimits } from "../../server/session/limits.ts";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { type RoomMark, RoomMarks } from "../../server/session/room-mark.ts";
 import type { Checkpoint } from "../../server/storage/storage.ts";
-import { defineTestRoom, inMacrotask, type LoggedCommand, Replica } from "../colyseus/machine-harness.ts";
+import { defineTestRoom, type LoggedCommand, Replica } from "../colyseus/machine-harness.ts";
 import { Scene } from "../colyseus/scene.ts";
 
 const Tally = schema({ shots: t.number() }, "Tally");

@@ -3,6 +3,7 @@ import { type Client, Room } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { inMacrotask } from "../../server/session/macrotask.ts";
 import { RoomRandom } from "../../server/session/random.ts";
 import { RoomMarks } from "../../server/session/room-mark.ts";
 import type { RoomReplica } from "../../server/session/room-replica.ts";
@@ -12,7 +13,6 @@ import type { Checkpoint } from "../../server/storage/storage.ts";
 import { encodeAck } from "../../shared/wrapper-protocol.ts";
 import {
   defineTestRoom,
-  inMacrotask,
   LogWriter,
   messageFrame,
   Replica,

@@ -2,11 +2,12 @@
 import { EventEmitter } from "node:events";
 import { ClientState, matchMaker, type Room } from "@colyseus/core";
 import { WebSocketClient } from "@colyseus/ws-transport";
+import { inMacrotask } from "../../../server/session/macrotask.ts";
 import { RoomRandom } from "../../../server/session/random.ts";
 import { RoomTimers } from "../../../server/session/room-timers.ts";
 import { runInWorld, type World } from "../../../server/session/sandbox.ts";
 import { SecretRandom } from "../../../server/session/secret-random.ts";
-import { inMacrotask, messageFrame, RecordingSocket, requestFrame } from "../machine-harness.ts";
+import { messageFrame, RecordingSocket, requestFrame } from "../machine-harness.ts";
 
 const [open, closing, closed] = [1, 2, 3];
 const seed = new Uint8Array(12).fill(7);

@@ -3,10 +3,11 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { divergenceTimes } from "../../../server/session/divergence/divergence-watch.ts";
 import { DivergenceWatches } from "../../../server/session/divergence/divergence-watches.ts";
+import { inMacrotask } from "../../../server/session/macrotask.ts";
 import type { SessionGroups } from "../../../server/session/session-groups.ts";
 import { sessionMenu } from "../../../server/session/session-menu.ts";
 import type { Checkpoint } from "../../../server/storage/storage.ts";
-import { inMacrotask, Replica } from "../../colyseus/machine-harness.ts";
+import { Replica } from "../../colyseus/machine-harness.ts";
 import { Jury } from "./jury.ts";
 import type { DivergingRoom } from "./trial.ts";
 

@@ -2,8 +2,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { divergenceTimes } from "../../../server/session/divergence/divergence-watch.ts";
+import { inMacrotask } from "../../../server/session/macrotask.ts";
 import type { Checkpoint } from "../../../server/storage/storage.ts";
-import { inMacrotask, Replica } from "../../colyseus/machine-harness.ts";
+import { Replica } from "../../colyseus/machine-harness.ts";
 import { Jury } from "./jury.ts";
 
 /** The node's process ends, and another code starts on its disk. */

@@ -3,8 +3,9 @@ import { emptyConfiguration } from "../../../server/raft/configuration.ts";
 import { DivergenceWatch } from "../../../server/session/divergence/divergence-watch.ts";
 import { decodeWord, type PeerWord } from "../../../server/session/divergence/peer-words.ts";
 import type { Verdict } from "../../../server/session/divergence/verdict.ts";
+import { inMacrotask } from "../../../server/session/macrotask.ts";
 import { sessionMenu } from "../../../server/session/session-menu.ts";
-import { inMacrotask, type LoggedCommand, type Replica } from "../../colyseus/machine-harness.ts";
+import type { LoggedCommand, Replica } from "../../colyseus/machine-harness.ts";
 import { Trial } from "./trial.ts";
 
 const turnMs = 250;

@@ -3,8 +3,9 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { CopyWish } from "../../../server/session/divergence/room-copy.ts";
 import { sessionLimits } from "../../../server/session/limits.ts";
+import { inMacrotask } from "../../../server/session/macrotask.ts";
 import type { Checkpoint } from "../../../server/storage/storage.ts";
-import { inMacrotask, Replica } from "../../colyseus/machine-harness.ts";
+import { Replica } from "../../colyseus/machine-harness.ts";
 import { type DivergingRoom, Trial } from "./trial.ts";
 
 const refusedWith = (value: unknown) => (value as { refused?: string } | null)?.refused;

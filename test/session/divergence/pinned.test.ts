@@ -3,12 +3,13 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { absentRooms, roomStatus } from "../../../server/colyseus/room-status.ts";
 import { divergenceTimes } from "../../../server/session/divergence/divergence-watch.ts";
+import { inMacrotask } from "../../../server/session/macrotask.ts";
 import type { Quarantine } from "../../../server/session/quarantine.ts";
 import { RoomMarks } from "../../../server/session/room-mark.ts";
 import { packStub, unpackStub } from "../../../server/session/room-stub.ts";
 import { Sweeper } from "../../../server/session/sweeper.ts";
 import type { Checkpoint } from "../../../server/storage/storage.ts";
-import { inMacrotask, Replica } from "../../colyseus/machine-harness.ts";
+import { Replica } from "../../colyseus/machine-harness.ts";
 import { Jury } from "./jury.ts";
 import type { DivergingRoom } from "./trial.ts";
 

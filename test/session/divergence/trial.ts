@@ -4,8 +4,9 @@ import { schema, t } from "@colyseus/schema";
 import * as assert from "uvu/assert";
 import { type CopyWish, copyRoom } from "../../../server/session/divergence/room-copy.ts";
 import { noHash } from "../../../server/session/divergence/room-witness.ts";
+import { inMacrotask } from "../../../server/session/macrotask.ts";
 import type { RoomReplica } from "../../../server/session/room-replica.ts";
-import { defineTestRoom, inMacrotask, type LoggedCommand } from "../../colyseus/machine-harness.ts";
+import { defineTestRoom, type LoggedCommand } from "../../colyseus/machine-harness.ts";
 import { Scene } from "../../colyseus/scene.ts";
 
 const State = schema({ shots: t.number() }, "DivergingState");

@@ -6,8 +6,9 @@ import { healingTimes } from "../../../server/session/divergence/healing.ts";
 import { healingLimits } from "../../../server/session/divergence/healings.ts";
 import { encodeWord } from "../../../server/session/divergence/peer-words.ts";
 import { copyLimits } from "../../../server/session/divergence/room-copies.ts";
+import { inMacrotask } from "../../../server/session/macrotask.ts";
 import type { Checkpoint } from "../../../server/storage/storage.ts";
-import { inMacrotask, Replica } from "../../colyseus/machine-harness.ts";
+import { Replica } from "../../colyseus/machine-harness.ts";
 import { Jury } from "./jury.ts";
 import type { DivergingRoom } from "./trial.ts";
 
