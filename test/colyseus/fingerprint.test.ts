@@ -6,14 +6,18 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { makeLog } from "../../server/cluster/log.ts";
+import { codeKey, engineKey } from "../../server/cluster/doors.ts";
+import { Gossip, type GossipBody } from "../../server/cluster/gossip.ts";
+import { type Log, makeLog } from "../../server/cluster/log.ts";
 import { nodeDefaults } from "../../server/cluster/options.ts";
 import { engineDifference, engineWords } from "../../server/colyseus/fingerprint/engine.ts";
 import { gameFingerprint } from "../../server/colyseus/fingerprint/game-files.ts";
-import { codeDifference, ownCode } from "../../server/colyseus/fingerprint/node-codes.ts";
+import { codeDifference, NodeCodes, ownCode } from "../../server/colyseus/fingerprint/node-codes.ts";
 import { LoadedFiles } from "../../server/colyseus/preload/loaded-files.ts";
+import type { PeerMessage } from "../../server/network/peer-message.ts";
 import { describeOtherCode } from "../../server/session/absence.ts";
 import { engineOf, gameOf } from "../../server/session/room-code.ts";
+import { ManualClock } from "../cluster/manual-clock.ts";
 
 const noLog = makeLog({ node: "n1", level: "silent" });
 const root = realpathSync(mkdtempSync(join(tmpdir(), "testudo-fingerprint-")));
@@ -248,6 +252,41 @@ test("[U19] what differs is said: the game, the engine, or both", () => {
   assert.is(said("v1@aaaa"), `it runs under the game's code "v1", and this node has "v2"`);
   assert.match(said("v2@bbbb"), /^it runs on engine bbbb, and this node is aaaa/);
   assert.match(said("v1@bbbb"), /code "v1", and this node has "v2"; on engine bbbb, and this node is aaaa/);
+});
+
+function bodyOf(node: string, code: string): GossipBody {
+  const where = { node, bootId: "b1", region: "eu", leadRank: 50, clientUrl: `http://${node}`, pid: 1 };
+  return { ...where, startedAtMs: 0, [codeKey]: code, [engineKey]: "node 24.2.0" };
+}
+
+test("[U19] each node with other code is told of once, whether it was heard of before or comes later", () => {
+  const clock = new ManualClock();
+  const gossip = new Gossip({ own: bodyOf("n1", "v2@aa"), send: () => {}, clock, log: noLog });
+  const peer = (nodeId: string) => ({ nodeId, storeId: "s", bootId: "b1", clusterId: null });
+  const linked = (node: string, code: string) => {
+    gossip.linkUp(peer(node));
+    const send = (_to: string, message: PeerMessage) => gossip.message(node, message as never);
+    const other = new Gossip({ own: bodyOf(node, code), send, clock, log: noLog });
+    other.linkUp(peer("n1"));
+    return (key: string, value: string) => {
+      other.set(key, value);
+      clock.advance(0);
+    };
+  };
+  const codes = new NodeCodes({ node: "n1", code: "v2@aa", engine: "node 24.2.0" }, gossip);
+  const told: string[] = [];
+  const log = { warn: (_fields: object, message: string) => told.push(message) } as unknown as Log;
+  const second = linked("n2", "v1@aa");
+  codes.begin(log);
+  second("rooms", "one more");
+  const third = linked("n3", "v2@aa");
+  third(codeKey, "v1@aa");
+  assert.is(told.length, 2);
+  assert.match(
+    told[0] ?? "",
+    /^n2 runs other code: the game differs \(v1, here v2\)\..* they run on n2, .*on n1\./,
+  );
+  assert.match(told[1] ?? "", /^n3 runs other code: .* they run on n2, n3, .*on n1\./);
 });
 
 test.run();

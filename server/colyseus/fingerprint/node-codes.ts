@@ -50,20 +50,23 @@ export class NodeCodes {
     this.#gossip = gossip;
   }
 
-  /** From now on each node that comes to run other code is told of once. */
+  /** Each node that runs other code, or comes to run it, is told of once: those that were heard of before, too. */
   begin(log: Log): void {
-    this.#gossip.onHeard((node, body) => {
-      const their = codeIn(body);
-      if (this.#heard.get(node) === their.code) return;
-      this.#heard.set(node, their.code);
-      const differs = codeDifference(their, this.#own);
-      if (differs === null) return;
-      const fields = { event: "other-code", node, code: their.code, own: this.#own.code };
-      log.warn(
-        fields,
-        `${node} runs other code: ${differs}. Here the log of its rooms is kept, and votes; they run on ${this.#with(their.code)}, those of this code on ${this.#with(this.#own.code)}. To bring rooms over, ask a node that has the code that they are to go on under: testudo rooms switch --all`,
-      );
-    });
+    for (const { node } of this.#gossip.endpoints()) this.#look(node, this.#gossip.of(node), log);
+    this.#gossip.onHeard((node, body) => this.#look(node, body, log));
+  }
+
+  #look(node: string, body: GossipBody | null, log: Log): void {
+    const their = codeIn(body);
+    if (this.#heard.get(node) === their.code) return;
+    this.#heard.set(node, their.code);
+    const differs = codeDifference(their, this.#own);
+    if (differs === null) return;
+    const fields = { event: "other-code", node, code: their.code, own: this.#own.code };
+    log.warn(
+      fields,
+      `${node} runs other code: ${differs}. Here the log of its rooms is kept, and votes; they run on ${this.#with(their.code)}, those of this code on ${this.#with(this.#own.code)}. To bring rooms over, ask a node that has the code that they are to go on under: testudo rooms switch --all`,
+    );
   }
 
   status(): NodeCodeStatus[] {
