@@ -278,6 +278,7 @@ test("[U19] each node with other code is told of once, whether it was heard of b
   const log = { warn: (_fields: object, message: string) => told.push(message) } as unknown as Log;
   const second = linked("n2", "v1@aa");
   codes.begin(log);
+  assert.is(told.length, 1, "it need not say anything more for that");
   second("rooms", "one more");
   const third = linked("n3", "v2@aa");
   third(codeKey, "v1@aa");
