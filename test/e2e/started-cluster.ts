@@ -87,7 +87,7 @@ export class StartedCluster {
   }
 
   async end(): Promise<void> {
-    if (this.#child.exitCode === null) {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
       this.#child.kill("SIGTERM");
       await once(this.#child, "exit");
     }

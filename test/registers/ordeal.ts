@@ -100,6 +100,8 @@ interface Told {
 /** The process of register-clients-main.ts. */
 class Clients {
   readonly #child: ChildProcess;
+  /** Listened to from the start: it may have ended before anyone waits for it. */
+  readonly #exited: Promise<unknown>;
   readonly #file: string;
   readonly #told: Told[] = [];
   readonly #lines: string[] = [];
@@ -108,6 +110,7 @@ class Clients {
     this.#file = join(cluster.data, "asked.jsonl");
     const args = [clientsMain, this.#file, String(clients), String(groups), ...cluster.urls];
     this.#child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe", "ipc"] });
+    this.#exited = once(this.#child, "exit");
     this.#child.on("message", (message) => this.#told.push(message as Told));
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.on("data", (bytes: Buffer) => this.#lines.push(bytes.toString("utf8")));
@@ -126,7 +129,7 @@ class Clients {
   /** Everything was asked, and answered or given up. */
   async finish(): Promise<void> {
     await this.#order("finish");
-    await once(this.#child, "exit");
+    await this.#exited;
   }
 
   asked(): Asked[] {
@@ -135,9 +138,8 @@ class Clients {
   }
 
   async end(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#child.kill("SIGKILL");
-    await once(this.#child, "exit");
+    await this.#exited;
   }
 
   async #order(order: "progress" | "finish"): Promise<number> {
