@@ -3,80 +3,21 @@ import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Cluster, sleep, unhurried, until } from "./cluster.ts";
-import { shareCluster } from "./shared-cluster.ts";
+import { alone, killBetween, type Player, refused } from "./kill-between.ts";
 
-/**
- * What games do in their rooms, a room for each, on three real nodes with stock clients on different ones: all of them begin, the
- * node of half of the clients is killed once for all, and each goes on.
- */
+/** What games do in their rooms, a room for each. */
 const test = suite("what games do in their rooms");
 
-type Count = { readonly n: number; readonly text: string; readonly sum: number };
-type Player = Room<unknown, Count>;
 const long = { timeout: 60_000 };
-type After = () => Promise<void>;
 
-interface Players {
-  /** On n1, which is killed: afterwards the same player on n3. */
-  one: Player;
-  /** On n2. */
-  other: Player;
-}
-
-const lines: { readonly roomName: string; readonly begin: (players: Players) => Promise<After> }[] = [];
-const begun = new Map<string, Promise<{ players: Players; after: After }>>();
 let cluster: Cluster;
-const shown = shareCluster(test, { main: "test/e2e/room-lines-main.ts", args: unhurried }, (shared) => {
-  cluster = shared;
-});
-
-/** @param begin what happens before the kill; it gives what happens after it */
-function line(name: string, roomName: string, begin: (players: Players) => Promise<After>): void {
-  lines.push({ roomName, begin });
-  shown(name, async () => {
-    const { after } = (await begun.get(roomName)) as { after: After };
-    await after();
-  });
-}
-
-function alone(room: Room): Player {
-  room.reconnection.enabled = false;
-  room.onMessage("*", () => {});
-  return room as Player;
-}
-
-async function enter(roomName: string): Promise<Players> {
-  const one = alone(await new Client(cluster.url("n1")).create(roomName, { name: "one" }));
-  const other = alone(await new Client(cluster.url("n2")).joinById(one.roomId, { name: "other" }));
-  return { one, other };
-}
-
-async function refused(asked: Promise<unknown>): Promise<string> {
-  return await asked.then(
-    (answer) => `answered ${JSON.stringify(answer)}`,
-    (error: Error) => error.message,
-  );
-}
-
-test.before(async () => {
-  for (const { roomName, begin } of lines) {
-    const players = await enter(roomName);
-    const beginning = begin(players).then((after) => ({ players, after }));
-    begun.set(roomName, beginning);
-    // Its own test tells.
-    await beginning.catch(() => {});
-  }
-  await cluster.kill("n1");
-  for (const beginning of begun.values()) {
-    await beginning.then(
-      async ({ players }) => {
-        const token = players.one.reconnectionToken;
-        players.one = alone(await new Client(cluster.url("n3")).reconnect(token));
-      },
-      () => {},
-    );
-  }
-});
+const { line, shown, roomNames, playersOf } = killBetween(
+  test,
+  { main: "test/e2e/room-lines-main.ts", args: unhurried },
+  (shared) => {
+    cluster = shared;
+  },
+);
 
 line("[Y78] clock timers, loops over clients, broadcasts, auth and userData", "ordinary", async (players) => {
   const heard: [string, number][] = [];
@@ -546,8 +487,8 @@ for (const [roomName, what] of [
 shown("[Y78] the node that comes back has every room as the others have it", async () => {
   cluster.launch("n1");
   await cluster.ready();
-  for (const { roomName } of lines.filter((each) => each.roomName !== "hooks")) {
-    const { players } = (await begun.get(roomName)) as { players: Players };
+  for (const roomName of roomNames().filter((each) => each !== "hooks")) {
+    const players = await playersOf(roomName);
     const late = alone(await new Client(cluster.url("n1")).joinById(players.other.roomId, { name: "late" }));
     if (["balls", "crates", "bricks", "herd"].includes(roomName))
       assert.is(await late.request("stop"), players.other.state.sum, roomName);
