@@ -10,13 +10,13 @@ import {
   RoomPlugin,
   ServerError,
 } from "@colyseus/core";
-import { StateView, schema, t } from "@colyseus/schema";
+import { Encoder, StateView, schema, t } from "@colyseus/schema";
 import {
   type EffectCall,
   type Effects,
   type ReplicatedRoom,
   replicated,
-  testudo,
+  startTestudo,
 } from "../../server/index.ts";
 
 const StepsState = schema({ next: t.number().default(0), gaps: t.number().default(0) }, "StepsState");
@@ -234,8 +234,19 @@ class StageRoom extends Room {
   }
 }
 
+/** How often something was encoded for a view, on this node. */
+let encodedForViews = 0;
+for (const method of ["encodeView", "encodeAllView"] as const) {
+  const stock = Encoder.prototype[method] as (...given: unknown[]) => Uint8Array;
+  Encoder.prototype[method] = function (this: Encoder, ...given: unknown[]) {
+    encodedForViews++;
+    return stock.apply(this, given);
+  };
+}
+
+const testudo = startTestudo();
 const server = defineServer({
-  ...testudo(),
+  ...testudo.serverOptions,
   rooms: {
     steps: defineRoom(replicated(StepsRoom)),
     chat: defineRoom(replicated(ChatRoom)),
@@ -246,5 +257,10 @@ const server = defineServer({
     till: defineRoom(replicated(TillRoom)),
     stage: defineRoom(replicated(StageRoom, { messages: { emote: "eventual", slip: "eventual" } })),
   },
+});
+testudo.handleFirst((request, response) => {
+  if (request.url !== "/test/encoded") return false;
+  response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(encodedForViews));
+  return true;
 });
 await server.listen(undefined as never);

@@ -251,6 +251,30 @@ feature(
   },
 );
 
+feature("[Y36, Y109] views cost nothing on the nodes where none of their clients is", async () => {
+  const encoded = async (id: string) =>
+    (await (await fetch(`${cluster.url(id)}/test/encoded`)).json()) as number;
+  const one = alone((await clientOf("n1").create("cards")) as Room<unknown, Cards>);
+  const two = alone((await clientOf("n1").joinById(one.roomId)) as Room<unknown, Cards>);
+  await seesOwn(two, 4, 5, 6);
+  const before = await Promise.all(cluster.ids.map(encoded));
+  assert.is(await one.request("play", 0), `1 of ${one.sessionId}`);
+  await seesOwn(one, 2, 3, 7);
+  const since = await Promise.all(cluster.ids.map(encoded));
+  assert.ok((since[0] ?? 0) >= (before[0] ?? 0) + 2, `n1 encoded ${since[0]} views, ${before[0]} before`);
+  assert.equal(since.slice(1), before.slice(1));
+  await killed("n1", async () => {
+    const players = [alone(await goOn(one, "n3")), alone(await goOn(two, "n3"))] as const;
+    await seesOwn(players[0], 2, 3, 7);
+    assert.is(await players[1].request("play", 0), `4 of ${two.sessionId}`);
+    await seesOwn(players[1], 5, 6, 8);
+    const [, n2, n3] = since;
+    assert.is(await encoded("n2"), n2);
+    assert.ok((await encoded("n3")) >= (n3 ?? 0) + 4, "two full states, and a patch for each");
+    await Promise.all(players.map((player) => player.leave()));
+  });
+});
+
 const urlsFrom = (id: string) => [cluster.url(id), ...cluster.urls.filter((url) => url !== cluster.url(id))];
 
 /** Attempts at effects that a process has begun, as `KEY for NAME`. */

@@ -234,7 +234,13 @@ class ThrowingRoom extends LineRoom<Count> {
   };
 }
 
-/** What it prints and what it counts is found in the nodes' own output. */
+/** Who says more than 20 things a second is sent away. */
+class RatedRoom extends LineRoom<Count> {
+  override state = new CountState();
+  override maxMessagesPerSecond = 20;
+  override messages = { add: () => ++this.state.n, count: () => this.state.n };
+}
+
 /** Puts things on its clients, keeps some of them in a field, and sends them away by whatever code it is told. */
 class GuardedRoom extends LineRoom<Count> {
   override state = new CountState();
@@ -254,6 +260,7 @@ class GuardedRoom extends LineRoom<Count> {
   };
 }
 
+/** What it prints and what it counts is found in the nodes' own output. */
 class TellingRoom extends LineRoom {
   declare onPrimary: ReplicatedRoom["onPrimary"];
   override messages = {
@@ -427,6 +434,7 @@ class ChanceRoom extends LineRoom {
 /** `/test/ACT/ROOM`: what a route of the game's own may do. */
 const acts: Readonly<Record<string, (room: RoutedRoom & ReplicatedRoom) => unknown>> = {
   propose: (room) => room.propose("poke", 5),
+  call: (room) => matchMaker.remoteRoomCall(room.roomId, "poke", [5]),
   mutate: (room) => room.poke(1),
   look: (room) => room.state.n,
 };
@@ -447,6 +455,7 @@ const server = defineServer({
     routed: defineRoom(replicated(RoutedRoom)),
     fields: defineRoom(replicated(FieldsRoom, { classes: [Deck], transient: ["dispatcher"] })),
     throwing: defineRoom(replicated(ThrowingRoom)),
+    rated: defineRoom(replicated(RatedRoom)),
     guarded: defineRoom(replicated(GuardedRoom)),
     telling: defineRoom(replicated(TellingRoom)),
     hooks: defineRoom(replicated(HooksRoom)),

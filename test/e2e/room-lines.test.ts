@@ -1,5 +1,5 @@
 // test-run: seconds=300
-import { Client, type Room } from "@colyseus/sdk";
+import { Client, CloseCode, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type Cluster, sleep, unhurried, until } from "./cluster.ts";
@@ -156,18 +156,21 @@ line("[Y78] real timers and sockets inside a room are errors with a remedy", "ou
 });
 
 line(
-  "[Y78] a route of the game's own comes in through propose, and no other way",
+  "[Y78, Y108] a route of the game's own comes in through propose or remoteRoomCall, and no other way",
   "routed",
   async (players) => {
     const act = async (id: string, what: string): Promise<unknown> =>
       await (await fetch(`${cluster.url(id)}/test/${what}/${players.other.roomId}`)).json();
     assert.is(await act("n1", "propose"), 5);
+    assert.is(await act("n1", "call"), 10);
     assert.is(await act("n2", "mutate"), "MUTATION_OUTSIDE_LOG");
     return async () => {
-      assert.is(await act("n3", "propose"), 10);
+      assert.is(await act("n3", "propose"), 15);
+      assert.is(await act("n2", "call"), 20);
+      assert.is(await act("n3", "call"), 25);
       assert.is(await act("n3", "mutate"), "MUTATION_OUTSIDE_LOG");
-      await until("both see it", () => players.one.state.n === 10 && players.other.state.n === 10);
-      assert.equal([await act("n2", "look"), await act("n3", "look")], [10, 10]);
+      await until("both see it", () => players.one.state.n === 25 && players.other.state.n === 25);
+      assert.equal([await act("n2", "look"), await act("n3", "look")], [25, 25]);
     };
   },
 );
@@ -213,15 +216,23 @@ line("[Y78] each hook in its turn, and what a room says, locks and sends away", 
   await leaver.leave();
   const fleeting = await enterAs("fleeting");
   fleeting.connection.close();
-  const told: unknown[] = [];
-  for (const player of [one, other]) player.onMessage("told", (name) => told.push([player.sessionId, name]));
-  await one.request("tell");
-  await until("the other one hears it", () => told.length === 1);
-  assert.equal(told, [[other.sessionId, "one"]]);
-  const raw = new Promise((resolve) => other.onMessage("raw", resolve));
-  other.send("bytes");
-  assert.equal([...((await raw) as Uint8Array)], [7, 8]);
-  one.send("explode");
+  const say = async () => {
+    const told: unknown[] = [];
+    const stop = [players.one, other].map((player) =>
+      player.onMessage("told", (name) => told.push([player.sessionId, name])),
+    );
+    await players.one.request("tell");
+    await until("the other one hears it", () => told.length === 1);
+    // Behind whatever would have come to who said it.
+    await players.one.request("log");
+    assert.equal(told, [[other.sessionId, "one"]]);
+    for (const each of stop) each();
+    const raw = new Promise((resolve) => other.onMessage("raw", resolve));
+    other.send("bytes");
+    assert.equal([...((await raw) as Uint8Array)], [7, 8]);
+    players.one.send("explode");
+  };
+  await say();
   await one.request("lock", true);
   // By what is listed there, or by the log.
   const isFull = /is locked|is full or locked/;
@@ -238,6 +249,7 @@ line("[Y78] each hook in its turn, and what a room says, locks and sends away", 
   const patches = (await other.request("patches")) as number;
   return async () => {
     await until("patches go on", async () => ((await other.request("patches")) as number) > patches);
+    await say();
     const kicked = new Promise((resolve) => other.onLeave((code) => resolve(code)));
     await players.one.request("kick", "other");
     assert.is(await kicked, 4_000);
@@ -250,14 +262,14 @@ line("[Y78] each hook in its turn, and what a room says, locks and sends away", 
         ...["fleeting joins as fleeting and fleeting", "fleeting is dropped by accident"],
         ...["too hot in onMessage", "fleeting leaves by accident"],
         ...["guest joins as guest and guest", "guest leaves by 4000"],
-        ...["one is dropped by accident", "one is back", "other leaves by 4000"],
+        ...["one is dropped by accident", "one is back", "too hot in onMessage", "other leaves by 4000"],
       ],
     );
     assert.equal(log.slice(0, begun.length), begun);
     const ended = new Promise((resolve) => players.one.onLeave((code) => resolve(code)));
     players.one.send("end");
     assert.is(await ended, 4_000);
-    await until("it is told once", () => cluster.linesLike(/<disposed behind 15 lines>/).length === 1);
+    await until("it is told once", () => cluster.linesLike(/<disposed behind 16 lines>/).length === 1);
   };
 });
 
@@ -452,6 +464,34 @@ line(
     };
     await compare("n1", "n2");
     return () => compare("n2", "n3");
+  },
+);
+
+line(
+  "[Y108] who says more than maxMessagesPerSecond is sent away, by whichever node; what came before counts",
+  "rated",
+  async (players) => {
+    const { other } = players;
+    let counted = 0;
+    const flood = async (id: string) => {
+      const guest = alone(await new Client(cluster.url(id)).joinById(other.roomId, { name: "guest" }));
+      const left = new Promise((resolve) => guest.onLeave((code) => resolve(code)));
+      for (let n = 0; n < 50; n++) guest.send("add");
+      assert.is(await left, CloseCode.WITH_ERROR);
+      assert.is(
+        await other.request("count"),
+        counted + 20,
+        "so many a second, and none of those behind them",
+      );
+      counted += 20;
+    };
+    await flood("n1");
+    await flood("n3");
+    return async () => {
+      await flood("n3");
+      await flood("n2");
+      assert.is(await players.one.request("count"), counted);
+    };
   },
 );
 
