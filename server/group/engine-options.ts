@@ -20,6 +20,8 @@ export interface EngineOptions {
   /** A `local` read that finds the replica older has a quorum asked, so that the next one finds it younger. */
   readonly localReadAgeMs: number;
   readonly proposeTimeoutMs: number;
+  /** A result that later entries decide: so long after the command was applied. */
+  readonly resultTimeoutMs: number;
   /** What a refused caller is told. */
   readonly retryAfterMs: number;
   /** Least time between two rounds of sending unanswered proposals again. */
@@ -102,6 +104,7 @@ export const engineDefaults: EngineOptions = Object.freeze({
   readsWaitingMax: 4096,
   localReadAgeMs: 50,
   proposeTimeoutMs: 10_000,
+  resultTimeoutMs: 60_000,
   retryAfterMs: 100,
   resendMs: 50,
   resendStalledMs: 2000,

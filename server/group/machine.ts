@@ -15,7 +15,8 @@ export interface AppliedCommand {
 
 /**
  * The result of a command at its proposer. `gap`: an earlier proposal of this node has not been applied yet (it was
- * lost on the way): the group sends all that is unanswered again, in order; nothing was changed.
+ * lost on the way): the group sends all that is unanswered again, in order; nothing was changed. A value that is a promise
+ * is settled by entries to come: the proposer's caller waits for it, within a limit.
  */
 export type ApplyResult = { readonly type: "done"; readonly value: unknown } | { readonly type: "gap" };
 

@@ -43,7 +43,7 @@ export class ProposalRouter {
 
   /** Nothing waits here, sent or not. */
   get isIdle(): boolean {
-    return this.#forwarded.length === 0 && this.proposals.inFlight === 0;
+    return this.#forwarded.length === 0 && this.proposals.isIdle;
   }
 
   hasWork(nowMs: number): boolean {

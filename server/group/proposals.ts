@@ -1,10 +1,11 @@
 import type { EngineOptions } from "./engine-options.ts";
+import { LateResults } from "./late-results.ts";
 import { ProposalError } from "./proposal-error.ts";
 import type { Settlements } from "./settlements.ts";
 
 interface Caller {
   resolve(value: unknown): void;
-  reject(error: ProposalError): void;
+  reject(error: Error): void;
   readonly deadlineMs: number;
 }
 
@@ -18,7 +19,12 @@ export interface PendingProposal {
 
 type ProposalsOptions = Pick<
   EngineOptions,
-  "proposalsInFlightMax" | "proposalsInFlightBytesMax" | "retryAfterMs" | "resendMs" | "resendStalledMs"
+  | "proposalsInFlightMax"
+  | "proposalsInFlightBytesMax"
+  | "retryAfterMs"
+  | "resendMs"
+  | "resendStalledMs"
+  | "resultTimeoutMs"
 >;
 
 /**
@@ -28,6 +34,7 @@ type ProposalsOptions = Pick<
 export class Proposals {
   readonly #options: ProposalsOptions;
   readonly #settlements: Settlements;
+  readonly #late: LateResults;
   /** By sequence; insertion order is the order of sequences. */
   readonly #pending = new Map<number, PendingProposal>();
   #sequence = 0;
@@ -44,6 +51,12 @@ export class Proposals {
   constructor(options: ProposalsOptions, settlements: Settlements) {
     this.#options = options;
     this.#settlements = settlements;
+    this.#late = new LateResults(options, settlements);
+  }
+
+  /** Nobody waits for anything. */
+  get isIdle(): boolean {
+    return this.#pending.size === 0 && this.#late.count === 0;
   }
 
   get inFlight(): number {
@@ -58,14 +71,15 @@ export class Proposals {
   /** False: `add` would refuse a command of this size now. */
   fits(commandBytes: number): boolean {
     const { proposalsInFlightMax, proposalsInFlightBytesMax } = this.#options;
-    return this.#count < proposalsInFlightMax && this.#bytes + commandBytes <= proposalsInFlightBytesMax;
+    const count = this.#count + this.#late.count;
+    return count < proposalsInFlightMax && this.#bytes + commandBytes <= proposalsInFlightBytesMax;
   }
 
   /** @throws {ProposalError} OVERLOADED, as a rejection, with nothing kept. */
   add(command: Uint8Array, { nowMs, timeoutMs }: { nowMs: number; timeoutMs: number }): Promise<unknown> {
     const { retryAfterMs } = this.#options;
     if (!this.fits(command.length)) {
-      const what = `${this.#count} proposals, ${this.#bytes} bytes are unanswered`;
+      const what = `${this.#count + this.#late.count} proposals, ${this.#bytes} bytes are unanswered`;
       return Promise.reject(new ProposalError("OVERLOADED", what, retryAfterMs));
     }
     const deadlineMs = nowMs + timeoutMs;
@@ -155,12 +169,15 @@ export class Proposals {
       this.#bytes -= proposal.command.length;
     }
     const caller = proposal.caller;
-    if (caller !== null) this.#settlements.add(() => caller.resolve(value));
+    if (caller === null) return true;
+    if (value instanceof Promise) this.#late.add(value, caller, nowMs);
+    else this.#settlements.add(() => caller.resolve(value));
     return true;
   }
 
   /** Deadlines and re-sending. */
   tick(nowMs: number): void {
+    this.#late.tick(nowMs);
     if (nowMs >= this.#nextDeadlineMs) this.#expire(nowMs);
     if (this.#pending.size === 0) {
       this.#resendAtMs = null;
@@ -198,6 +215,7 @@ export class Proposals {
       if (caller !== null)
         caller.reject(new ProposalError("STOPPED", "this node is stopping; the outcome is unknown"));
     }
+    this.#late.stop();
     this.#pending.clear();
     this.#sentThrough = this.#sequence;
     this.#count = 0;

@@ -35,6 +35,8 @@ export class CounterMachine implements Machine {
   restores = 0;
   drains = 0;
   #appliedIndex = 0;
+  /** What a proposer is given for the value of its command. */
+  give: (value: unknown) => unknown = (value) => value;
   /** Called with each command before it is applied. */
   onApply: (command: AppliedCommand) => void = () => undefined;
 
@@ -65,7 +67,8 @@ export class CounterMachine implements Machine {
       const given = this.#applyTo(key, command, parsed);
       if ("tick" in parsed || parsed.part === key || given.type === "gap") result = given;
     }
-    if (result.type === "gap") this.gaps.push(command.id.sequence);
+    if (result.type === "done") return { type: "done", value: this.give(result.value) };
+    this.gaps.push(command.id.sequence);
     return result;
   }
 

@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Cluster } from "./cluster.ts";
+import type { CounterMachine } from "./counter-machine.ts";
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
   return promise.then(
@@ -75,6 +76,43 @@ test("[G7] a leader that is cut off answers its own proposals once the next lead
   assert.equal(await cluster.value(answers), [2, 3]);
   await cluster.converge();
   await cluster.stop();
+});
+
+test("[G69] a result that later entries decide is waited for within a limit, of time and of number, and until the node stops", async () => {
+  const engine = {
+    proposalsInFlightMax: 2,
+    resultTimeoutMs: 3_000,
+    proposeTimeoutMs: 500,
+    sleepAfterMs: 300,
+  };
+  const cluster = await new Cluster({ engine }).start();
+  const { id, machines } = await cluster.leader();
+  const machine = machines[0] as CounterMachine;
+  const settled: { readonly resolve: (value: string) => void; readonly reject: (error: Error) => void }[] =
+    [];
+  machine.give = () => new Promise((resolve, reject) => settled.push({ resolve, reject }));
+  const begun = async (count: number) => {
+    const before = settled.length;
+    const asked = Array.from({ length: count }, () => cluster.add(id));
+    const codes = asked.map(codeOf);
+    assert.ok(await cluster.clock.until(() => settled.length === before + count));
+    return { asked, codes };
+  };
+  const first = await begun(2);
+  assert.is(await codeOf(cluster.add(id)), "OVERLOADED");
+  // Longer than a proposal may take.
+  await cluster.clock.run(2_000);
+  settled[0]?.resolve("at last");
+  settled[1]?.reject(Object.assign(new Error("no"), { code: "REFUSED" }));
+  assert.is(await cluster.value(first.asked[0] as Promise<unknown>), "at last");
+  assert.is(await first.codes[1], "REFUSED");
+  const second = await begun(2);
+  await cluster.clock.run(4_000);
+  assert.equal(await Promise.all(second.codes), ["TIMEOUT", "TIMEOUT"]);
+  settled[2]?.resolve("too late");
+  const [third] = (await begun(1)).codes;
+  await cluster.stop();
+  assert.is(await third, "STOPPED");
 });
 
 test("[G8] after a gap everything unanswered is sent again, in order", async () => {

@@ -8,6 +8,9 @@ import { hold } from "./violation.ts";
 /** Room for the node's own tick, and for a clock that runs slow, ms. */
 const latenessMsMax = 400;
 
+/** Of the simulated groups: short enough to pass within a run. */
+export const resultTimeoutMs = 5_000;
+
 /** A process whose calls are looked at. */
 interface Caller extends Owner {
   readonly nodeId: string;
@@ -36,6 +39,8 @@ export class CallLaws {
   readonly #results = new Map<string, { readonly node: string; readonly words: string }>();
   /** By node, of its present start: what its own commands gave, by "group checksum". */
   readonly #own = new Map<string, Map<string, unknown[]>>();
+  /** The same commands, of which later entries decide what they give. */
+  readonly #late = new Set<string>();
 
   constructor(parts: CallLawsParts) {
     this.#parts = parts;
@@ -63,11 +68,13 @@ export class CallLaws {
       own.set(key, values);
       values.push(result.value);
       // Where its leader runs a room, the answer is what comes of a later entry.
-      if (result.value instanceof Promise)
+      if (result.value instanceof Promise) {
+        this.#late.add(`${node} ${key}`);
         result.value.then(
           (value) => values.push(value),
           () => {},
         );
+      }
     }
     if (!isWhole) return;
     const words = wordsOf(result);
@@ -89,7 +96,8 @@ export class CallLaws {
     engine.propose = (group, command, how) => {
       const asked = propose(group, command, how);
       const what = `${process.nodeId}'s command in group ${group}`;
-      this.#endsInTime(process, what, asked, how?.timeoutMs);
+      const isLate = () => this.#late.has(`${process.nodeId} ${group} ${checksum(command)}`);
+      this.#endsInTime(process, what, asked, { timeoutMs: how?.timeoutMs, isLate });
       asked.then(
         (value) => this.#answered(process, { group, command, value, what }),
         () => {},
@@ -101,7 +109,7 @@ export class CallLaws {
       const asked = barrier(group, how);
       const needed = this.#parts.facts.committedIndex(group);
       const what = `${process.nodeId}'s read in group ${group}`;
-      this.#endsInTime(process, what, asked, how?.timeoutMs);
+      this.#endsInTime(process, what, asked, { timeoutMs: how?.timeoutMs });
       asked.then(
         () => {
           const index = engine.appliedIndex(group);
@@ -130,20 +138,28 @@ export class CallLaws {
     process: Caller,
     what: string,
     asked: Promise<unknown>,
-    timeoutMs = engineDefaults.proposeTimeoutMs,
+    {
+      timeoutMs = engineDefaults.proposeTimeoutMs,
+      isLate = () => false,
+    }: { timeoutMs?: number | undefined; isLate?: () => boolean },
   ): void {
     const { schedule } = this.#parts;
+    let cancel = () => {};
     let isOpen = true;
+    const lookAfter = (ms: number, mayBeLate: boolean) => {
+      cancel = schedule.in(ms + latenessMsMax, process, () => {
+        // After a pause everything that waited happens at once: its own timers have their turn first.
+        cancel = schedule.in(latenessMsMax, process, () => {
+          if (isOpen && mayBeLate && isLate()) lookAfter(resultTimeoutMs, false);
+          else hold(!isOpen, "X29", () => `${what} has no answer after ${ms} ms, not even a refusal`);
+        });
+      });
+    };
+    lookAfter(timeoutMs, true);
     const ended = () => {
       isOpen = false;
       cancel();
     };
-    let cancel = schedule.in(timeoutMs + latenessMsMax, process, () => {
-      // After a pause everything that waited happens at once: its own timers have their turn first.
-      cancel = schedule.in(latenessMsMax, process, () => {
-        hold(!isOpen, "X29", () => `${what} has no answer after ${timeoutMs} ms, not even a refusal`);
-      });
-    });
     asked.then(ended, ended);
   }
 }

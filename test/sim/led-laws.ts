@@ -167,6 +167,10 @@ export class LedLaws {
     }
     if (step.full !== null) this.#full(room, step.full.frame, at);
     if (step.cached !== null) room.cached.add(JSON.stringify(step.cached.value));
+    // What the last step changed is in no state that anybody sees: its answers alone say so.
+    if (step.end !== null)
+      for (const { value } of step.answers)
+        if (typeof value === "number") this.#ledger.depositedTo(room.roomId, value);
     const { failure } = step.end ?? {};
     hold(typeof failure !== "string", "X50", () => `${at}: the room is closed, since ${failure}`);
   }

@@ -1,6 +1,7 @@
 import { nodeDefaults } from "../../server/cluster/options.ts";
 import { reportInWorld } from "../../server/session/sandbox.ts";
 import { Builds } from "./builds.ts";
+import { resultTimeoutMs } from "./call-laws.ts";
 import { Chance } from "./chance.ts";
 import { Cluster, nodeIdsOf } from "./cluster.ts";
 import { Coverage } from "./coverage.ts";
@@ -180,6 +181,7 @@ class Simulation<App extends SimApp> {
     const chance = this.#chance;
     const electionTimeoutBaseMs = chance.pick([50, 80]);
     const engine = {
+      resultTimeoutMs,
       tickMs: chance.pick([10, 20]),
       checkpointPartsPerTurn: chance.pick([1, 2, 4]),
       compactEntriesMin: chance.pick([1, 4, 16]),
