@@ -195,6 +195,8 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
       const resumption = decodeResumption(sequenced.frame);
       if (resumption !== null) this.#messages.resumed(resumption);
       if (this.#joinedHere && this.#phase.type !== "attached") this.#attached();
+      // Without a state nothing else says that the room goes on; before this it is not known what was lost.
+      if (this.serializerId === "none") this.#tellFailover(heardMs);
       return;
     }
     const unnumbered = decodeUnnumbered(frame);
@@ -209,14 +211,17 @@ export class FailoverRoom<T = any, State = InferState<T, never>> extends Room<T,
     // Before the game hears of it: whatever it does then, this one has come.
     if (messageCodes.includes(code) && !this.#messages.take()) return;
     this.#stock.onmessage?.(event);
-    if (this.#failover !== null && (stateCodes.includes(code) || this.serializerId === "none")) {
-      const { heardMs: lastHeardMs, ...move } = this.#failover;
-      const messagesLost = this.#messages.takeLost();
-      this.#failover = null;
-      const failover = { ...move, gapMs: heardMs - lastHeardMs, messagesLost };
-      for (const callback of this.#failoverCallbacks) callback(failover);
-    }
+    if (stateCodes.includes(code)) this.#tellFailover(heardMs);
     this.#heardMs = heardMs;
+  }
+
+  #tellFailover(heardMs: number): void {
+    if (this.#failover === null) return;
+    const { heardMs: lastHeardMs, ...move } = this.#failover;
+    const messagesLost = this.#messages.takeLost();
+    this.#failover = null;
+    const failover = { ...move, gapMs: heardMs - lastHeardMs, messagesLost };
+    for (const callback of this.#failoverCallbacks) callback(failover);
   }
 
   #joined(): void {

@@ -107,6 +107,21 @@ class CounterRoom extends Room {
   }
 }
 
+/** Says as much as it is told to, and nothing else. */
+class ShoutRoom extends Room {
+  said = 0;
+  override messages = {
+    shout: (_client: Client, [count, bytes]: [number, number]) => {
+      for (let n = 0; n < count; n++) this.broadcast("shout", [++this.said, "x".repeat(bytes)]);
+      return this.said;
+    },
+  };
+
+  override onDrop(client: Client): void {
+    this.allowReconnection(client, 60);
+  }
+}
+
 const Card = schema({ face: t.string() }, "Card");
 const Player = schema({ count: t.number().default(0), hand: t.array(Card).view() }, "Player");
 const CardsState = schema(
@@ -252,6 +267,7 @@ const server = defineServer({
     chat: defineRoom(replicated(ChatRoom)),
     door: defineRoom(replicated(DoorRoom)),
     counter: defineRoom(replicated(CounterRoom)),
+    shout: defineRoom(replicated(ShoutRoom)),
     cards: defineRoom(replicated(CardsRoom)),
     profile: defineRoom(replicated(ProfileRoom)),
     till: defineRoom(replicated(TillRoom)),

@@ -1,15 +1,19 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { Transform } from "node:stream";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
 
 /** A TCP balancer as simple as they come: each connection goes to the next node that takes it, and is never looked into. */
-class FrontDoor {
+export class FrontDoor {
+  /** Each way: how far it is. */
+  delayMs = 0;
   readonly #ports: readonly number[];
   readonly #server: Server;
   readonly #open = new Set<Socket>();
   /** By session id, as the first line of a WebSocket's request has it: for the test, which must know whom to kill. */
   readonly #portOf = new Map<string, number>();
   #next = 0;
+  #isShut = false;
 
   private constructor(ports: readonly number[]) {
     this.#ports = ports;
@@ -27,6 +31,16 @@ class FrontDoor {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** Whoever is in is thrown out, and nobody is let in. */
+  shut(): void {
+    this.#isShut = true;
+    for (const socket of this.#open) socket.destroy();
+  }
+
+  unlock(): void {
+    this.#isShut = false;
+  }
+
   portOf(sessionId: string): number {
     const port = this.#portOf.get(sessionId);
     if (port === undefined) throw new Error(`nobody came as ${sessionId}`);
@@ -40,6 +54,7 @@ class FrontDoor {
   }
 
   #pass(from: Socket): void {
+    if (this.#isShut) return void from.destroy();
     this.#watch(from);
     // Paused until somebody takes it: nothing is lost while nodes are tried.
     from.pause();
@@ -57,7 +72,13 @@ class FrontDoor {
       to.once("close", () => from.destroy());
       from.once("close", () => to.destroy());
       from.once("data", (head) => this.#note(head.toString("latin1"), port));
-      from.pipe(to).pipe(from);
+      from.pipe(this.#far()).pipe(to).pipe(this.#far()).pipe(from);
+    });
+  }
+
+  #far(): Transform {
+    return new Transform({
+      transform: (bytes, _, done) => void setTimeout(() => done(null, bytes), this.delayMs),
     });
   }
 
