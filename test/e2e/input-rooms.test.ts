@@ -12,6 +12,8 @@ interface CarView extends Car {
   readonly repeated: number;
   readonly seenAt: number;
   readonly seenX: number;
+  readonly rewound: number;
+  readonly wrongly: number;
 }
 interface Race {
   readonly cars: Map<string, CarView>;
@@ -131,7 +133,9 @@ async function goOn(
 ): Promise<void> {
   const [one, other, wrapped] = drivers as [Driver, Driver, Driver];
   await until("inputs flow", () => drivers.every(({ car }) => car.inputs > 10));
+  await until("the room looks back", () => drivers.every(({ car }) => car.rewound > 5));
   const [goneOn, { seenAt }] = [other.car.inputs, other.car];
+  const rewound = drivers.map(({ car }) => car.rewound);
   assert.ok(seenAt > 0, "the SDK's stamps say when it saw the others");
   await ends();
   await until("the two go on at another node", () =>
@@ -140,6 +144,9 @@ async function goOn(
   cluster.launch("n1");
   await until("the third one goes on, too", () => other.car.inputs > goneOn + 10);
   assert.ok(other.car.seenAt > seenAt && one.car.seenAt > seenAt);
+  await until("the room looks back where its cars were, on whichever node they are now", () =>
+    drivers.every(({ car }, at) => car.rewound > (rewound[at] ?? 0) + 5),
+  );
   await cluster.ready();
   await Promise.all(drivers.map((driver) => driver.halt()));
 }
@@ -166,6 +173,7 @@ async function through(ends: (cluster: Cluster) => Promise<unknown>): Promise<re
     }
     for (const [at, { car, stick }] of drivers.entries()) {
       assert.is(car.repeated, 0, `driver ${at}`);
+      assert.is(car.wrongly, 0, `driver ${at} saw the first one where it had not been`);
       assert.is(stick.lastProcessed, stick.sentCount, `driver ${at}`);
     }
     assert.equal(cluster.linesLike(/diverge|differ/i), []);
@@ -173,7 +181,7 @@ async function through(ends: (cluster: Cluster) => Promise<unknown>): Promise<re
   return raced;
 }
 
-test("[Y84] inputs are taken once, predicted and acknowledged, through the death of a node", async () => {
+test("[Y84, Y186] inputs are taken once, predicted and acknowledged, through the death of a node", async () => {
   const drivers = await through((cluster) => cluster.kill("n1"));
   for (const [at, { car, sent, pendingAtReset }] of drivers.entries()) {
     const lost = sent - car.inputs;
