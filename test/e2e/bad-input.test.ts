@@ -358,9 +358,9 @@ bad("[E11] a seat that nobody took in time is gone, and the room is not full for
 });
 
 /** A socket of one's own to a seat, with this token: what the node says. */
-async function forced(room: Strict, token: string): Promise<string> {
+async function forced(room: Strict, token: string, at = 1): Promise<string> {
   const socket = new WebSocket(
-    `${url(1).replace("http", "ws")}/testudo/${room.roomId}?sessionId=${room.sessionId}&reconnectionToken=${token}`,
+    `${url(at).replace("http", "ws")}/testudo/${room.roomId}?sessionId=${room.sessionId}&reconnectionToken=${token}`,
   );
   const said: string[] = [];
   socket.on("error", (error) => said.push(error.message));
@@ -392,6 +392,31 @@ bad("[E11] a token that is forged, or of another seat, opens nothing, and its ow
   }
   assert.is(await room.request("add", { by: 1 }), 1);
   for (const one of [room, other]) await one.leave();
+});
+
+bad("[E11] another seat's token does not open the seat of a player whose node has died", async () => {
+  const tokenOf = ({ reconnectionToken }: Strict) => reconnectionToken.split(":")[1] ?? "";
+  const orphan = own(await new Client(url(2)).create("strict", level));
+  const neighbour = await joinById(orphan.roomId);
+  assert.is(await orphan.request("add", { by: 1 }), 1);
+  await cluster.kill("n3");
+  const intrude = async () => {
+    for (const token of [tokenOf(neighbour), `${tokenOf(orphan)}x`, ""])
+      for (const at of [0, 1]) assert.match(await forced(orphan, token, at), /token|expired|40\d\d/);
+  };
+  await intrude();
+  assert.is(await neighbour.request("add", { by: 1 }), 2);
+  const back = own(await new Client(url(0)).reconnect(orphan.reconnectionToken));
+  assert.is(back.sessionId, orphan.sessionId);
+  // Its seat is taken now, by itself; and the token that it came by has been used.
+  await intrude();
+  assert.is(await back.request("add", { by: 1 }), 3);
+  assert.match(await forced(back, tokenOf(orphan), 1), /token|expired|40\d\d/);
+  assert.is(await back.request("add", { by: 1 }), 4);
+  assert.is(await neighbour.request("add", { by: 1 }), 5);
+  cluster.launch("n3");
+  await cluster.ready();
+  for (const one of [neighbour, back]) await one.leave();
 });
 
 bad("[E11] a socket that names no seat, or a seat that nobody has, is closed", async () => {
