@@ -41,7 +41,7 @@ function shown(name: string, run: () => Promise<void>): void {
 }
 
 shown("[W31] the nearest node that answers is chosen, and when it dies the next one", async () => {
-  const farMs = { n1: 120, n2: 0, n3: 400 };
+  const farMs = { n1: 300, n2: 0, n3: 700 };
   for (const [id, ms] of Object.entries(farMs)) door(id).delayMs = ms;
   const urls = cluster.ids.map((id) => door(id).url);
   const client = await Client.selectByLatency(urls);
