@@ -140,4 +140,11 @@ export const groupMutants: readonly Mutant[] = [
     replace: "return this.#turns.isRestored && !isBehind;",
     why: "a replica whose parts stand at different moments is shown to players",
   },
+  {
+    name: "late-result-waited-for-without-end",
+    file: "server/group/late-results.ts",
+    find: "      if (nowMs < waiting.deadlineMs) return;",
+    replace: "      if (nowMs < waiting.deadlineMs || true) return;",
+    why: "whoever calls a room that nobody runs just then never hears of it",
+  },
 ];
