@@ -9,11 +9,12 @@ import { hold } from "./violation.ts";
 const latenessMsMax = 400;
 
 /** Of the simulated groups: short enough to pass within a run. */
-export const resultTimeoutMs = 5_000;
+export const resultTimeoutMs = 2_000;
 
 /** A process whose calls are looked at. */
 interface Caller extends Owner {
   readonly nodeId: string;
+  readonly bootCount: number;
 }
 
 export interface CallFacts {
@@ -39,8 +40,8 @@ export class CallLaws {
   readonly #results = new Map<string, { readonly node: string; readonly words: string }>();
   /** By node, of its present start: what its own commands gave, by "group checksum". */
   readonly #own = new Map<string, Map<string, unknown[]>>();
-  /** The same commands, of which later entries decide what they give. */
-  readonly #late = new Set<string>();
+  /** By proposer, group and checksum: who waits for one that later entries decide has another deadline. */
+  readonly #waiting = new Map<string, () => void>();
 
   constructor(parts: CallLawsParts) {
     this.#parts = parts;
@@ -55,7 +56,7 @@ export class CallLaws {
     node: string,
     group: number,
     {
-      command: { index, command },
+      command: { index, id, command },
       result,
       isNews,
       isWhole,
@@ -69,7 +70,7 @@ export class CallLaws {
       values.push(result.value);
       // Where its leader runs a room, the answer is what comes of a later entry.
       if (result.value instanceof Promise) {
-        this.#late.add(`${node} ${key}`);
+        if (id.nodeId === node) this.#waiting.get(`${node} ${id.bootCount} ${key}`)?.();
         result.value.then(
           (value) => values.push(value),
           () => {},
@@ -96,8 +97,10 @@ export class CallLaws {
     engine.propose = (group, command, how) => {
       const asked = propose(group, command, how);
       const what = `${process.nodeId}'s command in group ${group}`;
-      const isLate = () => this.#late.has(`${process.nodeId} ${group} ${checksum(command)}`);
-      this.#endsInTime(process, what, asked, { timeoutMs: how?.timeoutMs, isLate });
+      const key = `${process.nodeId} ${process.bootCount} ${group} ${checksum(command)}`;
+      this.#waiting.set(key, this.#endsInTime(process, what, asked, how?.timeoutMs));
+      const ended = () => void this.#waiting.delete(key);
+      asked.then(ended, ended);
       asked.then(
         (value) => this.#answered(process, { group, command, value, what }),
         () => {},
@@ -109,7 +112,7 @@ export class CallLaws {
       const asked = barrier(group, how);
       const needed = this.#parts.facts.committedIndex(group);
       const what = `${process.nodeId}'s read in group ${group}`;
-      this.#endsInTime(process, what, asked, { timeoutMs: how?.timeoutMs });
+      this.#endsInTime(process, what, asked, how?.timeoutMs);
       asked.then(
         () => {
           const index = engine.appliedIndex(group);
@@ -134,32 +137,33 @@ export class CallLaws {
     );
   }
 
+  /** @returns to be called once the command is applied, if later entries decide what it gives */
   #endsInTime(
     process: Caller,
     what: string,
     asked: Promise<unknown>,
-    {
-      timeoutMs = engineDefaults.proposeTimeoutMs,
-      isLate = () => false,
-    }: { timeoutMs?: number | undefined; isLate?: () => boolean },
-  ): void {
+    timeoutMs = engineDefaults.proposeTimeoutMs,
+  ): () => void {
     const { schedule } = this.#parts;
-    let cancel = () => {};
     let isOpen = true;
-    const lookAfter = (ms: number, mayBeLate: boolean) => {
+    let cancel = () => {};
+    const lookAfter = (ms: number, since: string) => {
+      cancel();
       cancel = schedule.in(ms + latenessMsMax, process, () => {
         // After a pause everything that waited happens at once: its own timers have their turn first.
         cancel = schedule.in(latenessMsMax, process, () => {
-          if (isOpen && mayBeLate && isLate()) lookAfter(resultTimeoutMs, false);
-          else hold(!isOpen, "X29", () => `${what} has no answer after ${ms} ms, not even a refusal`);
+          hold(!isOpen, "X29", () => `${what} has no answer ${ms} ms after it ${since}, not even a refusal`);
         });
       });
     };
-    lookAfter(timeoutMs, true);
+    lookAfter(timeoutMs, "was asked");
     const ended = () => {
       isOpen = false;
       cancel();
     };
     asked.then(ended, ended);
+    return () => {
+      if (isOpen) lookAfter(resultTimeoutMs, "was applied");
+    };
   }
 }

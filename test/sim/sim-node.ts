@@ -108,6 +108,10 @@ export class SimProcess<App extends SimApp = SimApp> implements Owner {
     });
   }
 
+  get bootCount(): number {
+    return this.#parts.disk.bootCount;
+  }
+
   /** What its disk has is not what its node was last, and can be told from it: it was not started more often. */
   get isOnOldDisk(): boolean {
     const { bootCount, newestBoot } = this.#parts.disk;
