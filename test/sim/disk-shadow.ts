@@ -55,6 +55,11 @@ export class DiskShadow {
     return this.terms[index - this.baseIndex - 1] ?? null;
   }
 
+  /** That entry, or a base that covers it. Null: nobody knows of which term it is. */
+  has(index: number, term: number | null): boolean {
+    return this.baseIndex >= index || (term !== null && this.termAt(index) === term);
+  }
+
   copy(): DiskShadow {
     const copy = new DiskShadow();
     copy.baseIndex = this.baseIndex;

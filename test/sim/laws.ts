@@ -159,6 +159,13 @@ export class Laws implements GroupFacts {
     return this.#durable.get(`${node} ${group}`) ?? blank;
   }
 
+  /** What the disk of a member holds of a group, or held before it was lost or became an older one. */
+  logsOf(member: Member, group: number): readonly DiskShadow[] {
+    const lost = this.#lost.get(`${memberKey(member)} ${group}`);
+    const isThere = this.storeOf(member.nodeId) === member.storeId;
+    return [...(isThere ? [this.disk(member.nodeId, group)] : []), ...(lost === undefined ? [] : [lost])];
+  }
+
   // ── disks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A batch is on its way to the disk of `node`. */
@@ -469,11 +476,7 @@ export class Laws implements GroupFacts {
     );
     for (let index = committed.length + 1; index <= commitIndex; index++) {
       const own = termAt(index);
-      const has = (log: DiskShadow | undefined) =>
-        log !== undefined && (log.baseIndex >= index || (own !== null && log.termAt(index) === own));
-      const holds = (member: Member) =>
-        (this.storeOf(member.nodeId) === member.storeId && has(this.disk(member.nodeId, id))) ||
-        has(this.#lost.get(`${memberKey(member)} ${id}`));
+      const holds = (member: Member) => this.logsOf(member, id).some((log) => log.has(index, own));
       hold(
         own !== null && configurations().some((configuration) => hasQuorum(configuration, holds)),
         "X6",

@@ -2,7 +2,7 @@ import type { GroupStatus } from "../../server/group/group-status.ts";
 import { leadDigest } from "../../server/group/lead-digest.ts";
 import { decodeEnvelope } from "../../server/group/proposal-envelope.ts";
 import type { PeerMessage, ProposalId } from "../../server/network/peer-message.ts";
-import type { Configuration } from "../../server/raft/configuration.ts";
+import type { Configuration, Member } from "../../server/raft/configuration.ts";
 import type { RaftMessage } from "../../server/raft/message.ts";
 import { checksum } from "./checksum.ts";
 import type { DiskShadow } from "./disk-shadow.ts";
@@ -18,6 +18,8 @@ type LeaderSaid = "appendEntries" | "installSnapshot" | "timeoutNow" | "confirmL
 export interface GroupFacts {
   /** What the disk of `node` holds of a group now. */
   disk(node: string, group: number): DiskShadow;
+  /** What the disk of a member holds, or held before it was lost or became an older one. */
+  logsOf(member: Member, group: number): readonly DiskShadow[];
   /** Of what anybody has applied. */
   committedIndex(group: number): number;
   committedTermAt(group: number, index: number): number | null;
@@ -376,15 +378,14 @@ export class MessageLaws {
 
   /** Who is asked to campaign at once has all that its leader has (dissertation §3.10). */
   #hasAll({ from, to, group, disk, configurations }: Sent): void {
-    const successor = this.#facts.disk(to, group);
-    const key = memberKey({ nodeId: to, storeId: this.#facts.storeOf(to) ?? "" });
-    // It has lost its disk since, and nobody has noticed yet.
-    const isGone = !configurations().some(({ voters }) => voters.some((voter) => memberKey(voter) === key));
+    const voters = configurations().flatMap(({ voters }) => voters.filter(({ nodeId }) => nodeId === to));
+    // Its disk may be lost since, or an older one, and nobody has noticed yet: what it had counts.
+    const logs = voters.flatMap((voter) => this.#facts.logsOf(voter, group));
     hold(
-      isGone || successor.lastIndex >= disk.lastIndex,
+      logs.some((log) => log.has(disk.lastIndex, disk.lastTerm)),
       "X43",
       () =>
-        `${from} asks ${to} to campaign for group ${group}, whose log ends at ${successor.lastIndex}, its own at ${disk.lastIndex}`,
+        `${from} asks ${to} to campaign for group ${group}, whose log ends at ${logs.map((log) => log.lastIndex).join(" or ")}, its own at ${disk.lastIndex}`,
     );
   }
 

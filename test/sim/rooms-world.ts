@@ -125,7 +125,9 @@ export class RoomsWorld implements World<RoomApp> {
       ),
       created: () => coverage.hit("roomsCreated"),
       disposed: () => coverage.hit("roomsDisposed"),
-      counted: watched(this.#book.presence.counted.bind(this.#book.presence)),
+      counted: watched((roomId: string, call: number, tally: number) => {
+        if (!this.#book.tampered.has(roomId)) this.#book.presence.counted(roomId, call, tally);
+      }),
       heard: watched((roomId: string, number: number, message: string) => {
         if (!this.#book.tampered.has(roomId)) this.#book.presence.heard(roomId, number, message);
       }),

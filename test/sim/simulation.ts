@@ -263,6 +263,7 @@ class Simulation<App extends SimApp> {
     let isCalm = false;
     while (!isCalm && this.#schedule.nowMs < deadlineMs) {
       if (!this.#runUntil(this.#schedule.nowMs + 100)) return;
+      this.#upgrade.followUp();
       isCalm = this.#unrest() === null;
     }
     hold(isCalm, "X7", () => `${calmMsMax} ms after the last fault: ${this.#unrest()}`);

@@ -65,6 +65,13 @@ export class Upgrade {
       if (!builds.isNext(id) && (builds.isFinished || builds.isRaised)) this.#replace(id, true);
   }
 
+  /** Behind the end: whoever is left behind by what others have agreed on since cannot be linked until it has the next version. */
+  followUp(): void {
+    const { builds } = this.#parts;
+    if (!builds.isRaised) return;
+    for (const id of this.#cluster.nodeIds) if (!builds.isNext(id)) this.#replace(id, true);
+  }
+
   /** Null: every group has agreed on what all of its members know. */
   unrest(): string | null {
     const { builds } = this.#parts;
@@ -80,9 +87,6 @@ export class Upgrade {
           return `${nodeId} goes by level ${level.agreed} in group ${id}, whose members all know ${able}`;
       }
     }
-    // Whoever is left behind by what others have agreed on since.
-    const old = builds.isRaised ? this.#cluster.nodeIds.filter((id) => !builds.isNext(id)) : [];
-    for (const id of old) this.#replace(id, true);
-    return old.length === 0 ? null : `${old.join(", ")} cannot be linked`;
+    return null;
   }
 }
