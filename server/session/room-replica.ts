@@ -75,6 +75,7 @@ export class RoomReplica implements RoomEnvironment {
     const saved = unpackRoom(bytes);
     const replica = new RoomReplica(host, saved.birth, saved);
     const made = replica.world.settle(() => host.programs.restore(replica, saved, replica.seats));
+    if (made.state !== "done") replica.discard();
     if (made.state === "failed") throw made.error;
     if (made.state === "pending") throw new Error(`room ${replica.roomId} does not rest once restored`);
     replica.#program = made.value;
