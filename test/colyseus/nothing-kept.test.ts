@@ -1,13 +1,11 @@
 // test-run: seconds=60 node=--import=./server/colyseus/register.ts
-import { setTimeout as wait } from "node:timers/promises";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { type Client, matchMaker, Room } from "@colyseus/core";
 import { StateView, schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RoomShadow } from "../../server/colyseus/room-shadow.ts";
 import { inMacrotask } from "../../server/session/macrotask.ts";
+import { Watched } from "./collected.ts";
 import { LedScene } from "./led-scene.ts";
 import { defineTestRoom } from "./machine-harness.ts";
 import { Scene } from "./scene.ts";
@@ -69,6 +67,17 @@ class ScoreRoom extends Room<{ state: InstanceType<typeof Score> }> {
   }
 }
 
+const remembered: object[] = [];
+
+/** Whose state somebody outside has kept, as a studio may that looks at results. */
+class RememberedRoom extends Room<{ state: InstanceType<typeof Score> }> {
+  override state = new Score();
+  override onCreate(): void {
+    watched.add("room", this);
+    remembered.push(this.state);
+  }
+}
+
 /** Its checkpoint is one that it cannot be made of again. */
 class OnceRoom extends CardRoom {
   isUsed = false;
@@ -83,35 +92,8 @@ class OnceRoom extends CardRoom {
 await defineTestRoom("kept-cards", CardRoom);
 await defineTestRoom("kept-score", ScoreRoom, { run: "leader", cacheEveryMs: 1_000 });
 await defineTestRoom("kept-once", OnceRoom);
+await defineTestRoom("kept-remembered", RememberedRoom);
 matchMaker.getHandler("kept-cards").enableRealtimeListing();
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
-
-/** What has to go with its room, by what it is. */
-class Watched {
-  readonly #refs = new Map<string, WeakRef<object>[]>();
-
-  add(what: string, object: object): void {
-    this.#refs.set(what, [...(this.#refs.get(what) ?? []), new WeakRef(object)]);
-  }
-
-  /** Of what was watched no more is left than belongs to one room of `rooms`: the library's scratch space knows the last state. */
-  async isGone(rooms: number): Promise<void> {
-    for (let turn = 0; turn < 5; turn++) {
-      // What views held is freed in a turn of its own.
-      await wait(5);
-      collectGarbage();
-    }
-    for (const [what, refs] of this.#refs) {
-      const left = refs.filter((ref) => ref.deref() !== undefined).length;
-      assert.ok(
-        refs.length >= rooms && left <= refs.length / rooms,
-        `${what}: ${left} of ${refs.length} are left`,
-      );
-    }
-  }
-}
 
 let watched = new Watched();
 
@@ -176,6 +158,26 @@ test("[Y176] of rooms that their leader ran nothing is left", async () => {
     }
   });
   await watched.isGone(rooms);
+});
+
+test("[Y178] whoever keeps a state of a room that has ended keeps no room", async () => {
+  const scene = new Scene(["A"]);
+  const rooms = 20;
+  for (let n = 0; n < rooms; n++) {
+    scene.anotherRoom();
+    await scene.create("kept-remembered");
+    await scene.join("a");
+    watch(scene);
+    await scene.drop("a", 4_000);
+    assert.ok(scene.isGone);
+  }
+  scene.first.notices.length = 0;
+  await watched.isGone(rooms);
+  assert.is(remembered.length, rooms);
+  assert.throws(
+    () => (remembered[0] as InstanceType<typeof Score>).points.set("a", 1),
+    /room kept-remembered/,
+  );
 });
 
 test("[Y177] of a room that could not be made of its checkpoint nothing is left, in Colyseus's books either", async () => {
