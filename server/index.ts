@@ -1,6 +1,6 @@
 /** What `import … from "testudo"` gives: Colyseus rooms that outlive their servers. */
 import type { ServerOptions } from "@colyseus/core";
-import { failHard, writeLastLine } from "./cluster/log.ts";
+import { failHard, type Log, writeLastLine } from "./cluster/log.ts";
 import { exitCodeOf } from "./cluster/node-error.ts";
 import { OptionError } from "./cluster/option-error.ts";
 import { configFileNone } from "./cluster/option-sources.ts";
@@ -69,20 +69,18 @@ export function startTestudo(given: GivenOptions = {}): Testudo {
   const options = optionsOrExit(given);
   const testudo = new Testudo(options);
   started = testudo;
-  endProcess ??= tieToProcess(testudo, options);
+  endProcess ??= tieToProcess(testudo.log, options);
   const end = endProcess;
   testudo.onAskedToEnd((timeoutMs) => end("testudo drain", timeoutMs ?? undefined));
   return testudo;
 }
 
 /** Once: whichever node runs then is the one that ends. */
-function tieToProcess(first: Testudo, { id, stopTimeoutMs }: NodeOptions): NonNullable<typeof endProcess> {
-  const { log } = first;
-  const current = () => started ?? first;
+function tieToProcess(log: Log, { id, stopTimeoutMs }: NodeOptions): NonNullable<typeof endProcess> {
   return stopWithProcess({
-    drain: (timeoutMs) => current().drain(timeoutMs),
-    hurry: () => current().hurry(),
-    stop: () => current().stop(),
+    drain: async (timeoutMs) => await started?.drain(timeoutMs),
+    hurry: () => started?.hurry(),
+    stop: async () => await started?.stop(),
     stopTimeoutMs,
     log,
     fail: failHard({ node: id, log }),

@@ -70,6 +70,7 @@ export class Testudo {
   #cluster: ClusterRooms | null = null;
   #draining: Promise<unknown> | null = null;
   #stopping: Promise<void> | null = null;
+  #letGoOfMatchmaking: () => void = () => {};
   #askedToEnd: (timeoutMs: number | null) => void = () => void this.leave();
 
   /** @throws Error if the preload is missing */
@@ -194,7 +195,7 @@ export class Testudo {
     matchMaker.setHealthChecksEnabled(false);
     const driver = await this.#takeDriver();
     const matchmaking = new Matchmaking(sessions, driver, new WayOut(this.roomNode.node));
-    matchmaking.intercept();
+    this.#letGoOfMatchmaking = matchmaking.intercept();
     const { programs, node } = this.roomNode;
     const { secret } = node.options;
     programs.calls.begin(new KeyedMatchmaking({ sessions, matchmaking, secret }));
@@ -350,6 +351,8 @@ export class Testudo {
     await roomNode.stop(() => this.#transport.shutdown());
     // The rooms go on elsewhere; Colyseus here has them no more.
     for (const replica of [...(roomNode.sessions?.rooms.values() ?? [])]) replica.discard();
+    // In memory another node may follow in this process.
+    this.#letGoOfMatchmaking();
   }
 
   /** Answers requests before Colyseus sees them: asked in the order of their adding, until one returns true. */

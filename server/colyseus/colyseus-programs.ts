@@ -83,12 +83,19 @@ export class ColyseusPrograms implements RoomPrograms {
     if (ledBase(room) !== undefined)
       return this.#led(environment as Environment, { room, seam, saved: bytes });
     const program = new ColyseusRoom(room, seam, environment as Environment);
-    this.#created(environment, seam, program.room);
-    const { timers } = environment.world;
-    await restoreRoom(
-      { program, room: program.room, parts: partsOf(program.room), seam, timers, seats, upgradeFrom },
-      bytes,
-    );
+    const { world } = environment;
+    try {
+      this.#created(environment, seam, program.room);
+      const parts = partsOf(program.room);
+      await restoreRoom(
+        { program, room: program.room, parts, seam, timers: world.timers, seats, upgradeFrom },
+        bytes,
+      );
+      if (currentWorld() !== world) throw new Error(`room ${room.roomId} was given up`);
+    } catch (error) {
+      program.discard();
+      throw error;
+    }
     return program;
   }
 
@@ -101,7 +108,12 @@ export class ColyseusPrograms implements RoomPrograms {
     environment.world.isLed = true;
     environment.created();
     const newInstance: NewLedInstance = (replica, lead) => new LeaderInstance(replica, lead);
-    return new LedProgram({ room, seam, environment, newInstance }, saved);
+    try {
+      return new LedProgram({ room, seam, environment, newInstance }, saved);
+    } catch (error) {
+      discardStockRoom(room);
+      throw error;
+    }
   }
 
   #created(environment: RoomEnvironment, seam: Seam, room: Room): void {

@@ -6,7 +6,7 @@ import { GraphError } from "../session/graph/graph-error.ts";
 import type { LeftOut } from "../session/graph/graph-options.ts";
 import type { EffectCall, RoomEnvironment, RoomProgram } from "../session/room-program.ts";
 import type { RoomTimers } from "../session/room-timers.ts";
-import { outsideWorld } from "../session/sandbox.ts";
+import { inWorld, outsideWorld } from "../session/sandbox.ts";
 import type { Seat } from "../session/seat.ts";
 import { originOf } from "./clock-patch.ts";
 import { runEffect } from "./effects.ts";
@@ -20,6 +20,7 @@ import { isCall } from "./room-calls.ts";
 import { graphOf, graphOptions, keptClients, type RoomGraph, type RoomGraphOptions } from "./room-graph.ts";
 import { partsOf, type RoomParts } from "./room-parts.ts";
 import { rewoundEntities } from "./room-rewind.ts";
+import { giveUpViews } from "./room-views.ts";
 import type { Seam } from "./seam.ts";
 
 const joinRoomCode = 10;
@@ -309,6 +310,7 @@ export class ColyseusRoom implements RoomProgram {
     if (this.#discarded) return;
     this.#discarded = true;
     discardStockRoom(this.room);
+    inWorld(this.#seam.environment.world, () => giveUpViews(this.room));
   }
 
   #newClient(seat: Seat): LoggedClient {

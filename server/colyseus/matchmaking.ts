@@ -75,7 +75,7 @@ export class Matchmaking {
   intercept(): () => void {
     const { controller } = matchMaker;
     const stock = controller.invokeMethod;
-    controller.invokeMethod = async (method, name, options = {}, auth) => {
+    const invoke: typeof stock = async (method, name, options = {}, auth) => {
       const act = this.#methods[method];
       const isOurs =
         method === "joinById" || method === "reconnect"
@@ -97,8 +97,9 @@ export class Matchmaking {
         throw told(error);
       }
     };
+    controller.invokeMethod = invoke;
     return () => {
-      controller.invokeMethod = stock;
+      if (controller.invokeMethod === invoke) controller.invokeMethod = stock;
     };
   }
 

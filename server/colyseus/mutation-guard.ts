@@ -14,13 +14,30 @@ import { outsideLog, SessionError } from "../session/session-error.ts";
 
 const owner = Symbol("the replicated room that a state belongs to");
 
+/**
+ * What a root knows of its room, and no more: as long as a view of it lives, the library itself holds the root, so a root that
+ * knew its room would hold that, its clients and their views, and with them itself, for ever.
+ */
+interface Mark {
+  readonly label: string;
+}
 interface Owned {
-  [owner]?: World;
+  [owner]?: Mark;
 }
 interface Tree {
   readonly root?: Owned;
 }
 type Method = (...args: unknown[]) => unknown;
+
+const marks = new WeakMap<World, Mark>();
+
+function markOf(world: World): Mark {
+  const known = marks.get(world);
+  if (known !== undefined) return known;
+  const mark = { label: world.label };
+  marks.set(world, mark);
+  return mark;
+}
 
 /** True for the root of a replicated room's state. */
 export function isOwned(root: object | undefined): boolean {
@@ -29,12 +46,14 @@ export function isOwned(root: object | undefined): boolean {
 
 /** @throws SessionError MUTATION_OUTSIDE_LOG for the root of a state whose room is not being applied now */
 export function checkOwner(root: object | undefined): void {
-  const world = (root as Owned | undefined)?.[owner];
-  if (world !== undefined && currentWorld() !== world) {
-    if (currentWorld()?.forbids !== undefined) throw outsideLog(`the state of ${world.label} was changed`);
+  const mark = (root as Owned | undefined)?.[owner];
+  if (mark === undefined) return;
+  const world = currentWorld();
+  if (world === null || marks.get(world) !== mark) {
+    if (world?.forbids !== undefined) throw outsideLog(`the state of ${mark.label} was changed`);
     throw new SessionError(
       "MUTATION_OUTSIDE_LOG",
-      `the state of ${world.label} was changed outside of its log: this change would exist on one replica only; use await room.propose("method", ...data)`,
+      `the state of ${mark.label} was changed outside of its log: this change would exist on one replica only; use await room.propose("method", ...data)`,
     );
   }
 }
@@ -105,6 +124,6 @@ export function guardMutations(): void {
   serializer.reset = function (this: typeof serializer, state: unknown) {
     stockReset.call(this, state);
     const world = currentWorld();
-    if (world !== null) (this.encoder.root as unknown as Owned)[owner] = world;
+    if (world !== null) (this.encoder.root as unknown as Owned)[owner] = markOf(world);
   };
 }

@@ -8,7 +8,7 @@ import {
   Metadata,
   OPERATION,
   type Schema,
-  type StateView,
+  StateView,
 } from "@colyseus/schema";
 import { type ArrayInternals, arrayInternals } from "../session/graph/schema-internals.ts";
 import { sessionLimits } from "../session/limits.ts";
@@ -102,6 +102,15 @@ export function dropState(room: Room): void {
   partsOf(room)._serializer = {};
   for (const tree of Object.values(encoder.root.changeTrees))
     if (tree.root === encoder.root) (tree as { root?: unknown }).root = undefined;
+}
+
+/**
+ * Of a room that is over. The library holds a state as long as a view of it lives; where something in the state leads to its
+ * clients (a player that knows its own), that would be for ever.
+ */
+export function giveUpViews(room: Room): void {
+  const root = partsOf(room)._serializer.encoder?.root;
+  root?.forEachActiveView((view) => StateView.prototype.dispose.call(view));
 }
 
 /** For a restored state: instances that are not in it. */

@@ -1,6 +1,6 @@
 import type { ApplyResult } from "../group/machine.ts";
 import { Origins } from "../group/origins.ts";
-import { type Judgement, RoomWitness } from "./divergence/room-witness.ts";
+import { type Judgement, RoomWitness, unsavableHash } from "./divergence/room-witness.ts";
 import type { Verdict } from "./divergence/verdict.ts";
 import type { EffectDone } from "./effect-outcome.ts";
 import { runEventual } from "./eventual-run.ts";
@@ -18,9 +18,6 @@ import { Seat, seatsAt, speaker } from "./seat.ts";
 import { SeatSockets } from "./seat-sockets.ts";
 import { failureRefusal, type Refusal, refusal, roomFrozen, roomGone } from "./session-error.ts";
 import type { Attach, Call, Detach, Message, NodeLost, Reserve, SessionContext } from "./session-menu.ts";
-
-/** The hash of a room that holds what cannot be saved. */
-const unsavableHash = "unsavable";
 
 /**
  * One room on this node: everything that a command for it reads or changes (design 5.2). Deduplication, clock, timers,
@@ -74,14 +71,17 @@ export class RoomReplica implements RoomEnvironment {
   static restore(host: RoomHost, bytes: Uint8Array): RoomReplica {
     const saved = unpackRoom(bytes);
     const replica = new RoomReplica(host, saved.birth, saved);
-    const made = replica.world.settle(() => host.programs.restore(replica, saved, replica.seats));
-    if (made.state === "failed") throw made.error;
-    if (made.state === "pending") throw new Error(`room ${replica.roomId} does not rest once restored`);
-    replica.#program = made.value;
-    replica.index = saved.index;
-    replica.world.restore(saved.world);
-    replica.witness.restore(saved.witness, saved.index);
-    if (saved.upgradeFrom !== undefined) upgradeRoom(replica, saved.upgradeFrom);
+    try {
+      const made = () => host.programs.restore(replica, saved, replica.seats);
+      replica.#program = replica.world.finish(made, `room ${replica.roomId} does not rest once restored`);
+      replica.index = saved.index;
+      replica.world.restore(saved.world);
+      replica.witness.restore(saved.witness, saved.index);
+      if (saved.upgradeFrom !== undefined) upgradeRoom(replica, saved.upgradeFrom);
+    } catch (error) {
+      replica.discard();
+      throw error;
+    }
     return replica;
   }
 

@@ -13,10 +13,9 @@ interface UpgradedRoom {
  * @throws what its onUpgrade throws: a room that is half of one code must not exist
  */
 export function upgradeRoom({ program, world, roomId }: UpgradedRoom, from: string): void {
-  const upgraded = world.settle(async () => await program.upgrade?.(gameOf(from)));
-  if (upgraded.state === "failed") throw upgraded.error;
-  if (upgraded.state === "pending")
-    throw new Error(
-      `onUpgrade of room ${roomId} waits for something outside the log: it must finish by itself`,
-    );
+  const upgrade = async () => await program.upgrade?.(gameOf(from));
+  world.finish(
+    upgrade,
+    `onUpgrade of room ${roomId} waits for something outside the log: it must finish by itself`,
+  );
 }

@@ -248,4 +248,12 @@ export class RoomWorld implements World {
     }
     return result;
   }
+
+  /** Runs an asynchronous piece of room code that must finish by itself. @throws what it throws, or else these words */
+  finish<T>(act: () => Promise<T>, waits: string): T {
+    const settled = this.settle(act);
+    if (settled.state === "failed") throw settled.error;
+    if (settled.state === "pending") throw new Error(waits);
+    return settled.value;
+  }
 }

@@ -20,6 +20,11 @@ import {
 
 let scenes = 0;
 
+/** Room ids are the process's: two scenes must not share one. */
+function newRoomId(): string {
+  return `scene${String(++scenes).padStart(4, "0")}`;
+}
+
 const messageCodes: readonly number[] = [Protocol.ROOM_DATA, Protocol.ROOM_DATA_BYTES];
 
 function resumptionOf(frame: Uint8Array): { received: number; lost: number } | null {
@@ -78,13 +83,18 @@ export class Scene {
   readonly entries: LoggedCommand[] = [];
   readonly replicas: Replica[];
   readonly players = new Map<string, Player>();
-  readonly roomId: string;
+  roomId: string;
   #attachId = 0;
 
   constructor(nodeIds: readonly string[] = ["A", "B", "C"]) {
     this.replicas = nodeIds.map((nodeId) => new Replica(nodeId));
-    // Room ids are the process's: two scenes must not share one.
-    this.roomId = `scene${String(++scenes).padStart(4, "0")}`;
+    this.roomId = newRoomId();
+  }
+
+  /** On the same replicas, which have had another one. */
+  anotherRoom(): void {
+    this.roomId = newRoomId();
+    this.players.clear();
   }
 
   get first(): Replica {

@@ -1,4 +1,5 @@
 import { type Client, LocalPresence, type Presence } from "@colyseus/core";
+import { isOwnChannel } from "../../server/colyseus/presence/shared-presence.ts";
 import { roomListener, SimRoom } from "./sim-room.ts";
 
 export const tallyKey = "tally";
@@ -55,13 +56,22 @@ export function presenceBy(next: () => Presence | null): void {
   ofNode = next;
 }
 
-/** What stands for the presence of each simulated node in Colyseus's one matchmaker. */
+function of(presence: Presence, name: string | symbol): unknown {
+  return (presence as unknown as Record<string | symbol, unknown>)[name];
+}
+
+/** What stands for the presence of each simulated node in Colyseus's one matchmaker, which listens for each room. */
 export const nodePresence = new Proxy(colyseus, {
   get: (_, name) => {
     // Rooms may use it.
     if (name === "shared") return true;
-    const presence = (ofNode() ?? colyseus) as unknown as Record<string | symbol, unknown>;
-    const value = presence[name];
-    return typeof value === "function" ? (value.bind(presence) as unknown) : value;
+    const presence = ofNode() ?? colyseus;
+    const value = of(presence, name);
+    if (typeof value !== "function") return value;
+    return (...args: unknown[]) => {
+      const isColyseus = presence === colyseus || isOwnChannel(args[0]);
+      const [whose, method] = isColyseus ? [colyseus, of(colyseus, name)] : [presence, value];
+      return (method as (...args: unknown[]) => unknown).apply(whose, args);
+    };
   },
 });

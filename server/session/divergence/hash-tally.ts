@@ -65,6 +65,8 @@ export class HashTally {
   /** Rooms that there are no longer. */
   keepOnly(exists: (roomId: string) => boolean): void {
     for (const roomId of this.#rooms.keys()) if (!exists(roomId)) this.#rooms.delete(roomId);
+    // A node that is alone never takes them.
+    for (const roomId of this.#changed) if (!exists(roomId)) this.#changed.delete(roomId);
   }
 
   conclude(roomId: string, configuration: Configuration): Conclusion {

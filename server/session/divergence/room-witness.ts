@@ -40,6 +40,8 @@ const hashIntervalMs = 1_000;
 
 /** The hash of a replica that took none where others did. */
 export const noHash = "none";
+/** The hash of a room that holds what cannot be saved. */
+export const unsavableHash = "unsavable";
 /** The hash of a replica that had ended by itself where others went on. */
 export const endedHash = "ended";
 

@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Configuration, emptyConfiguration } from "../../../server/raft/configuration.ts";
 import { countHashes, type HashCount, type HashVote } from "../../../server/session/divergence/hash-count.ts";
+import { HashTally } from "../../../server/session/divergence/hash-tally.ts";
 
 function configuration(voters: string, votersOutgoing = ""): Configuration {
   const members = (ids: string) => [...ids].map((nodeId) => ({ nodeId, storeId: nodeId }));
@@ -85,6 +86,15 @@ test("[V6] whatever those who are silent say later: a majority stays the only on
     }),
     { numRuns: 2_000, seed: 1 },
   );
+});
+
+test("[Y176] what was said of rooms that are gone is forgotten, also where nobody ever counts it", () => {
+  const tally = new HashTally();
+  for (const roomId of ["gone", "here"])
+    tally.hear("A", { roomId, source: "A", since: 0, points: [{ index: 1, hash: "x" }] });
+  tally.keepOnly((roomId) => roomId === "here");
+  assert.equal(tally.takeChanged(), ["here"]);
+  assert.is(tally.conclude("gone", configuration("A")).type, "none");
 });
 
 test.run();
