@@ -1,5 +1,12 @@
 import type { RoomStanding } from "./room-standing.ts";
-import { foreignRoom, type Refusal, refuseInside, SessionError, unlessRefused } from "./session-error.ts";
+import {
+  foreignRoom,
+  isRefusal,
+  type Refusal,
+  refuseInside,
+  SessionError,
+  unlessRefused,
+} from "./session-error.ts";
 import type { SessionGroups } from "./session-groups.ts";
 import type { SessionMachine } from "./session-machine.ts";
 import { sessionMenu } from "./session-menu.ts";
@@ -49,7 +56,16 @@ export class Proposer {
     const keepsCount = standing !== undefined && countingStandings.has(standing.type);
     const mayPass = standing === undefined || (keepsCount && name === "detach");
     if (!mayPass) throw notServed(roomId);
-    return await this.#numbered(group, roomId, name, argument);
+    const result = await this.#numbered(group, roomId, name, argument);
+    // It had ended before this was agreed, and its number was forgotten then: see roomRemoved.
+    if (isRefusal(result) && result.refused === "ROOM_NOT_FOUND" && this.#isGone(group, roomId))
+      this.#sequences.delete(roomId);
+    return result;
+  }
+
+  #isGone(group: number, roomId: string): boolean {
+    const machine = this.#parts.machines[group];
+    return machine?.rooms.has(roomId) === false && machine.standing(roomId) === undefined;
   }
 
   async toDirectory<N extends Name>(group: number, name: N, argument: Numbered<N>): Promise<unknown> {
