@@ -6,7 +6,7 @@ import { Coverage, covered, seldom } from "./coverage.ts";
 import { SimProcess } from "./sim-node.ts";
 import { type Outcome, simulate } from "./simulation.ts";
 
-const seeds = 1;
+const seeds = 130;
 const firstSeed = 1;
 /** How often each kind of event must have happened in all seeds together, at least. */
 const timesMin = { often: 6, seldom: 2 };
