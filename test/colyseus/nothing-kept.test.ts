@@ -4,6 +4,7 @@ import { StateView, schema, t } from "@colyseus/schema";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RoomShadow } from "../../server/colyseus/room-shadow.ts";
+import { upgradable } from "../../server/session/code-switch.ts";
 import { inMacrotask } from "../../server/session/macrotask.ts";
 import { Watched } from "./collected.ts";
 import { LedScene } from "./led-scene.ts";
@@ -67,6 +68,13 @@ class ScoreRoom extends Room<{ state: InstanceType<typeof Score> }> {
   }
 }
 
+/** This code does not take over what another one has saved. */
+class StaleRoom extends CardRoom {
+  onUpgrade(): void {
+    throw new Error("never again");
+  }
+}
+
 const remembered: object[] = [];
 
 /** Whose state somebody outside has kept, as a studio may that looks at results. */
@@ -92,6 +100,7 @@ class OnceRoom extends CardRoom {
 await defineTestRoom("kept-cards", CardRoom);
 await defineTestRoom("kept-score", ScoreRoom, { run: "leader", cacheEveryMs: 1_000 });
 await defineTestRoom("kept-once", OnceRoom);
+await defineTestRoom("kept-stale", StaleRoom);
 await defineTestRoom("kept-remembered", RememberedRoom);
 matchMaker.getHandler("kept-cards").enableRealtimeListing();
 
@@ -180,20 +189,25 @@ test("[Y178] whoever keeps a state of a room that has ended keeps no room", asyn
   );
 });
 
-test("[Y177] of a room that could not be made of its checkpoint nothing is left, in Colyseus's books either", async () => {
-  const scene = new Scene(["A"]);
-  await scene.create("kept-once");
-  await scene.join("a");
-  const checkpoint = (await inMacrotask(() => scene.first.save())).get(scene.roomId);
-  const shadow = new RoomShadow({ nodeId: "A", log: { warn: () => {}, error: () => {} } });
-  const tries = 20;
-  watched = new Watched();
-  for (let n = 0; n < tries; n++) {
-    const failure = await inMacrotask(() => shadow.failure(checkpoint?.bytes as Uint8Array));
-    assert.match(String(failure), "never again");
-    assert.is(matchMaker.getLocalRoomById(`${scene.roomId}~shadow`), undefined);
-  }
-  await watched.isGone(tries);
-});
+for (const [roomName, asSaved] of [
+  ["kept-once", (bytes: Uint8Array) => bytes],
+  ["kept-stale", (bytes: Uint8Array) => upgradable(bytes, "next")],
+] as const) {
+  test(`[Y177] of a room that could not be made of its checkpoint nothing is left: ${roomName}`, async () => {
+    const scene = new Scene(["A"]);
+    await scene.create(roomName);
+    await scene.join("a");
+    const checkpoint = (await inMacrotask(() => scene.first.save())).get(scene.roomId);
+    const bytes = asSaved(checkpoint?.bytes as Uint8Array);
+    const shadow = new RoomShadow({ nodeId: "A", log: { warn: () => {}, error: () => {} } });
+    const tries = 20;
+    watched = new Watched();
+    for (let n = 0; n < tries; n++) {
+      assert.match(String(await inMacrotask(() => shadow.failure(bytes))), "never again");
+      assert.is(matchMaker.getLocalRoomById(`${scene.roomId}~shadow`), undefined);
+    }
+    await watched.isGone(tries);
+  });
+}
 
 test.run();
