@@ -1,4 +1,4 @@
-// test-run: seconds=240
+// test-run: seconds=240 waits
 import { randomUUID } from "node:crypto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

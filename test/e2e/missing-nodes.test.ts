@@ -1,4 +1,4 @@
-// test-run: seconds=300
+// test-run: seconds=300 waits
 import { Client, type Room } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
