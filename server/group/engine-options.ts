@@ -20,8 +20,9 @@ export interface EngineOptions {
   /** A `local` read that finds the replica older has a quorum asked, so that the next one finds it younger. */
   readonly localReadAgeMs: number;
   readonly proposeTimeoutMs: number;
-  /** A result that later entries decide: so long after the command was applied. */
+  /** A result that later entries decide is waited for so long after the command was applied, and by so many per group. */
   readonly resultTimeoutMs: number;
+  readonly lateResultsMax: number;
   /** What a refused caller is told. */
   readonly retryAfterMs: number;
   /** Least time between two rounds of sending unanswered proposals again. */
@@ -105,6 +106,7 @@ export const engineDefaults: EngineOptions = Object.freeze({
   localReadAgeMs: 50,
   proposeTimeoutMs: 10_000,
   resultTimeoutMs: 60_000,
+  lateResultsMax: 4096,
   retryAfterMs: 100,
   resendMs: 50,
   resendStalledMs: 2000,

@@ -11,14 +11,19 @@ interface Waiting extends Caller {
   readonly deadlineMs: number;
 }
 
-/** Results that entries yet to come decide: what the machine gave is a promise. A caller waits for it so long, and no longer. */
+type LateOptions = Pick<EngineOptions, "resultTimeoutMs" | "lateResultsMax">;
+
+/**
+ * Results that entries yet to come decide: what the machine gave is a promise. A caller waits for it so long, and no longer;
+ * and not at all if too many do. Other proposals have nothing to do with it: they are never refused for it.
+ */
 export class LateResults {
-  readonly #options: Pick<EngineOptions, "resultTimeoutMs">;
+  readonly #options: LateOptions;
   readonly #settlements: Settlements;
   /** In the order of their deadlines. */
   readonly #waiting = new Set<Waiting>();
 
-  constructor(options: Pick<EngineOptions, "resultTimeoutMs">, settlements: Settlements) {
+  constructor(options: LateOptions, settlements: Settlements) {
     this.#options = options;
     this.#settlements = settlements;
   }
@@ -28,8 +33,14 @@ export class LateResults {
   }
 
   add(result: Promise<unknown>, { resolve, reject }: Caller, nowMs: number): void {
-    const waiting = { resolve, reject, deadlineMs: nowMs + this.#options.resultTimeoutMs };
+    const { resultTimeoutMs, lateResultsMax } = this.#options;
+    const waiting = { resolve, reject, deadlineMs: nowMs + resultTimeoutMs };
     this.#waiting.add(waiting);
+    if (this.#waiting.size > lateResultsMax)
+      this.#giveUp(
+        waiting,
+        `its result is not waited for: ${lateResultsMax} are already, and no more are allowed`,
+      );
     result.then(
       (value) => {
         if (this.#waiting.delete(waiting)) resolve(value);
@@ -43,11 +54,13 @@ export class LateResults {
   tick(nowMs: number): void {
     for (const waiting of this.#waiting) {
       if (nowMs < waiting.deadlineMs) return;
-      this.#waiting.delete(waiting);
-      const what = `it was applied, and its result did not come within ${this.#options.resultTimeoutMs} ms`;
-      const error = new ProposalError("TIMEOUT", what);
-      this.#settlements.add(() => waiting.reject(error));
+      this.#giveUp(waiting, `its result did not come within ${this.#options.resultTimeoutMs} ms`);
     }
+  }
+
+  #giveUp(waiting: Waiting, why: string): void {
+    this.#waiting.delete(waiting);
+    this.#settlements.add(() => waiting.reject(new ProposalError("TIMEOUT", `it was applied, and ${why}`)));
   }
 
   stop(): void {

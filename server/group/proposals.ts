@@ -25,6 +25,7 @@ type ProposalsOptions = Pick<
   | "resendMs"
   | "resendStalledMs"
   | "resultTimeoutMs"
+  | "lateResultsMax"
 >;
 
 /**
@@ -71,15 +72,14 @@ export class Proposals {
   /** False: `add` would refuse a command of this size now. */
   fits(commandBytes: number): boolean {
     const { proposalsInFlightMax, proposalsInFlightBytesMax } = this.#options;
-    const count = this.#count + this.#late.count;
-    return count < proposalsInFlightMax && this.#bytes + commandBytes <= proposalsInFlightBytesMax;
+    return this.#count < proposalsInFlightMax && this.#bytes + commandBytes <= proposalsInFlightBytesMax;
   }
 
   /** @throws {ProposalError} OVERLOADED, as a rejection, with nothing kept. */
   add(command: Uint8Array, { nowMs, timeoutMs }: { nowMs: number; timeoutMs: number }): Promise<unknown> {
     const { retryAfterMs } = this.#options;
     if (!this.fits(command.length)) {
-      const what = `${this.#count + this.#late.count} proposals, ${this.#bytes} bytes are unanswered`;
+      const what = `${this.#count} proposals, ${this.#bytes} bytes are unanswered`;
       return Promise.reject(new ProposalError("OVERLOADED", what, retryAfterMs));
     }
     const deadlineMs = nowMs + timeoutMs;

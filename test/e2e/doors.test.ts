@@ -3,8 +3,9 @@ import { Client as StockClient } from "@colyseus/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Client, type Failover } from "../../client/testudo-client.ts";
-import { Cluster, unhurried, until } from "./cluster.ts";
+import { type Cluster, unhurried, until } from "./cluster.ts";
 import { FrontDoor } from "./front-door.ts";
+import { shareCluster } from "./shared-cluster.ts";
 
 /** Wrapper clients that come to each node by a door of its own, which may be far away, or shut. */
 const test = suite("a door for each node");
@@ -15,30 +16,25 @@ const doors = new Map<string, FrontDoor>();
 const door = (id: string): FrontDoor => doors.get(id) as FrontDoor;
 const launch = (id: string): void => void cluster.launch(id, [`--public-url=${door(id).url}`]);
 
-test.before(async () => {
-  // What a node's death means for its clients' seats is not found out while a test still needs it.
-  const args = [...unhurried, "--node-lost-ms=60000"];
-  cluster = await Cluster.plan({ main: "test/e2e/feature-rooms-main.ts", args });
-  for (const { id, url } of cluster.plans) doors.set(id, await FrontDoor.open([Number(new URL(url).port)]));
-  for (const id of cluster.ids) launch(id);
-  await cluster.ready();
-});
+const shown = shareCluster(
+  test,
+  {
+    main: "test/e2e/feature-rooms-main.ts",
+    // What a node's death means for its clients' seats is not found out while a test still needs it.
+    args: [...unhurried, "--node-lost-ms=60000"],
+    launchAll: async ({ plans, ids }) => {
+      for (const { id, url } of plans) doors.set(id, await FrontDoor.open([Number(new URL(url).port)]));
+      for (const id of ids) launch(id);
+    },
+  },
+  (shared) => {
+    cluster = shared;
+  },
+);
 
 test.after(async () => {
-  await cluster?.end();
   await Promise.all([...doors.values()].map((each) => each.close()));
 });
-
-function shown(name: string, run: () => Promise<void>): void {
-  test(name, async () => {
-    try {
-      await run();
-    } catch (error) {
-      process.stderr.write(`${cluster.tail()}\n`);
-      throw error;
-    }
-  });
-}
 
 shown("[W31] the nearest node that answers is chosen, and when it dies the next one", async () => {
   const farMs = { n1: 300, n2: 0, n3: 700 };
@@ -89,10 +85,10 @@ shown("[W32] what a seat's outbox could not keep while its node was dead is coun
     const node = room.endpoint?.node as string;
     await cluster.kill(node);
     const last = await act();
-    door(to).unlock();
+    door(to).reopen();
     await until("it has heard the last one", () => heard.at(-1) === last);
     assert.is(told.length, before + 1);
-    for (const each of doors.values()) each.unlock();
+    for (const each of doors.values()) each.reopen();
     launch(node);
     await cluster.ready();
     return told[before] as Failover;

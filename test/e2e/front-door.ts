@@ -3,9 +3,12 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { Transform } from "node:stream";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
 
-/** A TCP balancer as simple as they come: each connection goes to the next node that takes it, and is never looked into. */
+/**
+ * A TCP balancer as simple as they come: each connection goes to the next node that takes it, and is never looked into. It
+ * may be far away, or shut.
+ */
 export class FrontDoor {
-  /** Each way: how far it is. */
+  /** How long what is said takes through it, each way. */
   delayMs = 0;
   readonly #ports: readonly number[];
   readonly #server: Server;
@@ -37,7 +40,7 @@ export class FrontDoor {
     for (const socket of this.#open) socket.destroy();
   }
 
-  unlock(): void {
+  reopen(): void {
     this.#isShut = false;
   }
 

@@ -6,6 +6,11 @@ interface Suite {
   (name: string, run: () => Promise<void>): void;
 }
 
+interface SharedOptions extends ClusterOptions {
+  /** What its processes need beside it; the usual: nothing, and they are started as planned. */
+  readonly launchAll?: (cluster: Cluster) => Promise<void>;
+}
+
 /**
  * One cluster for all tests of a suite, ready before the first of them; gone behind the last.
  * @param given called with it once it is planned
@@ -13,7 +18,7 @@ interface Suite {
  */
 export function shareCluster(
   suite: Suite,
-  options: ClusterOptions,
+  { launchAll, ...options }: SharedOptions,
   given: (cluster: Cluster) => void,
 ): (name: string, run: () => Promise<void>) => void {
   let cluster: Cluster | null = null;
@@ -31,7 +36,7 @@ export function shareCluster(
     cluster = planned;
     given(planned);
     await shown("the cluster is not ready", async () => {
-      planned.launchAll();
+      await (launchAll?.(planned) ?? planned.launchAll());
       await planned.ready();
     });
   });
